@@ -1,0 +1,1 @@
+//! Framing: bytes in, whole packets out.

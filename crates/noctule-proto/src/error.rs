@@ -1,0 +1,1 @@
+//! Why bytes were not a packet.

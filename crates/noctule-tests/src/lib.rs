@@ -1,0 +1,1 @@
+//! Everything that tests more than one crate.
