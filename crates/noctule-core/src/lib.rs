@@ -1,1 +1,36 @@
-//! noctule-core
+//! The broker as a pure state machine: one [`Broker`] per shard, no I/O, no clock, no thread.
+//!
+//! ```text
+//!  Input --> Broker::handle(now, &index, input, &mut outbox) --> Outbox
+//!            Broker::tick(now, &index, &mut outbox)              frames and sends, records,
+//!            Broker::next_deadline()                             index changes, peer messages,
+//!            Broker::apply(record)                               effects, events
+//! ```
+//!
+//! Read [`input`] and [`output`] first: those enums are everything the broker can be told and can
+//! say. `broker.rs` dispatches; `connection.rs` is one connection from CONNECT to DISCONNECT;
+//! `session/` outlives it; `index/` is the subscription index, a value shared by all shards.
+//!
+//! Deliberately absent: sockets, threads, time sources, logging, authentication sources.
+#![forbid(unsafe_code)]
+
+mod broker;
+pub mod counters;
+pub mod grant;
+pub mod identity;
+pub mod index;
+pub mod input;
+pub mod limits;
+pub mod message;
+pub mod output;
+pub mod peer;
+pub mod record;
+pub mod verdict;
+
+pub use broker::Broker;
+pub use identity::{ConnId, Homes, ListenerId, SessionNumber, ShardId, Tenant, Time};
+pub use index::{Index, IndexChange};
+pub use input::Input;
+pub use limits::Limits;
+pub use message::Message;
+pub use output::{Effect, Event, Outbox, Send};

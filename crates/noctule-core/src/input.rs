@@ -1,0 +1,159 @@
+//! Everything the broker can be told.
+
+use crate::grant::Grant;
+use crate::identity::{ConnId, ListenerId, ShardId, Tenant};
+use crate::limits::Limits;
+use crate::peer::PeerMessage;
+use noctule_proto::{DecodeError, QoS, ReasonCode, packet::Packet};
+use std::net::SocketAddr;
+
+/// One thing that happened. `handle` is total: there is an answer to each, at any time.
+///
+/// For every connection the server says `Opened` once, then `Packet` for each whole packet in
+/// order (or `Broken` once), until either it says `Closed` or the broker said `Effect::Close` or
+/// `Effect::Move`. Inputs for a connection the broker no longer has are ignored.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A transport connection exists.
+    Opened {
+        /// Its slot.
+        conn: ConnId,
+        /// Where it came in.
+        from: Origin,
+    },
+    /// A whole, valid packet. After `Effect::Pause` no packet goes in until `Effect::Resume`.
+    Packet {
+        /// Sender.
+        conn: ConnId,
+        /// The packet, borrowing the read buffer.
+        packet: &'a Packet<'a>,
+        /// Bytes it took on the wire.
+        size: u32,
+    },
+    /// The bytes of a connection broke a rule of the format. Nothing more is decoded from it.
+    Broken {
+        /// Sender.
+        conn: ConnId,
+        /// Which rule.
+        error: DecodeError,
+    },
+    /// The transport ended without our doing.
+    Closed {
+        /// Which.
+        conn: ConnId,
+    },
+    /// The bytes waiting for a connection's socket crossed a mark of `limits.backlog`.
+    Backlog {
+        /// Which.
+        conn: ConnId,
+        /// Above the high mark, or back below the low one.
+        level: Level,
+    },
+    /// The answer to `Effect::Authenticate`.
+    Authenticated {
+        /// Who asked.
+        conn: ConnId,
+        /// The verdict.
+        answer: AuthAnswer,
+    },
+    /// A message from another shard, in the order it was sent.
+    Peer {
+        /// Sender.
+        from: ShardId,
+        /// What it says.
+        message: PeerMessage,
+    },
+    /// The channel to a peer crossed its mark: while `High`, the broker reads nobody who fills it.
+    PeerBacklog {
+        /// Which peer.
+        to: ShardId,
+        /// Full, or with room again.
+        level: Level,
+    },
+    /// Every index change this broker emitted, up to this one, can be seen by all shards.
+    IndexVisible {
+        /// Number of the change: the count of changes emitted since the start.
+        up_to: u64,
+    },
+    /// Every record this broker emitted, up to this one, is stored at its durability class.
+    Stored {
+        /// Number of the record: the count of records emitted since the start.
+        up_to: u64,
+    },
+    /// A message of the broker itself (`$SYS`).
+    Publish(SystemPublish<'a>),
+    /// New limits after a reload.
+    Reconfigured(Box<Limits>),
+    /// An operator ends a client's connection (and session).
+    Kick {
+        /// Namespace of the client id.
+        tenant: Tenant,
+        /// Client id.
+        client_id: &'a str,
+        /// Reason code of the DISCONNECT.
+        reason: ReasonCode,
+    },
+    /// Refuse new connections and end all others with DISCONNECT 0x8B, as a job; afterwards
+    /// `Effect::Stopped` comes out.
+    Shutdown,
+}
+
+/// Where a connection came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Origin {
+    /// Listener.
+    pub listener: ListenerId,
+    /// Namespace the listener gives.
+    pub tenant: Tenant,
+    /// Address of the peer, if the transport has one (events and logs only).
+    pub remote: Option<SocketAddr>,
+}
+
+/// A mark of a backlog, crossed upwards or downwards.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub enum Level {
+    /// Back below the low mark.
+    Low,
+    /// Above the high mark.
+    High,
+}
+
+/// What the server's authenticators say of a client.
+#[derive(Clone, PartialEq, Debug)]
+pub enum AuthAnswer {
+    /// It is who it says, and may do this.
+    Allow {
+        /// Permission.
+        grant: Grant,
+        /// Last Authentication Data of the exchange, for CONNACK or AUTH 0x00.
+        data: Option<Box<[u8]>>,
+    },
+    /// Enhanced authentication needs another step: AUTH 0x18 with this data.
+    Continue {
+        /// Authentication Data.
+        data: Box<[u8]>,
+    },
+    /// Refused.
+    Deny {
+        /// An error code of the CONNACK table.
+        reason: ReasonCode,
+        /// Reason String; must hold no secret.
+        why: Box<str>,
+    },
+}
+
+/// A message published by the broker itself.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemPublish<'a> {
+    /// Namespace.
+    pub tenant: Tenant,
+    /// A valid topic name.
+    pub topic: &'a str,
+    /// Payload.
+    pub payload: &'a [u8],
+    /// QoS.
+    pub qos: QoS,
+    /// Keep it as the retained message of the topic.
+    pub retain: bool,
+}
+

@@ -1,0 +1,138 @@
+//! Every bound of the broker, each with what happens beyond it.
+
+use noctule_proto::QoS;
+use serde::{Deserialize, Serialize};
+
+/// Bounds and announced capabilities, the same for all shards of a node.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Limits {
+    /// Seconds a new connection has to send its CONNECT; then it is closed.
+    pub connect_timeout_secs: u16,
+    /// Largest packet accepted, bytes (announced as Maximum Packet Size); larger: 0x95.
+    pub packet_size_max: u32,
+    /// QoS 1 and 2 messages a client may have open towards us (announced); beyond: 0x93.
+    pub receive_maximum: u16,
+    /// QoS 1 and 2 messages we keep open towards a client at most, whatever it announces.
+    pub inflight_max: u16,
+    /// Topic aliases a client may use towards us (announced); beyond: 0x94.
+    pub topic_alias_max: u16,
+    /// Topic aliases we use towards a client at most, whatever it announces.
+    pub topic_alias_out_max: u16,
+    /// Levels of a topic name or filter; deeper: 0x90 for names, 0x8F for filters.
+    pub topic_levels_max: u16,
+    /// Longest client id, bytes; longer: CONNACK 0x85.
+    pub client_id_len_max: u16,
+    /// Longest keep alive, seconds; 0 = any. Longer ones are lowered (v5) or kept (3.x).
+    pub keep_alive_secs_max: u16,
+    /// Longest session expiry, seconds; longer ones are lowered and told in CONNACK.
+    pub session_expiry_secs_max: u32,
+    /// Session expiry of a 3.x session with Clean Session 0, seconds; `u32::MAX` = never.
+    pub session_expiry_secs_v3: u32,
+    /// Messages waiting for one session; beyond, `overflow` decides.
+    pub queue_messages_max: u32,
+    /// Bytes of messages waiting for one session; beyond, `overflow` decides.
+    pub queue_bytes_max: u64,
+    /// Which message gives way when a queue is full.
+    pub overflow: Overflow,
+    /// Queue QoS 0 messages for sessions that are away.
+    pub queue_qos0: bool,
+    /// Subscriptions of one session; beyond: SUBACK 0x97.
+    pub subscriptions_max: u32,
+    /// Retained messages of a shard; beyond: 0x97, the message is delivered but not kept.
+    pub retained_max: u32,
+    /// Bytes of retained messages of a shard; beyond: 0x97.
+    pub retained_bytes_max: u64,
+    /// Sessions of a shard; beyond: CONNACK 0x97.
+    pub sessions_max: u32,
+    /// Connections of a shard; beyond: closed, or CONNACK 0x89.
+    pub connections_max: u32,
+    /// Messages waiting in one share group for a member with room; beyond, `overflow` decides.
+    pub share_queue_max: u32,
+    /// Bytes waiting for one socket above which the broker sends it nothing more (QoS 0 for it is
+    /// dropped, QoS 1 and 2 queue), until half of it has left. The server reports the crossings.
+    pub backlog_high: u32,
+    /// Milliseconds without progress after which a slow receiver no longer holds publishers.
+    pub stall_millis: u32,
+    /// Highest QoS accepted; 2 unless configured (announced as Maximum QoS).
+    pub qos_max: QoS,
+    /// Retained messages are supported (announced).
+    pub retain_available: bool,
+    /// Wildcard subscriptions are supported (announced).
+    pub wildcard_available: bool,
+    /// Subscription identifiers are supported (announced).
+    pub subscription_ids_available: bool,
+    /// Shared subscriptions are supported (announced).
+    pub shared_available: bool,
+    /// An empty client id is given a name; otherwise CONNACK 0x85.
+    pub assign_client_ids: bool,
+    /// Prefix of assigned client ids.
+    pub assigned_id_prefix: Box<str>,
+    /// Response Information given to v5 clients that ask, `%c` = client id; none if empty.
+    pub response_information: Box<str>,
+    /// What must be on disk before an acknowledgement leaves.
+    pub durability: Durability,
+    /// Deliveries a job may make in one turn (about 1 ms of work).
+    pub turn_budget: u32,
+    /// Bytes of cached routes a shard may keep.
+    pub route_cache_bytes: u32,
+}
+
+/// What a full queue drops.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Overflow {
+    /// The message that just came.
+    DropNewest,
+    /// The message that has waited longest.
+    DropOldest,
+}
+
+/// What survives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Durability {
+    /// Nothing: no record is emitted, no acknowledgement waits for the store.
+    Memory,
+    /// Records are emitted, and acknowledgements wait for `Input::Stored`.
+    Stored,
+}
+
+impl Default for Limits {
+    /// Generous, chosen for throughput; the manual (`docs/limits.md`) gives the reasons.
+    fn default() -> Limits {
+        Limits {
+            connect_timeout_secs: 10,
+            packet_size_max: 16 * 1024 * 1024,
+            receive_maximum: 1024,
+            inflight_max: 1024,
+            topic_alias_max: 64,
+            topic_alias_out_max: 64,
+            topic_levels_max: 200,
+            client_id_len_max: 65_535,
+            keep_alive_secs_max: 0,
+            session_expiry_secs_max: u32::MAX,
+            session_expiry_secs_v3: u32::MAX,
+            queue_messages_max: 100_000,
+            queue_bytes_max: 64 * 1024 * 1024,
+            overflow: Overflow::DropNewest,
+            queue_qos0: false,
+            subscriptions_max: 1_000_000,
+            retained_max: 10_000_000,
+            retained_bytes_max: 4 * 1024 * 1024 * 1024,
+            sessions_max: 10_000_000,
+            connections_max: 10_000_000,
+            share_queue_max: 100_000,
+            backlog_high: 1024 * 1024,
+            stall_millis: 1000,
+            qos_max: QoS::ExactlyOnce,
+            retain_available: true,
+            wildcard_available: true,
+            subscription_ids_available: true,
+            shared_available: true,
+            assign_client_ids: true,
+            assigned_id_prefix: "auto-".into(),
+            response_information: "".into(),
+            durability: Durability::Memory,
+            turn_budget: 4096,
+            route_cache_bytes: 8 * 1024 * 1024,
+        }
+    }
+}

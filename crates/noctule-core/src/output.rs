@@ -1,0 +1,212 @@
+//! Everything the broker can say.
+
+use crate::identity::{ConnId, ShardId, Tenant};
+use crate::index::IndexChange;
+use crate::message::Message;
+use crate::peer::PeerMessage;
+use crate::record::Record;
+use noctule_proto::{PacketId, QoS, ReasonCode, Version};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What one or more calls of `handle` and `tick` had to say. The server empties it after each
+/// batch, in any order between the fields, in order within each.
+#[derive(Default, Debug)]
+pub struct Outbox {
+    /// Encoded bytes that `sends` point into.
+    pub frames: Vec<u8>,
+    /// Bytes for connections, in order per connection.
+    pub sends: Vec<Send>,
+    /// Things to do with connections, after the sends.
+    pub effects: Vec<Effect>,
+    /// Messages for other shards, in order per shard.
+    pub peers: Vec<(ShardId, PeerMessage)>,
+    /// Changes for the index writer, numbered by their order since the start.
+    pub index: Vec<IndexChange>,
+    /// Records for the store, numbered by their order since the start; one batch.
+    pub records: Vec<Record>,
+    /// Rare things for logs, `$SYS` and alerts.
+    pub events: Vec<Event>,
+}
+
+/// Bytes for one connection: `frames[start..start + len]`, then the payload of `body` if there is
+/// one. The same bytes may go to many connections, each with a packet id of its own.
+#[derive(Clone, Debug)]
+pub struct Send {
+    /// Receiver.
+    pub conn: ConnId,
+    /// Start in `frames`.
+    pub start: u32,
+    /// Length in `frames`.
+    pub len: u32,
+    /// Packet id to write (big endian) at `start + id.0` of the receiver's copy.
+    pub id: Option<(u32, PacketId)>,
+    /// A large payload, shared instead of copied.
+    pub body: Option<Arc<Message>>,
+}
+
+/// Something the server has to do with a connection.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Effect {
+    /// Flush what was sent, then close.
+    Close {
+        /// Which.
+        conn: ConnId,
+    },
+    /// Hand the connection to its home shard: it is `Opened` there, and its bytes from the
+    /// current CONNECT on are decoded there again.
+    Move {
+        /// Which.
+        conn: ConnId,
+        /// Home.
+        to: ShardId,
+    },
+    /// Put no more packets of this connection in, and stop reading its socket.
+    Pause {
+        /// Which.
+        conn: ConnId,
+    },
+    /// Undo `Pause`.
+    Resume {
+        /// Which.
+        conn: ConnId,
+    },
+    /// Find out who this is; answered by `Input::Authenticated`. Comes with `Pause`.
+    Authenticate {
+        /// Which.
+        conn: ConnId,
+        /// What it says of itself.
+        request: Box<AuthRequest>,
+    },
+    /// The shutdown job is done.
+    Stopped,
+}
+
+/// One step of authentication.
+#[derive(Clone, PartialEq)]
+pub enum AuthRequest {
+    /// From CONNECT.
+    Connect {
+        /// Client id (the assigned one if it sent none).
+        client_id: Box<str>,
+        /// User name.
+        user_name: Option<Box<str>>,
+        /// Password. Never logged.
+        password: Option<Box<[u8]>>,
+        /// Authentication Method, for enhanced authentication.
+        method: Option<Box<str>>,
+        /// Authentication Data. Never logged.
+        data: Option<Box<[u8]>>,
+    },
+    /// AUTH 0x18: the next step of a running exchange.
+    Step {
+        /// Authentication Data. Never logged.
+        data: Option<Box<[u8]>>,
+    },
+    /// AUTH 0x19: a new exchange on a live connection, by the method of its CONNECT.
+    Again {
+        /// Client id.
+        client_id: Box<str>,
+        /// Authentication Method.
+        method: Box<str>,
+        /// Authentication Data. Never logged.
+        data: Option<Box<[u8]>>,
+    },
+}
+
+impl core::fmt::Debug for AuthRequest {
+    /// Names the step and nothing else: credentials are never printed.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            AuthRequest::Connect { .. } => "AuthRequest::Connect",
+            AuthRequest::Step { .. } => "AuthRequest::Step",
+            AuthRequest::Again { .. } => "AuthRequest::Again",
+        })
+    }
+}
+
+/// A rare thing worth a log line. Counts of common things are [`crate::counters::Counters`].
+#[derive(Clone, PartialEq, Debug)]
+pub enum Event {
+    /// A client connected.
+    Connected {
+        /// Client id.
+        client_id: Box<str>,
+        /// Namespace.
+        tenant: Tenant,
+        /// Its address.
+        remote: Option<SocketAddr>,
+        /// Protocol version.
+        version: Version,
+        /// Keep alive in force, seconds.
+        keep_alive_secs: u16,
+        /// Clean start asked for.
+        clean_start: bool,
+        /// User name.
+        user_name: Option<Box<str>>,
+    },
+    /// A connection was refused before or with its CONNACK.
+    Refused {
+        /// Client id, if one was told.
+        client_id: Option<Box<str>>,
+        /// Its address.
+        remote: Option<SocketAddr>,
+        /// Reason code.
+        reason: ReasonCode,
+        /// In plain words.
+        why: Box<str>,
+    },
+    /// A client's connection ended.
+    Disconnected {
+        /// Client id.
+        client_id: Box<str>,
+        /// Its address.
+        remote: Option<SocketAddr>,
+        /// How.
+        end: End,
+    },
+    /// A session ended by its expiry interval.
+    SessionExpired {
+        /// Client id.
+        client_id: Box<str>,
+    },
+    /// A session's queue began to overflow (said once until it has room again).
+    QueueOverflow {
+        /// Client id.
+        client_id: Box<str>,
+        /// Messages waiting.
+        messages: u64,
+    },
+    /// A client subscribed.
+    Subscribed {
+        /// Client id.
+        client_id: Box<str>,
+        /// Filter.
+        filter: Box<str>,
+        /// Granted QoS.
+        qos: QoS,
+    },
+    /// A client unsubscribed.
+    Unsubscribed {
+        /// Client id.
+        client_id: Box<str>,
+        /// Filter.
+        filter: Box<str>,
+    },
+}
+
+/// How a connection ended.
+#[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
+pub enum End {
+    /// The client sent DISCONNECT with this reason.
+    ByClient(ReasonCode),
+    /// The transport closed without one.
+    Lost,
+    /// The broker ended it.
+    ByBroker {
+        /// Reason code (told to the client if its version has one).
+        reason: ReasonCode,
+        /// In plain words.
+        why: Box<str>,
+    },
+}

@@ -1,0 +1,91 @@
+//! Why a message did not reach a receiver: one variant for each decision that withholds or drops.
+
+use serde::{Deserialize, Serialize};
+
+/// The reason a message was withheld from, or dropped for, one receiver (or all of them).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Verdict {
+    /// Nobody subscribes to the topic.
+    NoSubscriber,
+    /// The publisher may not publish there.
+    NotAuthorized,
+    /// The subscription has No Local and the receiver is the publisher.
+    NoLocal,
+    /// The message expired before it could be sent.
+    Expired,
+    /// The receiver's queue was full, and this was the newest.
+    QueueFullNewest,
+    /// The receiver's queue was full, and this was the oldest.
+    QueueFullOldest,
+    /// QoS 0 and the receiver's socket takes no more.
+    SlowReceiver,
+    /// QoS 0 and the receiver is not connected.
+    Offline,
+    /// The packet would exceed the receiver's Maximum Packet Size.
+    TooLarge,
+    /// The receiver's session ended while the message waited.
+    SessionEnded,
+    /// A share group had no member left to take it.
+    GroupEnded,
+    /// A share group's queue was full.
+    GroupFull,
+    /// A member of a share group refused it with an error code.
+    RefusedByMember,
+    /// The retained message is older than one already delivered.
+    RetainedSuperseded,
+    /// The limit on retained messages was reached: delivered, not kept.
+    RetainedFull,
+}
+
+impl Verdict {
+    /// Number of variants.
+    pub const COUNT: usize = 15;
+
+    /// All, in order of their numbers.
+    pub const ALL: [Verdict; Verdict::COUNT] = [
+        Verdict::NoSubscriber,
+        Verdict::NotAuthorized,
+        Verdict::NoLocal,
+        Verdict::Expired,
+        Verdict::QueueFullNewest,
+        Verdict::QueueFullOldest,
+        Verdict::SlowReceiver,
+        Verdict::Offline,
+        Verdict::TooLarge,
+        Verdict::SessionEnded,
+        Verdict::GroupEnded,
+        Verdict::GroupFull,
+        Verdict::RefusedByMember,
+        Verdict::RetainedSuperseded,
+        Verdict::RetainedFull,
+    ];
+
+    /// The name used in metrics and logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::NoSubscriber => "no_subscriber",
+            Verdict::NotAuthorized => "not_authorized",
+            Verdict::NoLocal => "no_local",
+            Verdict::Expired => "expired",
+            Verdict::QueueFullNewest => "queue_full_newest",
+            Verdict::QueueFullOldest => "queue_full_oldest",
+            Verdict::SlowReceiver => "slow_receiver",
+            Verdict::Offline => "offline",
+            Verdict::TooLarge => "too_large",
+            Verdict::SessionEnded => "session_ended",
+            Verdict::GroupEnded => "group_ended",
+            Verdict::GroupFull => "group_full",
+            Verdict::RefusedByMember => "refused_by_member",
+            Verdict::RetainedSuperseded => "retained_superseded",
+            Verdict::RetainedFull => "retained_full",
+        }
+    }
+
+    /// Whether it loses a message somebody was owed (against: nobody was owed it).
+    #[must_use]
+    pub fn is_loss(self) -> bool {
+        !matches!(self, Verdict::NoSubscriber | Verdict::NoLocal | Verdict::RetainedSuperseded)
+    }
+}
