@@ -25,6 +25,8 @@ pub mod message;
 pub mod output;
 pub mod peer;
 pub mod record;
+pub mod slab;
+pub mod timer;
 pub mod verdict;
 
 pub use broker::Broker;

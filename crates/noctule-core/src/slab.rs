@@ -1,0 +1,195 @@
+//! Things numbered by small integers, whose numbers are used again.
+//!
+//! The number given to the next thing depends on nothing but the calls made before: the slot freed
+//! last is used first. A frozen and thawed slab goes on giving the same numbers.
+
+use serde::{Deserialize, Serialize};
+
+/// Values by `u32` key.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Slab<T> {
+    slots: Vec<Slot<T>>,
+    /// The slot freed last; `NIL` if none is free.
+    free: u32,
+    len: u32,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+enum Slot<T> {
+    /// Free; the slot freed before this one, or `NIL`.
+    Free(u32),
+    Used(T),
+}
+
+const NIL: u32 = u32::MAX;
+
+impl<T> Default for Slab<T> {
+    fn default() -> Slab<T> {
+        Slab { slots: Vec::new(), free: NIL, len: 0 }
+    }
+}
+
+impl<T> Slab<T> {
+    /// An empty slab.
+    #[must_use]
+    pub fn new() -> Slab<T> {
+        Slab::default()
+    }
+
+    /// The key that the next `insert` will return.
+    #[must_use]
+    pub fn next_key(&self) -> u32 {
+        if self.free != NIL { self.free } else { self.slots.len() as u32 }
+    }
+
+    /// Stores a value and returns its key: the one freed last, else a new one.
+    pub fn insert(&mut self, value: T) -> u32 {
+        let key = self.next_key();
+        assert!(key != NIL, "a slab holds fewer than 2^32 - 1 values");
+        match self.slots.get_mut(key as usize) {
+            Some(slot) => {
+                let Slot::Free(next) = *slot else {
+                    unreachable!("the free list holds free slots")
+                };
+                self.free = next;
+                *slot = Slot::Used(value);
+            }
+            None => self.slots.push(Slot::Used(value)),
+        }
+        self.len += 1;
+        key
+    }
+
+    /// Takes a value out; its key may be given to another at once.
+    pub fn remove(&mut self, key: u32) -> Option<T> {
+        let slot = self.slots.get_mut(key as usize)?;
+        if matches!(slot, Slot::Free(_)) {
+            return None;
+        }
+        let Slot::Used(value) = core::mem::replace(slot, Slot::Free(self.free)) else {
+            unreachable!("just seen in use")
+        };
+        self.free = key;
+        self.len -= 1;
+        Some(value)
+    }
+
+    /// The value of a key.
+    #[must_use]
+    pub fn get(&self, key: u32) -> Option<&T> {
+        match self.slots.get(key as usize)? {
+            Slot::Used(value) => Some(value),
+            Slot::Free(_) => None,
+        }
+    }
+
+    /// The value of a key, to be changed.
+    #[must_use]
+    pub fn get_mut(&mut self, key: u32) -> Option<&mut T> {
+        match self.slots.get_mut(key as usize)? {
+            Slot::Used(value) => Some(value),
+            Slot::Free(_) => None,
+        }
+    }
+
+    /// Whether the key is in use.
+    #[must_use]
+    pub fn contains(&self, key: u32) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// All values by ascending key.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.slots.iter().enumerate().filter_map(|(key, slot)| match slot {
+            Slot::Used(value) => Some((key as u32, value)),
+            Slot::Free(_) => None,
+        })
+    }
+
+    /// All values by ascending key, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut T)> {
+        self.slots.iter_mut().enumerate().filter_map(|(key, slot)| match slot {
+            Slot::Used(value) => Some((key as u32, value)),
+            Slot::Free(_) => None,
+        })
+    }
+
+    /// One more than the greatest key ever used: for walks with a cursor.
+    #[must_use]
+    pub fn keys_end(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    /// Values in the slab.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// No values.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Panics if the free list and the slots contradict each other.
+    pub fn check(&self) {
+        let mut free = 0;
+        let mut at = self.free;
+        while at != NIL {
+            let Some(Slot::Free(next)) = self.slots.get(at as usize) else {
+                panic!("slot {at} is in the free list and not free")
+            };
+            free += 1;
+            assert!(free <= self.slots.len(), "the free list has a cycle");
+            at = *next;
+        }
+        assert_eq!(free + self.len(), self.slots.len(), "every slot is used or in the free list");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slot_freed_last_is_used_first() {
+        let mut slab = Slab::new();
+        let keys: Vec<u32> = "abcd".chars().map(|c| slab.insert(c)).collect();
+        assert_eq!(keys, [0, 1, 2, 3]);
+        assert_eq!(slab.remove(1), Some('b'));
+        assert_eq!(slab.remove(3), Some('d'));
+        assert_eq!(slab.remove(3), None);
+        slab.check();
+        assert_eq!(slab.next_key(), 3);
+        assert_eq!((slab.insert('e'), slab.insert('f'), slab.insert('g')), (3, 1, 4));
+        assert_eq!(slab.iter().map(|(_, c)| *c).collect::<String>(), "afceg");
+        assert_eq!(slab.len(), 5);
+        slab.check();
+    }
+
+    #[test]
+    fn a_key_that_is_free_or_was_never_used_answers_nothing() {
+        let mut slab = Slab::new();
+        let key = slab.insert(1);
+        assert_eq!(slab.get(key), Some(&1));
+        *slab.get_mut(key).expect("just inserted") += 1;
+        assert_eq!(slab.remove(key), Some(2));
+        assert!(slab.get(key).is_none() && slab.get_mut(key).is_none());
+        assert!(!slab.contains(u32::MAX) && slab.remove(u32::MAX).is_none());
+        assert!(slab.is_empty());
+    }
+
+    #[test]
+    fn churn_does_not_grow_it() {
+        let mut slab = Slab::new();
+        for round in 0..1000 {
+            let keys: Vec<u32> = (0..round % 7).map(|n| slab.insert(n)).collect();
+            for key in keys {
+                assert!(slab.remove(key).is_some());
+            }
+        }
+        slab.check();
+        assert!(slab.keys_end() <= 6);
+    }
+}
