@@ -1,1 +1,56 @@
-fn main() {}
+//! The gate and the chores of this repository. `cargo xtask` alone lists them.
+//!
+//! One file or folder per subcommand; what they share is `tree` (which files there are) and
+//! `process` (running programs).
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks here")]
+
+mod ci;
+mod process;
+mod spec;
+mod test;
+mod tidy;
+mod tree;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+cargo xtask SUBCOMMAND
+
+  test [ARGS]      every test, and what the tests need; ARGS go to cargo test
+  ci [--skip STEP]... [--only STEP]...
+                   the whole gate, in the order of its steps
+  tidy             the house rules that a machine can check
+  spec [--strict] [--open] [--update]
+                   the statements of the standards: done, excused, open
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let Some((name, rest)) = args.split_first() else {
+        print!("{USAGE}");
+        return ExitCode::SUCCESS;
+    };
+    match dispatch(name, rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask {name}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(name: &str, args: &[String]) -> Result<()> {
+    match name {
+        "ci" => ci::run(args),
+        "spec" => spec::run(args),
+        "test" => test::run(args),
+        "tidy" => tidy::run(),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        other => bail!("no such subcommand: {other}\n\n{USAGE}"),
+    }
+}

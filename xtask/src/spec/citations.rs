@@ -1,0 +1,118 @@
+//! Finding citations: `[MQTT-3.3.1-5 v5]`, `[MQTT-3.8.4-3 v3.1.1]`, `[U5-3.8.3-1]`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::tree::Source;
+
+/// What the tree cites.
+#[derive(Default)]
+pub(super) struct Citations {
+    /// Each id, and the places that cite it.
+    places: BTreeMap<String, Vec<String>>,
+    code: BTreeSet<String>,
+    tests: BTreeSet<String>,
+    /// Ids without the version that would tell them apart.
+    pub(super) malformed: Vec<String>,
+}
+
+impl Citations {
+    /// Whether product code cites the id.
+    pub(super) fn in_code(&self, id: &str) -> bool {
+        self.code.contains(id)
+    }
+
+    /// Whether a test cites the id.
+    pub(super) fn in_tests(&self, id: &str) -> bool {
+        self.tests.contains(id)
+    }
+
+    /// Every citation with its place.
+    pub(super) fn places(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.places
+            .iter()
+            .flat_map(|(id, places)| places.iter().map(move |place| (id.as_str(), place.as_str())))
+    }
+}
+
+/// Reads every Rust file under `crates/`.
+pub(super) fn collect(sources: &[Source]) -> Citations {
+    let mut citations = Citations::default();
+    let ours = |source: &&Source| source.is_rust() && source.path.starts_with("crates/");
+    for source in sources.iter().filter(ours) {
+        let code = source.product_lines().into_iter().map(|(at, line)| (at, line, false));
+        let tests = source.test_lines().into_iter().map(|(at, line)| (at, line, true));
+        for (at, line, in_test) in code.chain(tests) {
+            let place = format!("{}:{at}", source.path);
+            for found in scan(line) {
+                match found {
+                    Ok(id) => {
+                        if in_test { &mut citations.tests } else { &mut citations.code }
+                            .insert(id.clone());
+                        citations.places.entry(id).or_default().push(place.clone());
+                    }
+                    Err(id) => citations
+                        .malformed
+                        .push(format!("{place}: {id} needs its version: [{id} v5]")),
+                }
+            }
+        }
+    }
+    citations
+}
+
+/// The ids in a line, as the tables have them; an `Err` is an id whose version is missing.
+fn scan(line: &str) -> Vec<Result<String, String>> {
+    let mut found = Vec::new();
+    for (mark, numbered) in [("MQTT-", true), ("U5-", false)] {
+        for (at, _) in line.match_indices(mark) {
+            let rest = &line[at + mark.len()..];
+            let number = leading(rest, |c| c.is_ascii_digit() || c == '.' || c == '-');
+            let number = number.trim_end_matches(['.', '-']);
+            let in_word = line[..at].ends_with(|c: char| c.is_alphanumeric());
+            if in_word || !number.contains('-') || !number.starts_with(|c: char| c.is_ascii_digit())
+            {
+                continue;
+            }
+            let id = format!("{mark}{number}");
+            if !numbered {
+                found.push(Ok(id));
+                continue;
+            }
+            let version = rest[number.len()..].strip_prefix(" v").map(|rest| {
+                leading(rest, |c| c.is_ascii_digit() || c == '.').trim_end_matches('.')
+            });
+            found.push(match version {
+                Some(version @ ("5" | "3.1.1")) => Ok(format!("{id} v{version}")),
+                Some(_) | None => Err(id),
+            });
+        }
+    }
+    found
+}
+
+fn leading(text: &str, wanted: impl Fn(char) -> bool) -> &str {
+    &text[..text.find(|c| !wanted(c)).unwrap_or(text.len())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_id_of_a_line_is_found_with_its_version() {
+        let line = "// [MQTT-3.3.1-5 v5], [MQTT-3.8.4-3 v3.1.1] and [U5-3.8.3-1]; MQTT-4.2-1 v5.";
+        let expected = ["MQTT-3.3.1-5 v5", "MQTT-3.8.4-3 v3.1.1", "MQTT-4.2-1 v5", "U5-3.8.3-1"];
+        assert_eq!(scan(line), expected.map(|id| Ok(id.to_owned())));
+    }
+
+    #[test]
+    fn an_id_without_its_version_is_malformed() {
+        assert_eq!(scan("// [MQTT-3.3.1-5]"), [Err("MQTT-3.3.1-5".to_owned())]);
+        assert_eq!(scan("// [MQTT-3.3.1-5 v4]"), [Err("MQTT-3.3.1-5".to_owned())]);
+    }
+
+    #[test]
+    fn what_only_looks_like_an_id_is_left_alone() {
+        assert!(scan("MQTT-SN, MQTT-5.0, MQTT-, U5-x").is_empty());
+    }
+}
