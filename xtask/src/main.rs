@@ -5,7 +5,11 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks here")]
 
 mod ci;
+mod fuzz;
+mod mutants;
+mod peers;
 mod process;
+mod soak;
 mod spec;
 mod test;
 mod tidy;
@@ -21,6 +25,12 @@ cargo xtask SUBCOMMAND
   test [ARGS]      every test, and what the tests need; ARGS go to cargo test
   ci [--skip STEP]... [--only STEP]...
                    the whole gate, in the order of its steps
+  fuzz [TARGET]... [--runs N] [--list]
+                   fuzz targets, all of them unless named; N runs each (100,000)
+  peers            the programs noctule is compared with, brought into target/peers
+  mutants [NAME]...
+                   plants listed faults and asks the tests whether they notice
+  soak [NAME]      the long runs; without a name, which there are
   tidy             the house rules that a machine can check
   spec [--strict] [--open] [--update]
                    the statements of the standards: done, excused, open
@@ -44,6 +54,10 @@ fn main() -> ExitCode {
 fn dispatch(name: &str, args: &[String]) -> Result<()> {
     match name {
         "ci" => ci::run(args),
+        "fuzz" => fuzz::run(args),
+        "mutants" => mutants::run(args),
+        "peers" => peers::run(),
+        "soak" => soak::run(args),
         "spec" => spec::run(args),
         "test" => test::run(args),
         "tidy" => tidy::run(),

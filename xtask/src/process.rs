@@ -12,6 +12,12 @@ pub(crate) fn root() -> PathBuf {
     here.and_then(|path| path.parent().map(PathBuf::from)).unwrap_or_else(|| PathBuf::from("."))
 }
 
+/// Where cargo builds, and where what a chore leaves behind goes too.
+pub(crate) fn target() -> PathBuf {
+    let elsewhere = std::env::var_os("CARGO_TARGET_DIR").map(|path| root().join(path));
+    elsewhere.unwrap_or_else(|| root().join("target"))
+}
+
 /// A command that starts in the root and reads nothing from the terminal.
 pub(crate) fn command(program: &str, args: &[&str]) -> Command {
     let mut command = Command::new(program);

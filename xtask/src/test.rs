@@ -16,7 +16,6 @@ use crate::process;
 /// Brings the clients that the tests drive: a virtual environment, npm packages, Debian packages.
 const SETUP: &str = "crates/noctule-tests/clients/setup.sh";
 const PROFILE: &str = "test-fast";
-const LEFT_OUT: &str = "target/left-out.txt";
 
 /// What the test programs said, added up.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -28,10 +27,10 @@ struct Tally {
 
 /// Runs all tests, or those that `args` (handed to `cargo test`) choose.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let left_out = process::root().join(LEFT_OUT);
-    std::fs::create_dir_all(process::root().join("target"))?;
-    std::fs::write(&left_out, "").with_context(|| format!("cannot write {LEFT_OUT}"))?;
-    let mut missing = set_up(&left_out)?;
+    let left_out = process::target().join("left-out.txt");
+    std::fs::create_dir_all(process::target())?;
+    std::fs::write(&left_out, "").with_context(|| format!("cannot write {left_out:?}"))?;
+    let mut missing = set_up()?;
     process::run("cargo", &["build", "--profile", PROFILE, "--package", "noctule"])?;
 
     let mut tally = Tally::default();
@@ -58,16 +57,25 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 }
 
 /// Brings what the tests need; answers what could not be had.
-fn set_up(left_out: &Path) -> Result<Vec<String>> {
+fn set_up() -> Result<Vec<String>> {
     if !process::root().join(SETUP).is_file() {
         return Ok(Vec::new());
     }
-    let mut command = process::command("bash", &[SETUP]);
-    match process::run_command(command.env("NOCTULE_LEFT_OUT", left_out)) {
-        Ok(()) => Ok(Vec::new()),
-        Err(error) if process::nothing_may_be_left_out() => Err(error),
-        Err(error) => Ok(vec![format!("clients that could not be set up: {error:#}")]),
+    let mut child = process::command("bash", &[SETUP]).stderr(Stdio::piped()).spawn()?;
+    let complaints = child.stderr.take().expect("the pipe was asked for");
+    let mut missing = Vec::new();
+    for line in BufReader::new(complaints).lines() {
+        let line = line?;
+        eprintln!("{line}");
+        missing.extend(line.strip_prefix("left out: ").map(str::to_owned));
     }
+    if !child.wait()?.success() {
+        if process::nothing_may_be_left_out() {
+            bail!("{SETUP} did not bring everything, and nothing may be left out here");
+        }
+        missing.push(format!("some of what {SETUP} brings"));
+    }
+    Ok(missing)
 }
 
 /// Runs `cargo test`, showing what it prints; answers whether it ended well.
@@ -76,7 +84,7 @@ fn run_tests(args: &[String], left_out: &Path, tally: &mut Tally) -> Result<bool
     if !args.iter().any(|arg| arg == "-p" || arg == "--package") {
         command.arg("--workspace");
     }
-    let binary = process::root().join("target").join(PROFILE).join("noctule");
+    let binary = process::target().join(PROFILE).join("noctule");
     command.args(args).env("NOCTULE_LEFT_OUT", left_out).env("NOCTULE_BIN", binary);
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
     let stdout = child.stdout.take().expect("the pipe was asked for");

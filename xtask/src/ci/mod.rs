@@ -5,9 +5,13 @@
 mod platforms;
 mod steps;
 
+pub(crate) use steps::install;
+
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+
+use crate::fuzz;
 
 /// How a step ended when it did not fail.
 pub(crate) enum Outcome {
@@ -20,7 +24,7 @@ pub(crate) enum Outcome {
 type Step = fn() -> Result<Outcome>;
 
 /// What runs when nothing is chosen, cheap steps first.
-const STEPS: [(&str, Step); 11] = [
+const STEPS: [(&str, Step); 12] = [
     ("fmt", steps::fmt),
     ("tidy", steps::tidy),
     ("spec", steps::spec),
@@ -32,6 +36,7 @@ const STEPS: [(&str, Step); 11] = [
     ("msrv", steps::msrv),
     ("no_std", platforms::no_std),
     ("platforms", platforms::check),
+    ("fuzz", fuzz::short),
 ];
 
 /// Runs the chosen steps and fails where one of them did.

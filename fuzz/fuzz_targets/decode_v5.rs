@@ -1,0 +1,7 @@
+//! Bytes of an MQTT 5.0 connection, as the other end might send them.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use noctule_proto::Version;
+
+fuzz_target!(|bytes: &[u8]| noctule_fuzz::decode::run(Version::V5, bytes));

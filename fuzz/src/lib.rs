@@ -1,0 +1,6 @@
+//! What the fuzz targets have to say; `fuzz_targets/` holds only their entry points.
+//!
+//! Each function takes whatever it is given and panics where something that must hold does not.
+
+pub mod decode;
+pub mod topic;

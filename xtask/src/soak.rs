@@ -1,0 +1,46 @@
+//! `cargo xtask soak`: the long runs, asked for before a piece of work is called done.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{fuzz, mutants};
+
+/// A long run: its name, what it proves, and how it starts.
+struct Soak {
+    name: &'static str,
+    proves: &'static str,
+    run: fn() -> Result<()>,
+}
+
+const SOAKS: [Soak; 2] = [
+    Soak {
+        name: "fuzz",
+        proves: "10 million executions of every fuzz target without a crash",
+        run: || fuzz::run(&["--runs".to_owned(), "10000000".to_owned()]),
+    },
+    Soak {
+        name: "mutants",
+        proves: "the tests notice the faults of spec/mutants.tsv",
+        run: || mutants::run(&[]),
+    },
+];
+
+/// Runs the one that is named; without a name, says which there are.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let [name] = args else {
+        for soak in SOAKS {
+            println!("{:<12}{}", soak.name, soak.proves);
+        }
+        if args.is_empty() {
+            return Ok(());
+        }
+        bail!("one name, please");
+    };
+    let soak = SOAKS.into_iter().find(|soak| soak.name == name);
+    let soak = soak.with_context(|| format!("no such long run: {name}"))?;
+    let start = Instant::now();
+    (soak.run)()?;
+    println!("{}: held for {:.0} s: {}", soak.name, start.elapsed().as_secs_f64(), soak.proves);
+    Ok(())
+}
