@@ -20,14 +20,19 @@ pub mod delivery;
 pub mod error;
 pub mod packet;
 pub mod property;
+mod reader;
 pub mod reason;
+pub mod text;
 pub mod topic;
+mod varint;
+mod write;
 
-pub use codec::{Frame, next_frame};
+pub use codec::{Frame, frame_need, next_frame};
 pub use error::{Cause, DecodeError};
-pub use packet::Packet;
+pub use packet::{Packet, PacketType, Role};
 pub use reason::ReasonCode;
-pub use topic::{ShareName, TopicFilter, TopicName};
+pub use topic::{ShareName, TopicError, TopicFilter, TopicName, matches};
+pub use varint::MAX as REMAINING_LENGTH_MAX;
 
 /// The protocol version of a connection, fixed by its CONNECT.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
@@ -55,7 +60,40 @@ pub enum QoS {
     ExactlyOnce = 2,
 }
 
+impl QoS {
+    /// The QoS of this number; 3 and above are none.
+    #[inline]
+    pub fn from_u8(number: u8) -> Option<QoS> {
+        match number {
+            0 => Some(QoS::AtMostOnce),
+            1 => Some(QoS::AtLeastOnce),
+            2 => Some(QoS::ExactlyOnce),
+            _ => None,
+        }
+    }
+}
+
 /// A packet identifier: 1 to 65,535 `[MQTT-2.2.1-3 v5]`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PacketId(pub core::num::NonZeroU16);
+
+impl PacketId {
+    /// The identifier of this number, unless it is 0.
+    #[inline]
+    pub fn new(number: u16) -> Option<PacketId> {
+        core::num::NonZeroU16::new(number).map(PacketId)
+    }
+
+    /// The number.
+    #[inline]
+    pub fn value(self) -> u16 {
+        self.0.get()
+    }
+}
+
+impl core::fmt::Display for PacketId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -6,6 +6,7 @@ mod auth;
 mod connack;
 mod connect;
 mod disconnect;
+mod kind;
 mod publish;
 mod suback;
 mod subscribe;
@@ -16,10 +17,19 @@ pub use auth::Auth;
 pub use connack::{ConnAck, ConnAckProperties};
 pub use connect::{Connect, ConnectProperties, Will};
 pub use disconnect::Disconnect;
+pub use kind::{PacketType, Role};
 pub use publish::{Publish, PublishProperties};
 pub use suback::SubAck;
-pub use subscribe::{RetainHandling, Subscribe, SubscribeFilters, SubscribeOptions};
-pub use unsubscribe::{Unsubscribe, UnsubscribeFilters};
+pub use subscribe::{
+    RetainHandling, Subscribe, SubscribeFilters, SubscribeFiltersBuf, SubscribeOptions,
+};
+pub use unsubscribe::{Unsubscribe, UnsubscribeFilters, UnsubscribeFiltersBuf};
+
+use crate::codec::check_first;
+use crate::reader::Reader;
+use crate::write::{self, Sink};
+use crate::{Cause, DecodeError, Frame, ReasonCode, Version};
+use alloc::vec::Vec;
 
 /// Any control packet, borrowing its variable parts.
 #[derive(Clone, PartialEq, Debug)]
@@ -40,4 +50,202 @@ pub enum Packet<'a> {
     PingResp,
     Disconnect(Disconnect<'a>),
     Auth(Auth<'a>),
+}
+
+impl<'a> Packet<'a> {
+    /// Decodes a frame that `sender` sent on a connection of this version.
+    ///
+    /// `version` is `None` before the CONNECT: then nothing else may come `[MQTT-3.1.0-1 v5]`.
+    #[inline]
+    pub fn decode(
+        frame: Frame<'a>,
+        version: Option<Version>,
+        sender: Role,
+    ) -> Result<Packet<'a>, DecodeError> {
+        match version {
+            Some(version) if frame.first >> 4 == PacketType::Publish as u8 => {
+                Publish::decode(frame, version, sender).map(Packet::Publish)
+            }
+            Some(version) => Packet::decode_other(frame, version, sender),
+            None => Packet::decode_first(frame, sender),
+        }
+    }
+
+    fn decode_first(frame: Frame<'a>, sender: Role) -> Result<Packet<'a>, DecodeError> {
+        let packet = frame.packet_type();
+        let mut version = None;
+        let connect = if packet == Some(PacketType::Connect) && sender == Role::Client {
+            check_first(frame.first)?;
+            Connect::decode(frame.body, &mut version)
+        } else {
+            // [MQTT-3.1.0-1 v5], [MQTT-3.1.0-1 v3.1.1]
+            Err(Cause::NotConnect)
+        };
+        connect.map(Packet::Connect).map_err(|cause| DecodeError { cause, packet, version })
+    }
+
+    fn decode_other(
+        frame: Frame<'a>,
+        version: Version,
+        sender: Role,
+    ) -> Result<Packet<'a>, DecodeError> {
+        check_first(frame.first).map_err(|error| error.with_version(version))?;
+        let packet = frame.packet_type();
+        decode_body(frame, version, sender).map_err(|cause| DecodeError {
+            cause,
+            packet,
+            version: Some(version),
+        })
+    }
+
+    /// The type of this packet.
+    pub fn packet_type(&self) -> PacketType {
+        match self {
+            Packet::Connect(_) => PacketType::Connect,
+            Packet::ConnAck(_) => PacketType::ConnAck,
+            Packet::Publish(_) => PacketType::Publish,
+            Packet::PubAck(_) => PacketType::PubAck,
+            Packet::PubRec(_) => PacketType::PubRec,
+            Packet::PubRel(_) => PacketType::PubRel,
+            Packet::PubComp(_) => PacketType::PubComp,
+            Packet::Subscribe(_) => PacketType::Subscribe,
+            Packet::SubAck(_) => PacketType::SubAck,
+            Packet::Unsubscribe(_) => PacketType::Unsubscribe,
+            Packet::UnsubAck(_) => PacketType::UnsubAck,
+            Packet::PingReq => PacketType::PingReq,
+            Packet::PingResp => PacketType::PingResp,
+            Packet::Disconnect(_) => PacketType::Disconnect,
+            Packet::Auth(_) => PacketType::Auth,
+        }
+    }
+
+    /// Appends the packet to `out`, as it looks in `version` (a CONNECT has its own).
+    ///
+    /// What a version does not know is left out. Nothing at all is appended for an AUTH before v5,
+    /// for a 3.x CONNACK whose reason has no return code, and for a packet above the 268,435,455
+    /// bytes that a remaining length can say. Text and binary fields of more than 65,535 bytes,
+    /// which no packet can hold, are cut (text between characters); checked values come from the
+    /// builders, [`crate::TopicName::parse`] and [`crate::TopicFilter::parse`].
+    pub fn encode(&self, version: Version, out: &mut Vec<u8>) {
+        match self {
+            Packet::Connect(connect) => connect.encode(out),
+            Packet::ConnAck(connack) => connack.encode(version, out),
+            Packet::Publish(publish) => publish.encode(version, out),
+            Packet::PubAck(ack)
+            | Packet::PubRec(ack)
+            | Packet::PubRel(ack)
+            | Packet::PubComp(ack) => ack.encode(self.packet_type(), version, out),
+            Packet::Subscribe(subscribe) => subscribe.encode(version, out),
+            Packet::SubAck(suback) | Packet::UnsubAck(suback) => {
+                suback.encode(self.packet_type(), version, out);
+            }
+            Packet::Unsubscribe(unsubscribe) => unsubscribe.encode(version, out),
+            Packet::PingReq => out.extend_from_slice(&PINGREQ),
+            Packet::PingResp => out.extend_from_slice(&PINGRESP),
+            Packet::Disconnect(disconnect) => disconnect.encode(version, out),
+            Packet::Auth(auth) => auth.encode(version, out),
+        }
+    }
+
+    /// How many bytes [`encode`](Self::encode) appends.
+    pub fn encoded_len(&self, version: Version) -> usize {
+        match self {
+            Packet::Connect(connect) => connect.encoded_len(),
+            Packet::ConnAck(connack) => connack.encoded_len(version),
+            Packet::Publish(publish) => publish.encoded_len(version),
+            Packet::PubAck(ack)
+            | Packet::PubRec(ack)
+            | Packet::PubRel(ack)
+            | Packet::PubComp(ack) => ack.encoded_len(version),
+            Packet::Subscribe(subscribe) => subscribe.encoded_len(version),
+            Packet::SubAck(suback) | Packet::UnsubAck(suback) => {
+                suback.encoded_len(self.packet_type(), version)
+            }
+            Packet::Unsubscribe(unsubscribe) => unsubscribe.encoded_len(version),
+            Packet::PingReq | Packet::PingResp => 2,
+            Packet::Disconnect(disconnect) => disconnect.encoded_len(version),
+            Packet::Auth(auth) => auth.encoded_len(version),
+        }
+    }
+}
+
+/// A whole PINGREQ.
+pub const PINGREQ: [u8; 2] = [0xC0, 0];
+/// A whole PINGRESP.
+pub const PINGRESP: [u8; 2] = [0xD0, 0];
+
+fn decode_body<'a>(frame: Frame<'a>, version: Version, sender: Role) -> Result<Packet<'a>, Cause> {
+    let packet = frame.packet_type().ok_or(Cause::ForbiddenType)?;
+    if packet == PacketType::Auth && version != Version::V5 {
+        return Err(Cause::ForbiddenType);
+    }
+    if !packet.sent_by(sender, version) {
+        return Err(Cause::WrongDirection);
+    }
+    // Only MQTT 3.1 lets these be repeated with DUP [MQTT-3.6.1-1 v5] [MQTT-3.8.1-1 v5]
+    // [MQTT-3.10.1-1 v5] [MQTT-3.6.1-1 v3.1.1] [MQTT-3.8.1-1 v3.1.1] [MQTT-3.10.1-1 v3.1.1].
+    if frame.first & 0x0F == 0x0A && packet != PacketType::Publish && version != Version::V31 {
+        return Err(Cause::ReservedFlags);
+    }
+    let body = frame.body;
+    let ack = |packet| Ack::decode(body, version, packet, sender);
+    Ok(match packet {
+        // [MQTT-3.1.0-2 v5], [MQTT-3.1.0-2 v3.1.1]
+        PacketType::Connect => return Err(Cause::SecondConnect),
+        PacketType::ConnAck => Packet::ConnAck(ConnAck::decode(body, version)?),
+        PacketType::Publish => {
+            Packet::Publish(Publish::decode_body(frame.first, body, version, sender)?)
+        }
+        PacketType::PubAck => Packet::PubAck(ack(packet)?),
+        PacketType::PubRec => Packet::PubRec(ack(packet)?),
+        PacketType::PubRel => Packet::PubRel(ack(packet)?),
+        PacketType::PubComp => Packet::PubComp(ack(packet)?),
+        PacketType::Subscribe => Packet::Subscribe(Subscribe::decode(body, version)?),
+        PacketType::SubAck => Packet::SubAck(SubAck::decode(body, version, packet)?),
+        PacketType::Unsubscribe => Packet::Unsubscribe(Unsubscribe::decode(body, version)?),
+        PacketType::UnsubAck => Packet::UnsubAck(SubAck::decode(body, version, packet)?),
+        PacketType::PingReq => Reader::new(body).end().map(|()| Packet::PingReq)?,
+        PacketType::PingResp => Reader::new(body).end().map(|()| Packet::PingResp)?,
+        PacketType::Disconnect => Packet::Disconnect(Disconnect::decode(body, version, sender)?),
+        PacketType::Auth => Packet::Auth(Auth::decode(body, sender)?),
+    })
+}
+
+/// A reason code that `sender` may put into a packet of this type.
+fn reason_of(value: u8, packet: PacketType, sender: Role) -> Result<ReasonCode, Cause> {
+    ReasonCode::from_u8(value)
+        .filter(|code| code.allowed_in(packet, sender))
+        .ok_or(Cause::ReasonCode(value))
+}
+
+/// A packet as bytes without the fixed header.
+trait Body {
+    /// Type and flags.
+    fn first(&self) -> u8;
+
+    fn write(&self, version: Version, out: &mut impl Sink);
+}
+
+fn encode(packet: &impl Body, version: Version, out: &mut Vec<u8>) {
+    let len = write::count(|out| packet.write(version, out));
+    if len > crate::varint::MAX as usize {
+        return;
+    }
+    out.reserve(len + 5);
+    out.push(packet.first());
+    write::varint(out, len);
+    packet.write(version, out);
+}
+
+fn encoded_len(packet: &impl Body, version: Version) -> usize {
+    frame_len(write::count(|out| packet.write(version, out)))
+}
+
+/// Length of a packet with a body of `len` bytes; 0 if there can be none.
+#[inline]
+fn frame_len(len: usize) -> usize {
+    match u32::try_from(len) {
+        Ok(short) if short <= crate::varint::MAX => 1 + crate::varint::len(short) + len,
+        _ => 0,
+    }
 }

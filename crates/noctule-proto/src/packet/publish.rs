@@ -1,6 +1,12 @@
 //! PUBLISH: a message, in either direction.
-use crate::property::{OtherProperties, SubscriptionIds};
-use crate::{PacketId, QoS, TopicName};
+use crate::property::{
+    Context, OtherProperties, PropertyId, PropertyReader, Span, SubscriptionIds,
+};
+use crate::reader::Reader;
+use crate::varint;
+use crate::write::{self, PropertyWriter, Sink, property};
+use crate::{Cause, DecodeError, Frame, PacketId, PacketType, QoS, Role, TopicName, Version};
+use alloc::vec::Vec;
 use core::num::NonZeroU16;
 
 /// PUBLISH `[3.3]`.
@@ -33,4 +39,202 @@ pub struct PublishProperties<'a> {
     pub subscription_ids: SubscriptionIds<'a>,
     /// All that travels unchanged from publisher to subscriber, in its order.
     pub others: OtherProperties<'a>,
+}
+
+impl<'a> Publish<'a> {
+    /// Decodes a PUBLISH frame, see [`crate::Packet::decode`].
+    #[inline]
+    pub fn decode(
+        frame: Frame<'a>,
+        version: Version,
+        sender: Role,
+    ) -> Result<Publish<'a>, DecodeError> {
+        match Publish::decode_body(frame.first, frame.body, version, sender) {
+            Ok(publish) => Ok(publish),
+            Err(cause) => Err(DecodeError {
+                cause,
+                packet: Some(PacketType::Publish),
+                version: Some(version),
+            }),
+        }
+    }
+
+    #[inline]
+    pub(super) fn decode_body(
+        first: u8,
+        body: &'a [u8],
+        version: Version,
+        sender: Role,
+    ) -> Result<Publish<'a>, Cause> {
+        let mut reader = Reader::new(body);
+        let qos = QoS::from_u8(first >> 1 & 3).ok_or(Cause::QoS3)?;
+        // [MQTT-3.3.2-1 v5], [MQTT-3.3.2-1 v3.1.1]
+        let topic = TopicName::decode(reader.binary()?)?;
+        // [MQTT-2.2.1-2 v5], [MQTT-2.3.1-5 v3.1.1]
+        let packet_id = match qos {
+            QoS::AtMostOnce => None,
+            QoS::AtLeastOnce | QoS::ExactlyOnce => Some(reader.packet_id()?),
+        };
+        let mut properties = PublishProperties::default();
+        if version == Version::V5 {
+            properties = PublishProperties::decode(&mut reader, sender)?;
+        }
+        // [MQTT-4.7.3-1 v5], [MQTT-4.7.3-1 v3.1.1], U5-3.3.2-1
+        if topic.is_empty() && properties.topic_alias.is_none() {
+            return Err(Cause::NoTopic);
+        }
+        Ok(Publish {
+            dup: first & 8 != 0,
+            qos,
+            retain: first & 1 != 0,
+            topic,
+            packet_id,
+            properties,
+            payload: reader.rest(),
+        })
+    }
+
+    /// Appends the packet.
+    #[inline]
+    pub fn encode(&self, version: Version, out: &mut Vec<u8>) {
+        let start = out.len();
+        self.encode_head(version, out);
+        if out.len() > start {
+            out.extend_from_slice(self.payload);
+        }
+    }
+
+    /// Appends everything but the payload, which the remaining length counts, and returns where
+    /// *within the frame* the packet identifier stands (for QoS above 0), so that it can be patched.
+    ///
+    /// Nothing is appended for a packet above the 268,435,455 bytes that a remaining length can
+    /// say. A QoS above 0 without packet identifier is encoded with the identifier 0, to be
+    /// patched.
+    #[inline]
+    pub fn encode_head(&self, version: Version, out: &mut Vec<u8>) -> Option<usize> {
+        let properties_len = match version {
+            Version::V31 | Version::V311 => None,
+            Version::V5 => Some(self.properties.encoded_len()),
+        };
+        let len = self.body_len(properties_len);
+        if len > varint::MAX as usize {
+            return None;
+        }
+        let topic = self.topic.as_str().as_bytes();
+        let mut head = [0; 7];
+        head[0] = self.first();
+        let n = varint::encode_head(len as u32, &mut head);
+        head[n..n + 2].copy_from_slice(&(topic.len() as u16).to_be_bytes());
+        out.reserve(n + len);
+        out.extend_from_slice(&head[..n + 2]);
+        out.extend_from_slice(topic);
+        let id_at = n + 2 + topic.len();
+        let has_id = self.qos != QoS::AtMostOnce;
+        if has_id {
+            let id = self.packet_id.map_or(0, |id| id.0.get());
+            out.extend_from_slice(&id.to_be_bytes());
+        }
+        match properties_len {
+            None => {}
+            Some(0) => out.push(0),
+            Some(len) => {
+                write::varint(out, len);
+                self.properties.write_properties(out);
+            }
+        }
+        has_id.then_some(id_at)
+    }
+
+    /// How many bytes [`encode`](Self::encode) appends.
+    #[inline]
+    pub fn encoded_len(&self, version: Version) -> usize {
+        super::frame_len(self.body_len(match version {
+            Version::V31 | Version::V311 => None,
+            Version::V5 => Some(self.properties.encoded_len()),
+        }))
+    }
+
+    #[inline]
+    fn body_len(&self, properties_len: Option<usize>) -> usize {
+        let id_len = if self.qos == QoS::AtMostOnce { 0 } else { 2 };
+        let properties_len = properties_len.map_or(0, |len| {
+            // A section beyond this is beyond any packet as well.
+            varint::len(u32::try_from(len).unwrap_or(u32::MAX)) + len
+        });
+        2 + self.topic.as_str().len() + id_len + properties_len + self.payload.len()
+    }
+
+    #[inline]
+    fn first(&self) -> u8 {
+        // QoS 0 is never sent with DUP [MQTT-3.3.1-2 v5] [MQTT-3.3.1-2 v3.1.1].
+        let dup = self.dup && self.qos != QoS::AtMostOnce;
+        PacketType::Publish.first()
+            | u8::from(dup) << 3
+            | (self.qos as u8) << 1
+            | u8::from(self.retain)
+    }
+}
+
+impl<'a> PublishProperties<'a> {
+    #[inline]
+    fn decode(reader: &mut Reader<'a>, sender: Role) -> Result<PublishProperties<'a>, Cause> {
+        if let Some((0, rest)) = reader.rest().split_first() {
+            *reader = Reader::new(rest);
+            return Ok(PublishProperties::default());
+        }
+        PublishProperties::decode_some(reader, sender)
+    }
+
+    fn decode_some(reader: &mut Reader<'a>, sender: Role) -> Result<PublishProperties<'a>, Cause> {
+        let mut all = PublishProperties::default();
+        let context = Context::Packet(PacketType::Publish);
+        let mut properties = PropertyReader::open(reader, context)?;
+        let (mut others, mut ids) = (Span::default(), Span::default());
+        while let Some(id) = properties.next()? {
+            match id {
+                PropertyId::MessageExpiryInterval => {
+                    all.message_expiry_secs = Some(properties.u32()?);
+                }
+                PropertyId::TopicAlias => {
+                    // [MQTT-3.3.2-8 v5]
+                    let alias = NonZeroU16::new(properties.u16()?).ok_or(Cause::TopicAliasZero)?;
+                    all.topic_alias = Some(alias);
+                }
+                PropertyId::SubscriptionIdentifier => {
+                    // [MQTT-3.3.4-6 v5]
+                    if sender == Role::Client {
+                        return Err(Cause::ForbiddenProperty(id));
+                    }
+                    properties.nonzero_varint()?;
+                    properties.mark(&mut ids);
+                }
+                _ => properties.travelling(id, &mut others)?,
+            }
+        }
+        let section = properties.section();
+        all.subscription_ids = SubscriptionIds { raw: ids.of(section).0 };
+        all.others = OtherProperties::from_span(&others, section);
+        Ok(all)
+    }
+
+    #[inline]
+    fn encoded_len(&self) -> usize {
+        if self.subscription_ids.is_empty()
+            && self.message_expiry_secs.is_none()
+            && self.topic_alias.is_none()
+        {
+            return self.others.encoded_len();
+        }
+        write::count(|out| self.write_properties(out))
+    }
+}
+
+impl PropertyWriter for PublishProperties<'_> {
+    #[inline]
+    fn write_properties(&self, out: &mut impl Sink) {
+        self.subscription_ids.write(out);
+        self.others.write(out);
+        property::u32(out, PropertyId::MessageExpiryInterval, self.message_expiry_secs);
+        property::u16(out, PropertyId::TopicAlias, self.topic_alias.map(NonZeroU16::get));
+    }
 }
