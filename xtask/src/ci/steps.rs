@@ -7,6 +7,7 @@ use crate::{process, spec, test, tidy};
 
 pub(super) fn fmt() -> Result<Outcome> {
     process::run("cargo", &["fmt", "--all", "--check"])?;
+    process::run("cargo", &["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])?;
     Ok(Outcome::Done)
 }
 
