@@ -168,7 +168,7 @@ impl Cause {
             | C::EmptyPayload
             | C::RetainHandling3
             | C::NoLocalOnShared => ReasonCode::ProtocolError,
-            // A Protocol Error in v5 (U5-3.8.3-1), malformed before it [MQTT-3.8.3-4 v3.1.1].
+            // A Protocol Error in v5 [U5-3.8.3-1], malformed before it [MQTT-3.8.3-4 v3.1.1].
             C::OptionsQoS3 if version == Some(Version::V5) => ReasonCode::ProtocolError,
             C::OptionsQoS3 => ReasonCode::MalformedPacket,
             C::PacketTooLarge => ReasonCode::PacketTooLarge,

@@ -9,7 +9,7 @@ use core::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "named as in the standard; `name` says it in words")]
 pub enum ReasonCode {
     Success = 0x00,
     GrantedQoS1 = 0x01,

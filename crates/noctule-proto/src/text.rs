@@ -2,7 +2,7 @@
 //!
 //! Ill-formed bytes, surrogates and U+0000 are refused `[MQTT-1.5.4-1 v5]` `[MQTT-1.5.4-2 v5]`
 //! `[MQTT-1.5.3-1 v3.1.1]` `[MQTT-1.5.3-2 v3.1.1]`; control characters U+0001 to U+001F and U+007F
-//! to U+009F and non-characters are too, as the standard allows (U5-1.5.4-1). U+FEFF is a character
+//! to U+009F and non-characters are too, as the standard allows `[U5-1.5.4-1]`. U+FEFF is a character
 //! like others `[MQTT-1.5.4-3 v5]`.
 
 use crate::{Cause, TopicError};
@@ -10,64 +10,70 @@ use crate::{Cause, TopicError};
 /// The longest text or binary field, in bytes.
 pub const LEN_MAX: usize = 65_535;
 
-/// Marks bytes that end the fast path: anything but printable ASCII.
-const ODD: u8 = 1;
-/// Marks `+` and `#`.
-const WILD: u8 = 2;
-
-/// What each byte means to the one-pass scan.
-const CLASS: [u8; 256] = {
-    let mut class = [ODD; 256];
-    let mut byte = 0x20;
-    while byte < 0x7F {
-        class[byte] = 0;
-        byte += 1;
-    }
-    class[b'+' as usize] = WILD;
-    class[b'#' as usize] = WILD;
-    class
-};
-
-/// The union of the classes of all bytes.
+/// Whether all bytes are printable ASCII but `+` and `#`: true for most text, in one pass.
+///
+/// Eight bytes at a time; the last word overlaps the one before, so that there is no slow tail.
 #[inline]
-fn scan(bytes: &[u8]) -> u8 {
-    bytes.iter().fold(0, |seen, byte| seen | CLASS[usize::from(*byte)])
+fn is_simple(bytes: &[u8]) -> bool {
+    let mut seen = 0;
+    match bytes.last_chunk() {
+        Some(last) => {
+            for word in bytes.as_chunks().0 {
+                seen |= special(u64::from_ne_bytes(*word));
+            }
+            seen |= special(u64::from_ne_bytes(*last));
+        }
+        None => {
+            for byte in bytes {
+                seen |= special(LOW * u64::from(*byte));
+            }
+        }
+    }
+    seen & HIGH == 0
+}
+
+const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
+const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+
+/// Has high bits set if, and only if, a byte is below 0x20, above 0x7E, `+` or `#`.
+#[inline]
+fn special(word: u64) -> u64 {
+    // Borrows and carries reach another byte only from one that is special itself. The two
+    // wildcards differ in bit 3 alone.
+    let wild = (word | (LOW * 0x08)) ^ (LOW * 0x2B);
+    word | word.wrapping_sub(LOW * 0x20) | word.wrapping_add(LOW) | (wild.wrapping_sub(LOW) & !wild)
 }
 
 /// Text of a packet.
 #[inline]
 pub(crate) fn decode(bytes: &[u8]) -> Result<&str, Cause> {
     let text = core::str::from_utf8(bytes).map_err(|_| Cause::IllFormedText)?;
-    if scan(bytes) & ODD != 0 && !is_clean_slow(text) {
-        return Err(Cause::ForbiddenCharacter);
-    }
-    Ok(text)
+    if is_clean(text) { Ok(text) } else { Err(Cause::ForbiddenCharacter) }
 }
 
 /// A topic name of a packet; may be empty.
 #[inline]
 pub(crate) fn topic(bytes: &[u8]) -> Result<&str, Cause> {
     let text = core::str::from_utf8(bytes).map_err(|_| Cause::IllFormedText)?;
-    let seen = scan(bytes);
-    if seen == 0 {
-        return Ok(text);
+    match check_topic(text) {
+        Ok(()) => Ok(text),
+        Err(error) => Err(Cause::TopicName(error)),
     }
-    topic_verdict(text, seen).map_err(Cause::TopicName)?;
-    Ok(text)
 }
 
 /// The rules of a topic name, but for its length.
+#[inline]
 pub(crate) fn check_topic(text: &str) -> Result<(), TopicError> {
-    topic_verdict(text, scan(text.as_bytes()))
+    if is_simple(text.as_bytes()) { Ok(()) } else { check_topic_slow(text) }
 }
 
 #[cold]
-fn topic_verdict(text: &str, seen: u8) -> Result<(), TopicError> {
-    if seen & ODD != 0 && !is_clean_slow(text) {
+fn check_topic_slow(text: &str) -> Result<(), TopicError> {
+    if !is_clean_slow(text) {
         return Err(TopicError::ForbiddenCharacter);
     }
     // [MQTT-3.3.2-2 v5], [MQTT-3.3.2-2 v3.1.1]
-    if seen & WILD != 0 {
+    if memchr::memchr2(b'+', b'#', text.as_bytes()).is_some() {
         return Err(TopicError::Wildcard);
     }
     Ok(())
@@ -75,8 +81,9 @@ fn topic_verdict(text: &str, seen: u8) -> Result<(), TopicError> {
 
 /// Whether `text` holds neither control characters nor non-characters, and so may stand in a
 /// packet if it is not longer than [`LEN_MAX`].
+#[inline]
 pub fn is_clean(text: &str) -> bool {
-    scan(text.as_bytes()) & ODD == 0 || is_clean_slow(text)
+    is_simple(text.as_bytes()) || is_clean_slow(text)
 }
 
 fn is_clean_slow(text: &str) -> bool {
@@ -109,6 +116,21 @@ mod tests {
         for bad in [&b"\xC0\x80"[..], b"\xED\xA0\x80", b"\xF4\x90\x80\x80", b"a\xE2\x82", b"\xFF"] {
             assert_eq!(decode(bad), Err(Cause::IllFormedText), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn every_special_byte_is_seen_at_every_place() {
+        for len in 0..20 {
+            for at in 0..len {
+                for byte in 0..=255u8 {
+                    let mut bytes = [b'a'; 20];
+                    bytes[at] = byte;
+                    let simple = (0x20..0x7F).contains(&byte) && byte != b'+' && byte != b'#';
+                    assert_eq!(is_simple(&bytes[..len]), simple, "{byte:#x} at {at} of {len}");
+                }
+            }
+        }
+        assert!(is_simple(b""));
     }
 
     #[test]

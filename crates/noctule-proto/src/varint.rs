@@ -24,7 +24,7 @@ fn decode_long(bytes: &[u8]) -> Result<(u32, usize), Cause> {
             return if byte == 0 && i > 0 { Err(Cause::BadVarint) } else { Ok((value, i + 1)) };
         }
     }
-    // A fourth byte that wants a fifth (U5-1.5.5-1).
+    // A fourth byte that wants a fifth [U5-1.5.5-1].
     Err(if bytes.len() < 4 { Cause::Truncated } else { Cause::BadVarint })
 }
 
@@ -53,19 +53,6 @@ pub(crate) fn encode(value: u32, buf: &mut [u8; 4]) -> usize {
         buf[n] |= 0x80;
         n += 1;
     }
-}
-
-/// Writes `value` behind the first byte of a fixed header; returns the length of the header.
-#[inline]
-pub(crate) fn encode_head(value: u32, head: &mut [u8; 7]) -> usize {
-    if value < 128 {
-        head[1] = value as u8;
-        return 2;
-    }
-    let mut bytes = [0; 4];
-    let n = encode(value, &mut bytes);
-    head[1..5].copy_from_slice(&bytes);
-    1 + n
 }
 
 #[cfg(test)]

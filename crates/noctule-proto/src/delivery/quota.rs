@@ -29,7 +29,7 @@ impl Quota {
     }
 
     /// Gives one unit back, for a PUBACK, a PUBCOMP or a PUBREC that reports an error; never past
-    /// the start value (U5-4.9.0-1).
+    /// the start value `[U5-4.9.0-1]`.
     #[inline]
     pub fn give(&mut self) {
         self.left = self.left.saturating_add(1).min(self.max.get());

@@ -125,7 +125,7 @@ impl<M> Sender<M> {
         self.assign(entry)
     }
 
-    /// Takes the next identifier for a SUBSCRIBE or UNSUBSCRIBE (U5-2.2.1-1).
+    /// Takes the next identifier for a SUBSCRIBE or UNSUBSCRIBE `[U5-2.2.1-1]`.
     pub fn reserve(&mut self) -> Option<PacketId> {
         self.assign(Entry::Reserved)
     }

@@ -35,7 +35,7 @@ impl<'a> Ack<'a> {
     ) -> Result<Ack<'a>, Cause> {
         let mut reader = Reader::new(body);
         let mut ack = Ack::new(reader.packet_id()?, ReasonCode::Success);
-        // Length 2 stands for success, length 3 for a reason without properties (U5-3.4.2-1).
+        // Length 2 stands for success, length 3 for a reason without properties [U5-3.4.2-1].
         if version == Version::V5 && !reader.is_empty() {
             ack.reason = super::reason_of(reader.u8()?, packet, sender)?;
             if !reader.is_empty() {

@@ -21,7 +21,7 @@ pub struct ConnAck<'a> {
 
 /// CONNACK properties `[3.2.2.3 v5]`; `None` means absent. Encoded in the order of the fields.
 #[derive(Clone, PartialEq, Debug, Default)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the fields are the properties of the standard")]
 pub struct ConnAckProperties<'a> {
     pub session_expiry_secs: Option<u32>,
     pub receive_maximum: Option<NonZeroU16>,
@@ -101,7 +101,7 @@ impl<'a> ConnAckProperties<'a> {
         while let Some(id) = properties.next()? {
             all.take(id, &mut properties)?;
         }
-        // The same as in CONNECT (U5-3.1.2-4).
+        // The same as in CONNECT [U5-3.1.2-4].
         if all.authentication_data.is_some() && all.authentication_method.is_none() {
             return Err(Cause::AuthDataWithoutMethod);
         }

@@ -276,7 +276,7 @@ impl<'a> ConnectProperties<'a> {
         while let Some(id) = properties.next()? {
             all.take(id, &mut properties)?;
         }
-        // U5-3.1.2-4
+        // [U5-3.1.2-4]
         if all.authentication_data.is_some() && all.authentication_method.is_none() {
             return Err(Cause::AuthDataWithoutMethod);
         }

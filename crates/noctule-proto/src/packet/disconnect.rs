@@ -40,7 +40,7 @@ impl<'a> Disconnect<'a> {
     ) -> Result<Disconnect<'a>, Cause> {
         let mut reader = Reader::new(body);
         let mut disconnect = Disconnect::new(ReasonCode::Success);
-        // Length 0 stands for code 0, length 1 for no properties (U5-3.14.2-2).
+        // Length 0 stands for code 0, length 1 for no properties [U5-3.14.2-2].
         if version == Version::V5 && !reader.is_empty() {
             // [MQTT-3.14.2-1 v5]
             disconnect.reason = super::reason_of(reader.u8()?, PacketType::Disconnect, sender)?;

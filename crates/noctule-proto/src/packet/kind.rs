@@ -6,7 +6,7 @@ use core::fmt;
 /// The type of a control packet `[2.1.2 v5]`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
 #[repr(u8)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the variants are the packet types of the standard")]
 pub enum PacketType {
     Connect = 1,
     ConnAck = 2,
@@ -62,7 +62,7 @@ impl PacketType {
         PacketType::ALL.get(index).copied()
     }
 
-    /// Whether this side may send packets of this type in this version (U5-2.1.2-1).
+    /// Whether this side may send packets of this type in this version `[U5-2.1.2-1]`.
     pub fn sent_by(self, sender: Role, version: Version) -> bool {
         match self {
             PacketType::Connect

@@ -28,12 +28,12 @@ pub use unsubscribe::{Unsubscribe, UnsubscribeFilters, UnsubscribeFiltersBuf};
 use crate::codec::check_first;
 use crate::reader::Reader;
 use crate::write::{self, Sink};
-use crate::{Cause, DecodeError, Frame, ReasonCode, Version};
+use crate::{Cause, DecodeError, Frame, PacketId, ReasonCode, Version};
 use alloc::vec::Vec;
 
 /// Any control packet, borrowing its variable parts.
 #[derive(Clone, PartialEq, Debug)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the variants are the packets, documented as their types")]
 pub enum Packet<'a> {
     Connect(Connect<'a>),
     ConnAck(ConnAck<'a>),
@@ -66,36 +66,12 @@ impl<'a> Packet<'a> {
             Some(version) if frame.first >> 4 == PacketType::Publish as u8 => {
                 Publish::decode(frame, version, sender).map(Packet::Publish)
             }
-            Some(version) => Packet::decode_other(frame, version, sender),
-            None => Packet::decode_first(frame, sender),
+            Some(version) => match plain_ack(frame) {
+                Some(packet) => Ok(packet),
+                None => decode_other(frame, version, sender),
+            },
+            None => decode_first(frame, sender),
         }
-    }
-
-    fn decode_first(frame: Frame<'a>, sender: Role) -> Result<Packet<'a>, DecodeError> {
-        let packet = frame.packet_type();
-        let mut version = None;
-        let connect = if packet == Some(PacketType::Connect) && sender == Role::Client {
-            check_first(frame.first)?;
-            Connect::decode(frame.body, &mut version)
-        } else {
-            // [MQTT-3.1.0-1 v5], [MQTT-3.1.0-1 v3.1.1]
-            Err(Cause::NotConnect)
-        };
-        connect.map(Packet::Connect).map_err(|cause| DecodeError { cause, packet, version })
-    }
-
-    fn decode_other(
-        frame: Frame<'a>,
-        version: Version,
-        sender: Role,
-    ) -> Result<Packet<'a>, DecodeError> {
-        check_first(frame.first).map_err(|error| error.with_version(version))?;
-        let packet = frame.packet_type();
-        decode_body(frame, version, sender).map_err(|cause| DecodeError {
-            cause,
-            packet,
-            version: Some(version),
-        })
     }
 
     /// The type of this packet.
@@ -174,11 +150,79 @@ pub const PINGREQ: [u8; 2] = [0xC0, 0];
 /// A whole PINGRESP.
 pub const PINGRESP: [u8; 2] = [0xD0, 0];
 
-fn decode_body<'a>(frame: Frame<'a>, version: Version, sender: Role) -> Result<Packet<'a>, Cause> {
+/// An acknowledgement that is nothing but its packet identifier: most packets that are no PUBLISH,
+/// legal from both sides in every version.
+#[inline]
+fn plain_ack(frame: Frame<'_>) -> Option<Packet<'_>> {
+    let [high, low] = *frame.body else { return None };
+    let id = PacketId::new(u16::from_be_bytes([high, low]))?;
+    let ack = Ack::new(id, ReasonCode::Success);
+    match frame.first {
+        0x40 => Some(Packet::PubAck(ack)),
+        0x50 => Some(Packet::PubRec(ack)),
+        0x62 => Some(Packet::PubRel(ack)),
+        0x70 => Some(Packet::PubComp(ack)),
+        _ => None,
+    }
+}
+
+/// The first packet of a connection.
+fn decode_first(frame: Frame<'_>, sender: Role) -> Result<Packet<'_>, DecodeError> {
+    let packet = frame.packet_type();
+    let mut version = None;
+    let connect = if packet == Some(PacketType::Connect) && sender == Role::Client {
+        check_first(frame.first)?;
+        Connect::decode(frame.body, &mut version)
+    } else {
+        // [MQTT-3.1.0-1 v5], [MQTT-3.1.0-1 v3.1.1]
+        Err(Cause::NotConnect)
+    };
+    connect.map(Packet::Connect).map_err(|cause| DecodeError { cause, packet, version })
+}
+
+/// Any packet but PUBLISH.
+fn decode_other(
+    frame: Frame<'_>,
+    version: Version,
+    sender: Role,
+) -> Result<Packet<'_>, DecodeError> {
+    let fail = |cause| DecodeError { cause, packet: frame.packet_type(), version: Some(version) };
+    let packet = check_type(frame, version, sender).map_err(fail)?;
+    let body = frame.body;
+    let ack = || Ack::decode(body, version, packet, sender).map_err(fail);
+    let suback = || SubAck::decode(body, version, packet).map_err(fail);
+    Ok(match packet {
+        // [MQTT-3.1.0-2 v5], [MQTT-3.1.0-2 v3.1.1]
+        PacketType::Connect => return Err(fail(Cause::SecondConnect)),
+        PacketType::ConnAck => Packet::ConnAck(ConnAck::decode(body, version).map_err(fail)?),
+        PacketType::Publish => Packet::Publish(Publish::decode(frame, version, sender)?),
+        PacketType::PubAck => Packet::PubAck(ack()?),
+        PacketType::PubRec => Packet::PubRec(ack()?),
+        PacketType::PubRel => Packet::PubRel(ack()?),
+        PacketType::PubComp => Packet::PubComp(ack()?),
+        PacketType::Subscribe => Packet::Subscribe(Subscribe::decode(body, version).map_err(fail)?),
+        PacketType::SubAck => Packet::SubAck(suback()?),
+        PacketType::Unsubscribe => {
+            Packet::Unsubscribe(Unsubscribe::decode(body, version).map_err(fail)?)
+        }
+        PacketType::UnsubAck => Packet::UnsubAck(suback()?),
+        PacketType::PingReq => Reader::new(body).end().map(|()| Packet::PingReq).map_err(fail)?,
+        PacketType::PingResp => Reader::new(body).end().map(|()| Packet::PingResp).map_err(fail)?,
+        PacketType::Disconnect => {
+            Packet::Disconnect(Disconnect::decode(body, version, sender).map_err(fail)?)
+        }
+        PacketType::Auth => Packet::Auth(Auth::decode(body, sender).map_err(fail)?),
+    })
+}
+
+/// The packet type, if it may come here and its flags are right.
+fn check_type(frame: Frame<'_>, version: Version, sender: Role) -> Result<PacketType, Cause> {
+    check_first(frame.first).map_err(|error| error.cause)?;
     let packet = frame.packet_type().ok_or(Cause::ForbiddenType)?;
     if packet == PacketType::Auth && version != Version::V5 {
         return Err(Cause::ForbiddenType);
     }
+    // [U5-2.1.2-1]
     if !packet.sent_by(sender, version) {
         return Err(Cause::WrongDirection);
     }
@@ -187,28 +231,7 @@ fn decode_body<'a>(frame: Frame<'a>, version: Version, sender: Role) -> Result<P
     if frame.first & 0x0F == 0x0A && packet != PacketType::Publish && version != Version::V31 {
         return Err(Cause::ReservedFlags);
     }
-    let body = frame.body;
-    let ack = |packet| Ack::decode(body, version, packet, sender);
-    Ok(match packet {
-        // [MQTT-3.1.0-2 v5], [MQTT-3.1.0-2 v3.1.1]
-        PacketType::Connect => return Err(Cause::SecondConnect),
-        PacketType::ConnAck => Packet::ConnAck(ConnAck::decode(body, version)?),
-        PacketType::Publish => {
-            Packet::Publish(Publish::decode_body(frame.first, body, version, sender)?)
-        }
-        PacketType::PubAck => Packet::PubAck(ack(packet)?),
-        PacketType::PubRec => Packet::PubRec(ack(packet)?),
-        PacketType::PubRel => Packet::PubRel(ack(packet)?),
-        PacketType::PubComp => Packet::PubComp(ack(packet)?),
-        PacketType::Subscribe => Packet::Subscribe(Subscribe::decode(body, version)?),
-        PacketType::SubAck => Packet::SubAck(SubAck::decode(body, version, packet)?),
-        PacketType::Unsubscribe => Packet::Unsubscribe(Unsubscribe::decode(body, version)?),
-        PacketType::UnsubAck => Packet::UnsubAck(SubAck::decode(body, version, packet)?),
-        PacketType::PingReq => Reader::new(body).end().map(|()| Packet::PingReq)?,
-        PacketType::PingResp => Reader::new(body).end().map(|()| Packet::PingResp)?,
-        PacketType::Disconnect => Packet::Disconnect(Disconnect::decode(body, version, sender)?),
-        PacketType::Auth => Packet::Auth(Auth::decode(body, sender)?),
-    })
+    Ok(packet)
 }
 
 /// A reason code that `sender` may put into a packet of this type.

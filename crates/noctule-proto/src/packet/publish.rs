@@ -60,7 +60,7 @@ impl<'a> Publish<'a> {
     }
 
     #[inline]
-    pub(super) fn decode_body(
+    fn decode_body(
         first: u8,
         body: &'a [u8],
         version: Version,
@@ -79,7 +79,7 @@ impl<'a> Publish<'a> {
         if version == Version::V5 {
             properties = PublishProperties::decode(&mut reader, sender)?;
         }
-        // [MQTT-4.7.3-1 v5], [MQTT-4.7.3-1 v3.1.1], U5-3.3.2-1
+        // [MQTT-4.7.3-1 v5], [MQTT-4.7.3-1 v3.1.1], [U5-3.3.2-1]
         if topic.is_empty() && properties.topic_alias.is_none() {
             return Err(Cause::NoTopic);
         }
@@ -121,14 +121,20 @@ impl<'a> Publish<'a> {
             return None;
         }
         let topic = self.topic.as_str().as_bytes();
-        let mut head = [0; 7];
-        head[0] = self.first();
-        let n = varint::encode_head(len as u32, &mut head);
-        head[n..n + 2].copy_from_slice(&(topic.len() as u16).to_be_bytes());
-        out.reserve(n + len);
-        out.extend_from_slice(&head[..n + 2]);
+        let [high, low] = (topic.len() as u16).to_be_bytes();
+        // One reservation for the whole packet; the extensions below only copy.
+        out.reserve(len + 5);
+        let id_at = topic.len()
+            + if len < 128 {
+                out.extend_from_slice(&[self.first(), len as u8, high, low]);
+                4
+            } else {
+                out.push(self.first());
+                write::varint(out, len);
+                out.extend_from_slice(&[high, low]);
+                3 + varint::len(len as u32)
+            };
         out.extend_from_slice(topic);
-        let id_at = n + 2 + topic.len();
         let has_id = self.qos != QoS::AtMostOnce;
         if has_id {
             let id = self.packet_id.map_or(0, |id| id.0.get());

@@ -125,7 +125,7 @@ impl SubscribeOptions {
         if byte & reserved != 0 {
             return Err(Cause::ReservedOptions);
         }
-        // U5-3.8.3-1, [MQTT-3.8.3-4 v3.1.1]
+        // [U5-3.8.3-1], [MQTT-3.8.3-4 v3.1.1]
         let qos = QoS::from_u8(byte & 3).ok_or(Cause::OptionsQoS3)?;
         if version != Version::V5 {
             return Ok(SubscribeOptions { qos, ..SubscribeOptions::default() });
@@ -134,7 +134,7 @@ impl SubscribeOptions {
             0 => RetainHandling::Always,
             1 => RetainHandling::IfNew,
             2 => RetainHandling::Never,
-            // U5-3.8.3-2
+            // [U5-3.8.3-2]
             _ => return Err(Cause::RetainHandling3),
         };
         Ok(SubscribeOptions {

@@ -6,7 +6,7 @@ use core::fmt;
 /// A property of MQTT 5.0 `[2.2.2.2 v5]`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
 #[repr(u8)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "named as in the standard")]
 pub enum PropertyId {
     PayloadFormatIndicator = 0x01,
     MessageExpiryInterval = 0x02,

@@ -87,11 +87,11 @@ impl<'a> PropertyReader<'a> {
         let raw = self.reader.varint()?;
         let id = u8::try_from(raw).ok().and_then(PropertyId::from_u8);
         let Some(id) = id else { return Err(Cause::UnknownProperty(raw.min(0xFF) as u8)) };
-        // U5-2.2.2-1
+        // [U5-2.2.2-1]
         if !id.in_packets(self.packets) {
             return Err(Cause::MisplacedProperty(id));
         }
-        // U5-2.2.2-2
+        // [U5-2.2.2-2]
         let bit = 1 << id as u8;
         let may_repeat = id == PropertyId::UserProperty
             || id == PropertyId::SubscriptionIdentifier
