@@ -1,43 +1,262 @@
-//! The broker: everything goes in through [`Broker::handle`] and [`Broker::tick`].
+//! The broker of one shard: everything goes in through [`Broker::handle`] and [`Broker::tick`].
 
+use crate::apply::Replay;
+use crate::connection::Connections;
 use crate::counters::Counters;
-use crate::identity::{Homes, ShardId, Time};
+use crate::identity::{ConnId, GroupNumber, Homes, MessageId, ShardId, Time};
 use crate::index::Index;
-use crate::input::Input;
+use crate::input::{Input, Level};
+use crate::job::Jobs;
 use crate::limits::Limits;
 use crate::output::Outbox;
-use crate::record::Record;
+use crate::peer::PeerMessage;
+use crate::random::Random;
+use crate::retained::Retention;
+use crate::route::RouteCache;
+use crate::session::Sessions;
+use crate::share::Groups;
+use crate::timer::Timers;
+use crate::wait::Waits;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 
-/// One shard's broker.
-#[derive(Debug)]
-pub struct Broker {}
+/// One shard's broker. Plain data: [`Broker::freeze`] hands it to a new process.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Broker {
+    pub(crate) me: ShardId,
+    pub(crate) homes: Homes,
+    pub(crate) limits: Limits,
+    pub(crate) random: Random,
+    pub(crate) connections: Connections,
+    pub(crate) sessions: Sessions,
+    pub(crate) groups: Groups,
+    pub(crate) retention: Retention,
+    pub(crate) timers: Timers<TimerKey>,
+    pub(crate) jobs: Jobs,
+    pub(crate) waits: Waits,
+    pub(crate) counters: Counters,
+    /// Messages to this shard itself: said like those to others, heard at the end of the call.
+    pub(crate) loopback: VecDeque<PeerMessage>,
+    /// Peers whose channel is full, and who waits for it.
+    pub(crate) full_peers: FullPeers,
+    /// Deliveries left in this turn before the rest becomes a job.
+    pub(crate) budget: u32,
+    pub(crate) stopping: bool,
+    last_message: u64,
+    #[serde(skip)]
+    pub(crate) replay: Replay,
+    /// Derived from the index, so it is not part of the frozen state.
+    #[serde(skip)]
+    pub(crate) routes: RouteCache,
+    /// Holds a topic while the broker is borrowed.
+    #[serde(skip)]
+    pub(crate) scratch: String,
+}
+
+/// What a timer belongs to. Each has at most one deadline; what is due then is worked out when it
+/// comes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub(crate) enum TimerKey {
+    /// Time to CONNECT, keep alive.
+    Connection(ConnId),
+    /// Will delay, session expiry, stalled receivers; by slot.
+    Session(u32),
+    /// The next retained message expires.
+    Retained,
+}
+
+/// Peers whose channel is full.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct FullPeers {
+    full: Vec<ShardId>,
+    /// Connections not read until a channel has room.
+    pub(crate) waiting: Vec<ConnId>,
+}
+
+impl FullPeers {
+    pub(crate) fn contains(&self, shard: ShardId) -> bool {
+        self.full.contains(&shard)
+    }
+}
+
+/// What one call works with.
+pub(crate) struct Turn<'a> {
+    pub(crate) now: Time,
+    pub(crate) index: &'a Index,
+    pub(crate) out: &'a mut Outbox,
+}
 
 impl Broker {
     /// An empty broker for `shard` of `homes`.
     #[must_use]
-    pub fn new(_shard: ShardId, _homes: Homes, _limits: Limits) -> Broker {
-        Broker {}
+    pub fn new(shard: ShardId, homes: Homes, limits: Limits) -> Broker {
+        Broker {
+            me: shard,
+            random: Random::new(homes.seed ^ (u64::from(shard.0) << 48)),
+            connections: Connections::default(),
+            sessions: Sessions::new(homes.seed),
+            groups: Groups::new(shard, homes),
+            retention: Retention::default(),
+            timers: Timers::default(),
+            jobs: Jobs::default(),
+            waits: Waits::default(),
+            counters: Counters::default(),
+            loopback: VecDeque::new(),
+            full_peers: FullPeers::default(),
+            budget: limits.turn_budget,
+            stopping: false,
+            last_message: 0,
+            replay: Replay::default(),
+            routes: RouteCache::default(),
+            scratch: String::new(),
+            homes,
+            limits,
+        }
     }
 
     /// Takes in one thing that happened.
-    pub fn handle(&mut self, _now: Time, _index: &Index, _input: Input<'_>, _out: &mut Outbox) {}
+    pub fn handle(&mut self, now: Time, index: &Index, input: Input<'_>, out: &mut Outbox) {
+        let turn = &mut Turn { now, index, out };
+        match input {
+            Input::Packet { conn, packet, size } => self.packet(turn, conn, packet, size),
+            Input::Opened { conn, from } => self.opened(turn, conn, from),
+            Input::Broken { conn, error } => self.broken(turn, conn, error),
+            Input::Closed { conn } => self.closed(turn, conn),
+            Input::Backlog { conn, level } => self.backlog(turn, conn, level),
+            Input::Authenticated { conn, answer } => self.authenticated(turn, conn, answer),
+            Input::Peer { from, message } => self.heard(turn, from, message),
+            Input::PeerBacklog { to, level } => self.peer_backlog(turn, to, level),
+            Input::IndexVisible { up_to } => self.index_visible(turn, up_to),
+            Input::Stored { up_to } => self.stored(turn, up_to),
+            Input::Publish(publish) => self.system_publish(turn, publish),
+            Input::Reconfigured(limits) => self.limits = *limits,
+            Input::Kick { tenant, client_id, reason } => {
+                self.kick(turn, (tenant, client_id), reason);
+            }
+            Input::Shutdown => self.shutdown(turn),
+        }
+        self.hear_myself(turn);
+    }
 
     /// Does what is due at `now` and gives running jobs their share of the turn.
-    pub fn tick(&mut self, _now: Time, _index: &Index, _out: &mut Outbox) {}
+    pub fn tick(&mut self, now: Time, index: &Index, out: &mut Outbox) {
+        let turn = &mut Turn { now, index, out };
+        self.budget = self.limits.turn_budget;
+        self.run_jobs(turn);
+        while self.budget > 0
+            && let Some(key) = self.timers.pop_due(now)
+        {
+            self.budget -= 1;
+            match key {
+                TimerKey::Connection(conn) => self.connection_due(turn, conn),
+                TimerKey::Session(slot) => self.session_due(turn, slot),
+                TimerKey::Retained => self.retained_due(turn),
+            }
+        }
+        self.hear_myself(turn);
+    }
 
     /// When `tick` has to run next, if nothing comes in before; a time in the past means at once
     /// (a job has work left).
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        None
+        if self.jobs.is_empty() { self.timers.next() } else { Some(Time(0)) }
     }
-
-    /// Replays one record, before anything else goes in.
-    pub fn apply(&mut self, _record: &Record) {}
 
     /// Present counts.
     #[must_use]
     pub fn counters(&self) -> &Counters {
-        unreachable!("replaced before it is used")
+        &self.counters
+    }
+
+    /// Limits in force.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The next message id: later than all before it here, and comparable with those of others.
+    pub(crate) fn next_message_id(&mut self, now: Time) -> MessageId {
+        // 42 bits of milliseconds, 12 of sequence (borrowing from the next millisecond when they
+        // run out), 10 of shard.
+        self.last_message = (self.last_message + 1).max(now.0 << 12);
+        MessageId((self.last_message << 10) | u64::from(self.me.0))
+    }
+
+    /// Ids up to this one are taken (by messages of an earlier run).
+    pub(crate) fn message_taken(&mut self, id: MessageId) {
+        self.last_message = self.last_message.max(id.0 >> 10);
+    }
+
+    /// Says something to a shard, possibly this one.
+    pub(crate) fn tell(&mut self, turn: &mut Turn<'_>, to: ShardId, message: PeerMessage) {
+        if to == self.me {
+            self.loopback.push_back(message);
+        } else {
+            turn.out.peers.push((to, message));
+        }
+    }
+
+    /// Says something to all shards, this one included.
+    pub(crate) fn tell_all(&mut self, turn: &mut Turn<'_>, message: &PeerMessage) {
+        for shard in 0..self.homes.shards {
+            self.tell(turn, ShardId(shard), message.clone());
+        }
+    }
+
+    /// What this shard said to itself is heard within the same call: with one shard nothing waits
+    /// for another turn.
+    pub(crate) fn hear_myself(&mut self, turn: &mut Turn<'_>) {
+        while let Some(message) = self.loopback.pop_front() {
+            self.heard(turn, self.me, message);
+        }
+    }
+
+    fn heard(&mut self, turn: &mut Turn<'_>, from: ShardId, message: PeerMessage) {
+        match message {
+            PeerMessage::Deliver(delivery) => self.deliver_here(turn, from, delivery),
+            PeerMessage::Retain(message) => self.keep_retained(turn, message),
+            PeerMessage::RetainedAsk(ask) => self.retained_asked(turn, from, ask),
+            PeerMessage::RetainedAnswer(answer) => self.retained_answered(turn, from, answer),
+            PeerMessage::ShareJoin(join) => self.share_join(turn, from, join),
+            PeerMessage::ShareJoined { session, group, request, filter } => {
+                self.share_joined(turn, (session, group), (request, &filter));
+            }
+            PeerMessage::ShareLeave { group, session, keep } => {
+                self.share_leave(turn, group, session, &keep);
+            }
+            PeerMessage::SharePresence { group, session, window } => {
+                self.share_presence(turn, group, session, window);
+            }
+            PeerMessage::ShareSettled { group, session, message } => {
+                self.share_settled(turn, group, session, message);
+            }
+            PeerMessage::Hold { publisher } => self.hold_publisher(turn, publisher),
+            PeerMessage::Release { publisher } => self.release_publisher(turn, publisher),
+        }
+    }
+
+    fn peer_backlog(&mut self, turn: &mut Turn<'_>, to: ShardId, level: Level) {
+        match level {
+            Level::High => {
+                self.counters.peer_channel_full += 1;
+                if !self.full_peers.contains(to) {
+                    self.full_peers.full.push(to);
+                }
+            }
+            Level::Low => {
+                self.full_peers.full.retain(|full| *full != to);
+                if self.full_peers.full.is_empty() {
+                    for conn in std::mem::take(&mut self.full_peers.waiting) {
+                        self.release(turn, conn);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the group is at home here (its number says so).
+    pub(crate) fn group_home(&self, group: GroupNumber) -> ShardId {
+        ShardId((group.0 % u64::from(self.homes.shards)) as u16)
     }
 }

@@ -156,4 +156,3 @@ pub struct SystemPublish<'a> {
     /// Keep it as the retained message of the topic.
     pub retain: bool,
 }
-

@@ -14,20 +14,38 @@
 //! Deliberately absent: sockets, threads, time sources, logging, authentication sources.
 #![forbid(unsafe_code)]
 
+mod alias;
+mod apply;
 mod broker;
+mod check;
+mod connect;
+mod connection;
 pub mod counters;
 pub mod grant;
+mod hold;
 pub mod identity;
 pub mod index;
 pub mod input;
+mod job;
 pub mod limits;
 pub mod message;
+mod outbound;
 pub mod output;
 pub mod peer;
+mod publish;
+mod random;
 pub mod record;
+pub mod retained;
+mod route;
+mod send;
+mod session;
+mod share;
 pub mod slab;
+mod subscribe;
 pub mod timer;
 pub mod verdict;
+mod wait;
+mod will;
 
 pub use broker::Broker;
 pub use identity::{ConnId, Homes, ListenerId, SessionNumber, ShardId, Tenant, Time};

@@ -1,7 +1,8 @@
 //! An application message on its way from publisher to receivers.
 
 use crate::identity::{MessageId, SessionNumber, Tenant, Time};
-use noctule_proto::{QoS, packet::Publish};
+use crate::outbound::Outbound;
+use noctule_proto::QoS;
 use serde::{Deserialize, Serialize};
 
 /// A message, made once and shared by all who still need it. Topic, properties and payload lie in
@@ -36,30 +37,49 @@ pub struct Origin {
     pub publisher: Option<SessionNumber>,
 }
 
+/// The parts of a message that does not come from a PUBLISH (wills, `$SYS`, tests).
+#[derive(Clone, Copy, Debug)]
+pub struct Parts<'a> {
+    /// A valid topic name.
+    pub topic: &'a str,
+    /// Encoded properties that travel unchanged.
+    pub properties: &'a [u8],
+    /// Payload.
+    pub payload: &'a [u8],
+    /// QoS.
+    pub qos: QoS,
+    /// Retain.
+    pub retain: bool,
+    /// Message expiry interval, seconds.
+    pub expiry_secs: Option<u32>,
+}
+
 impl Message {
-    /// Copies a PUBLISH. `topic` is the resolved topic (the packet may hold only an alias).
-    #[must_use]
-    pub fn new(now: Time, origin: Origin, topic: &str, publish: &Publish<'_>) -> Message {
-        let properties = &publish.properties.others;
-        let mut bytes = Vec::with_capacity(topic.len() + publish.payload.len() + 16);
+    /// Copies what is on its way out.
+    pub(crate) fn of_outbound(outbound: &Outbound<'_>) -> Message {
+        let topic = outbound.topic.as_str();
+        let mut bytes = Vec::with_capacity(topic.len() + outbound.payload.len() + 16);
         bytes.extend_from_slice(topic.as_bytes());
-        properties.copy_to(&mut bytes);
+        outbound.others.copy_to(&mut bytes);
         let properties_len = bytes.len() - topic.len();
-        bytes.extend_from_slice(publish.payload);
+        bytes.extend_from_slice(outbound.payload);
         Message {
-            id: origin.id,
-            tenant: origin.tenant,
-            publisher: origin.publisher,
-            qos: publish.qos,
-            retain: publish.retain,
-            expires_at: publish
-                .properties
-                .message_expiry_secs
-                .map(|secs| now.plus_secs(u64::from(secs))),
+            id: outbound.id,
+            tenant: outbound.tenant,
+            publisher: outbound.publisher,
+            qos: outbound.qos,
+            retain: outbound.retain,
+            expires_at: outbound.expires_at,
             topic_len: topic.len() as u16,
             properties_len: properties_len as u32,
             bytes: bytes.into_boxed_slice(),
         }
+    }
+
+    /// A message made from its parts; `properties` encoded as `OtherProperties::copy_to` writes.
+    #[must_use]
+    pub fn new(now: Time, origin: Origin, parts: &Parts<'_>) -> Message {
+        Message::of_outbound(&Outbound::of_parts(now, origin, parts))
     }
 
     /// Topic name.
@@ -85,19 +105,12 @@ impl Message {
     /// Bytes it occupies in a queue's account.
     #[must_use]
     pub fn cost(&self) -> usize {
-        self.bytes.len() + core::mem::size_of::<Message>()
+        self.bytes.len() + size_of::<Message>()
     }
 
     /// Expired at `now` `[MQTT-3.3.2-5 v5]`.
     #[must_use]
     pub fn expired(&self, now: Time) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
-    }
-
-    /// Seconds left at `now`, as sent onward `[MQTT-3.3.2-6 v5]`.
-    #[must_use]
-    pub fn expiry_secs_left(&self, now: Time) -> Option<u32> {
-        // Rounded up: a message with a fraction of a second left is still alive.
-        self.expires_at.map(|at| u32::try_from(at.millis_since(now).div_ceil(1000)).unwrap_or(u32::MAX))
     }
 }

@@ -3,6 +3,8 @@
 use crate::identity::{GroupNumber, MessageId, SessionNumber, Tenant};
 use crate::index::Receiver;
 use crate::message::Message;
+use crate::record::Receipt;
+use noctule_proto::QoS;
 use noctule_proto::packet::SubscribeOptions;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -15,25 +17,9 @@ pub enum PeerMessage {
     /// A message to keep as the retained one of its topic, or with an empty payload to clear it.
     Retain(Arc<Message>),
     /// Send me the retained messages that match, in portions.
-    RetainedAsk {
-        /// Number of the question at the asking shard.
-        query: u64,
-        /// Namespace.
-        tenant: Tenant,
-        /// Filter.
-        filter: Box<str>,
-        /// Topic after which to go on; empty at first.
-        after: Box<str>,
-    },
+    RetainedAsk(RetainedAsk),
     /// A portion of them.
-    RetainedAnswer {
-        /// Number of the question.
-        query: u64,
-        /// Messages, in topic order.
-        messages: Vec<Arc<Message>>,
-        /// Last topic looked at if there may be more.
-        more_after: Option<Box<str>>,
-    },
+    RetainedAnswer(RetainedAnswer),
     /// A session joins a share group (or changes its subscription to it).
     ShareJoin(ShareJoin),
     /// The group's home made the membership visible.
@@ -44,6 +30,8 @@ pub enum PeerMessage {
         group: GroupNumber,
         /// Echo of [`ShareJoin::request`].
         request: u64,
+        /// The subscription as the client sent it.
+        filter: Box<str>,
     },
     /// A session leaves a share group, or has ended.
     ShareLeave {
@@ -63,18 +51,18 @@ pub enum PeerMessage {
         /// Room.
         window: u32,
     },
-    /// A member settled messages of the group.
+    /// A member settled a message of the group.
     ShareSettled {
         /// Group.
         group: GroupNumber,
         /// Member.
         session: SessionNumber,
-        /// Messages.
-        messages: Vec<MessageId>,
+        /// Message.
+        message: MessageId,
     },
-    /// All receivers of what this connection publishes are behind: do not read it.
+    /// All receivers of what this session publishes are behind: do not read its connection.
     Hold {
-        /// The publisher's connection at the receiving shard.
+        /// The publisher.
         publisher: SessionNumber,
     },
     /// Undo one `Hold`.
@@ -90,7 +78,7 @@ pub struct Delivery {
     /// The message.
     pub message: Arc<Message>,
     /// Its receivers there.
-    pub targets: Vec<Target>,
+    pub targets: Arc<[Target]>,
     /// Nobody else receives it: the receiving shard may hold the publisher.
     pub sole: bool,
 }
@@ -106,6 +94,22 @@ pub struct Target {
     pub subscription_id: u32,
     /// The share group that picked this session.
     pub group: Option<GroupNumber>,
+}
+
+impl Target {
+    /// What the record of a message keeps of this receiver: QoS 1 and 2 to a session.
+    pub(crate) fn receipt(&self, qos: QoS, retain: bool) -> Option<Receipt> {
+        let qos = qos.min(self.options.qos);
+        match self.receiver {
+            Receiver::Session(session) if qos != QoS::AtMostOnce => Some(Receipt {
+                session,
+                qos,
+                retain: retain && self.options.retain_as_published,
+                subscription_id: self.subscription_id,
+            }),
+            Receiver::Session(_) | Receiver::Group(_) => None,
+        }
+    }
 }
 
 /// See [`PeerMessage::ShareJoin`].
@@ -127,4 +131,28 @@ pub struct ShareJoin {
     pub window: u32,
     /// Number to echo.
     pub request: u64,
+}
+
+/// See [`PeerMessage::RetainedAsk`].
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RetainedAsk {
+    /// Number of the question at the asking shard.
+    pub query: u64,
+    /// Namespace.
+    pub tenant: Tenant,
+    /// Filter.
+    pub filter: Box<str>,
+    /// Topic after which to go on; `None` at first.
+    pub after: Option<Box<str>>,
+}
+
+/// See [`PeerMessage::RetainedAnswer`].
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RetainedAnswer {
+    /// Number of the question.
+    pub query: u64,
+    /// Messages, in topic order.
+    pub messages: Vec<Arc<Message>>,
+    /// Last topic looked at if there may be more.
+    pub more_after: Option<Box<str>>,
 }

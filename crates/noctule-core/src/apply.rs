@@ -1,0 +1,172 @@
+//! Replay: records of an earlier run become state again, by the same structures the live path
+//! changes. What a record concerns may be gone by then (its session ended later in the log, or an
+//! acknowledgement was logged before its message): such records do nothing or are remembered.
+
+use crate::broker::Broker;
+use crate::identity::{MessageId, SessionNumber, Time};
+use crate::message::Message;
+use crate::record::{Receipt, Record, StoredWill};
+use crate::session::{HeldSubscription, Outgoing, PendingWill, Session};
+use noctule_proto::PacketId;
+use noctule_proto::delivery::Entry;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What only replay needs; dropped by the first input.
+#[derive(Debug, Default)]
+pub(crate) struct Replay {
+    /// Messages settled before the record of the message was seen.
+    settled: BTreeSet<(SessionNumber, MessageId)>,
+}
+
+impl Broker {
+    /// Replays one record, before anything else goes in. Records of sessions and topics at home on
+    /// other shards are theirs to apply: each shard of a restarted node is given all records.
+    pub fn apply(&mut self, record: &Record) {
+        match record {
+            Record::Session { session, tenant, client_id, expiry_secs, away_since } => {
+                self.sessions.number_taken(*session, self.homes.shards);
+                if self.homes.of_client(*tenant, client_id) != self.me {
+                    return;
+                }
+                let slot = match self.sessions.slot_of(*session) {
+                    Some(slot) => slot,
+                    None => {
+                        self.counters.sessions_now += 1;
+                        self.sessions.insert(Session::new(*session, *tenant, client_id))
+                    }
+                };
+                let found = self.sessions.at_mut(slot);
+                found.expiry_secs = *expiry_secs;
+                found.since = away_since.unwrap_or(found.since);
+            }
+            Record::SessionEnded(session) => self.apply_ended(*session),
+            Record::Subscribed { session, filter, options, subscription_id } => {
+                let held = HeldSubscription {
+                    filter: filter.clone(),
+                    options: *options,
+                    id: *subscription_id,
+                    group: None,
+                };
+                self.apply_to(*session, |found| {
+                    found.subscriptions.insert(held);
+                });
+            }
+            Record::Unsubscribed { session, filter } => self.apply_to(*session, |found| {
+                found.subscriptions.remove(filter);
+            }),
+            Record::Published { message, receivers, retained } => {
+                self.apply_published(message, receivers, *retained);
+            }
+            Record::Sent { session, message, id } => self.apply_sent(*session, *message, *id),
+            Record::Released { session, id } => self.apply_to(*session, |found| {
+                found.sender.place(*id, Entry::Released);
+            }),
+            Record::Settled { session, message } => self.apply_settled(*session, *message),
+            Record::Received { session, id, message } => self.apply_to(*session, |found| {
+                found.received_bytes += message.cost() as u64;
+                found.receiver.publish(*id, Arc::clone(message));
+            }),
+            Record::ReceivedReleased { session, id } => self.apply_to(*session, |found| {
+                if let Some(message) = found.receiver.release(*id) {
+                    found.received_bytes -= message.cost() as u64;
+                }
+            }),
+            Record::Will { session, will } => self.apply_will(*session, will.as_deref()),
+        }
+    }
+
+    /// Ends the replay: sessions that were connected when the log ended are away since `now`,
+    /// expiries and delayed wills are armed, counts are made, subscriptions emitted for the index.
+    pub fn replayed(
+        &mut self,
+        now: Time,
+        index: &crate::index::Index,
+        out: &mut crate::output::Outbox,
+    ) {
+        self.replay = Replay::default();
+        let turn = &mut crate::broker::Turn { now, index, out };
+        let slots: Vec<u32> = self.sessions.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            let session = self.sessions.at_mut(slot);
+            if session.since == Time::default() {
+                session.since = now;
+            }
+            if let Some(pending) = &mut session.will {
+                let delay = pending.will.delay_secs.min(session.expiry_secs);
+                pending.due.get_or_insert(session.since.plus_secs(u64::from(delay)));
+            }
+            self.counters.queued_now += session.queue.len() as u64;
+            self.counters.queued_bytes_now += session.queue.bytes();
+            self.counters.inflight_now += session.sender.open() as u64;
+            self.resubscribe(turn, slot);
+            self.arm_session(now, slot);
+        }
+        self.hear_myself(turn);
+    }
+
+    fn apply_to(&mut self, number: SessionNumber, change: impl FnOnce(&mut Session)) {
+        if let Some(slot) = self.sessions.slot_of(number) {
+            change(self.sessions.at_mut(slot));
+        }
+    }
+
+    fn apply_ended(&mut self, number: SessionNumber) {
+        if let Some(slot) = self.sessions.slot_of(number) {
+            self.sessions.remove(slot);
+            self.counters.sessions_now -= 1;
+        }
+    }
+
+    fn apply_published(&mut self, message: &Arc<Message>, receivers: &[Receipt], retained: bool) {
+        self.message_taken(message.id);
+        if retained && self.homes.of_topic(message.tenant, message.topic()) == self.me {
+            self.retention.store.set(Arc::clone(message));
+        }
+        for receipt in receivers {
+            let Some(slot) = self.sessions.slot_of(receipt.session) else { continue };
+            if self.replay.settled.remove(&(receipt.session, message.id)) {
+                continue;
+            }
+            let outgoing = Outgoing {
+                message: Arc::clone(message),
+                subscription_id: receipt.subscription_id,
+                qos: receipt.qos,
+                retain: receipt.retain,
+                group: None,
+            };
+            self.sessions.at_mut(slot).queue.push(outgoing, &self.limits);
+        }
+    }
+
+    fn apply_sent(&mut self, number: SessionNumber, message: MessageId, id: PacketId) {
+        self.apply_to(number, |found| {
+            let mut taken = found.queue.retain(|out| out.message.id != message).into_iter();
+            if let Some(out) = taken.next() {
+                found.sender.place(id, Entry::ExactlyOnce(out));
+            }
+        });
+    }
+
+    fn apply_settled(&mut self, number: SessionNumber, message: MessageId) {
+        let Some(slot) = self.sessions.slot_of(number) else { return };
+        let found = self.sessions.at_mut(slot);
+        let open = found.sender.iter().find_map(|(id, entry)| match entry {
+            Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out) if out.message.id == message => {
+                Some(id)
+            }
+            _ => None,
+        });
+        if let Some(id) = open {
+            found.sender.remove(id);
+        } else if found.queue.retain(|out| out.message.id != message).is_empty() {
+            self.replay.settled.insert((number, message));
+        }
+    }
+
+    fn apply_will(&mut self, number: SessionNumber, will: Option<&StoredWill>) {
+        self.apply_to(number, |found| {
+            found.will = will.map(|will| Box::new(PendingWill { will: will.clone(), due: None }));
+        });
+    }
+}

@@ -1,0 +1,92 @@
+//! Verifies a whole broker: for the simulator, after every step. Panics with what is wrong.
+
+use crate::broker::{Broker, TimerKey};
+use crate::connection::Phase;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+impl Broker {
+    /// Panics if the state contradicts itself.
+    ///
+    /// # Panics
+    /// When it does: that is its purpose.
+    pub fn check(&self) {
+        self.waits.check();
+        self.groups.check();
+        self.retention.store.check();
+        self.check_connections();
+        self.check_sessions();
+        assert!(self.loopback.is_empty(), "something said to itself was not heard");
+    }
+
+    fn check_connections(&self) {
+        let mut live = 0;
+        let mut all = 0;
+        for (conn, connection) in self.connections.iter() {
+            all += 1;
+            live += u64::from(connection.is_live());
+            let timer = TimerKey::Connection(conn);
+            assert!(self.timers.holds(timer, connection.timer), "{conn:?}: timer out of step");
+            let waits_for_connect = matches!(connection.phase, Phase::Fresh | Phase::Proving(_));
+            assert_eq!(
+                connection.session == u32::MAX,
+                waits_for_connect,
+                "{conn:?}: a session exactly from acceptance on"
+            );
+            if !waits_for_connect {
+                let session = self.sessions.at(connection.session);
+                assert_eq!(session.conn, Some(conn), "{conn:?}: its session names another");
+            }
+        }
+        assert_eq!(self.counters.connections_now, all, "connections miscounted");
+        assert_eq!(self.counters.clients_now, live, "clients miscounted");
+    }
+
+    fn check_sessions(&self) {
+        let (mut queued, mut inflight, mut count) = (0, 0, 0);
+        for (slot, session) in self.sessions.iter() {
+            count += 1;
+            session.queue.check(&self.limits);
+            queued += session.queue.len() as u64;
+            inflight += session.sender.open() as u64;
+            assert_eq!(self.sessions.slot_of(session.number), Some(slot), "number table");
+            let found = self.sessions.find(session.tenant, &session.client_id);
+            assert_eq!(found, Some(slot), "client id table");
+            let timer = TimerKey::Session(slot);
+            assert!(self.timers.holds(timer, session.timer), "session {slot}: timer out of step");
+            match session.link {
+                Some(link) => {
+                    assert_eq!(session.conn, Some(link.conn), "linked elsewhere");
+                    assert!(session.in_window() <= usize::from(link.window), "window exceeded");
+                }
+                None => assert!(session.holding.is_empty(), "an absent session holds publishers"),
+            }
+            if session.conn.is_none() {
+                assert!(session.is_persistent(), "a session outlived its end");
+            }
+            let bytes: u64 =
+                session.receiver.iter().map(|(_, message)| message.cost() as u64).sum();
+            assert_eq!(bytes, session.received_bytes, "received bytes miscounted");
+        }
+        assert_eq!(self.counters.sessions_now, count, "sessions miscounted");
+        assert_eq!(self.counters.queued_now, queued, "queued messages miscounted");
+        assert_eq!(self.counters.inflight_now, inflight, "messages in flight miscounted");
+    }
+
+    /// Writes the whole state, to be thawed in another process.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn freeze<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.serialize(serializer)
+    }
+
+    /// Reads a frozen broker and restores what is derived. It goes on as if nothing had been.
+    ///
+    /// # Errors
+    /// Those of the deserializer.
+    pub fn thaw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Broker, D::Error> {
+        let mut broker = Broker::deserialize(deserializer)?;
+        broker.sessions.relink();
+        Ok(broker)
+    }
+}

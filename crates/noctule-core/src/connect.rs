@@ -1,0 +1,508 @@
+//! CONNECT to CONNACK: checks, authentication, the session found or made.
+
+use crate::alias::Aliases;
+use crate::broker::{Broker, TimerKey, Turn};
+use crate::connection::{Extras, Phase};
+use crate::identity::{ConnId, Tenant};
+use crate::input::AuthAnswer;
+use crate::limits::Limits;
+use crate::output::{AuthRequest, Effect, Event};
+use crate::record::StoredWill;
+use crate::session::Link;
+use crate::wait::Reply;
+use noctule_proto::packet::{Auth, ConnAck, ConnAckProperties, Connect, Packet, Will};
+use noctule_proto::property::UserProperties;
+use noctule_proto::{DecodeError, QoS, ReasonCode, Version};
+use serde::{Deserialize, Serialize};
+use std::num::{NonZeroU16, NonZeroU32};
+
+/// A CONNECT kept while its sender proves who it is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Applicant {
+    client_id: Box<str>,
+    assigned: bool,
+    clean_start: bool,
+    keep_alive_secs: u16,
+    user_name: Option<Box<str>>,
+    will: Option<Box<StoredWill>>,
+    session_expiry_secs: u32,
+    expiry_lowered: bool,
+    receive_maximum: u16,
+    packet_size_max: u32,
+    alias_max: u16,
+    wants_response_information: bool,
+    problem_information: bool,
+    method: Option<Box<str>>,
+    /// It is the client's turn: AUTH is awaited.
+    asked: bool,
+}
+
+/// What CONNACK says once the session is stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Accepted {
+    applicant: Applicant,
+    session_present: bool,
+    auth_data: Option<Box<[u8]>>,
+}
+
+/// A refusal: its code and the words for it.
+type Refusal = (ReasonCode, &'static str);
+
+impl Broker {
+    /// The first packet. [MQTT-3.1.4-1 v5], [MQTT-3.1.4-1 v3.1.1]
+    pub(crate) fn connect(&mut self, turn: &mut Turn<'_>, conn: ConnId, connect: &Connect<'_>) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        connection.version = connect.version;
+        let tenant = connection.origin.tenant;
+        if let Err((reason, why)) = self.check_connect(connect) {
+            self.refuse(turn, conn, reason, why);
+            return;
+        }
+        let assigned = connect.client_id.is_empty();
+        let client_id: Box<str> =
+            if assigned { self.assign_id(tenant) } else { connect.client_id.into() };
+        let home = self.homes.of_client(tenant, &client_id);
+        if home != self.me {
+            self.move_away(conn);
+            turn.out.effects.push(Effect::Move { conn, to: home });
+            return;
+        }
+        let mut will = connect.will.as_ref().map(stored_will);
+        if connect.version != Version::V5
+            && let Some(will) = &mut will
+        {
+            will.delay_secs = 0;
+        }
+        let applicant = self.applicant(connect, client_id.clone(), will);
+        let properties = &connect.properties;
+        let request = AuthRequest::Connect {
+            client_id,
+            user_name: connect.user_name.map(Into::into),
+            password: connect.password.map(Into::into),
+            method: properties.authentication_method.map(Into::into),
+            data: properties.authentication_data.map(Into::into),
+        };
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.phase = Phase::Proving(Box::new(applicant));
+        }
+        self.hold(turn, conn);
+        turn.out.effects.push(Effect::Authenticate { conn, request: Box::new(request) });
+    }
+
+    fn check_connect(&self, connect: &Connect<'_>) -> Result<(), Refusal> {
+        let limits = &self.limits;
+        if self.stopping {
+            return Err((ReasonCode::ServerUnavailable, "the broker is shutting down"));
+        }
+        let id = connect.client_id;
+        // MQTT 3.1 bounds client ids to 1 to 23 characters.
+        let v31_length = connect.version == Version::V31 && !(1..=23).contains(&id.chars().count());
+        // [MQTT-3.1.3-7 v3.1.1], [MQTT-3.1.3-8 v3.1.1]: no id, no stored session.
+        let unnamed_v311 =
+            id.is_empty() && connect.version == Version::V311 && !connect.clean_start;
+        if v31_length
+            || unnamed_v311
+            || id.len() > usize::from(limits.client_id_len_max)
+            || (id.is_empty() && !limits.assign_client_ids)
+        {
+            // [MQTT-3.1.3-8 v5], [MQTT-3.1.3-9 v3.1.1]
+            return Err((ReasonCode::ClientIdentifierNotValid, "client identifier not accepted"));
+        }
+        // [U5-3.1.2-4]
+        let properties = &connect.properties;
+        if properties.authentication_data.is_some() && properties.authentication_method.is_none() {
+            return Err((ReasonCode::ProtocolError, "authentication data without a method"));
+        }
+        if self.sessions.len() >= limits.sessions_max {
+            return Err((ReasonCode::QuotaExceeded, "too many sessions"));
+        }
+        connect.will.as_ref().map_or(Ok(()), |will| self.check_will(will))
+    }
+
+    fn check_will(&self, will: &Will<'_>) -> Result<(), Refusal> {
+        if will.qos > self.limits.qos_max {
+            // [MQTT-3.2.2-12 v5]
+            return Err((ReasonCode::QoSNotSupported, "will QoS above the maximum"));
+        }
+        if will.retain && !self.limits.retain_available {
+            // [MQTT-3.2.2-13 v5]
+            return Err((ReasonCode::RetainNotSupported, "retained messages are switched off"));
+        }
+        if too_deep(will.topic.as_str(), self.limits.topic_levels_max) {
+            return Err((ReasonCode::TopicNameInvalid, "will topic has too many levels"));
+        }
+        // [U5-3.1.3-2]
+        if will.others.payload_format_is_utf8() && core::str::from_utf8(will.payload).is_err() {
+            return Err((ReasonCode::PayloadFormatInvalid, "will payload is not UTF-8"));
+        }
+        Ok(())
+    }
+
+    fn applicant(
+        &self,
+        connect: &Connect<'_>,
+        client_id: Box<str>,
+        will: Option<Box<StoredWill>>,
+    ) -> Applicant {
+        let properties = &connect.properties;
+        let expiry = match (connect.version, connect.clean_start) {
+            // [U5-3.1.2-1]
+            (Version::V5, _) => properties.session_expiry_secs.unwrap_or(0),
+            // [MQTT-3.1.2-6 v3.1.1]
+            (_, true) => 0,
+            (_, false) => self.limits.session_expiry_secs_v3,
+        };
+        Applicant {
+            assigned: connect.client_id.is_empty(),
+            client_id,
+            clean_start: connect.clean_start,
+            keep_alive_secs: connect.keep_alive_secs,
+            user_name: connect.user_name.map(Into::into),
+            will,
+            session_expiry_secs: expiry.min(self.limits.session_expiry_secs_max),
+            expiry_lowered: expiry > self.limits.session_expiry_secs_max,
+            receive_maximum: properties.receive_maximum.map_or(u16::MAX, NonZeroU16::get),
+            packet_size_max: properties.maximum_packet_size.map_or(u32::MAX, NonZeroU32::get),
+            alias_max: properties.topic_alias_maximum.unwrap_or(0),
+            wants_response_information: properties.request_response_information.unwrap_or(false),
+            problem_information: properties.request_problem_information.unwrap_or(true),
+            method: properties.authentication_method.map(Into::into),
+            asked: false,
+        }
+    }
+
+    /// A name nobody has, at home here. [MQTT-3.1.3-6 v5], [MQTT-3.2.2-16 v5]
+    fn assign_id(&mut self, tenant: Tenant) -> Box<str> {
+        loop {
+            let (high, low) = (self.random.next(), self.random.next());
+            let id = format!("{}{high:016x}{low:016x}", self.limits.assigned_id_prefix);
+            if self.homes.of_client(tenant, &id) == self.me
+                && self.sessions.find(tenant, &id).is_none()
+            {
+                return id.into();
+            }
+        }
+    }
+
+    /// The server found out who it is.
+    pub(crate) fn authenticated(&mut self, turn: &mut Turn<'_>, conn: ConnId, answer: AuthAnswer) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        if !matches!(connection.phase, Phase::Proving(_)) {
+            self.proved_again(turn, conn, answer);
+            return;
+        }
+        match answer {
+            AuthAnswer::Allow { grant, data } => {
+                let live = Phase::Accepting;
+                let Phase::Proving(applicant) = std::mem::replace(&mut connection.phase, live)
+                else {
+                    return;
+                };
+                connection.grant = grant;
+                self.accept(turn, conn, *applicant, data);
+            }
+            AuthAnswer::Continue { data } => {
+                let Phase::Proving(applicant) = &mut connection.phase else { return };
+                applicant.asked = true;
+                let method = applicant.method.clone();
+                // [MQTT-4.12.0-2 v5], [MQTT-4.12.0-5 v5]
+                self.send(
+                    turn,
+                    conn,
+                    &auth_packet(
+                        ReasonCode::ContinueAuthentication,
+                        method.as_deref(),
+                        Some(&data),
+                    ),
+                );
+                self.release(turn, conn);
+            }
+            // [MQTT-4.12.0-4 v5], [MQTT-3.1.4-2 v5]
+            AuthAnswer::Deny { reason, why } => self.refuse(turn, conn, reason, &why),
+        }
+    }
+
+    /// AUTH during CONNECT.
+    pub(crate) fn auth_step(&mut self, turn: &mut Turn<'_>, conn: ConnId, auth: &Auth<'_>) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Phase::Proving(applicant) = &mut connection.phase else { return };
+        // [MQTT-4.12.0-3 v5], [MQTT-4.12.0-5 v5], [MQTT-4.12.0-7 v5], [U5-3.15.0-1]
+        if !applicant.asked
+            || auth.reason != ReasonCode::ContinueAuthentication
+            || auth.method.is_none()
+            || auth.method != applicant.method.as_deref()
+        {
+            self.refuse(turn, conn, ReasonCode::ProtocolError, "AUTH does not fit the exchange");
+            return;
+        }
+        applicant.asked = false;
+        self.hold(turn, conn);
+        let request = Box::new(AuthRequest::Step { data: auth.data.map(Into::into) });
+        turn.out.effects.push(Effect::Authenticate { conn, request });
+    }
+
+    /// AUTH on a live connection. [MQTT-4.12.1-1 v5]
+    pub(crate) fn authenticate_again(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conn: ConnId,
+        auth: &Auth<'_>,
+    ) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let slot = connection.session;
+        let extras = connection.v5.as_mut();
+        let step = extras.as_ref().is_some_and(|extras| extras.proving_again);
+        let expected =
+            if step { ReasonCode::ContinueAuthentication } else { ReasonCode::ReAuthenticate };
+        let Some(extras) = extras.filter(|extras| {
+            auth.reason == expected
+                && extras.method.is_some()
+                && extras.method.as_deref() == auth.method
+        }) else {
+            let why = "AUTH does not fit: wrong method or reason code";
+            self.fail(turn, conn, ReasonCode::ProtocolError, why);
+            return;
+        };
+        extras.proving_again = true;
+        let data = auth.data.map(Into::into);
+        let request = match (&extras.method, step) {
+            (Some(method), false) => {
+                let client_id = self.sessions.at(slot).client_id.clone();
+                AuthRequest::Again { client_id, method: method.clone(), data }
+            }
+            _ => AuthRequest::Step { data },
+        };
+        turn.out.effects.push(Effect::Authenticate { conn, request: Box::new(request) });
+    }
+
+    /// The answer to a re-authentication; other packets flow on meanwhile `[U5-4.12.1-1]`.
+    fn proved_again(&mut self, turn: &mut Turn<'_>, conn: ConnId, answer: AuthAnswer) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let Some(extras) = connection.v5.as_mut().filter(|extras| extras.proving_again) else {
+            return;
+        };
+        let method = extras.method.clone();
+        let (reason, data) = match answer {
+            AuthAnswer::Allow { grant, data } => {
+                extras.proving_again = false;
+                connection.grant = grant;
+                (ReasonCode::Success, data)
+            }
+            AuthAnswer::Continue { data } => (ReasonCode::ContinueAuthentication, Some(data)),
+            // [MQTT-4.12.1-2 v5]
+            AuthAnswer::Deny { reason, why } => {
+                self.end(turn, conn, reason, &why);
+                return;
+            }
+        };
+        self.send(turn, conn, &auth_packet(reason, method.as_deref(), data.as_deref()));
+    }
+
+    /// Permission given: the session is found or made. [MQTT-3.1.4-3 v5], [MQTT-3.1.4-4 v5]
+    fn accept(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conn: ConnId,
+        mut applicant: Applicant,
+        auth_data: Option<Box<[u8]>>,
+    ) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        let tenant = connection.origin.tenant;
+        if let Some(will) = &applicant.will
+            && !connection.grant.may_publish(&will.topic)
+        {
+            self.refuse(turn, conn, ReasonCode::NotAuthorized, "may not publish the will");
+            return;
+        }
+        let found = self.take_over(turn, (tenant, &applicant.client_id), applicant.clean_start);
+        let session_present = found.is_some();
+        let slot = match found {
+            Some(slot) => slot,
+            None => self.new_session(tenant, &applicant.client_id),
+        };
+        let will = applicant.will.take();
+        let wait = self.attach(turn, slot, (conn, applicant.session_expiry_secs), will);
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.session = slot;
+        }
+        let accepted = Accepted { applicant, session_present, auth_data };
+        self.reply(turn, conn, wait, Reply::ConnAck(Box::new(accepted)));
+    }
+
+    /// CONNACK leaves, and with it the connection is live. [MQTT-3.1.4-5 v5]
+    pub(crate) fn connack(&mut self, turn: &mut Turn<'_>, conn: ConnId, accepted: Accepted) {
+        let Accepted { applicant, session_present, auth_data } = accepted;
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let (slot, v5) = (connection.session, connection.version == Version::V5);
+        let keep_alive = self.keep_alive_of(&applicant, v5);
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        connection.phase = Phase::Live;
+        connection.keep_alive_secs = keep_alive;
+        let aliases = Aliases::new(applicant.alias_max.min(self.limits.topic_alias_out_max));
+        let aliased = aliases.outgoing_allowed();
+        if v5 {
+            connection.v5 = Some(Box::new(Extras {
+                aliases,
+                problem_information: applicant.problem_information,
+                method: applicant.method.clone(),
+                proving_again: false,
+            }));
+        }
+        let session = self.sessions.at_mut(slot);
+        session.packet_size_max = applicant.packet_size_max;
+        let response = self.response_information(&applicant);
+        let properties = ConnAckProperties {
+            response_information: response.as_deref(),
+            // [MQTT-3.2.2-21 v5]
+            server_keep_alive_secs: Some(keep_alive).filter(|k| *k != applicant.keep_alive_secs),
+            authentication_data: auth_data.as_deref(),
+            ..announced(&self.limits, &applicant)
+        };
+        let reason = ReasonCode::Success;
+        let packet = Packet::ConnAck(ConnAck { session_present, reason, properties });
+        self.send(turn, conn, &packet);
+        self.counters.connects_accepted += 1;
+        self.counters.clients_now += 1;
+        self.counters.sessions_resumed += u64::from(session_present);
+        self.announce(turn, conn, &applicant);
+        let due = turn.now.plus_millis(u64::from(keep_alive) * 1500);
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        if keep_alive > 0 {
+            self.timers.set(TimerKey::Connection(conn), &mut connection.timer, due);
+        } else {
+            // [U5-3.1.2-2]
+            self.timers.cancel(TimerKey::Connection(conn), &mut connection.timer);
+        }
+        let window = applicant.receive_maximum.min(self.limits.inflight_max);
+        self.sessions.at_mut(slot).link =
+            Some(Link { conn, v5, aliased, congested: false, window });
+        self.release(turn, conn);
+        self.resume(turn, slot);
+    }
+
+    fn announce(&mut self, turn: &mut Turn<'_>, conn: ConnId, applicant: &Applicant) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        turn.out.events.push(Event::Connected {
+            client_id: applicant.client_id.clone(),
+            tenant: connection.origin.tenant,
+            remote: connection.origin.remote,
+            version: connection.version,
+            keep_alive_secs: connection.keep_alive_secs,
+            clean_start: applicant.clean_start,
+            user_name: applicant.user_name.clone(),
+        });
+    }
+
+    /// Keep alive in force. [MQTT-3.2.2-22 v5]: the client's own unless CONNACK says otherwise,
+    /// which only v5 can.
+    fn keep_alive_of(&self, applicant: &Applicant, v5: bool) -> u16 {
+        let (asked, max) = (applicant.keep_alive_secs, self.limits.keep_alive_secs_max);
+        if v5 && max > 0 && (asked == 0 || asked > max) { max } else { asked }
+    }
+
+    /// [MQTT-3.1.2-28 v5]
+    fn response_information(&self, applicant: &Applicant) -> Option<String> {
+        let template = &self.limits.response_information;
+        (applicant.wants_response_information && !template.is_empty())
+            .then(|| template.replace("%c", &applicant.client_id))
+    }
+
+    /// Refuses a connection: CONNACK where one fits, then close. [MQTT-3.2.2-6 v5],
+    /// [MQTT-3.2.2-7 v5], [MQTT-3.2.2-5 v3.1.1], [MQTT-3.2.2-6 v3.1.1], [MQTT-3.1.4-6 v5]
+    pub(crate) fn refuse(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conn: ConnId,
+        why: ReasonCode,
+        text: &str,
+    ) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        let told = !matches!(connection.phase, Phase::Fresh) || connection.version == Version::V5;
+        let known = told || why != ReasonCode::ServerBusy;
+        if known && (connection.version == Version::V5 || why.v3_return_code().is_some()) {
+            let properties =
+                ConnAckProperties { reason_string: Some(text), ..ConnAckProperties::default() };
+            let packet = ConnAck { session_present: false, reason: why, properties };
+            self.send(turn, conn, &Packet::ConnAck(packet));
+        }
+        self.lose(turn, conn, why, text);
+    }
+
+    /// Refuses what was not even a CONNECT, as far as the version it told allows.
+    pub(crate) fn refuse_broken(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conn: ConnId,
+        error: DecodeError,
+        why: &str,
+    ) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        match error.version {
+            Some(version) => {
+                connection.version = version;
+                let reason = error.reason_code();
+                // [MQTT-3.1.4-1 v3.1.1]: no CONNACK for a malformed 3.x CONNECT, but for its
+                // level [MQTT-3.1.2-2 v3.1.1].
+                if version == Version::V5 || reason == ReasonCode::UnsupportedProtocolVersion {
+                    self.refuse(turn, conn, reason, why);
+                } else {
+                    self.lose(turn, conn, reason, why);
+                }
+            }
+            None => self.lose(turn, conn, error.reason_code(), why),
+        }
+    }
+}
+
+/// What every successful v5 CONNACK tells of the broker's limits.
+fn announced<'a>(limits: &Limits, applicant: &'a Applicant) -> ConnAckProperties<'a> {
+    let off = |available: bool| (!available).then_some(false);
+    let expiry = applicant.session_expiry_secs;
+    ConnAckProperties {
+        // [U5-3.2.2-2]
+        session_expiry_secs: applicant.expiry_lowered.then_some(expiry),
+        receive_maximum: NonZeroU16::new(limits.receive_maximum),
+        // [MQTT-3.2.2-9 v5]
+        maximum_qos: (limits.qos_max != QoS::ExactlyOnce).then_some(limits.qos_max),
+        retain_available: off(limits.retain_available),
+        maximum_packet_size: NonZeroU32::new(limits.packet_size_max),
+        // [MQTT-3.1.3-7 v5]
+        assigned_client_id: applicant.assigned.then_some(&*applicant.client_id),
+        topic_alias_maximum: Some(limits.topic_alias_max).filter(|max| *max > 0),
+        wildcard_subscription_available: off(limits.wildcard_available),
+        subscription_identifiers_available: off(limits.subscription_ids_available),
+        shared_subscription_available: off(limits.shared_available),
+        // [MQTT-4.12.0-5 v5], [MQTT-4.12.0-6 v5]
+        authentication_method: applicant.method.as_deref(),
+        ..ConnAckProperties::default()
+    }
+}
+
+fn auth_packet<'a>(
+    reason: ReasonCode,
+    method: Option<&'a str>,
+    data: Option<&'a [u8]>,
+) -> Packet<'a> {
+    let user_properties = UserProperties::default();
+    Packet::Auth(Auth { reason, method, data, reason_string: None, user_properties })
+}
+
+fn stored_will(will: &Will<'_>) -> Box<StoredWill> {
+    let mut properties = Vec::new();
+    will.others.copy_to(&mut properties);
+    Box::new(StoredWill {
+        topic: will.topic.as_str().into(),
+        properties: properties.into(),
+        payload: will.payload.into(),
+        qos: will.qos,
+        retain: will.retain,
+        message_expiry_secs: will.message_expiry_secs,
+        delay_secs: will.delay_secs,
+    })
+}
+
+/// Whether a topic name or filter has more levels than allowed.
+pub(crate) fn too_deep(topic: &str, levels_max: u16) -> bool {
+    topic.len() > usize::from(levels_max)
+        && topic.bytes().filter(|byte| *byte == b'/').count() >= usize::from(levels_max)
+}

@@ -1,0 +1,89 @@
+//! Back-pressure: a publisher is not read while everyone it publishes to is behind.
+//!
+//! A receiver that is behind makes nobody wait who also has other receivers, and after
+//! `stall_millis` without progress it makes nobody wait at all: its queue then overflows as
+//! configured.
+
+use crate::broker::{Broker, Turn};
+use crate::identity::{SessionNumber, ShardId};
+use crate::index::Receiver;
+use crate::peer::{PeerMessage, Target};
+
+/// Messages waiting for a session above which its publishers are held, and (a quarter) released.
+const HOLD_ABOVE: usize = 1000;
+
+impl Broker {
+    /// Whether a session has stopped taking anything.
+    pub(crate) fn stalled(&self, slot: u32, turn: &Turn<'_>) -> bool {
+        let since = turn.now.millis_since(self.sessions.at(slot).last_progress);
+        since >= u64::from(self.limits.stall_millis)
+    }
+
+    /// All receivers of a message are behind: hold its publisher at the first that is connected,
+    /// far enough behind, and still moving.
+    pub(crate) fn all_behind(
+        &mut self,
+        turn: &mut Turn<'_>,
+        from: ShardId,
+        targets: &[Target],
+        publisher: Option<SessionNumber>,
+    ) {
+        let Some(publisher) = publisher else { return };
+        let mark = HOLD_ABOVE.min(self.limits.queue_messages_max as usize / 2);
+        for target in targets {
+            let Receiver::Session(number) = target.receiver else { return };
+            let Some(slot) = self.sessions.slot_of(number) else { continue };
+            let session = self.sessions.at(slot);
+            let Some(link) = session.link else { continue };
+            // A client that publishes to itself must go on being read: its acknowledgements are
+            // what it waits for.
+            let holds =
+                (link.congested || session.queue.len() > mark) && session.number != publisher;
+            if holds && !self.stalled(slot, turn) {
+                let session = self.sessions.at_mut(slot);
+                if !session.holding.contains(&(from, publisher)) {
+                    session.holding.push((from, publisher));
+                    self.counters.publishers_held += 1;
+                    self.tell(turn, from, PeerMessage::Hold { publisher });
+                    self.arm_session(turn.now, slot);
+                }
+                return;
+            }
+        }
+    }
+
+    /// Lets publishers go on once a session has caught up with most of what waited.
+    pub(crate) fn release_if_caught_up(&mut self, turn: &mut Turn<'_>, slot: u32) {
+        let session = self.sessions.at(slot);
+        let mark = HOLD_ABOVE.min(self.limits.queue_messages_max as usize / 2) / 4;
+        let congested = session.link.is_some_and(|link| link.congested);
+        if !session.holding.is_empty() && !congested && session.queue.len() <= mark {
+            self.release_all(turn, slot);
+            self.arm_session(turn.now, slot);
+        }
+    }
+
+    /// Lets all go on that a session holds.
+    pub(crate) fn release_all(&mut self, turn: &mut Turn<'_>, slot: u32) {
+        for (shard, publisher) in std::mem::take(&mut self.sessions.at_mut(slot).holding) {
+            self.tell(turn, shard, PeerMessage::Release { publisher });
+        }
+    }
+
+    /// A receiver asks to hold a publisher of this shard.
+    pub(crate) fn hold_publisher(&mut self, turn: &mut Turn<'_>, publisher: SessionNumber) {
+        if let Some(conn) = self.conn_of(publisher) {
+            self.hold(turn, conn);
+        }
+    }
+
+    pub(crate) fn release_publisher(&mut self, turn: &mut Turn<'_>, publisher: SessionNumber) {
+        if let Some(conn) = self.conn_of(publisher) {
+            self.release(turn, conn);
+        }
+    }
+
+    fn conn_of(&self, number: SessionNumber) -> Option<crate::identity::ConnId> {
+        self.sessions.at(self.sessions.slot_of(number)?).conn
+    }
+}

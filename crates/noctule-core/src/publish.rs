@@ -1,0 +1,354 @@
+//! PUBLISH from a client, to the point where it is routed.
+
+use crate::broker::{Broker, Turn};
+use crate::connect::too_deep;
+use crate::connection::Connection;
+use crate::identity::ConnId;
+use crate::input::SystemPublish;
+use crate::limits::Durability;
+use crate::message::{Origin, Parts};
+use crate::outbound::Outbound;
+use crate::peer::PeerMessage;
+use crate::record::{Receipt, Record};
+use crate::route::Route;
+use crate::verdict::Verdict;
+use crate::wait::{AckKind, Reply, Wait};
+use noctule_proto::packet::{Ack, Publish};
+use noctule_proto::{PacketId, QoS, ReasonCode, TopicName, Version};
+
+/// Why a PUBLISH is not taken.
+enum Refused {
+    /// The connection ends with this code.
+    Fatal(ReasonCode, &'static str),
+    /// Only this message is refused.
+    Message(ReasonCode, &'static str),
+}
+
+impl Broker {
+    /// A PUBLISH. [MQTT-3.3.4-1 v5], [MQTT-3.3.4-1 v3.1.1]
+    pub(crate) fn publish(&mut self, turn: &mut Turn<'_>, conn: ConnId, publish: &Publish<'_>) {
+        self.counters.publishes_received += 1;
+        self.counters.publish_bytes_received += publish.payload.len() as u64;
+        // The topic of an alias lies in the connection, which is needed mutably meanwhile.
+        let mut scratch = std::mem::take(&mut self.scratch);
+        match self.resolve_topic(conn, publish, &mut scratch) {
+            Ok(None) => self.publish_to(turn, conn, publish.topic, publish),
+            Ok(Some(())) => {
+                self.publish_to(turn, conn, TopicName::trusted(&scratch), publish);
+            }
+            Err((reason, why)) => self.fail(turn, conn, reason, why),
+        }
+        self.scratch = scratch;
+    }
+
+    /// `Some` if the topic is an alias's and was copied to `scratch`.
+    fn resolve_topic(
+        &mut self,
+        conn: ConnId,
+        publish: &Publish<'_>,
+        scratch: &mut String,
+    ) -> Result<Option<()>, (ReasonCode, &'static str)> {
+        let Some(alias) = publish.properties.topic_alias else { return Ok(None) };
+        // [MQTT-3.2.2-17 v5], [MQTT-3.2.2-18 v5], [MQTT-3.3.2-9 v5]
+        if alias.get() > self.limits.topic_alias_max {
+            return Err((ReasonCode::TopicAliasInvalid, "topic alias above the maximum"));
+        }
+        let extras = self.connections.get_mut(conn).and_then(|found| found.v5.as_mut());
+        let Some(extras) = extras else { return Ok(None) };
+        if !publish.topic.is_empty() {
+            extras.aliases.learn(alias, publish.topic.as_str());
+            return Ok(None);
+        }
+        // [U5-3.3.2-2], [MQTT-3.3.2-7 v5]
+        let Some(topic) = extras.aliases.recall(alias) else {
+            return Err((ReasonCode::ProtocolError, "topic alias is not mapped"));
+        };
+        scratch.clear();
+        scratch.push_str(topic);
+        Ok(Some(()))
+    }
+
+    fn publish_to(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conn: ConnId,
+        topic: TopicName<'_>,
+        publish: &Publish<'_>,
+    ) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        let slot = connection.session;
+        if let Err(refused) = self.check_publish(connection, topic, publish) {
+            self.refuse_publish(turn, conn, publish, refused);
+            return;
+        }
+        let origin = Origin {
+            id: self.next_message_id(turn.now),
+            tenant: self.sessions.at(slot).tenant,
+            publisher: Some(self.sessions.at(slot).number),
+        };
+        let mut outbound = Outbound::of_publish(turn.now, origin, topic, publish);
+        match publish.packet_id {
+            None => {
+                let route = self.route_of(turn, conn, &outbound);
+                self.keep_if_retained(turn, &mut outbound);
+                self.spread(turn, &route, &mut outbound, Some(conn));
+            }
+            Some(id) if publish.qos == QoS::AtLeastOnce => {
+                self.publish_once(turn, conn, id, outbound);
+            }
+            Some(id) => self.receive_once(turn, conn, id, outbound),
+        }
+    }
+
+    /// QoS 1: acknowledged when owned, which may mean stored. [MQTT-4.3.2-4 v5],
+    /// [MQTT-4.3.2-5 v5], [MQTT-4.3.2-2 v3.1.1]
+    fn publish_once(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conn: ConnId,
+        id: PacketId,
+        mut outbound: Outbound<'_>,
+    ) {
+        let route = self.route_of(turn, conn, &outbound);
+        let wait = self.store(turn, &route, &mut outbound);
+        self.keep_if_retained(turn, &mut outbound);
+        let reason = match route.is_empty() {
+            true => ReasonCode::NoMatchingSubscribers,
+            false => ReasonCode::Success,
+        };
+        let kind = AckKind::PubAck;
+        self.reply(turn, conn, wait, Reply::Ack { kind, id, reason, why: None });
+        self.spread(turn, &route, &mut outbound, Some(conn));
+    }
+
+    /// QoS 2, first half: kept until PUBREL. [MQTT-4.3.3-8 v5], [MQTT-4.3.3-10 v5],
+    /// [MQTT-4.3.3-2 v3.1.1]
+    fn receive_once(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conn: ConnId,
+        id: PacketId,
+        mut outbound: Outbound<'_>,
+    ) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        let slot = connection.session;
+        let session = self.sessions.at_mut(slot);
+        let mut wait = Wait::default();
+        if !session.receiver.is_open(id) {
+            let message = outbound.shared();
+            session.received_bytes += message.cost() as u64;
+            session.receiver.publish(id, message.clone());
+            if session.is_persistent() && self.limits.durability == Durability::Stored {
+                let session = session.number;
+                wait = self.record(turn, Record::Received { session, id, message });
+            }
+        }
+        let (kind, reason) = (AckKind::PubRec, ReasonCode::Success);
+        self.reply(turn, conn, wait, Reply::Ack { kind, id, reason, why: None });
+    }
+
+    /// QoS 2, second half: the message is routed. [MQTT-4.3.3-11 v5], [MQTT-4.3.3-12 v5]
+    pub(crate) fn pubrel(&mut self, turn: &mut Turn<'_>, conn: ConnId, ack: &Ack<'_>) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        let slot = connection.session;
+        let session = self.sessions.at_mut(slot);
+        let (id, kind) = (ack.packet_id, AckKind::PubComp);
+        let Some(message) = session.receiver.release(id) else {
+            // [MQTT-2.2.1-5 v5]
+            let reason = ReasonCode::PacketIdentifierNotFound;
+            let why = Some("no QoS 2 message is open under this packet identifier".into());
+            self.reply(turn, conn, Wait::default(), Reply::Ack { kind, id, reason, why });
+            return;
+        };
+        session.received_bytes -= message.cost() as u64;
+        let (number, persistent) = (session.number, session.is_persistent());
+        let mut outbound = Outbound::of_message(&message);
+        let route = self.route_of(turn, conn, &outbound);
+        let mut wait = self.store(turn, &route, &mut outbound);
+        if persistent && self.limits.durability == Durability::Stored {
+            wait = self.record(turn, Record::ReceivedReleased { session: number, id });
+        }
+        let reason = ReasonCode::Success;
+        self.reply(turn, conn, wait, Reply::Ack { kind, id, reason, why: None });
+        // [MQTT-4.3.3-13 v5]: the hand-shake ends whatever becomes of the message.
+        if message.expired(turn.now) {
+            self.counters.verdict(Verdict::Expired);
+            return;
+        }
+        self.keep_if_retained(turn, &mut outbound);
+        self.spread(turn, &route, &mut outbound, Some(conn));
+    }
+
+    /// A message of the broker's own.
+    pub(crate) fn system_publish(&mut self, turn: &mut Turn<'_>, publish: SystemPublish<'_>) {
+        let parts = Parts {
+            topic: publish.topic,
+            properties: &[],
+            payload: publish.payload,
+            qos: publish.qos,
+            retain: publish.retain,
+            expiry_secs: None,
+        };
+        let id = self.next_message_id(turn.now);
+        let origin = Origin { id, tenant: publish.tenant, publisher: None };
+        self.publish_own(turn, &mut Outbound::of_parts(turn.now, origin, &parts));
+    }
+
+    /// Routes a message that no connection waits for an answer to.
+    pub(crate) fn publish_own(&mut self, turn: &mut Turn<'_>, outbound: &mut Outbound<'_>) {
+        let mut last = u32::MAX;
+        let route = self.route(turn, (outbound.tenant, outbound.topic.as_str()), &mut last);
+        self.store(turn, &route, outbound);
+        self.keep_if_retained(turn, outbound);
+        self.spread(turn, &route, outbound, None);
+    }
+
+    fn route_of(
+        &mut self,
+        turn: &Turn<'_>,
+        conn: ConnId,
+        outbound: &Outbound<'_>,
+    ) -> std::sync::Arc<Route> {
+        let mut last = self.connections.get(conn).map_or(u32::MAX, |found| found.last_route);
+        let route = self.route(turn, (outbound.tenant, outbound.topic.as_str()), &mut last);
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.last_route = last;
+        }
+        route
+    }
+
+    /// Emits the record of a message that somebody is owed, once for all receivers.
+    fn store(&mut self, turn: &mut Turn<'_>, route: &Route, outbound: &mut Outbound<'_>) -> Wait {
+        if self.limits.durability == Durability::Memory {
+            return Wait::default();
+        }
+        let targets = route.here.iter().chain(route.there.iter().flat_map(|(_, all)| &**all));
+        let receivers: Vec<Receipt> =
+            targets.filter_map(|target| target.receipt(outbound.qos, outbound.retain)).collect();
+        if receivers.is_empty() && !outbound.retain {
+            return Wait::default();
+        }
+        let (message, retained) = (outbound.shared(), outbound.retain);
+        self.record(turn, Record::Published { message, receivers, retained })
+    }
+
+    /// [MQTT-3.3.1-5 v5] to [MQTT-3.3.1-8 v5], [MQTT-3.3.1-5 v3.1.1], [MQTT-3.3.1-12 v3.1.1]
+    fn keep_if_retained(&mut self, turn: &mut Turn<'_>, outbound: &mut Outbound<'_>) {
+        if outbound.retain {
+            let home = self.homes.of_topic(outbound.tenant, outbound.topic.as_str());
+            let message = outbound.shared();
+            self.tell(turn, home, PeerMessage::Retain(message));
+        }
+    }
+
+    /// All that may refuse a message comes before it is owned `[U5-4.3.3-1]`.
+    fn check_publish(
+        &self,
+        connection: &Connection,
+        topic: TopicName<'_>,
+        publish: &Publish<'_>,
+    ) -> Result<(), Refused> {
+        let limits = &self.limits;
+        if publish.qos > limits.qos_max {
+            // [MQTT-3.2.2-11 v5]
+            return Err(Refused::Fatal(ReasonCode::QoSNotSupported, "QoS above the maximum"));
+        }
+        if publish.retain && !limits.retain_available {
+            // [MQTT-3.2.2-14 v5]
+            let reason = ReasonCode::RetainNotSupported;
+            return Err(Refused::Fatal(reason, "retained messages are switched off"));
+        }
+        if publish.qos != QoS::AtMostOnce {
+            self.check_window(connection, publish)?;
+        }
+        if too_deep(topic.as_str(), limits.topic_levels_max) {
+            let reason = ReasonCode::TopicNameInvalid;
+            return Err(Refused::Message(reason, "topic has too many levels"));
+        }
+        if !connection.grant.may_publish(topic.as_str()) {
+            let reason = ReasonCode::NotAuthorized;
+            return Err(Refused::Message(reason, "not authorized to publish to this topic"));
+        }
+        // [U5-3.3.2-3]
+        if connection.version == Version::V5
+            && publish.properties.others.payload_format_is_utf8()
+            && core::str::from_utf8(publish.payload).is_err()
+        {
+            let reason = ReasonCode::PayloadFormatInvalid;
+            return Err(Refused::Message(reason, "payload is not UTF-8"));
+        }
+        Ok(())
+    }
+
+    /// [MQTT-3.3.4-7 v5], [MQTT-4.9.0-1 v5], [MQTT-4.9.0-2 v5]
+    fn check_window(&self, connection: &Connection, publish: &Publish<'_>) -> Result<(), Refused> {
+        let session = self.sessions.at(connection.session);
+        let repeated = publish.packet_id.is_some_and(|id| session.receiver.is_open(id));
+        if repeated && publish.qos == QoS::ExactlyOnce {
+            return Ok(());
+        }
+        if repeated {
+            let reason = ReasonCode::PacketIdentifierInUse;
+            return Err(Refused::Message(reason, "the packet identifier is open for QoS 2"));
+        }
+        let open = session.receiver.open() + usize::from(connection.unacknowledged);
+        // 3.x clients were never told the number; they are bounded by bytes alone.
+        if connection.version == Version::V5 && open >= usize::from(self.limits.receive_maximum) {
+            let reason = ReasonCode::ReceiveMaximumExceeded;
+            return Err(Refused::Fatal(reason, "more messages open than Receive Maximum"));
+        }
+        let bytes = session.received_bytes + publish.payload.len() as u64;
+        if publish.qos == QoS::ExactlyOnce && bytes > self.limits.queue_bytes_max {
+            let reason = ReasonCode::QuotaExceeded;
+            return Err(Refused::Message(reason, "too many bytes wait for PUBREL"));
+        }
+        Ok(())
+    }
+
+    /// [MQTT-3.3.5-2 v3.1.1]: 3.x has no error reply, so it is acknowledged and dropped.
+    fn refuse_publish(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conn: ConnId,
+        publish: &Publish<'_>,
+        refused: Refused,
+    ) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        let v5 = connection.version == Version::V5;
+        let (reason, why) = match refused {
+            Refused::Fatal(reason, why) => {
+                self.fail(turn, conn, reason, why);
+                return;
+            }
+            Refused::Message(reason, why) => (reason, why),
+        };
+        if reason == ReasonCode::QuotaExceeded && !v5 {
+            self.fail(turn, conn, reason, why);
+            return;
+        }
+        if reason == ReasonCode::NotAuthorized {
+            self.counters.verdict(Verdict::NotAuthorized);
+        }
+        let kind = match publish.qos {
+            QoS::AtMostOnce if reason == ReasonCode::NotAuthorized || !v5 => return,
+            QoS::AtMostOnce => {
+                self.fail(turn, conn, reason, why);
+                return;
+            }
+            QoS::AtLeastOnce => AckKind::PubAck,
+            QoS::ExactlyOnce => AckKind::PubRec,
+        };
+        let Some(id) = publish.packet_id else { return };
+        self.reply(
+            turn,
+            conn,
+            Wait::default(),
+            Reply::Ack {
+                kind,
+                id,
+                reason: if v5 { reason } else { ReasonCode::Success },
+                why: Some(why.into()),
+            },
+        );
+    }
+}

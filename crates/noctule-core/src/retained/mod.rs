@@ -1,0 +1,58 @@
+//! Retained messages: kept by the home shard of their topic, asked for by subscribers' shards.
+
+mod query;
+mod store;
+
+pub(crate) use query::{Queries, Wish};
+pub use store::RetainedStore;
+
+use serde::{Deserialize, Serialize};
+
+use crate::broker::{Broker, TimerKey, Turn};
+use crate::message::Message;
+use crate::timer::Deadline;
+use crate::verdict::Verdict;
+use std::sync::Arc;
+
+/// What a shard keeps, and what it asked others for.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Retention {
+    pub(crate) store: RetainedStore,
+    pub(crate) queries: Queries,
+    pub(crate) timer: Deadline,
+}
+
+impl Broker {
+    /// Keeps the message of a topic at home here, or clears it. [MQTT-3.3.1-5 v5],
+    /// [MQTT-3.3.1-6 v5], [MQTT-3.3.1-7 v5], [MQTT-3.3.1-10 v3.1.1], [MQTT-3.3.1-11 v3.1.1]
+    pub(crate) fn keep_retained(&mut self, turn: &mut Turn<'_>, message: Arc<Message>) {
+        let store = &self.retention.store;
+        let new = store.get(message.tenant, message.topic()).is_none();
+        let full = store.len() >= self.limits.retained_max as usize && new
+            || store.bytes() + message.cost() as u64 > self.limits.retained_bytes_max;
+        if full && !message.payload().is_empty() {
+            self.counters.verdict(Verdict::RetainedFull);
+            return;
+        }
+        self.retention.store.set(message);
+        self.count_retained(turn);
+    }
+
+    /// Retained messages expire. [U5-3.3.1-2]
+    pub(crate) fn retained_due(&mut self, turn: &mut Turn<'_>) {
+        self.retention.timer.clear();
+        let limit = self.budget.max(1) as usize;
+        self.retention.store.expire(turn.now, limit);
+        self.count_retained(turn);
+    }
+
+    fn count_retained(&mut self, turn: &mut Turn<'_>) {
+        let Retention { store, timer, .. } = &mut self.retention;
+        self.counters.retained_now = store.len() as u64;
+        self.counters.retained_bytes_now = store.bytes();
+        match store.next_expiry() {
+            Some(at) => self.timers.set(TimerKey::Retained, timer, at.max(turn.now)),
+            None => self.timers.cancel(TimerKey::Retained, timer),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Packets to bytes: everything but PUBLISH leaves through here.
+
+use crate::broker::{Broker, Turn};
+use crate::identity::ConnId;
+use crate::output::Send;
+use noctule_proto::packet::Packet;
+
+impl Broker {
+    /// Sends a packet that is small by nature.
+    pub(crate) fn send(&mut self, turn: &mut Turn<'_>, conn: ConnId, packet: &Packet<'_>) {
+        self.try_send(turn, conn, packet);
+    }
+
+    /// Sends a packet unless it exceeds the client's Maximum Packet Size `[MQTT-3.1.2-24 v5]`.
+    pub(crate) fn try_send(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conn: ConnId,
+        packet: &Packet<'_>,
+    ) -> bool {
+        let Some(connection) = self.connections.get(conn) else { return true };
+        let start = turn.out.frames.len();
+        packet.encode(connection.version, &mut turn.out.frames);
+        let len = turn.out.frames.len() - start;
+        if len > self.packet_size_max_of(conn) as usize {
+            turn.out.frames.truncate(start);
+            return false;
+        }
+        self.counters.packets_sent += 1;
+        self.counters.bytes_sent += len as u64;
+        turn.out.sends.push(Send {
+            conn,
+            start: start as u32,
+            len: len as u32,
+            id: None,
+            body: None,
+        });
+        true
+    }
+
+    /// Largest packet the client of a connection takes.
+    fn packet_size_max_of(&self, conn: ConnId) -> u32 {
+        let slot = self.connections.get(conn).map_or(u32::MAX, |connection| connection.session);
+        self.sessions.get(slot).map_or(u32::MAX, |session| session.packet_size_max)
+    }
+}

@@ -1,0 +1,343 @@
+//! A message reaches a session: sent at once, queued, or withheld for a stated reason.
+
+use super::Outgoing;
+use crate::broker::{Broker, Turn};
+use crate::identity::{GroupNumber, MessageId, SessionNumber};
+use crate::limits::Durability;
+use crate::outbound::{Form, Outbound};
+use crate::output::Event;
+use crate::peer::{PeerMessage, Target};
+use crate::record::Record;
+use crate::verdict::Verdict;
+use noctule_proto::delivery::Entry;
+use noctule_proto::{PacketId, QoS};
+
+/// What became of an attempt to send.
+enum Sent {
+    Yes,
+    /// Too large for the client: counted as delivered `[MQTT-3.1.2-25 v5]`.
+    Never,
+}
+
+impl Broker {
+    /// Gives a message to a session by one matching subscription; says whether the session is
+    /// behind. `sole`: it goes to nobody else, or to nobody who keeps up.
+    pub(crate) fn deliver(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        (outbound, sole): (&mut Outbound<'_>, bool),
+        target: &Target,
+    ) -> bool {
+        let session = self.sessions.at(slot);
+        // [MQTT-3.8.3-3 v5]
+        if target.options.no_local && outbound.publisher == Some(session.number) {
+            self.counters.verdict(Verdict::NoLocal);
+            return false;
+        }
+        // [MQTT-3.3.1-12 v5], [MQTT-3.3.1-13 v5], [MQTT-3.3.1-9 v3.1.1]
+        let retain = outbound.retain && target.options.retain_as_published;
+        // [MQTT-3.8.4-8 v5], [MQTT-3.8.4-6 v3.1.1]
+        let qos = outbound.qos.min(target.options.qos);
+        if session.queries > 0 {
+            self.seen_live(slot, outbound.topic.as_str(), outbound.id);
+        }
+        let form = (qos, retain, target.subscription_id);
+        self.deliver_as(turn, slot, (outbound, sole), (form, target.group))
+    }
+
+    /// The same with everything about the delivery decided.
+    pub(crate) fn deliver_as(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        (outbound, sole): (&mut Outbound<'_>, bool),
+        ((qos, retain, subscription_id), group): ((QoS, bool, u32), Option<GroupNumber>),
+    ) -> bool {
+        // [MQTT-3.3.2-5 v5]
+        if outbound.expires_at.is_some_and(|at| at <= turn.now) {
+            self.counters.verdict(Verdict::Expired);
+            self.settle_group(turn, slot, group, outbound.id);
+            return false;
+        }
+        let session = self.sessions.at(slot);
+        let behind = session.link.is_some_and(|link| link.congested) || !session.queue.is_empty();
+        if qos == QoS::AtMostOnce {
+            let waiting = session.queue.has_qos0();
+            let form = (qos, retain, subscription_id);
+            let out = |outbound: &mut Outbound<'_>| {
+                let message = outbound.shared();
+                Outgoing { message, subscription_id, qos, retain, group }
+            };
+            match session.link {
+                // What waits goes first: order.
+                Some(link) if !link.congested && !waiting => {
+                    self.send_publish(turn, slot, outbound, form, None);
+                }
+                // While its publisher is being held, what was under way is not lost.
+                Some(link) if !link.congested || (sole && !self.stalled(slot, turn)) => {
+                    let out = out(outbound);
+                    self.enqueue(turn, slot, out);
+                }
+                None if self.limits.queue_qos0 => {
+                    let out = out(outbound);
+                    self.enqueue(turn, slot, out);
+                }
+                Some(_) => self.counters.verdict(Verdict::SlowReceiver),
+                None => self.counters.verdict(Verdict::Offline),
+            }
+            return behind;
+        }
+        let room = session
+            .link
+            .is_some_and(|link| !link.congested && session.in_window() < usize::from(link.window));
+        let message = outbound.shared();
+        let out = Outgoing { message, subscription_id, qos, retain, group };
+        if room && session.queue.is_empty() && session.resend.is_empty() {
+            self.start(turn, slot, outbound, out);
+        } else {
+            self.enqueue(turn, slot, out);
+        }
+        behind
+    }
+
+    /// Sends a QoS 1 or 2 message for the first time. [MQTT-2.2.1-4 v5], [MQTT-4.3.2-2 v5],
+    /// [MQTT-4.3.3-2 v5], [MQTT-3.3.4-9 v5]
+    fn start(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        outbound: &mut Outbound<'_>,
+        out: Outgoing,
+    ) {
+        let form = (out.qos, out.retain, out.subscription_id);
+        let (group, id_of_message) = (out.group, out.message.id);
+        let session = self.sessions.at_mut(slot);
+        let Some(id) = session.sender.start(out.qos, out.clone()) else {
+            // All ids lie between the oldest open one and the next: wait for it.
+            self.enqueue(turn, slot, out);
+            return;
+        };
+        match self.send_publish(turn, slot, outbound, form, Some(id)) {
+            Sent::Yes => {
+                self.counters.inflight_now += 1;
+                if form.0 == QoS::ExactlyOnce {
+                    self.note_sent(turn, slot, id_of_message, id);
+                }
+            }
+            Sent::Never => {
+                let session = self.sessions.at_mut(slot);
+                session.sender.remove(id);
+                self.settled(turn, slot, (id_of_message, group));
+            }
+        }
+    }
+
+    /// Writes a PUBLISH for a session that is connected.
+    fn send_publish(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        outbound: &mut Outbound<'_>,
+        (qos, retain, subscription_id): (QoS, bool, u32),
+        id: Option<PacketId>,
+    ) -> Sent {
+        let form = Form { v5: false, qos, retain, dup: false, subscription_id };
+        self.send_form(turn, slot, outbound, form, id)
+    }
+
+    fn send_form(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        outbound: &mut Outbound<'_>,
+        form: Form,
+        id: Option<PacketId>,
+    ) -> Sent {
+        let session = self.sessions.at(slot);
+        let Some(link) = session.link else { return Sent::Yes };
+        let to = (link.conn, session.packet_size_max);
+        let subscription_id = if link.v5 { form.subscription_id } else { 0 };
+        let form = Form { v5: link.v5, subscription_id, ..form };
+        let extras = match link.aliased {
+            true => self.connections.get_mut(link.conn).and_then(|found| found.v5.as_mut()),
+            false => None,
+        };
+        let sent = match extras {
+            None => outbound.send(turn, to, form, id),
+            Some(extras) => match extras.aliases.choose(outbound.topic.as_str()) {
+                None => outbound.send(turn, to, form, id),
+                Some(chosen) => {
+                    let how = (form, chosen.alias, chosen.known);
+                    let sent = outbound.send_aliased(turn, to, how, id);
+                    self.counters.aliases_replaced += u64::from(chosen.replaced);
+                    if sent.is_err() && !chosen.known {
+                        extras.aliases.unlearn(chosen.alias);
+                    }
+                    sent
+                }
+            },
+        };
+        match sent {
+            Ok(size) => {
+                self.counters.packets_sent += 1;
+                self.counters.publishes_sent += 1;
+                self.counters.bytes_sent += u64::from(size);
+                self.counters.publish_bytes_sent += outbound.payload.len() as u64;
+                Sent::Yes
+            }
+            Err(_) => {
+                self.counters.verdict(Verdict::TooLarge);
+                Sent::Never
+            }
+        }
+    }
+
+    /// Puts a message in the queue; what the queue cannot hold is dropped as configured.
+    fn enqueue(&mut self, turn: &mut Turn<'_>, slot: u32, out: Outgoing) {
+        let session = self.sessions.at_mut(slot);
+        let before = (session.queue.len() as u64, session.queue.bytes());
+        let dropped = session.queue.push(out, &self.limits);
+        let after = (session.queue.len() as u64, session.queue.bytes());
+        self.counters.queued_now = self.counters.queued_now + after.0 - before.0;
+        self.counters.queued_bytes_now = self.counters.queued_bytes_now + after.1 - before.1;
+        for lost in dropped {
+            self.counters.verdict(lost.verdict);
+            if lost.first {
+                turn.out.events.push(Event::QueueOverflow {
+                    client_id: self.sessions.at(slot).client_id.clone(),
+                    messages: after.0,
+                });
+            }
+            self.settled(turn, slot, (lost.outgoing.message.id, lost.outgoing.group));
+        }
+    }
+
+    /// Sends what waits, as far as there is room: first what an earlier connection left open, then
+    /// the queue, in order. [MQTT-4.6.0-5 v5], [MQTT-4.9.0-2 v5]
+    pub(crate) fn pump(&mut self, turn: &mut Turn<'_>, slot: u32) {
+        self.pump_resend(turn, slot);
+        loop {
+            let session = self.sessions.at_mut(slot);
+            let Some(link) = session.link else { break };
+            let Some(front) = session.queue.front() else { break };
+            let tracked = front.qos != QoS::AtMostOnce;
+            let full = session.in_window() >= usize::from(link.window);
+            if link.congested || !session.resend.is_empty() || (tracked && full) {
+                break;
+            }
+            let Some(out) = session.queue.pop() else { break };
+            self.counters.queued_now -= 1;
+            self.counters.queued_bytes_now -= out.message.cost() as u64;
+            // [MQTT-3.3.2-5 v5]
+            if out.message.expired(turn.now) {
+                self.counters.verdict(Verdict::Expired);
+                self.settled(turn, slot, (out.message.id, out.group));
+                continue;
+            }
+            let message = out.message.clone();
+            let mut outbound = Outbound::of_message(&message);
+            if tracked {
+                self.start(turn, slot, &mut outbound, out);
+            } else {
+                let form = (out.qos, out.retain, out.subscription_id);
+                self.send_publish(turn, slot, &mut outbound, form, None);
+            }
+        }
+        self.release_if_caught_up(turn, slot);
+        self.ask_on(turn, slot);
+    }
+
+    /// [MQTT-4.4.0-1 v5], [MQTT-4.4.0-1 v3.1.1], [MQTT-3.3.1-1 v5], [MQTT-4.3.3-6 v5]
+    fn pump_resend(&mut self, turn: &mut Turn<'_>, slot: u32) {
+        loop {
+            let session = self.sessions.at_mut(slot);
+            let Some(link) = session.link else { return };
+            if link.congested || session.in_window() >= usize::from(link.window) {
+                return;
+            }
+            let Some(id) = session.resend.pop_front() else { return };
+            let again = match session.sender.entry(id) {
+                Some(Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out)) => Some(out.clone()),
+                Some(Entry::Released) => None,
+                // Acknowledged although this connection had not been sent it: settled.
+                Some(Entry::Reserved) | None => continue,
+            };
+            let Some(out) = again else {
+                let why = (id, noctule_proto::ReasonCode::Success, None);
+                self.send_ack(turn, link.conn, crate::wait::AckKind::PubRel, why);
+                continue;
+            };
+            let form = Form {
+                v5: false,
+                qos: out.qos,
+                retain: out.retain,
+                dup: true,
+                subscription_id: out.subscription_id,
+            };
+            self.counters.publishes_resent += 1;
+            let mut outbound = Outbound::of_message(&out.message);
+            if let Sent::Never = self.send_form(turn, slot, &mut outbound, form, Some(id)) {
+                self.sessions.at_mut(slot).sender.remove(id);
+                self.counters.inflight_now -= 1;
+                self.settled(turn, slot, (out.message.id, out.group));
+            }
+        }
+    }
+
+    /// A session's connection is live again (or for the first time).
+    pub(crate) fn resume(&mut self, turn: &mut Turn<'_>, slot: u32) {
+        let now = turn.now;
+        let session = self.sessions.at_mut(slot);
+        session.last_progress = now;
+        session.resend = session.sender.iter().map(|(id, _)| id).collect();
+        self.tell_presence(turn, slot);
+        self.pump(turn, slot);
+    }
+
+    /// The message is off the session's books: tell the record and the share group.
+    pub(crate) fn settled(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        (message, group): (MessageId, Option<GroupNumber>),
+    ) {
+        let session = self.sessions.at(slot);
+        let number = session.number;
+        if self.limits.durability == Durability::Stored && session.is_persistent() {
+            self.record(turn, Record::Settled { session: number, message });
+        }
+        self.settle_group_of(turn, number, group, message);
+    }
+
+    fn settle_group(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        group: Option<GroupNumber>,
+        message: MessageId,
+    ) {
+        self.settle_group_of(turn, self.sessions.at(slot).number, group, message);
+    }
+
+    fn settle_group_of(
+        &mut self,
+        turn: &mut Turn<'_>,
+        session: SessionNumber,
+        group: Option<GroupNumber>,
+        message: MessageId,
+    ) {
+        if let Some(group) = group {
+            let home = self.group_home(group);
+            self.tell(turn, home, PeerMessage::ShareSettled { group, session, message });
+        }
+    }
+
+    fn note_sent(&mut self, turn: &mut Turn<'_>, slot: u32, message: MessageId, id: PacketId) {
+        let session = self.sessions.at(slot);
+        let number = session.number;
+        if self.limits.durability == Durability::Stored && session.is_persistent() {
+            self.record(turn, Record::Sent { session: number, message, id });
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Sessions: state that outlives a connection.
+
+mod acks;
+mod deliver;
+mod end;
+mod queue;
+mod subscriptions;
+
+pub(crate) use queue::{Outgoing, Queue};
+pub(crate) use subscriptions::{Held as HeldSubscription, Subscriptions};
+
+use crate::identity::{ConnId, SessionNumber, ShardId, Tenant, Time};
+use crate::message::Message;
+use crate::record::StoredWill;
+use crate::slab::Slab;
+use crate::timer::Deadline;
+use foldhash::quality::FixedState;
+use hashbrown::HashTable;
+use noctule_proto::PacketId;
+use noctule_proto::delivery::{Receiver, Sender};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+/// One client's session on its home shard.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Session {
+    pub(crate) number: SessionNumber,
+    pub(crate) tenant: Tenant,
+    pub(crate) client_id: Box<str>,
+    /// Connection it belongs to, from before CONNACK on.
+    pub(crate) conn: Option<ConnId>,
+    /// How to reach the client: set while the connection is live.
+    pub(crate) link: Option<Link>,
+    pub(crate) expiry_secs: u32,
+    /// Since when it is away, or when the connection began.
+    pub(crate) since: Time,
+    pub(crate) timer: Deadline,
+    pub(crate) subscriptions: Subscriptions,
+    /// Messages to the client that are sent and not settled.
+    pub(crate) sender: Sender<Outgoing>,
+    /// Of those, the ones a new connection has not been sent again yet.
+    pub(crate) resend: VecDeque<PacketId>,
+    /// Messages that wait for room.
+    pub(crate) queue: Queue,
+    /// QoS 2 messages from the client that wait for PUBREL.
+    pub(crate) receiver: Receiver<Arc<Message>>,
+    /// Bytes of those.
+    pub(crate) received_bytes: u64,
+    pub(crate) will: Option<Box<PendingWill>>,
+    pub(crate) packet_size_max: u32,
+    /// When the client last took or acknowledged something.
+    pub(crate) last_progress: Time,
+    /// Publishers not read because of this session, and their shards.
+    pub(crate) holding: Vec<(ShardId, SessionNumber)>,
+    /// Retained messages are being sent: questions open.
+    pub(crate) queries: u32,
+}
+
+/// How to reach a live client, all that delivery needs to know.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Link {
+    pub(crate) conn: ConnId,
+    pub(crate) v5: bool,
+    /// Topic aliases may be used.
+    pub(crate) aliased: bool,
+    /// Its socket takes no more.
+    pub(crate) congested: bool,
+    /// QoS 1 and 2 messages it takes unsettled.
+    pub(crate) window: u16,
+}
+
+/// The Will, armed while connected, pending afterwards.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PendingWill {
+    pub(crate) will: StoredWill,
+    /// When it is published, once the connection has ended.
+    pub(crate) due: Option<Time>,
+}
+
+impl Session {
+    pub(crate) fn is_persistent(&self) -> bool {
+        self.expiry_secs > 0
+    }
+
+    /// Unsettled messages the client has been sent on this connection.
+    pub(crate) fn in_window(&self) -> usize {
+        self.sender.open() - self.resend.len()
+    }
+}
+
+/// The sessions of a shard, by slot, by client id and by number.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Sessions {
+    slots: Slab<Session>,
+    seed: u64,
+    next: u64,
+    #[serde(skip)]
+    by_client: HashTable<u32>,
+    #[serde(skip)]
+    by_number: HashTable<u32>,
+}
+
+impl Sessions {
+    pub(crate) fn new(seed: u64) -> Sessions {
+        Sessions {
+            slots: Slab::new(),
+            seed,
+            next: 0,
+            by_client: HashTable::new(),
+            by_number: HashTable::new(),
+        }
+    }
+
+    /// A number no session of this node ever had.
+    pub(crate) fn next_number(&mut self, me: ShardId, shards: u16) -> SessionNumber {
+        self.next += 1;
+        SessionNumber(self.next * u64::from(shards) + u64::from(me.0))
+    }
+
+    /// Numbers up to this one are taken (by sessions of an earlier run).
+    pub(crate) fn number_taken(&mut self, number: SessionNumber, shards: u16) {
+        self.next = self.next.max(number.0 / u64::from(shards) + 1);
+    }
+
+    pub(crate) fn insert(&mut self, session: Session) -> u32 {
+        let (by_client, by_number) = (
+            self.hash_client(session.tenant, &session.client_id),
+            self.hash_number(session.number),
+        );
+        let slot = self.slots.insert(session);
+        self.link(slot, by_client, by_number);
+        slot
+    }
+
+    fn link(&mut self, slot: u32, client: u64, number: u64) {
+        let state = FixedState::with_seed(self.seed);
+        let slots = &self.slots;
+        let of = |slot: &u32| slots.get(*slot).expect("tables name live slots");
+        self.by_client.insert_unique(client, slot, |slot| {
+            let session = of(slot);
+            state.hash_one((session.tenant, &*session.client_id))
+        });
+        self.by_number.insert_unique(number, slot, |slot| state.hash_one(of(slot).number));
+    }
+
+    pub(crate) fn remove(&mut self, slot: u32) -> Option<Session> {
+        let session = self.slots.get(slot)?;
+        let client = self.hash_client(session.tenant, &session.client_id);
+        let number = self.hash_number(session.number);
+        if let Ok(entry) = self.by_client.find_entry(client, |at| *at == slot) {
+            entry.remove();
+        }
+        if let Ok(entry) = self.by_number.find_entry(number, |at| *at == slot) {
+            entry.remove();
+        }
+        self.slots.remove(slot)
+    }
+
+    pub(crate) fn find(&self, tenant: Tenant, client_id: &str) -> Option<u32> {
+        let hash = self.hash_client(tenant, client_id);
+        self.by_client
+            .find(hash, |slot| {
+                let session = self.at(*slot);
+                session.tenant == tenant && *session.client_id == *client_id
+            })
+            .copied()
+    }
+
+    /// Slot of a session; `None` if it ended: its number is void.
+    pub(crate) fn slot_of(&self, number: SessionNumber) -> Option<u32> {
+        self.by_number
+            .find(self.hash_number(number), |slot| self.at(*slot).number == number)
+            .copied()
+    }
+
+    pub(crate) fn get(&self, slot: u32) -> Option<&Session> {
+        self.slots.get(slot)
+    }
+
+    /// The session of a slot that a live connection, timer or table names.
+    pub(crate) fn at(&self, slot: u32) -> &Session {
+        self.slots.get(slot).expect("the slot is named by something alive")
+    }
+
+    pub(crate) fn at_mut(&mut self, slot: u32) -> &mut Session {
+        self.slots.get_mut(slot).expect("the slot is named by something alive")
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Session)> {
+        self.slots.iter()
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    /// Builds the tables anew after a thaw.
+    pub(crate) fn relink(&mut self) {
+        let all: Vec<(u32, u64, u64)> = self
+            .slots
+            .iter()
+            .map(|(slot, session)| {
+                let client = self.hash_client(session.tenant, &session.client_id);
+                (slot, client, self.hash_number(session.number))
+            })
+            .collect();
+        for (slot, client, number) in all {
+            self.link(slot, client, number);
+            self.at_mut(slot).subscriptions.relink();
+        }
+    }
+
+    fn hash_client(&self, tenant: Tenant, client_id: &str) -> u64 {
+        FixedState::with_seed(self.seed).hash_one((tenant, client_id))
+    }
+
+    fn hash_number(&self, number: SessionNumber) -> u64 {
+        FixedState::with_seed(self.seed).hash_one(number)
+    }
+}

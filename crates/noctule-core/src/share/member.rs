@@ -1,0 +1,113 @@
+//! The member side of share groups: what a session tells the homes of its groups.
+
+use crate::broker::{Broker, Turn};
+use crate::identity::{GroupNumber, MessageId, SessionNumber};
+use crate::peer::{PeerMessage, ShareJoin};
+use crate::session::{Outgoing, Session};
+use noctule_proto::QoS;
+use noctule_proto::delivery::Entry;
+
+impl Broker {
+    /// Asks a group's home to take a session in.
+    pub(crate) fn join_group(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        (name, filter): (&str, &str),
+        request: u64,
+    ) {
+        let session = self.sessions.at(slot);
+        let whole = format!("$share/{name}/{filter}");
+        let Some(held) = session.subscriptions.get(&whole) else { return };
+        let join = ShareJoin {
+            tenant: session.tenant,
+            name: name.into(),
+            filter: filter.into(),
+            session: session.number,
+            options: held.options,
+            subscription_id: held.id,
+            window: session.link.map_or(0, |link| u32::from(link.window)),
+            request,
+        };
+        let home = self.homes.of_group(session.tenant, name, filter);
+        self.tell(turn, home, PeerMessage::ShareJoin(join));
+    }
+
+    /// A group's home has taken a session in.
+    pub(crate) fn share_joined(
+        &mut self,
+        turn: &mut Turn<'_>,
+        (session, group): (SessionNumber, GroupNumber),
+        (request, filter): (u64, &str),
+    ) {
+        let slot = self.sessions.slot_of(session);
+        let held = slot.and_then(|slot| self.sessions.at_mut(slot).subscriptions.get_mut(filter));
+        let Some(held) = held else {
+            // It ended or unsubscribed while it was joining.
+            let home = self.group_home(group);
+            self.tell(turn, home, PeerMessage::ShareLeave { group, session, keep: Vec::new() });
+            return;
+        };
+        held.group = Some(group);
+        if let Some(conn) = slot.and_then(|slot| self.sessions.at(slot).conn) {
+            self.join_answered(turn, conn, request);
+        }
+    }
+
+    /// Tells all groups of a session how much it takes now: 0 while it is away.
+    pub(crate) fn tell_presence(&mut self, turn: &mut Turn<'_>, slot: u32) {
+        let session = self.sessions.at(slot);
+        let number = session.number;
+        let window = session.link.map_or(0, |link| u32::from(link.window));
+        let groups: Vec<GroupNumber> =
+            session.subscriptions.iter().filter_map(|held| held.group).collect();
+        for group in groups {
+            let message = PeerMessage::SharePresence { group, session: number, window };
+            let home = self.group_home(group);
+            self.tell(turn, home, message);
+        }
+    }
+
+    /// A session unsubscribes: what it was sent it still settles, what waits for it goes to other
+    /// members. [MQTT-3.10.4-3 v5]
+    pub(crate) fn leave_group(&mut self, turn: &mut Turn<'_>, slot: u32, group: GroupNumber) {
+        let session = self.sessions.at_mut(slot);
+        let before = (session.queue.len() as u64, session.queue.bytes());
+        session.queue.retain(|out| out.group != Some(group));
+        let after = (session.queue.len() as u64, session.queue.bytes());
+        let number = session.number;
+        let keep = open_of(session, group, |_| true);
+        self.counters.queued_now -= before.0 - after.0;
+        self.counters.queued_bytes_now -= before.1 - after.1;
+        let home = self.group_home(group);
+        self.tell(turn, home, PeerMessage::ShareLeave { group, session: number, keep });
+    }
+
+    /// A session ends: other members get what it had not settled, but for QoS 2 messages it may
+    /// have seen. [MQTT-4.8.2-5 v5]
+    pub(crate) fn leave_groups(&mut self, turn: &mut Turn<'_>, slot: u32) {
+        let session = self.sessions.at(slot);
+        let number = session.number;
+        let groups: Vec<GroupNumber> =
+            session.subscriptions.iter().filter_map(|held| held.group).collect();
+        for group in groups {
+            let session = self.sessions.at(slot);
+            let keep = open_of(session, group, |out| out.qos == QoS::ExactlyOnce);
+            let home = self.group_home(group);
+            self.tell(turn, home, PeerMessage::ShareLeave { group, session: number, keep });
+        }
+    }
+}
+
+/// Messages of a group that a session was sent and has not settled.
+fn open_of(
+    session: &Session,
+    group: GroupNumber,
+    wanted: impl Fn(&Outgoing) -> bool,
+) -> Vec<MessageId> {
+    let open = session.sender.iter().filter_map(|(_, entry)| match entry {
+        Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out) => Some(out),
+        Entry::Released | Entry::Reserved => None,
+    });
+    open.filter(|out| out.group == Some(group) && wanted(out)).map(|out| out.message.id).collect()
+}

@@ -1,0 +1,264 @@
+//! SUBSCRIBE and UNSUBSCRIBE.
+
+use crate::broker::{Broker, Turn};
+use crate::connect::too_deep;
+use crate::identity::{ConnId, SessionNumber, Tenant};
+use crate::index::{IndexChange, Match, Receiver};
+use crate::limits::Durability;
+use crate::output::Event;
+use crate::record::Record;
+use crate::retained::Wish;
+use crate::session::HeldSubscription;
+use crate::wait::{Reply, Wait};
+use noctule_proto::packet::{RetainHandling, Subscribe, SubscribeOptions, Unsubscribe};
+use noctule_proto::{ReasonCode, TopicFilter};
+
+/// What a SUBSCRIBE gathers on its way through the filters.
+struct Gathered {
+    wait: Wait,
+    codes: Vec<u8>,
+    why: Option<&'static str>,
+    wishes: Vec<Wish>,
+}
+
+impl Broker {
+    /// [MQTT-3.8.4-1 v5], [MQTT-3.8.4-5 v5], [MQTT-3.8.4-6 v5], [MQTT-3.8.4-4 v3.1.1]
+    pub(crate) fn subscribe(&mut self, turn: &mut Turn<'_>, conn: ConnId, packet: &Subscribe<'_>) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        let slot = connection.session;
+        // [U5-3.2.2-4]
+        if packet.subscription_id.is_some() && !self.limits.subscription_ids_available {
+            let reason = ReasonCode::SubscriptionIdentifiersNotSupported;
+            self.fail(turn, conn, reason, "subscription identifiers are switched off");
+            return;
+        }
+        let mut gathered = Gathered {
+            wait: Wait { request: self.waits.join_request(), ..Wait::default() },
+            codes: Vec::new(),
+            why: None,
+            wishes: Vec::new(),
+        };
+        for (filter, options) in packet.filters {
+            let id = packet.subscription_id.unwrap_or(0);
+            match self.check_filter(conn, slot, filter) {
+                Ok(()) => {
+                    // [MQTT-3.2.2-10 v5], [MQTT-3.9.3-1 v5]
+                    let qos = options.qos.min(self.limits.qos_max);
+                    let options = SubscribeOptions { qos, ..options };
+                    gathered.codes.push(qos as u8);
+                    self.subscribe_to(turn, slot, (filter, options, id), &mut gathered);
+                }
+                Err((reason, why)) => {
+                    gathered.codes.push(reason as u8);
+                    gathered.why = Some(why);
+                }
+            }
+        }
+        let reply = Reply::SubAck {
+            id: packet.packet_id,
+            codes: gathered.codes.into(),
+            why: gathered.why.map(Into::into),
+            wishes: gathered.wishes,
+        };
+        self.reply(turn, conn, gathered.wait, reply);
+    }
+
+    fn check_filter(
+        &self,
+        conn: ConnId,
+        slot: u32,
+        filter: TopicFilter<'_>,
+    ) -> Result<(), (ReasonCode, &'static str)> {
+        let limits = &self.limits;
+        if filter.share().is_some() && !limits.shared_available {
+            // [U5-3.2.2-5]
+            let reason = ReasonCode::SharedSubscriptionsNotSupported;
+            return Err((reason, "shared subscriptions are switched off"));
+        }
+        if filter.has_wildcard() && !limits.wildcard_available {
+            // [U5-3.2.2-3], [MQTT-3.8.3-2 v3.1.1]
+            let reason = ReasonCode::WildcardSubscriptionsNotSupported;
+            return Err((reason, "wildcard subscriptions are switched off"));
+        }
+        if too_deep(filter.plain(), limits.topic_levels_max) {
+            return Err((ReasonCode::TopicFilterInvalid, "filter has too many levels"));
+        }
+        let allowed = self
+            .connections
+            .get(conn)
+            .is_some_and(|connection| connection.grant.may_subscribe(filter.plain()));
+        if !allowed {
+            return Err((ReasonCode::NotAuthorized, "not authorized to subscribe"));
+        }
+        let held = &self.sessions.at(slot).subscriptions;
+        if held.len() >= limits.subscriptions_max as usize && held.get(filter.as_str()).is_none() {
+            return Err((ReasonCode::QuotaExceeded, "too many subscriptions"));
+        }
+        Ok(())
+    }
+
+    /// One filter. [MQTT-3.8.4-3 v5], [MQTT-3.8.4-3 v3.1.1], [U5-3.8.2-1]
+    fn subscribe_to(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        (filter, options, id): (TopicFilter<'_>, SubscribeOptions, u32),
+        gathered: &mut Gathered,
+    ) {
+        let held = HeldSubscription { filter: filter.as_str().into(), options, id, group: None };
+        let session = self.sessions.at_mut(slot);
+        let new = session.subscriptions.insert(held);
+        let (number, tenant) = (session.number, session.tenant);
+        if session.is_persistent() && self.limits.durability == Durability::Stored {
+            let record = Record::Subscribed {
+                session: number,
+                filter: filter.as_str().into(),
+                options,
+                subscription_id: id,
+            };
+            gathered.wait.stored = self.record(turn, record).stored;
+        }
+        turn.out.events.push(Event::Subscribed {
+            client_id: self.sessions.at(slot).client_id.clone(),
+            filter: filter.as_str().into(),
+            qos: options.qos,
+        });
+        if let Some((name, plain)) = filter.share() {
+            self.counters.shared_subscriptions_now += u64::from(new);
+            gathered.wait.joins += 1;
+            self.join_group(turn, slot, (name.as_str(), plain), gathered.wait.request);
+            return;
+        }
+        self.counters.subscriptions_now += u64::from(new);
+        let entry = Match {
+            shard: self.me,
+            receiver: Receiver::Session(number),
+            options,
+            subscription_id: id,
+        };
+        let filter: Box<str> = filter.plain().into();
+        gathered.wait.index =
+            self.change_index(turn, IndexChange::Insert { tenant, filter: filter.clone(), entry });
+        // [MQTT-3.3.1-9 v5] to [MQTT-3.3.1-11 v5], [MQTT-3.3.1-6 v3.1.1]
+        let wanted = match options.retain_handling {
+            RetainHandling::Always => true,
+            RetainHandling::IfNew => new,
+            RetainHandling::Never => false,
+        };
+        if wanted && self.limits.retain_available {
+            gathered.wishes.push(Wish { filter, options, subscription_id: id });
+        }
+    }
+
+    /// [MQTT-3.10.4-1 v5], [MQTT-3.10.4-4 v5] to [MQTT-3.10.4-6 v5], [MQTT-3.11.3-1 v5],
+    /// [MQTT-3.10.4-4 v3.1.1] to [MQTT-3.10.4-6 v3.1.1]
+    pub(crate) fn unsubscribe(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conn: ConnId,
+        packet: &Unsubscribe<'_>,
+    ) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        let slot = connection.session;
+        let mut wait = Wait::default();
+        let mut codes = Vec::new();
+        for filter in packet.filters {
+            let session = self.sessions.at_mut(slot);
+            let Some(held) = session.subscriptions.remove(filter.as_str()) else {
+                codes.push(ReasonCode::NoSubscriptionExisted as u8);
+                continue;
+            };
+            codes.push(ReasonCode::Success as u8);
+            let (number, tenant) = (session.number, session.tenant);
+            if session.is_persistent() && self.limits.durability == Durability::Stored {
+                let filter = held.filter.clone();
+                wait.stored =
+                    self.record(turn, Record::Unsubscribed { session: number, filter }).stored;
+            }
+            turn.out.events.push(Event::Unsubscribed {
+                client_id: self.sessions.at(slot).client_id.clone(),
+                filter: held.filter.clone(),
+            });
+            match held.group {
+                Some(group) => self.leave_group(turn, slot, group),
+                None if filter.share().is_some() => {}
+                None => {
+                    self.counters.subscriptions_now -= 1;
+                    wait.index = self.remove_from_index(turn, tenant, filter.plain(), number);
+                }
+            }
+            self.counters.shared_subscriptions_now -= u64::from(filter.share().is_some());
+        }
+        let reply = Reply::UnsubAck { id: packet.packet_id, codes: codes.into() };
+        self.reply(turn, conn, wait, reply);
+    }
+
+    pub(crate) fn remove_from_index(
+        &mut self,
+        turn: &mut Turn<'_>,
+        tenant: Tenant,
+        filter: &str,
+        number: SessionNumber,
+    ) -> u64 {
+        let change = IndexChange::Remove {
+            tenant,
+            filter: filter.into(),
+            receiver: Receiver::Session(number),
+        };
+        self.change_index(turn, change)
+    }
+
+    /// Emits an index change and gives the number to wait for.
+    pub(crate) fn change_index(&mut self, turn: &mut Turn<'_>, change: IndexChange) -> u64 {
+        turn.out.index.push(change);
+        self.waits.index_emitted()
+    }
+
+    /// Puts the subscriptions of a replayed session into the index again.
+    pub(crate) fn resubscribe(&mut self, turn: &mut Turn<'_>, slot: u32) {
+        let session = self.sessions.at(slot);
+        let (tenant, number) = (session.tenant, session.number);
+        let all: Vec<HeldSubscription> = session.subscriptions.iter().cloned().collect();
+        for held in all {
+            let Ok(filter) = TopicFilter::parse(&held.filter) else { continue };
+            if let Some((name, plain)) = filter.share() {
+                self.counters.shared_subscriptions_now += 1;
+                let request = self.waits.join_request();
+                self.join_group(turn, slot, (name.as_str(), plain), request);
+                continue;
+            }
+            self.counters.subscriptions_now += 1;
+            let entry = Match {
+                shard: self.me,
+                receiver: Receiver::Session(number),
+                options: held.options,
+                subscription_id: held.id,
+            };
+            let filter = filter.plain().into();
+            self.change_index(turn, IndexChange::Insert { tenant, filter, entry });
+        }
+    }
+
+    /// Takes the subscriptions of an ended session out of the index; many of them as a job.
+    pub(crate) fn unsubscribe_all(
+        &mut self,
+        turn: &mut Turn<'_>,
+        tenant: Tenant,
+        number: SessionNumber,
+        mut all: Vec<HeldSubscription>,
+    ) {
+        all.retain(|held| {
+            let shared = held.filter.starts_with("$share/");
+            self.counters.shared_subscriptions_now -= u64::from(shared);
+            !shared
+        });
+        self.counters.subscriptions_now -= all.len() as u64;
+        let rest = all.split_off(all.len().min(256));
+        for held in all {
+            self.remove_from_index(turn, tenant, &held.filter, number);
+        }
+        if !rest.is_empty() {
+            self.jobs.unsubscribe(tenant, number, rest);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Acknowledgements that wait, in order, one queue a connection: for a record to be stored, for an
+//! index change to be visible, for a share group to answer.
+
+use crate::broker::{Broker, Turn};
+use crate::connect::Accepted;
+use crate::identity::ConnId;
+use crate::record::Record;
+use crate::retained::Wish;
+use noctule_proto::packet::{Ack, Packet, SubAck};
+use noctule_proto::property::UserProperties;
+use noctule_proto::{PacketId, ReasonCode, Version};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// What an acknowledgement waits for; zeros wait for nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Wait {
+    /// Index change that has to be visible.
+    pub(crate) index: u64,
+    /// Record that has to be stored.
+    pub(crate) stored: u64,
+    /// Share groups that have to answer.
+    pub(crate) joins: u32,
+    /// The number they answer with.
+    pub(crate) request: u64,
+}
+
+/// One waiting acknowledgement.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Held {
+    wait: Wait,
+    reply: Reply,
+}
+
+/// What leaves once the wait is over.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    ConnAck(Box<Accepted>),
+    Ack { kind: AckKind, id: PacketId, reason: ReasonCode, why: Option<Box<str>> },
+    SubAck { id: PacketId, codes: Box<[u8]>, why: Option<Box<str>>, wishes: Vec<Wish> },
+    UnsubAck { id: PacketId, codes: Box<[u8]> },
+}
+
+impl Reply {
+    fn is_puback(&self) -> bool {
+        matches!(self, Reply::Ack { kind: AckKind::PubAck, .. })
+    }
+}
+
+/// The four acknowledgements of QoS 1 and 2.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum AckKind {
+    PubAck,
+    PubRec,
+    PubRel,
+    PubComp,
+}
+
+/// How far the world outside is.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Waits {
+    index_emitted: u64,
+    index_visible: u64,
+    records_emitted: u64,
+    records_stored: u64,
+    joins_asked: u64,
+    /// Connections with something held.
+    waiting: BTreeSet<ConnId>,
+}
+
+impl Waits {
+    /// Counts an emitted index change and gives its number.
+    pub(crate) fn index_emitted(&mut self) -> u64 {
+        self.index_emitted += 1;
+        self.index_emitted
+    }
+
+    /// Gives a new number for share groups to answer with.
+    pub(crate) fn join_request(&mut self) -> u64 {
+        self.joins_asked += 1;
+        self.joins_asked
+    }
+
+    /// Last index change that everyone sees.
+    pub(crate) fn visible(&self) -> u64 {
+        self.index_visible
+    }
+
+    pub(crate) fn forget(&mut self, conn: ConnId) {
+        self.waiting.remove(&conn);
+    }
+
+    fn over(&self, wait: &Wait) -> bool {
+        wait.joins == 0 && wait.index <= self.index_visible && wait.stored <= self.records_stored
+    }
+
+    /// Acknowledgements wait for nothing that will not come.
+    pub(crate) fn check(&self) {
+        assert!(self.index_visible <= self.index_emitted, "visible before emitted");
+        assert!(self.records_stored <= self.records_emitted, "stored before emitted");
+    }
+}
+
+impl Broker {
+    /// Emits a record and says what to wait for.
+    pub(crate) fn record(&mut self, turn: &mut Turn<'_>, record: Record) -> Wait {
+        turn.out.records.push(record);
+        self.waits.records_emitted += 1;
+        Wait { stored: self.waits.records_emitted, ..Wait::default() }
+    }
+
+    /// Sends a reply now, or in its turn behind those that wait.
+    pub(crate) fn reply(&mut self, turn: &mut Turn<'_>, conn: ConnId, wait: Wait, reply: Reply) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        if connection.held.is_empty() && self.waits.over(&wait) {
+            self.leave(turn, conn, reply);
+        } else {
+            connection.unacknowledged += u16::from(reply.is_puback());
+            connection.held.push_back(Held { wait, reply });
+            self.waits.waiting.insert(conn);
+        }
+    }
+
+    pub(crate) fn index_visible(&mut self, turn: &mut Turn<'_>, up_to: u64) {
+        self.waits.index_visible = up_to.min(self.waits.index_emitted);
+        self.groups_visible(turn);
+        self.release_held(turn);
+    }
+
+    pub(crate) fn stored(&mut self, turn: &mut Turn<'_>, up_to: u64) {
+        self.waits.records_stored = up_to.min(self.waits.records_emitted);
+        self.release_held(turn);
+    }
+
+    /// One of the share groups that a SUBACK waits for has answered.
+    pub(crate) fn join_answered(&mut self, turn: &mut Turn<'_>, conn: ConnId, request: u64) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        for held in &mut connection.held {
+            if held.wait.joins > 0 && held.wait.request == request {
+                held.wait.joins -= 1;
+            }
+        }
+        self.release_held_of(turn, conn);
+    }
+
+    fn release_held(&mut self, turn: &mut Turn<'_>) {
+        let waiting: Vec<ConnId> = self.waits.waiting.iter().copied().collect();
+        for conn in waiting {
+            self.release_held_of(turn, conn);
+        }
+    }
+
+    fn release_held_of(&mut self, turn: &mut Turn<'_>, conn: ConnId) {
+        loop {
+            let Some(connection) = self.connections.get_mut(conn) else { return };
+            let Some(first) = connection.held.front() else {
+                self.waits.waiting.remove(&conn);
+                connection.held.shrink_to_fit();
+                return;
+            };
+            if !self.waits.over(&first.wait) {
+                return;
+            }
+            let held = connection.held.pop_front().expect("just looked at it");
+            connection.unacknowledged -= u16::from(held.reply.is_puback());
+            self.leave(turn, conn, held.reply);
+        }
+    }
+
+    /// The wait is over.
+    fn leave(&mut self, turn: &mut Turn<'_>, conn: ConnId, reply: Reply) {
+        match reply {
+            Reply::ConnAck(accepted) => self.connack(turn, conn, *accepted),
+            Reply::Ack { kind, id, reason, why } => {
+                self.send_ack(turn, conn, kind, (id, reason, why.as_deref()));
+            }
+            Reply::SubAck { id, codes, why, wishes } => {
+                self.send_suback(turn, conn, (id, &codes, why.as_deref()), |ack| {
+                    Packet::SubAck(ack)
+                });
+                for wish in wishes {
+                    self.grant_wish(turn, conn, wish);
+                }
+            }
+            Reply::UnsubAck { id, codes } => {
+                self.send_suback(turn, conn, (id, &codes, None), |ack| Packet::UnsubAck(ack));
+            }
+        }
+    }
+
+    fn send_suback(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conn: ConnId,
+        (packet_id, codes, why): (PacketId, &[u8], Option<&str>),
+        packet: for<'a> fn(SubAck<'a>) -> Packet<'a>,
+    ) {
+        let why = why.filter(|_| self.reasons_for(conn));
+        let user_properties = UserProperties::default();
+        let ack = SubAck { packet_id, codes, reason_string: why, user_properties };
+        // [MQTT-3.9.2-1 v5], [MQTT-3.11.2-1 v5]: the reason string yields to the size limit.
+        if !self.try_send(turn, conn, &packet(ack)) {
+            let ack = SubAck { packet_id, codes, reason_string: None, user_properties };
+            if !self.try_send(turn, conn, &packet(ack)) {
+                self.end(turn, conn, ReasonCode::PacketTooLarge, "SUBACK exceeds your limit");
+            }
+        }
+    }
+
+    /// PUBACK, PUBREC, PUBREL or PUBCOMP, with a reason string if it may have one.
+    pub(crate) fn send_ack(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conn: ConnId,
+        kind: AckKind,
+        (packet_id, reason, why): (PacketId, ReasonCode, Option<&str>),
+    ) {
+        let why = why.filter(|_| self.reasons_for(conn));
+        let user_properties = UserProperties::default();
+        let ack = Ack { packet_id, reason, reason_string: why, user_properties };
+        let packet = |ack| match kind {
+            AckKind::PubAck => Packet::PubAck(ack),
+            AckKind::PubRec => Packet::PubRec(ack),
+            AckKind::PubRel => Packet::PubRel(ack),
+            AckKind::PubComp => Packet::PubComp(ack),
+        };
+        // [MQTT-3.4.2-2 v5], [MQTT-3.5.2-2 v5], [MQTT-3.6.2-2 v5], [MQTT-3.7.2-2 v5]
+        if !self.try_send(turn, conn, &packet(ack.clone())) {
+            self.try_send(turn, conn, &packet(Ack { reason_string: None, ..ack }));
+        }
+    }
+
+    fn reasons_for(&self, conn: ConnId) -> bool {
+        self.connections.get(conn).is_some_and(|connection| {
+            connection.version == Version::V5 && connection.wants_reasons()
+        })
+    }
+}

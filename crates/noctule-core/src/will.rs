@@ -1,0 +1,35 @@
+//! Wills: published when a connection ends without a proper DISCONNECT, after their delay or at
+//! the end of the session, whichever comes first.
+
+use crate::broker::{Broker, Turn};
+use crate::limits::Durability;
+use crate::message::{Origin, Parts};
+use crate::outbound::Outbound;
+use crate::record::Record;
+
+impl Broker {
+    /// Publishes and erases the Will of a session, if it has one. [MQTT-3.1.2-8 v5],
+    /// [MQTT-3.1.2-10 v5], [MQTT-3.1.2-14 v5], [MQTT-3.1.2-15 v5], [MQTT-3.1.3-10 v5],
+    /// [MQTT-3.1.2-8 v3.1.1], [MQTT-3.1.2-10 v3.1.1]
+    pub(crate) fn publish_will(&mut self, turn: &mut Turn<'_>, slot: u32) {
+        let session = self.sessions.at_mut(slot);
+        let Some(pending) = session.will.take() else { return };
+        let will = &pending.will;
+        let (number, tenant) = (session.number, session.tenant);
+        if session.is_persistent() && self.limits.durability == Durability::Stored {
+            self.record(turn, Record::Will { session: number, will: None });
+        }
+        self.counters.wills_published += 1;
+        let parts = Parts {
+            topic: &will.topic,
+            properties: &will.properties,
+            payload: &will.payload,
+            qos: will.qos,
+            retain: will.retain,
+            expiry_secs: will.message_expiry_secs,
+        };
+        let id = self.next_message_id(turn.now);
+        let origin = Origin { id, tenant, publisher: Some(number) };
+        self.publish_own(turn, &mut Outbound::of_parts(turn.now, origin, &parts));
+    }
+}
