@@ -1,0 +1,117 @@
+//! Scripts: what clients send and what they must hear, run on the pure broker and behind sockets.
+//!
+//! ```no_run
+//! use noctule_tests::script::prelude::*;
+//!
+//! script().run(|world| {
+//!     let (a, b) = (world.connect("a"), world.connect("b"));
+//!     b.subscribes("sensor/+", 1);
+//!     a.send(publish("sensor/1", "20").qos(1, 7));
+//!     a.expect(puback(7));
+//!     b.receives(publish("sensor/1", "20").qos(1, 0));
+//! });
+//! ```
+//!
+//! A script runs once for each version it is for and each broker: pure with one shard and with
+//! three, and a server behind TCP. [`watch`] checks on every packet of every script what holds for
+//! all of them.
+
+pub mod client;
+pub mod connect;
+pub mod packet;
+pub mod property;
+pub mod transport;
+pub mod watch;
+pub mod world;
+
+use noctule_core::Limits;
+use noctule_proto::Version;
+use transport::{Pure, Transport};
+use world::World;
+
+/// All that scripts use.
+pub mod prelude {
+    pub use super::client::Client;
+    pub use super::connect::{Connect, connect, raw_connect, resume, will};
+    pub use super::packet::{
+        Packet, auth, binary, connack, disconnect, frame, kind, pingreq, pingresp, puback, pubcomp,
+        publish, pubrec, pubrel, suback, subscribe, text, unsuback, unsubscribe, varint,
+    };
+    pub use super::property::*;
+    pub use super::world::World;
+    pub use super::{Script, script};
+    pub use noctule_proto::Version;
+}
+
+/// A script and where it runs.
+#[derive(Clone, Debug)]
+pub struct Script {
+    versions: Vec<Version>,
+    limits: Limits,
+    pure_only: bool,
+}
+
+/// A script for all versions, with the limits that a broker has by default.
+#[must_use]
+pub fn script() -> Script {
+    Script {
+        versions: vec![Version::V31, Version::V311, Version::V5],
+        limits: Limits::default(),
+        pure_only: false,
+    }
+}
+
+impl Script {
+    /// For v5 only.
+    #[must_use]
+    pub fn v5(self) -> Script {
+        self.versions(&[Version::V5])
+    }
+
+    /// For what came before v5.
+    #[must_use]
+    pub fn v3(self) -> Script {
+        self.versions(&[Version::V31, Version::V311])
+    }
+
+    /// For these versions.
+    #[must_use]
+    pub fn versions(self, versions: &[Version]) -> Script {
+        Script { versions: versions.to_vec(), ..self }
+    }
+
+    /// With other limits.
+    #[must_use]
+    pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Script {
+        change(&mut self.limits);
+        self
+    }
+
+    /// On the pure broker alone; `reason` says why it cannot run behind sockets.
+    #[must_use]
+    pub fn pure(self, reason: &str) -> Script {
+        assert!(!reason.is_empty(), "a reason is needed");
+        Script { pure_only: true, ..self }
+    }
+
+    /// Runs it everywhere.
+    pub fn run(self, script: impl Fn(&World)) {
+        for version in &self.versions {
+            for shards in [1, 3] {
+                let title = format!("{version:?}, pure broker, {shards} shards");
+                self.run_on(&title, *version, Box::new(Pure::new(shards, &self.limits)), &script);
+            }
+        }
+    }
+
+    fn run_on(
+        &self,
+        title: &str,
+        version: Version,
+        transport: Box<dyn Transport>,
+        script: &impl Fn(&World),
+    ) {
+        let world = World::new(title, version, self.limits.clone(), transport);
+        script(&world);
+    }
+}
