@@ -40,6 +40,13 @@ pub(crate) struct Form {
     pub(crate) subscription_id: u32,
 }
 
+impl Form {
+    /// The form of a first sending; the version is the receiver's to say.
+    pub(crate) fn first((qos, retain, subscription_id): (QoS, bool, u32)) -> Form {
+        Form { v5: false, qos, retain, dup: false, subscription_id }
+    }
+}
+
 /// Where an encoded frame lies in `Outbox::frames`.
 #[derive(Clone, Copy)]
 struct Encoded {

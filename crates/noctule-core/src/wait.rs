@@ -47,7 +47,14 @@ impl Reply {
     }
 }
 
-/// The four acknowledgements of QoS 1 and 2.
+/// What SUBACK and UNSUBACK, which look alike, answer.
+enum Request {
+    Subscribe,
+    Unsubscribe,
+}
+
+/// The four acknowledgements of QoS 1 and 2, by the names the standard gives them.
+#[allow(clippy::enum_variant_names)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum AckKind {
     PubAck,
@@ -183,7 +190,7 @@ impl Broker {
                 }
             }
             Reply::UnsubAck { id, codes } => {
-                self.send_suback(turn, conn, (id, &codes, None), |ack| Packet::UnsubAck(ack));
+                self.send_suback(turn, conn, (id, &codes, None), Request::Unsubscribe);
             }
         }
     }
@@ -193,8 +200,12 @@ impl Broker {
         turn: &mut Turn<'_>,
         conn: ConnId,
         (packet_id, codes, why): (PacketId, &[u8], Option<&str>),
-        packet: for<'a> fn(SubAck<'a>) -> Packet<'a>,
+        request: Request,
     ) {
+        let packet = |ack| match request {
+            Request::Subscribe => Packet::SubAck(ack),
+            Request::Unsubscribe => Packet::UnsubAck(ack),
+        };
         let why = why.filter(|_| self.reasons_for(conn));
         let user_properties = UserProperties::default();
         let ack = SubAck { packet_id, codes, reason_string: why, user_properties };

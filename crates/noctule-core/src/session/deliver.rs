@@ -64,7 +64,7 @@ impl Broker {
         let behind = session.link.is_some_and(|link| link.congested) || !session.queue.is_empty();
         if qos == QoS::AtMostOnce {
             let waiting = session.queue.has_qos0();
-            let form = (qos, retain, subscription_id);
+            let form = Form::first((qos, retain, subscription_id));
             let out = |outbound: &mut Outbound<'_>| {
                 let message = outbound.shared();
                 Outgoing { message, subscription_id, qos, retain, group }
@@ -72,7 +72,7 @@ impl Broker {
             match session.link {
                 // What waits goes first: order.
                 Some(link) if !link.congested && !waiting => {
-                    self.send_publish(turn, slot, outbound, form, None);
+                    self.send_publish(turn, slot, outbound, (form, None));
                 }
                 // While its publisher is being held, what was under way is not lost.
                 Some(link) if !link.congested || (sole && !self.stalled(slot, turn)) => {
@@ -110,7 +110,7 @@ impl Broker {
         outbound: &mut Outbound<'_>,
         out: Outgoing,
     ) {
-        let form = (out.qos, out.retain, out.subscription_id);
+        let form = Form::first((out.qos, out.retain, out.subscription_id));
         let (group, id_of_message) = (out.group, out.message.id);
         let session = self.sessions.at_mut(slot);
         let Some(id) = session.sender.start(out.qos, out.clone()) else {
@@ -118,10 +118,10 @@ impl Broker {
             self.enqueue(turn, slot, out);
             return;
         };
-        match self.send_publish(turn, slot, outbound, form, Some(id)) {
+        match self.send_publish(turn, slot, outbound, (form, Some(id))) {
             Sent::Yes => {
                 self.counters.inflight_now += 1;
-                if form.0 == QoS::ExactlyOnce {
+                if form.qos == QoS::ExactlyOnce {
                     self.note_sent(turn, slot, id_of_message, id);
                 }
             }
@@ -133,26 +133,13 @@ impl Broker {
         }
     }
 
-    /// Writes a PUBLISH for a session that is connected.
+    /// Writes a PUBLISH for a session that is connected; `form` is for its version to complete.
     fn send_publish(
         &mut self,
         turn: &mut Turn<'_>,
         slot: u32,
         outbound: &mut Outbound<'_>,
-        (qos, retain, subscription_id): (QoS, bool, u32),
-        id: Option<PacketId>,
-    ) -> Sent {
-        let form = Form { v5: false, qos, retain, dup: false, subscription_id };
-        self.send_form(turn, slot, outbound, form, id)
-    }
-
-    fn send_form(
-        &mut self,
-        turn: &mut Turn<'_>,
-        slot: u32,
-        outbound: &mut Outbound<'_>,
-        form: Form,
-        id: Option<PacketId>,
+        (form, id): (Form, Option<PacketId>),
     ) -> Sent {
         let session = self.sessions.at(slot);
         let Some(link) = session.link else { return Sent::Yes };
@@ -240,8 +227,8 @@ impl Broker {
             if tracked {
                 self.start(turn, slot, &mut outbound, out);
             } else {
-                let form = (out.qos, out.retain, out.subscription_id);
-                self.send_publish(turn, slot, &mut outbound, form, None);
+                let form = Form::first((out.qos, out.retain, out.subscription_id));
+                self.send_publish(turn, slot, &mut outbound, (form, None));
             }
         }
         self.release_if_caught_up(turn, slot);
@@ -268,16 +255,12 @@ impl Broker {
                 self.send_ack(turn, link.conn, crate::wait::AckKind::PubRel, why);
                 continue;
             };
-            let form = Form {
-                v5: false,
-                qos: out.qos,
-                retain: out.retain,
-                dup: true,
-                subscription_id: out.subscription_id,
-            };
+            let first = Form::first((out.qos, out.retain, out.subscription_id));
+            let form = Form { dup: true, ..first };
             self.counters.publishes_resent += 1;
             let mut outbound = Outbound::of_message(&out.message);
-            if let Sent::Never = self.send_form(turn, slot, &mut outbound, form, Some(id)) {
+            let sent = self.send_publish(turn, slot, &mut outbound, (form, Some(id)));
+            if let Sent::Never = sent {
                 self.sessions.at_mut(slot).sender.remove(id);
                 self.counters.inflight_now -= 1;
                 self.settled(turn, slot, (out.message.id, out.group));
