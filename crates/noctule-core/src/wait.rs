@@ -182,9 +182,7 @@ impl Broker {
                 self.send_ack(turn, conn, kind, (id, reason, why.as_deref()));
             }
             Reply::SubAck { id, codes, why, wishes } => {
-                self.send_suback(turn, conn, (id, &codes, why.as_deref()), |ack| {
-                    Packet::SubAck(ack)
-                });
+                self.send_suback(turn, conn, (id, &codes, why.as_deref()), Request::Subscribe);
                 for wish in wishes {
                     self.grant_wish(turn, conn, wish);
                 }
