@@ -1,5 +1,23 @@
 //! The subscription index: who receives a message of a topic. A pure value, read by every shard,
 //! changed between turns by one writer; one copy serves all shards of a node.
+//!
+//! * `trie`        filters as paths of levels; what matches a topic is found here
+//! * `entries`     the receivers of one filter
+//! * `levels`      the texts of levels, each stored once
+//! * `generation`  whether a cached route still holds
+//! * `pool`, `table`  what these are made of: numbered values, and hash tables that grow in parts
+
+mod entries;
+mod generation;
+mod levels;
+mod pool;
+mod table;
+#[cfg(test)]
+mod tests;
+mod trie;
+
+use generation::Generations;
+use trie::Trie;
 
 use crate::identity::{GroupNumber, SessionNumber, ShardId, Tenant};
 use noctule_proto::packet::SubscribeOptions;
@@ -50,35 +68,52 @@ pub enum IndexChange {
     },
 }
 
-/// The index.
+/// The index. [`Index::apply`] is the one thing that changes it.
 #[derive(Clone, Debug)]
-pub struct Index {}
+pub struct Index {
+    trie: Trie,
+    generations: Generations,
+}
 
 impl Index {
     /// An empty index; `seed` keys its hashes.
     #[must_use]
-    pub fn new(_seed: u64) -> Index {
-        Index {}
+    pub fn new(seed: u64) -> Index {
+        Index { trie: Trie::new(seed), generations: Generations::new() }
     }
 
     /// Applies one change.
-    pub fn apply(&mut self, _change: &IndexChange) {}
+    pub fn apply(&mut self, change: &IndexChange) {
+        let (tenant, filter, changed) = match change {
+            IndexChange::Insert { tenant, filter, entry } => {
+                (*tenant, filter, self.trie.insert(*tenant, filter, entry))
+            }
+            IndexChange::Remove { tenant, filter, receiver } => {
+                (*tenant, filter, self.trie.remove(*tenant, filter, *receiver))
+            }
+        };
+        if changed {
+            self.generations.advance(self.trie.seed(), tenant, filter);
+        }
+    }
 
     /// Appends every subscription that matches `topic`, one entry per matching filter and
     /// receiver, in an order that depends on nothing but the changes applied.
-    pub fn route(&self, _tenant: Tenant, _topic: &str, _out: &mut Vec<Match>) {}
+    pub fn route(&self, tenant: Tenant, topic: &str, out: &mut Vec<Match>) {
+        self.trie.route(tenant, topic, out);
+    }
 
     /// A number that differs from an earlier answer if the outcome of `route` for this topic may
-    /// have changed since. Cheap: a hash of the first level and one load.
+    /// have changed since. Cheap: a hash of the first level and two loads.
     #[must_use]
-    pub fn generation(&self, _tenant: Tenant, _topic: &str) -> u64 {
-        0
+    pub fn generation(&self, tenant: Tenant, topic: &str) -> u64 {
+        self.generations.of(self.trie.seed(), tenant, topic)
     }
 
     /// Entries in the index.
     #[must_use]
     pub fn len(&self) -> usize {
-        0
+        self.trie.len()
     }
 
     /// No entries.
@@ -87,6 +122,14 @@ impl Index {
         self.len() == 0
     }
 
+    /// Bytes allocated, without what the allocator adds.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Index>() + self.trie.bytes() + self.generations.bytes()
+    }
+
     /// Panics if the structure contradicts itself; for tests and the simulator.
-    pub fn check(&self) {}
+    pub fn check(&self) {
+        self.trie.check();
+    }
 }
