@@ -28,7 +28,6 @@ pub(crate) struct Applicant {
     session_expiry_secs: u32,
     expiry_lowered: bool,
     receive_maximum: u16,
-    packet_size_max: u32,
     alias_max: u16,
     wants_response_information: bool,
     problem_information: bool,
@@ -53,6 +52,8 @@ impl Broker {
     pub(crate) fn connect(&mut self, turn: &mut Turn<'_>, conn: ConnId, connect: &Connect<'_>) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.version = connect.version;
+        let size_max = connect.properties.maximum_packet_size;
+        connection.packet_size_max = size_max.map_or(u32::MAX, NonZeroU32::get);
         let tenant = connection.origin.tenant;
         if let Err((reason, why)) = self.check_connect(connect) {
             self.refuse(turn, conn, reason, why);
@@ -162,7 +163,6 @@ impl Broker {
             session_expiry_secs: expiry.min(self.limits.session_expiry_secs_max),
             expiry_lowered: expiry > self.limits.session_expiry_secs_max,
             receive_maximum: properties.receive_maximum.map_or(u16::MAX, NonZeroU16::get),
-            packet_size_max: properties.maximum_packet_size.map_or(u32::MAX, NonZeroU32::get),
             alias_max: properties.topic_alias_maximum.unwrap_or(0),
             wants_response_information: properties.request_response_information.unwrap_or(false),
             problem_information: properties.request_problem_information.unwrap_or(true),
@@ -348,8 +348,6 @@ impl Broker {
                 proving_again: false,
             }));
         }
-        let session = self.sessions.at_mut(slot);
-        session.packet_size_max = applicant.packet_size_max;
         let response = self.response_information(&applicant);
         let properties = ConnAckProperties {
             response_information: response.as_deref(),
@@ -374,8 +372,9 @@ impl Broker {
             self.timers.cancel(TimerKey::Connection(conn), &mut connection.timer);
         }
         let window = applicant.receive_maximum.min(self.limits.inflight_max);
+        let packet_size_max = connection.packet_size_max;
         self.sessions.at_mut(slot).link =
-            Some(Link { conn, v5, aliased, congested: false, window });
+            Some(Link { conn, v5, aliased, congested: false, window, packet_size_max });
         self.release(turn, conn);
         self.resume(turn, slot);
     }
@@ -420,10 +419,15 @@ impl Broker {
         let told = !matches!(connection.phase, Phase::Fresh) || connection.version == Version::V5;
         let known = told || why != ReasonCode::ServerBusy;
         if known && (connection.version == Version::V5 || why.v3_return_code().is_some()) {
-            let properties =
-                ConnAckProperties { reason_string: Some(text), ..ConnAckProperties::default() };
-            let packet = ConnAck { session_present: false, reason: why, properties };
-            self.send(turn, conn, &Packet::ConnAck(packet));
+            let refusal = |reason_string| {
+                let properties =
+                    ConnAckProperties { reason_string, ..ConnAckProperties::default() };
+                Packet::ConnAck(ConnAck { session_present: false, reason: why, properties })
+            };
+            // [MQTT-3.2.2-19 v5]
+            if !self.try_send(turn, conn, &refusal(Some(text))) {
+                self.send(turn, conn, &refusal(None));
+            }
         }
         self.lose(turn, conn, why, text);
     }

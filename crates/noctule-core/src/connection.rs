@@ -24,6 +24,8 @@ pub(crate) struct Connection {
     pub(crate) last_heard: Time,
     pub(crate) timer: Deadline,
     pub(crate) keep_alive_secs: u16,
+    /// Largest packet the client takes, bytes.
+    pub(crate) packet_size_max: u32,
     /// Reasons not to read it; read while 0.
     pub(crate) holds: u16,
     /// Slot of its session, once accepted.
@@ -128,6 +130,7 @@ impl Broker {
                 last_heard: turn.now,
                 timer: Deadline::NONE,
                 keep_alive_secs: 0,
+                packet_size_max: u32::MAX,
                 holds: 0,
                 session: u32::MAX,
                 last_route: u32::MAX,

@@ -22,7 +22,7 @@ impl Broker {
         let start = turn.out.frames.len();
         packet.encode(connection.version, &mut turn.out.frames);
         let len = turn.out.frames.len() - start;
-        if len > self.packet_size_max_of(conn) as usize {
+        if len > connection.packet_size_max as usize {
             turn.out.frames.truncate(start);
             return false;
         }
@@ -36,11 +36,5 @@ impl Broker {
             body: None,
         });
         true
-    }
-
-    /// Largest packet the client of a connection takes.
-    fn packet_size_max_of(&self, conn: ConnId) -> u32 {
-        let slot = self.connections.get(conn).map_or(u32::MAX, |connection| connection.session);
-        self.sessions.get(slot).map_or(u32::MAX, |session| session.packet_size_max)
     }
 }

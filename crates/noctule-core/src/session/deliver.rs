@@ -143,7 +143,7 @@ impl Broker {
     ) -> Sent {
         let session = self.sessions.at(slot);
         let Some(link) = session.link else { return Sent::Yes };
-        let to = (link.conn, session.packet_size_max);
+        let to = (link.conn, link.packet_size_max);
         let subscription_id = if link.v5 { form.subscription_id } else { 0 };
         let form = Form { v5: link.v5, subscription_id, ..form };
         let extras = match link.aliased {

@@ -249,7 +249,6 @@ impl Session {
             receiver: Receiver::default(),
             received_bytes: 0,
             will: None,
-            packet_size_max: u32::MAX,
             last_progress: Time::default(),
             holding: Vec::new(),
             queries: 0,

@@ -49,7 +49,6 @@ pub(crate) struct Session {
     /// Bytes of those.
     pub(crate) received_bytes: u64,
     pub(crate) will: Option<Box<PendingWill>>,
-    pub(crate) packet_size_max: u32,
     /// When the client last took or acknowledged something.
     pub(crate) last_progress: Time,
     /// Publishers not read because of this session, and their shards.
@@ -69,6 +68,8 @@ pub(crate) struct Link {
     pub(crate) congested: bool,
     /// QoS 1 and 2 messages it takes unsettled.
     pub(crate) window: u16,
+    /// Largest packet it takes, bytes.
+    pub(crate) packet_size_max: u32,
 }
 
 /// The Will, armed while connected, pending afterwards.

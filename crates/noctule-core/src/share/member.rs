@@ -49,6 +49,14 @@ impl Broker {
             return;
         };
         held.group = Some(group);
+        if let Some(slot) = slot
+            && self.sessions.at(slot).link.is_none()
+        {
+            // It went away while it was joining, when nobody knew the group to tell.
+            let message = PeerMessage::SharePresence { group, session, window: 0 };
+            let home = self.group_home(group);
+            self.tell(turn, home, message);
+        }
         if let Some(conn) = slot.and_then(|slot| self.sessions.at(slot).conn) {
             self.join_answered(turn, conn, request);
         }
