@@ -9,12 +9,17 @@
 //! * `codec`      framing: where a packet ends, and whether it may be that large
 //! * `delivery/`  QoS 1 and 2 hand-shakes: sender, receiver, packet identifiers
 //! * `topic`, `property`, `reason`, `text`, `varint`
+//! * `cases`     packets as bytes, valid and broken, for tests (feature `cases`)
 //!
 //! Deliberately absent: I/O, clocks, sessions, routing. `no_std` with `alloc`.
 #![no_std]
 #![forbid(unsafe_code)]
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
+#[cfg(any(test, feature = "cases"))]
+pub mod cases;
 pub mod codec;
 pub mod delivery;
 pub mod error;

@@ -31,10 +31,13 @@ impl<'a> Auth<'a> {
             reason_string: None,
             user_properties: UserProperties::EMPTY,
         };
-        // Length 0 stands for success without properties [3.15.2.1 v5]; [MQTT-3.15.2-1 v5].
-        let reason = if reader.is_empty() { 0 } else { reader.u8()? };
+        // Length 0 stands for success without properties [3.15.2.1 v5]; there is no form with a
+        // code and no property length.
+        let bare = reader.is_empty();
+        let reason = if bare { 0 } else { reader.u8()? };
+        // [MQTT-3.15.2-1 v5]
         auth.reason = super::reason_of(reason, PacketType::Auth, sender)?;
-        if !reader.is_empty() {
+        if !bare {
             auth.decode_properties(&mut reader)?;
         }
         reader.end()?;
