@@ -1,1 +1,50 @@
-//! noctule-client
+//! An MQTT client for 3.1, 3.1.1 and 5.0: a pure state machine, and a thin async shell around it.
+//!
+//! ```text
+//!   application
+//!    │ Client: publish, subscribe, ...      ▲ Subscription: messages
+//!    ▼                                      │
+//!   shell      one tokio task a connection: socket, clock, who waits for what
+//!    │ commands, bytes in, time             ▲ events, bytes out
+//!    ▼                                      │
+//!   Session    the protocol: no I/O, no clock; shares packets and hand-shakes with the broker
+//! ```
+//!
+//! * [`Options`]  what CONNECT says; [`Message`], [`Subscribe`] what is asked
+//! * [`Client`]   connects over TCP; [`Subscription`] receives; [`Receipt`] tells the end of a QoS
+//! * [`Session`]  the same without a socket, for other runtimes, simulators, load generators
+//! * [`Error`]    every failure in plain words, with what probably helps
+//!
+//! ```no_run
+//! use noctule_client::{Client, Message, Options, QoS, Subscribe};
+//!
+//! # async fn example() -> Result<(), noctule_client::Error> {
+//! let client = Client::connect("localhost:1883", Options::new("kitchen")).await?;
+//! let mut all = client.subscribe(Subscribe::to("home/#", QoS::AtLeastOnce)).await?;
+//! client.publish(Message::new("home/kitchen", "21.5").qos(QoS::AtLeastOnce)).await?;
+//! if let Some(message) = all.recv().await {
+//!     println!("{}: {:?}", message.topic, message.payload);
+//! }
+//! client.disconnect().await
+//! # }
+//! ```
+//!
+//! Deliberately absent: storage that outlives the process, and anything of the broker. Not there
+//! yet: reconnecting by itself, TLS and WebSocket, enhanced authentication, topic aliases towards
+//! the server, acknowledgement by the application.
+#![forbid(unsafe_code)]
+
+mod error;
+mod message;
+mod options;
+mod session;
+mod shell;
+
+pub use error::{Error, Field, Invalid, Notice, Violation};
+pub use message::{Message, Subscribe};
+pub use noctule_proto::packet::{RetainHandling, SubscribeOptions};
+pub use noctule_proto::property::{PropertiesBuf, UserPropertiesBuf};
+pub use noctule_proto::{DecodeError, PacketType, QoS, ReasonCode, TopicError, Version};
+pub use options::{Options, Will};
+pub use session::{Connected, Event, Session, Token};
+pub use shell::{Client, Receipt, Subscription};

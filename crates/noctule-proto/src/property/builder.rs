@@ -69,6 +69,15 @@ impl PropertiesBuf {
     }
 }
 
+/// The properties of a received message, to keep or to send on.
+impl From<OtherProperties<'_>> for PropertiesBuf {
+    fn from(properties: OtherProperties<'_>) -> PropertiesBuf {
+        let mut bytes = Vec::new();
+        properties.copy_to(&mut bytes);
+        PropertiesBuf(bytes)
+    }
+}
+
 /// Builds the User Properties of any packet.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct UserPropertiesBuf(Vec<u8>);

@@ -1,0 +1,89 @@
+//! Messages and subscriptions, as the application sees them.
+
+use bytes::Bytes;
+use noctule_proto::QoS;
+use noctule_proto::packet::{PublishProperties, SubscribeOptions};
+use noctule_proto::property::{PropertiesBuf, UserPropertiesBuf};
+
+/// A message: published by the application, or received from the server.
+///
+/// ```
+/// use noctule_client::{Message, QoS};
+/// let reading = Message::new("home/kitchen/temperature", "21.5").qos(QoS::AtLeastOnce).retained();
+/// assert_eq!(&reading.payload[..], b"21.5");
+/// ```
+#[derive(Clone, PartialEq, Debug, Default)]
+#[non_exhaustive]
+pub struct Message {
+    /// Topic Name.
+    pub topic: String,
+    /// The content: any bytes.
+    pub payload: Bytes,
+    /// Quality of service of the transfer between this client and the server.
+    pub qos: QoS,
+    /// Published: keep as the last known value of the topic. Received: it is such a value (or, with
+    /// retain as published, it was published with the flag).
+    pub retain: bool,
+    /// How many seconds the message is of interest to anybody (5.0).
+    pub expiry_secs: Option<u32>,
+    /// Payload format, content type, response topic, correlation data, user properties (5.0).
+    pub properties: PropertiesBuf,
+    /// Received: it may have been received before.
+    pub duplicate: bool,
+    /// Received: identifiers of the subscriptions it came through (5.0).
+    pub subscription_ids: Vec<u32>,
+}
+
+impl Message {
+    /// A message at QoS 0, not retained.
+    pub fn new(topic: impl Into<String>, payload: impl Into<Bytes>) -> Message {
+        Message { topic: topic.into(), payload: payload.into(), ..Message::default() }
+    }
+
+    /// The same at this quality of service.
+    #[must_use]
+    pub fn qos(self, qos: QoS) -> Message {
+        Message { qos, ..self }
+    }
+
+    /// The same, kept by the server as the last value of the topic.
+    #[must_use]
+    pub fn retained(self) -> Message {
+        Message { retain: true, ..self }
+    }
+
+    pub(crate) fn publish_properties(&self) -> PublishProperties<'_> {
+        PublishProperties {
+            message_expiry_secs: self.expiry_secs,
+            others: self.properties.as_properties(),
+            ..PublishProperties::default()
+        }
+    }
+}
+
+/// A request to receive messages.
+#[derive(Clone, PartialEq, Debug, Default)]
+#[non_exhaustive]
+pub struct Subscribe {
+    /// Topic filters (or `$share/group/filter`) with their options.
+    pub filters: Vec<(String, SubscribeOptions)>,
+    /// Subscription Identifier (5.0), 1 to 268,435,455. [`Client`](crate::Client) chooses one
+    /// where there is none.
+    pub id: Option<u32>,
+    /// User properties (5.0).
+    pub user_properties: UserPropertiesBuf,
+}
+
+impl Subscribe {
+    /// One filter at this quality of service.
+    pub fn to(filter: impl Into<String>, qos: QoS) -> Subscribe {
+        Subscribe::default().and(filter, SubscribeOptions { qos, ..SubscribeOptions::default() })
+    }
+
+    /// One filter more.
+    #[must_use]
+    pub fn and(mut self, filter: impl Into<String>, options: SubscribeOptions) -> Subscribe {
+        self.filters.push((filter.into(), options));
+        self
+    }
+}
