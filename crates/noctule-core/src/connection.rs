@@ -7,6 +7,7 @@ use crate::grant::Grant;
 use crate::identity::{ConnId, Time};
 use crate::input::{Level, Origin};
 use crate::output::{Effect, End, Event};
+use crate::route::LastRoute;
 use crate::timer::Deadline;
 use crate::wait::{AckKind, Held};
 use noctule_proto::packet::{Disconnect, Packet};
@@ -30,8 +31,8 @@ pub(crate) struct Connection {
     pub(crate) holds: u16,
     /// Slot of its session, once accepted.
     pub(crate) session: u32,
-    /// Index of the route of its last PUBLISH.
-    pub(crate) last_route: u32,
+    /// Where the route of its last PUBLISH lies.
+    pub(crate) last_route: LastRoute,
     /// QoS 1 messages whose PUBACK is held.
     pub(crate) unacknowledged: u16,
     pub(crate) grant: Grant,
@@ -133,7 +134,7 @@ impl Broker {
                 packet_size_max: u32::MAX,
                 holds: 0,
                 session: u32::MAX,
-                last_route: u32::MAX,
+                last_route: LastRoute::default(),
                 unacknowledged: 0,
                 grant: Grant::default(),
                 held: VecDeque::new(),

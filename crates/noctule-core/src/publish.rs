@@ -10,7 +10,7 @@ use crate::message::{Origin, Parts};
 use crate::outbound::Outbound;
 use crate::peer::PeerMessage;
 use crate::record::{Receipt, Record};
-use crate::route::Route;
+use crate::route::{LastRoute, Lent, Route};
 use crate::verdict::Verdict;
 use crate::wait::{AckKind, Reply, Wait};
 use noctule_proto::packet::{Ack, Publish};
@@ -89,9 +89,10 @@ impl Broker {
         let mut outbound = Outbound::of_publish(turn.now, origin, topic, publish);
         match publish.packet_id {
             None => {
-                let route = self.route_of(turn, conn, &outbound);
+                let lent = self.route_of(turn, conn, &outbound);
                 self.keep_if_retained(turn, &mut outbound);
-                self.spread(turn, &route, &mut outbound, Some(conn));
+                self.spread(turn, &lent.route, &mut outbound, Some(conn));
+                self.route_back(lent);
             }
             Some(id) if publish.qos == QoS::AtLeastOnce => {
                 self.publish_once(turn, conn, id, outbound);
@@ -109,16 +110,17 @@ impl Broker {
         id: PacketId,
         mut outbound: Outbound<'_>,
     ) {
-        let route = self.route_of(turn, conn, &outbound);
-        let wait = self.store(turn, &route, &mut outbound);
+        let lent = self.route_of(turn, conn, &outbound);
+        let wait = self.store(turn, &lent.route, &mut outbound);
         self.keep_if_retained(turn, &mut outbound);
-        let reason = match route.is_empty() {
+        let reason = match lent.route.is_empty() {
             true => ReasonCode::NoMatchingSubscribers,
             false => ReasonCode::Success,
         };
         let kind = AckKind::PubAck;
         self.reply(turn, conn, wait, Reply::Ack { kind, id, reason, why: None });
-        self.spread(turn, &route, &mut outbound, Some(conn));
+        self.spread(turn, &lent.route, &mut outbound, Some(conn));
+        self.route_back(lent);
     }
 
     /// QoS 2, first half: kept until PUBREL. [MQTT-4.3.3-8 v5], [MQTT-4.3.3-10 v5],
@@ -163,8 +165,8 @@ impl Broker {
         session.received_bytes -= message.cost() as u64;
         let (number, persistent) = (session.number, session.is_persistent());
         let mut outbound = Outbound::of_message(&message);
-        let route = self.route_of(turn, conn, &outbound);
-        let mut wait = self.store(turn, &route, &mut outbound);
+        let lent = self.route_of(turn, conn, &outbound);
+        let mut wait = self.store(turn, &lent.route, &mut outbound);
         if persistent && self.limits.durability == Durability::Stored {
             wait = self.record(turn, Record::ReceivedReleased { session: number, id });
         }
@@ -173,10 +175,12 @@ impl Broker {
         // [MQTT-4.3.3-13 v5]: the hand-shake ends whatever becomes of the message.
         if message.expired(turn.now) {
             self.counters.verdict(Verdict::Expired);
+            self.route_back(lent);
             return;
         }
         self.keep_if_retained(turn, &mut outbound);
-        self.spread(turn, &route, &mut outbound, Some(conn));
+        self.spread(turn, &lent.route, &mut outbound, Some(conn));
+        self.route_back(lent);
     }
 
     /// A message of the broker's own.
@@ -196,20 +200,16 @@ impl Broker {
 
     /// Routes a message that no connection waits for an answer to.
     pub(crate) fn publish_own(&mut self, turn: &mut Turn<'_>, outbound: &mut Outbound<'_>) {
-        let mut last = u32::MAX;
-        let route = self.route(turn, (outbound.tenant, outbound.topic.as_str()), &mut last);
-        self.store(turn, &route, outbound);
+        let mut last = LastRoute::default();
+        let lent = self.route(turn, (outbound.tenant, outbound.topic.as_str()), &mut last);
+        self.store(turn, &lent.route, outbound);
         self.keep_if_retained(turn, outbound);
-        self.spread(turn, &route, outbound, None);
+        self.spread(turn, &lent.route, outbound, None);
+        self.route_back(lent);
     }
 
-    fn route_of(
-        &mut self,
-        turn: &Turn<'_>,
-        conn: ConnId,
-        outbound: &Outbound<'_>,
-    ) -> std::sync::Arc<Route> {
-        let mut last = self.connections.get(conn).map_or(u32::MAX, |found| found.last_route);
+    fn route_of(&mut self, turn: &Turn<'_>, conn: ConnId, outbound: &Outbound<'_>) -> Lent {
+        let mut last = self.connections.get(conn).map_or_else(Default::default, |c| c.last_route);
         let route = self.route(turn, (outbound.tenant, outbound.topic.as_str()), &mut last);
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.last_route = last;

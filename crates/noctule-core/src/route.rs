@@ -8,6 +8,7 @@ use crate::peer::{Delivery, PeerMessage, Target};
 use crate::verdict::Verdict;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use serde::{Deserialize, Serialize};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ pub(crate) struct Route {
     generation: u64,
     /// Receivers at home here.
     pub(crate) here: Arc<[Target]>,
+    /// Where their sessions lay when the route was made: a guess, verified by number.
+    slots: Box<[u32]>,
     /// Receivers elsewhere.
     pub(crate) there: Vec<(ShardId, Arc<[Target]>)>,
 }
@@ -28,64 +31,103 @@ impl Route {
         self.here.is_empty() && self.there.is_empty()
     }
 
+    fn is_of(&self, tenant: Tenant, topic: &str) -> bool {
+        *self.topic == *topic && self.tenant == tenant
+    }
+
     fn bytes(&self) -> usize {
         let there: usize = self.there.iter().map(|(_, targets)| targets.len()).sum();
-        size_of::<Route>() + self.topic.len() + 32 * (self.here.len() + there + 2)
+        size_of::<Route>() + self.topic.len() + 36 * (self.here.len() + there + 2)
+    }
+}
+
+/// Where a publisher's last route lies, and at which version of the index it was good.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct LastRoute {
+    at: u32,
+    version: u64,
+}
+
+impl Default for LastRoute {
+    fn default() -> LastRoute {
+        LastRoute { at: u32::MAX, version: u64::MAX }
     }
 }
 
 /// Routes by topic, bounded in bytes: when full it is emptied, which costs each topic one question.
 #[derive(Debug, Default)]
 pub(crate) struct RouteCache {
-    routes: Vec<Arc<Route>>,
+    /// `None` while a route is being used.
+    routes: Vec<Option<Box<Route>>>,
     by_topic: HashTable<u32>,
     bytes: usize,
+    /// Routes lent out.
+    lent: u32,
     matches: Vec<Match>,
 }
 
 impl RouteCache {
-    /// The route a connection used last, if it is that of `topic` and still good.
-    fn again(&self, at: u32, tenant: Tenant, topic: &str, generation: u64) -> Option<&Arc<Route>> {
-        self.routes.get(at as usize).filter(|route| {
-            route.generation == generation && *route.topic == *topic && route.tenant == tenant
-        })
+    fn get(&self, at: u32) -> Option<&Route> {
+        self.routes.get(at as usize)?.as_deref()
     }
 
     fn find(&self, hash: u64, tenant: Tenant, topic: &str) -> Option<u32> {
-        self.by_topic
-            .find(hash, |at| {
-                let route = &self.routes[*at as usize];
-                route.tenant == tenant && *route.topic == *topic
-            })
-            .copied()
+        let is_it = |at: &u32| self.get(*at).is_some_and(|route| route.is_of(tenant, topic));
+        self.by_topic.find(hash, is_it).copied()
     }
 
     fn insert(&mut self, hash: u64, route: Route, bytes_max: usize) -> u32 {
-        if self.bytes + route.bytes() > bytes_max {
+        // A route in use cannot be hashed again, so the table is emptied, never grown, meanwhile.
+        if self.bytes + route.bytes() > bytes_max || (self.lent > 0 && self.grows()) {
             self.routes.clear();
             self.by_topic.clear();
             self.bytes = 0;
         }
         self.bytes += route.bytes();
         let at = self.routes.len() as u32;
-        self.routes.push(Arc::new(route));
+        self.routes.push(Some(Box::new(route)));
         let routes = &self.routes;
         self.by_topic.insert_unique(hash, at, |at| {
-            let route = &routes[*at as usize];
-            key(route.tenant, &route.topic)
+            routes[*at as usize].as_ref().map_or(0, |route| key(route.tenant, &route.topic))
         });
         at
     }
 
+    fn grows(&self) -> bool {
+        self.by_topic.len() == self.by_topic.capacity()
+    }
+
     fn replace(&mut self, at: u32, route: Route) {
-        let old = &mut self.routes[at as usize];
-        self.bytes = self.bytes + route.bytes() - old.bytes();
-        *old = Arc::new(route);
+        if let Some(old) = &mut self.routes[at as usize] {
+            self.bytes = self.bytes + route.bytes() - old.bytes();
+            **old = route;
+        }
+    }
+
+    /// Lends a route out, so that the broker can be changed while it is walked.
+    fn lend(&mut self, at: u32) -> Option<Box<Route>> {
+        let route = self.routes.get_mut(at as usize)?.take()?;
+        self.lent += 1;
+        Some(route)
+    }
+
+    fn give_back(&mut self, at: u32, route: Box<Route>) {
+        self.lent = self.lent.saturating_sub(1);
+        // The cache may have been emptied meanwhile.
+        if let Some(place @ None) = self.routes.get_mut(at as usize) {
+            *place = Some(route);
+        }
     }
 }
 
 fn key(tenant: Tenant, topic: &str) -> u64 {
     FixedState::default().hash_one((tenant, topic))
+}
+
+/// A route lent by the cache; to be given back.
+pub(crate) struct Lent {
+    at: u32,
+    pub(crate) route: Box<Route>,
 }
 
 impl Broker {
@@ -94,37 +136,51 @@ impl Broker {
         &mut self,
         turn: &Turn<'_>,
         (tenant, topic): (Tenant, &str),
-        last: &mut u32,
-    ) -> Arc<Route> {
-        let generation = turn.index.generation(tenant, topic);
-        if let Some(route) = self.routes.again(*last, tenant, topic, generation) {
+        last: &mut LastRoute,
+    ) -> Lent {
+        let version = turn.index.version();
+        let again = last.version == version
+            && self.routes.get(last.at).is_some_and(|route| route.is_of(tenant, topic));
+        if again {
             self.counters.route_hits += 1;
-            return Arc::clone(route);
+        } else {
+            *last = LastRoute { at: self.find_route(turn, (tenant, topic)), version };
         }
+        let at = last.at;
+        match self.routes.lend(at) {
+            Some(route) => Lent { at, route },
+            // It is in use further up: work it out again.
+            None => {
+                let generation = turn.index.generation(tenant, topic);
+                let route = self.ask_index(turn, (tenant, topic), generation);
+                Lent { at, route: Box::new(route) }
+            }
+        }
+    }
+
+    pub(crate) fn route_back(&mut self, lent: Lent) {
+        self.routes.give_back(lent.at, lent.route);
+    }
+
+    fn find_route(&mut self, turn: &Turn<'_>, (tenant, topic): (Tenant, &str)) -> u32 {
+        let generation = turn.index.generation(tenant, topic);
         let hash = key(tenant, topic);
         let found = self.routes.find(hash, tenant, topic);
-        let good = found.filter(|at| self.routes.routes[*at as usize].generation == generation);
-        *last = match (good, found) {
-            (Some(at), _) => {
-                self.counters.route_hits += 1;
+        if let Some(at) = found
+            && self.routes.get(at).is_some_and(|route| route.generation == generation)
+        {
+            self.counters.route_hits += 1;
+            return at;
+        }
+        self.counters.route_misses += 1;
+        let route = self.ask_index(turn, (tenant, topic), generation);
+        match found {
+            Some(at) => {
+                self.routes.replace(at, route);
                 at
             }
-            (None, stale) => {
-                self.counters.route_misses += 1;
-                let route = self.ask_index(turn, (tenant, topic), generation);
-                match stale {
-                    Some(at) => {
-                        self.routes.replace(at, route);
-                        at
-                    }
-                    None => {
-                        let max = self.limits.route_cache_bytes as usize;
-                        self.routes.insert(hash, route, max)
-                    }
-                }
-            }
-        };
-        Arc::clone(&self.routes.routes[*last as usize])
+            None => self.routes.insert(hash, route, self.limits.route_cache_bytes as usize),
+        }
     }
 
     fn ask_index(
@@ -149,7 +205,12 @@ impl Broker {
             }
         }
         self.routes.matches = matches;
-        Route { tenant, topic: topic.into(), generation, here, there }
+        let slots = here.iter().map(|target| match target.receiver {
+            Receiver::Session(number) => self.sessions.slot_of(number).unwrap_or(u32::MAX),
+            Receiver::Group(_) => u32::MAX,
+        });
+        let slots = slots.collect();
+        Route { tenant, topic: topic.into(), generation, here, slots, there }
     }
 
     /// Gives a message to all receivers of a route: those here now, the others through their
@@ -185,8 +246,13 @@ impl Broker {
         self.budget = self.budget.saturating_sub(route.here.len() as u32);
         let sole = route.there.is_empty();
         let mut behind = sole && !route.here.is_empty();
-        for target in &*route.here {
-            behind &= self.deliver_to(turn, target, outbound, sole);
+        for (target, slot) in route.here.iter().zip(&route.slots) {
+            behind &= match target.receiver {
+                Receiver::Session(number) if self.sessions.is_at(*slot, number) => {
+                    self.deliver(turn, *slot, (outbound, sole), target)
+                }
+                _ => self.deliver_to(turn, target, outbound, sole),
+            };
         }
         if behind {
             self.all_behind(turn, self.me, &route.here, outbound.publisher);

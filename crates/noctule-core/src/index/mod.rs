@@ -73,13 +73,14 @@ pub enum IndexChange {
 pub struct Index {
     trie: Trie,
     generations: Generations,
+    version: u64,
 }
 
 impl Index {
     /// An empty index; `seed` keys its hashes.
     #[must_use]
     pub fn new(seed: u64) -> Index {
-        Index { trie: Trie::new(seed), generations: Generations::new() }
+        Index { trie: Trie::new(seed), generations: Generations::new(), version: 0 }
     }
 
     /// Applies one change.
@@ -93,6 +94,7 @@ impl Index {
             }
         };
         if changed {
+            self.version += 1;
             self.generations.advance(self.trie.seed(), tenant, filter);
         }
     }
@@ -101,6 +103,12 @@ impl Index {
     /// receiver, in an order that depends on nothing but the changes applied.
     pub fn route(&self, tenant: Tenant, topic: &str, out: &mut Vec<Match>) {
         self.trie.route(tenant, topic, out);
+    }
+
+    /// A number that differs from an earlier answer if anything has changed since.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// A number that differs from an earlier answer if the outcome of `route` for this topic may

@@ -126,10 +126,8 @@ impl Sessions {
     }
 
     pub(crate) fn insert(&mut self, session: Session) -> u32 {
-        let (by_client, by_number) = (
-            self.hash_client(session.tenant, &session.client_id),
-            self.hash_number(session.number),
-        );
+        let (by_client, by_number) =
+            (self.hash_client(session.tenant, &session.client_id), hash_number(session.number));
         let slot = self.slots.insert(session);
         self.link(slot, by_client, by_number);
         slot
@@ -143,13 +141,13 @@ impl Sessions {
             let session = of(slot);
             state.hash_one((session.tenant, &*session.client_id))
         });
-        self.by_number.insert_unique(number, slot, |slot| state.hash_one(of(slot).number));
+        self.by_number.insert_unique(number, slot, |slot| hash_number(of(slot).number));
     }
 
     pub(crate) fn remove(&mut self, slot: u32) -> Option<Session> {
         let session = self.slots.get(slot)?;
         let client = self.hash_client(session.tenant, &session.client_id);
-        let number = self.hash_number(session.number);
+        let number = hash_number(session.number);
         if let Ok(entry) = self.by_client.find_entry(client, |at| *at == slot) {
             entry.remove();
         }
@@ -171,13 +169,12 @@ impl Sessions {
 
     /// Slot of a session; `None` if it ended: its number is void.
     pub(crate) fn slot_of(&self, number: SessionNumber) -> Option<u32> {
-        self.by_number
-            .find(self.hash_number(number), |slot| self.at(*slot).number == number)
-            .copied()
+        self.by_number.find(hash_number(number), |slot| self.at(*slot).number == number).copied()
     }
 
-    pub(crate) fn get(&self, slot: u32) -> Option<&Session> {
-        self.slots.get(slot)
+    /// Whether a guessed slot is that of the session.
+    pub(crate) fn is_at(&self, slot: u32, number: SessionNumber) -> bool {
+        self.slots.get(slot).is_some_and(|session| session.number == number)
     }
 
     /// The session of a slot that a live connection, timer or table names.
@@ -204,7 +201,7 @@ impl Sessions {
             .iter()
             .map(|(slot, session)| {
                 let client = self.hash_client(session.tenant, &session.client_id);
-                (slot, client, self.hash_number(session.number))
+                (slot, client, hash_number(session.number))
             })
             .collect();
         for (slot, client, number) in all {
@@ -216,8 +213,10 @@ impl Sessions {
     fn hash_client(&self, tenant: Tenant, client_id: &str) -> u64 {
         FixedState::with_seed(self.seed).hash_one((tenant, client_id))
     }
+}
 
-    fn hash_number(&self, number: SessionNumber) -> u64 {
-        FixedState::with_seed(self.seed).hash_one(number)
-    }
+/// Numbers are given by us, one after the other: spreading their bits is all they need.
+fn hash_number(number: SessionNumber) -> u64 {
+    let wide = u128::from(number.0) * 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
+    (wide >> 64) as u64 ^ wide as u64
 }
