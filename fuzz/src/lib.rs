@@ -2,5 +2,6 @@
 //!
 //! Each function takes whatever it is given and panics where something that must hold does not.
 
+pub mod broker;
 pub mod decode;
 pub mod topic;
