@@ -12,7 +12,7 @@ use crate::session::Link;
 use crate::wait::Reply;
 use noctule_proto::packet::{Auth, ConnAck, ConnAckProperties, Connect, Packet, Will};
 use noctule_proto::property::UserProperties;
-use noctule_proto::{DecodeError, QoS, ReasonCode, Version};
+use noctule_proto::{DecodeError, PacketType, QoS, ReasonCode, Role, Version};
 use serde::{Deserialize, Serialize};
 use std::num::{NonZeroU16, NonZeroU32};
 
@@ -416,6 +416,10 @@ impl Broker {
         text: &str,
     ) {
         let Some(connection) = self.connections.get(conn) else { return };
+        // What came before CONNACK may have broken a rule whose code CONNACK does not know.
+        // [MQTT-3.2.2-8 v5]
+        let fits = why.allowed_in(PacketType::ConnAck, Role::Server);
+        let why = if fits { why } else { ReasonCode::ProtocolError };
         let told = !matches!(connection.phase, Phase::Fresh) || connection.version == Version::V5;
         let known = told || why != ReasonCode::ServerBusy;
         if known && (connection.version == Version::V5 || why.v3_return_code().is_some()) {
