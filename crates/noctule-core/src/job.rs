@@ -55,7 +55,10 @@ impl Jobs {
     }
 
     pub(crate) fn ask_on(&mut self, number: SessionNumber) {
-        self.queue.push_back(Job::AskOn { number });
+        let asked = |job: &Job| matches!(job, Job::AskOn { number: n } if *n == number);
+        if !self.queue.iter().any(asked) {
+            self.queue.push_back(Job::AskOn { number });
+        }
     }
 
     pub(crate) fn unsubscribe(
