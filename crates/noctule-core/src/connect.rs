@@ -511,6 +511,6 @@ fn stored_will(will: &Will<'_>) -> Box<StoredWill> {
 
 /// Whether a topic name or filter has more levels than allowed.
 pub(crate) fn too_deep(topic: &str, levels_max: u16) -> bool {
-    topic.len() > usize::from(levels_max)
+    topic.len() >= usize::from(levels_max)
         && topic.bytes().filter(|byte| *byte == b'/').count() >= usize::from(levels_max)
 }

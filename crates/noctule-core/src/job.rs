@@ -55,10 +55,7 @@ impl Jobs {
     }
 
     pub(crate) fn ask_on(&mut self, number: SessionNumber) {
-        let asked = |job: &Job| matches!(job, Job::AskOn { number: n } if *n == number);
-        if !self.queue.iter().any(asked) {
-            self.queue.push_back(Job::AskOn { number });
-        }
+        self.queue.push_back(Job::AskOn { number });
     }
 
     pub(crate) fn unsubscribe(

@@ -133,20 +133,11 @@ pub struct ShareJoin {
     pub request: u64,
 }
 
-/// A question for retained messages: for whom, and its number at the asking shard.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub struct QueryId {
-    /// The subscriber.
-    pub session: SessionNumber,
-    /// Counts the questions of the asking shard.
-    pub number: u64,
-}
-
 /// See [`PeerMessage::RetainedAsk`].
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RetainedAsk {
-    /// The question.
-    pub query: QueryId,
+    /// Number of the question at the asking shard.
+    pub query: u64,
     /// Namespace.
     pub tenant: Tenant,
     /// Filter.
@@ -158,8 +149,8 @@ pub struct RetainedAsk {
 /// See [`PeerMessage::RetainedAnswer`].
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RetainedAnswer {
-    /// The question.
-    pub query: QueryId,
+    /// Number of the question.
+    pub query: u64,
     /// Messages, in topic order.
     pub messages: Vec<Arc<Message>>,
     /// Last topic looked at if there may be more.

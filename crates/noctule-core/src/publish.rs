@@ -134,6 +134,13 @@ impl Broker {
     ) {
         let Some(connection) = self.connections.get(conn) else { return };
         let slot = connection.session;
+        // It is routed at PUBREL, but only this answer can say that nobody subscribes at present.
+        let lonely = connection.version == Version::V5 && {
+            let lent = self.route_of(turn, conn, &outbound);
+            let lonely = lent.route.is_empty();
+            self.route_back(lent);
+            lonely
+        };
         let session = self.sessions.at_mut(slot);
         let mut wait = Wait::default();
         if !session.receiver.is_open(id) {
@@ -145,7 +152,11 @@ impl Broker {
                 wait = self.record(turn, Record::Received { session, id, message });
             }
         }
-        let (kind, reason) = (AckKind::PubRec, ReasonCode::Success);
+        let reason = match lonely {
+            true => ReasonCode::NoMatchingSubscribers,
+            false => ReasonCode::Success,
+        };
+        let kind = AckKind::PubRec;
         self.reply(turn, conn, wait, Reply::Ack { kind, id, reason, why: None });
     }
 

@@ -3,7 +3,7 @@
 use crate::broker::{Broker, Turn};
 use crate::identity::{ConnId, MessageId, SessionNumber, ShardId};
 use crate::outbound::Outbound;
-use crate::peer::{PeerMessage, QueryId, RetainedAnswer, RetainedAsk};
+use crate::peer::{PeerMessage, RetainedAnswer, RetainedAsk};
 use crate::verdict::Verdict;
 use noctule_proto::packet::SubscribeOptions;
 use serde::{Deserialize, Serialize};
@@ -26,11 +26,12 @@ pub(crate) struct Wish {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Queries {
     next: u64,
-    open: BTreeMap<QueryId, Query>,
+    open: BTreeMap<u64, Query>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Query {
+    session: SessionNumber,
     wish: Wish,
     /// Shards that have not said that there is no more.
     awaited: u16,
@@ -38,14 +39,6 @@ struct Query {
     parked: Vec<(ShardId, Box<str>)>,
     /// Live messages the session was given meanwhile: an older retained one must not follow.
     seen: BTreeMap<Box<str>, MessageId>,
-}
-
-impl Queries {
-    /// Those of one session.
-    fn of(&mut self, session: SessionNumber) -> impl Iterator<Item = (&QueryId, &mut Query)> {
-        let first = QueryId { session, number: 0 };
-        self.open.range_mut(first..=QueryId { number: u64::MAX, ..first })
-    }
 }
 
 impl Broker {
@@ -57,12 +50,12 @@ impl Broker {
         let (number, tenant) = (session.number, session.tenant);
         let queries = &mut self.retention.queries;
         queries.next += 1;
-        let query = QueryId { session: number, number: queries.next };
+        let query = queries.next;
         let ask = RetainedAsk { query, tenant, filter: wish.filter.clone(), after: None };
         let exact = !has_wildcard(&wish.filter);
         let awaited = if exact { 1 } else { self.homes.shards };
         let (parked, seen) = (Vec::new(), BTreeMap::new());
-        queries.open.insert(query, Query { wish, awaited, parked, seen });
+        queries.open.insert(query, Query { session: number, wish, awaited, parked, seen });
         if exact {
             let home = self.homes.of_topic(tenant, &ask.filter);
             self.tell(turn, home, PeerMessage::RetainedAsk(ask));
@@ -96,7 +89,7 @@ impl Broker {
         answer: RetainedAnswer,
     ) {
         let Some(query) = self.retention.queries.open.get_mut(&answer.query) else { return };
-        let Some(slot) = self.sessions.slot_of(answer.query.session) else { return };
+        let Some(slot) = self.sessions.slot_of(query.session) else { return };
         match answer.more_after {
             Some(after) => query.parked.push((from, after)),
             None => query.awaited -= 1,
@@ -142,11 +135,13 @@ impl Broker {
         }
         let (number, tenant) = (session.number, session.tenant);
         let mut asks = Vec::new();
-        for (id, query) in self.retention.queries.of(number) {
-            for (shard, after) in query.parked.drain(..) {
-                let filter = query.wish.filter.clone();
-                let after = Some(after);
-                asks.push((shard, RetainedAsk { query: *id, tenant, filter, after }));
+        for (id, query) in &mut self.retention.queries.open {
+            if query.session == number {
+                for (shard, after) in query.parked.drain(..) {
+                    let filter = query.wish.filter.clone();
+                    let after = Some(after);
+                    asks.push((shard, RetainedAsk { query: *id, tenant, filter, after }));
+                }
             }
         }
         for (shard, ask) in asks {
@@ -158,8 +153,8 @@ impl Broker {
     /// A live message went to a session that awaits retained ones.
     pub(crate) fn seen_live(&mut self, slot: u32, topic: &str, id: MessageId) {
         let number = self.sessions.at(slot).number;
-        for (_, query) in self.retention.queries.of(number) {
-            if query.seen.len() < SEEN_MAX {
+        for query in self.retention.queries.open.values_mut() {
+            if query.session == number && query.seen.len() < SEEN_MAX {
                 let seen = query.seen.entry(topic.into()).or_default();
                 *seen = id.max(*seen);
             }
@@ -174,11 +169,7 @@ impl Broker {
         }
         session.queries = 0;
         let number = session.number;
-        let gone: Vec<QueryId> =
-            self.retention.queries.of(number).map(|(query, _)| *query).collect();
-        for query in gone {
-            self.retention.queries.open.remove(&query);
-        }
+        self.retention.queries.open.retain(|_, query| query.session != number);
     }
 }
 

@@ -217,6 +217,6 @@ impl Sessions {
 
 /// Numbers are given by us, one after the other: spreading their bits is all they need.
 fn hash_number(number: SessionNumber) -> u64 {
-    let wide = u128::from(number.0) * 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
+    let wide = u128::from(number.0).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
     (wide >> 64) as u64 ^ wide as u64
 }
