@@ -89,6 +89,11 @@ impl Message {
             .expect("a topic is copied from a str")
     }
 
+    /// Topic name, for comparisons.
+    pub(crate) fn topic_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.topic_len)]
+    }
+
     /// Properties that travel unchanged, encoded as `OtherProperties::from_clean` takes them.
     #[must_use]
     pub fn properties(&self) -> &[u8] {

@@ -1,7 +1,11 @@
 //! Retained messages: kept by the home shard of their topic, asked for by subscribers' shards.
 
+mod cleared;
 mod query;
+mod scan;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use query::{Queries, Wish};
 pub use store::RetainedStore;
