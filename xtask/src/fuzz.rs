@@ -11,6 +11,8 @@ use crate::ci::{self, Outcome};
 use crate::process;
 
 const RUNS: &str = "100000";
+/// Where the inputs to start from are written.
+const SEEDS: &str = "fuzz/target/seeds/cases";
 /// The longest input a target is given, in bytes.
 const INPUT_MAX: &str = "4096";
 
@@ -52,12 +54,13 @@ fn run_targets(targets: &[String], runs: &str) -> Result<Outcome> {
         return Ok(Outcome::LeftOut(format!("fuzzing needs cargo-fuzz: {error:#}")));
     }
     process::run("cargo", &["+nightly", "fuzz", "build", "--sanitizer", "none"])?;
+    write_seeds()?;
     for target in targets {
         let start = Instant::now();
         let corpus = format!("fuzz/corpus/{target}");
         std::fs::create_dir_all(process::root().join(&corpus))?;
         let mut args = vec!["+nightly", "fuzz", "run", "--sanitizer", "none", target, &corpus];
-        let seeds = format!("fuzz/seeds/{target}");
+        let seeds = format!("{SEEDS}/{target}");
         if process::root().join(&seeds).is_dir() {
             args.push(&seeds);
         }
@@ -68,6 +71,13 @@ fn run_targets(targets: &[String], runs: &str) -> Result<Outcome> {
         println!("{target}: {runs} without a crash, {:.0} s", start.elapsed().as_secs_f64());
     }
     Ok(Outcome::Done)
+}
+
+/// Turns the byte cases of the protocol into inputs to start from.
+fn write_seeds() -> Result<()> {
+    let manifest = ["run", "--quiet", "--release", "--manifest-path", "fuzz/Cargo.toml"];
+    let program = ["--target-dir", "fuzz/target/seeds", "--example", "seeds", "--", SEEDS];
+    process::run("cargo", &[&manifest[..], &program].concat())
 }
 
 /// The targets, by the names of their files.

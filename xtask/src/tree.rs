@@ -51,6 +51,8 @@ impl Source {
         let path = &self.path;
         path.ends_with("/tests.rs")
             || path.contains("/tests/")
+            // Bytes with their outcomes: what tests are made of.
+            || path.contains("/cases/")
             || path.contains("/benches/")
             || path.starts_with("crates/noctule-tests/")
     }

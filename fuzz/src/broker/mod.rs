@@ -14,6 +14,7 @@ use noctule_core::output::AuthRequest;
 use noctule_core::{
     Broker, ConnId, Effect, Homes, Index, Input, Limits, ListenerId, Outbox, ShardId, Tenant, Time,
 };
+use noctule_proto::cases::Case;
 use noctule_proto::packet::{Packet, Role};
 use noctule_proto::{QoS, ReasonCode, Version, next_frame};
 
@@ -23,6 +24,13 @@ const LINKS: usize = 4;
 const PACKET_SIZE_MAX: u32 = 1024;
 /// Turns after which due work must have come to its end.
 const TURNS_MAX: usize = 10_000;
+
+/// The first byte of a script in which index and store answer at once.
+const PROMPT: u8 = 0;
+/// Steps that a seed is made of; the upper half of the byte chooses the connection.
+const OPEN: u8 = 0;
+const RAW: u8 = 8;
+const CONNECT: u8 = 9;
 
 /// Plays the script.
 pub fn run(bytes: &[u8]) {
@@ -37,6 +45,26 @@ pub fn run(bytes: &[u8]) {
     }
     world.pass(10_000);
     world.broker.check();
+}
+
+/// A script in which the bytes of a case arrive where they belong: first, or after a CONNECT.
+pub fn as_script(case: &Case) -> Vec<u8> {
+    let mut script = vec![PROMPT, OPEN];
+    if !case.first {
+        let level = match case.version {
+            Some(Version::V31) => 2,
+            Some(Version::V311) => 1,
+            Some(Version::V5) | None => 0,
+        };
+        // Clean start, keep alive 60, no properties, client id "one".
+        script.extend([CONNECT, level, 0x02, 60]);
+        script.extend(if level == 0 { &[0, 0][..] } else { &[0] });
+    }
+    for chunk in case.bytes.chunks(script::RAW_MAX) {
+        script.extend([RAW, chunk.len() as u8]);
+        script.extend_from_slice(chunk);
+    }
+    script
 }
 
 /// The broker and everything around it.
@@ -87,7 +115,7 @@ impl World {
         let op = script.byte();
         let link = usize::from(op >> 4) % LINKS;
         match op & 0xF {
-            0 => self.open(link),
+            OPEN => self.open(link),
             1 => self.close(link),
             2 => self.pass([1, 100, 1500, 20_000, 4_000_000][script.below(5)]),
             3 => self.answer_late(),
@@ -95,8 +123,8 @@ impl World {
             5 => self.authenticated(link, script),
             6 => self.system(script),
             7 => self.interrupt(script),
-            8 => self.receive(link, script.raw()),
-            9 => self.receive(link, &packets::connect(script)),
+            RAW => self.receive(link, script.raw()),
+            CONNECT => self.receive(link, &packets::connect(script)),
             10 | 11 => self.receive(link, &packets::publish(script)),
             12 => self.receive(link, &packets::subscribe(script)),
             13 => self.receive(link, &packets::unsubscribe(script)),

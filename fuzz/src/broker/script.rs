@@ -5,6 +5,9 @@ pub(super) struct Script<'a> {
     bytes: &'a [u8],
 }
 
+/// Most bytes that are taken as they are at once.
+pub(super) const RAW_MAX: usize = 63;
+
 /// Topics that meet each other's filters, some too deep, some not for clients.
 const TOPICS: [&str; 8] = ["a", "a/b", "a/b/c", "$SYS/x", "/", "b", "a/b/c/d/e/f/g/h", ""];
 const FILTERS: [&str; 12] = [
@@ -49,7 +52,7 @@ impl<'a> Script<'a> {
 
     /// Some bytes as they are, their number first.
     pub(super) fn raw(&mut self) -> &'a [u8] {
-        let len = self.below(64).min(self.bytes.len());
+        let len = self.below(RAW_MAX + 1).min(self.bytes.len());
         let (raw, rest) = self.bytes.split_at(len);
         self.bytes = rest;
         raw
