@@ -2,8 +2,8 @@
 //!
 //! Ill-formed bytes, surrogates and U+0000 are refused `[MQTT-1.5.4-1 v5]` `[MQTT-1.5.4-2 v5]`
 //! `[MQTT-1.5.3-1 v3.1.1]` `[MQTT-1.5.3-2 v3.1.1]`; control characters U+0001 to U+001F and U+007F
-//! to U+009F and non-characters are too, as the standard allows `[U5-1.5.4-1]`. U+FEFF is a character
-//! like others `[MQTT-1.5.4-3 v5]`.
+//! to U+009F and non-characters are too, as the standard allows `[U5-1.5.4-1]`. U+FEFF is a
+//! character like others `[MQTT-1.5.4-3 v5]` `[MQTT-1.5.3-3 v3.1.1]`.
 
 use crate::{Cause, TopicError};
 

@@ -12,7 +12,7 @@ use core::num::{NonZeroU16, NonZeroU32};
 pub struct Connect<'a> {
     /// Protocol version asked for.
     pub version: Version,
-    /// Bit 7 of the protocol level: the peer is a bridge (mosquitto's `try_private`; 3.1 and 3.1.1).
+    /// Bit 7 of the protocol level: the peer is a bridge (mosquitto's `try_private`; 3.1, 3.1.1).
     pub bridge: bool,
     /// Clean Start (v5) or Clean Session (3.x).
     pub clean_start: bool,

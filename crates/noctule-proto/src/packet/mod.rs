@@ -10,6 +10,8 @@ mod kind;
 mod publish;
 mod suback;
 mod subscribe;
+#[cfg(test)]
+mod tests;
 mod unsubscribe;
 
 pub use ack::Ack;

@@ -105,7 +105,8 @@ impl<'a> Publish<'a> {
     }
 
     /// Appends everything but the payload, which the remaining length counts, and returns where
-    /// *within the frame* the packet identifier stands (for QoS above 0), so that it can be patched.
+    /// *within the frame* the packet identifier stands (for QoS above 0), so that it can be
+    /// patched.
     ///
     /// Nothing is appended for a packet above the 268,435,455 bytes that a remaining length can
     /// say. A QoS above 0 without packet identifier is encoded with the identifier 0, to be
