@@ -1,7 +1,11 @@
 //! Everything that tests more than one crate.
 //!
 //! * [`node`]: a node without sockets, step by step, for scripts and the simulator
+//! * [`process`]: a real broker process on a free loopback port
+//! * [`driver`]: the clients of other projects, driven as programs
 //! * [`script`]: what clients send and must hear, on the pure broker and behind sockets
 
+pub mod driver;
 pub mod node;
+pub mod process;
 pub mod script;
