@@ -97,9 +97,10 @@ fn refuse_first(first: u8) -> DecodeError {
         None => Cause::ForbiddenType,
         // [MQTT-3.3.1-4 v5], [MQTT-3.3.1-4 v3.1.1]
         Some(PacketType::Publish) if first & 0b110 == 0b110 => Cause::QoS3,
-        // [MQTT-3.3.1-2 v5], [MQTT-3.3.1-2 v3.1.1]
+        // [MQTT-3.3.1-2 v5], [MQTT-4.3.1-1 v5], [MQTT-3.3.1-2 v3.1.1], [MQTT-4.3.1-1 v3.1.1]
         Some(PacketType::Publish) => Cause::DupWithQoS0,
-        // [MQTT-2.1.3-1 v5], [MQTT-2.2.2-2 v3.1.1]
+        // [MQTT-2.1.3-1 v5], [MQTT-3.14.1-1 v5], [MQTT-3.15.1-1 v5], [MQTT-2.2.2-1 v3.1.1],
+        // [MQTT-2.2.2-2 v3.1.1], [MQTT-3.14.1-1 v3.1.1]
         Some(_) => Cause::ReservedFlags,
     };
     error(first, cause)

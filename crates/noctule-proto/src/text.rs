@@ -72,7 +72,7 @@ fn check_topic_slow(text: &str) -> Result<(), TopicError> {
     if !is_clean_slow(text) {
         return Err(TopicError::ForbiddenCharacter);
     }
-    // [MQTT-3.3.2-2 v5], [MQTT-3.3.2-2 v3.1.1]
+    // [MQTT-3.3.2-2 v5], [MQTT-4.7.0-1 v5], [MQTT-3.3.2-2 v3.1.1], [MQTT-4.7.1-1 v3.1.1]
     if memchr::memchr2(b'+', b'#', text.as_bytes()).is_some() {
         return Err(TopicError::Wildcard);
     }

@@ -84,7 +84,9 @@ impl<'a> TopicName<'a> {
         TopicName(text)
     }
 
-    /// Checks `text` against the rules of topic names `[MQTT-3.3.2-2 v5]` `[MQTT-4.7.3-1 v5]`.
+    /// Checks `text` against the rules of topic names `[MQTT-3.3.2-2 v5]` `[MQTT-4.7.3-1 v5]`
+    /// `[MQTT-4.7.3-2 v5]` `[MQTT-4.7.3-3 v5]` `[MQTT-4.7.3-2 v3.1.1]` `[MQTT-4.7.3-3 v3.1.1]`. It
+    /// is taken as it is, without normalizing `[MQTT-4.7.3-4 v5]` `[MQTT-4.7.3-4 v3.1.1]`.
     pub fn parse(text: &'a str) -> Result<TopicName<'a>, TopicError> {
         if text.is_empty() {
             return Err(TopicError::Empty);
@@ -315,6 +317,7 @@ mod tests {
         ] {
             assert!(matches(filter, topic), "{filter} {topic}");
         }
+        // [MQTT-4.7.2-1 v5], [MQTT-4.7.2-1 v3.1.1]
         for (filter, topic) in [
             ("sport/tennis/+", "sport/tennis/player1/ranking"),
             ("sport/+", "sport"),

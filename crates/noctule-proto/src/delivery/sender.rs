@@ -29,11 +29,11 @@ pub struct Sender<M> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Entry<M> {
-    /// A QoS 1 PUBLISH that waits for its PUBACK.
+    /// A QoS 1 PUBLISH that waits for its PUBACK `[MQTT-4.3.2-3 v5]`.
     AtLeastOnce(M),
-    /// A QoS 2 PUBLISH that waits for its PUBREC.
+    /// A QoS 2 PUBLISH that waits for its PUBREC `[MQTT-4.3.3-3 v5]`.
     ExactlyOnce(M),
-    /// A PUBREL that waits for its PUBCOMP.
+    /// A PUBREL that waits for its PUBCOMP `[MQTT-4.3.3-5 v5]`.
     Released,
     /// Taken for a SUBSCRIBE or UNSUBSCRIBE, until [`Sender::release`].
     Reserved,
@@ -111,7 +111,7 @@ impl<M> Sender<M> {
     }
 
     /// Opens a hand-shake for a message of this QoS under the next identifier
-    /// `[MQTT-4.3.2-1 v5]` `[MQTT-4.3.3-1 v5]`.
+    /// `[MQTT-4.3.2-1 v5]` `[MQTT-4.3.3-1 v5]` `[MQTT-4.3.2-1 v3.1.1]` `[MQTT-4.3.3-1 v3.1.1]`.
     ///
     /// `None`, and `message` is dropped: QoS 0 has no hand-shake, or the identifiers from the
     /// oldest open one on are used up (see [`is_full`](Self::is_full)).
@@ -130,7 +130,8 @@ impl<M> Sender<M> {
         self.assign(Entry::Reserved)
     }
 
-    /// Frees an identifier that [`reserve`](Self::reserve) took.
+    /// Frees an identifier that [`reserve`](Self::reserve) took, for SUBACK or UNSUBACK
+    /// `[U5-2.2.1-2]`.
     pub fn release(&mut self, id: PacketId) -> Result<(), Unknown> {
         match self.entry(id) {
             Some(Entry::Reserved) => {

@@ -126,7 +126,7 @@ fn a_sender_is_rebuilt_across_the_wrap() {
 
 #[test]
 fn a_repeated_qos_2_publish_is_known_until_released() {
-    // [MQTT-4.3.3-10 v5], [MQTT-4.3.3-12 v5], [MQTT-4.3.3-2 v3.1.1]
+    // [MQTT-4.3.3-9 v5], [MQTT-4.3.3-10 v5], [MQTT-4.3.3-12 v5], [MQTT-4.3.3-2 v3.1.1]
     let mut receiver = Receiver::new();
     assert_eq!(receiver.publish(id(9), 'a'), Arrival::Fresh);
     assert_eq!(receiver.publish(id(9), 'b'), Arrival::Repeat);

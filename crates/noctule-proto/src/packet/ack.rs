@@ -37,6 +37,7 @@ impl<'a> Ack<'a> {
         let mut ack = Ack::new(reader.packet_id()?, ReasonCode::Success);
         // Length 2 stands for success, length 3 for a reason without properties [U5-3.4.2-1].
         if version == Version::V5 && !reader.is_empty() {
+            // [MQTT-3.4.2-1 v5], [MQTT-3.5.2-1 v5], [MQTT-3.6.2-1 v5], [MQTT-3.7.2-1 v5]
             ack.reason = super::reason_of(reader.u8()?, packet, sender)?;
             if !reader.is_empty() {
                 ack.decode_properties(&mut reader, packet)?;

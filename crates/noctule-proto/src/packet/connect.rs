@@ -104,7 +104,9 @@ impl<'a> Connect<'a> {
         }
     }
 
-    /// Decodes a CONNECT; `told` becomes the version as soon as the bytes have told it.
+    /// Decodes a CONNECT, checked field by field in the order of section 3.1 `[MQTT-3.1.3-1 v5]`
+    /// `[MQTT-3.1.4-1 v5]` `[MQTT-3.1.3-1 v3.1.1]` `[MQTT-3.1.4-1 v3.1.1]`; `told` becomes the
+    /// version as soon as the bytes have told it.
     pub(super) fn decode(body: &'a [u8], told: &mut Option<Version>) -> Result<Connect<'a>, Cause> {
         let mut reader = Reader::new(body);
         let (version, bridge) = version(&mut reader, told)?;
@@ -199,7 +201,8 @@ fn checked_flags(flags: u8, version: Version) -> Result<u8, Cause> {
         return Err(Cause::ReservedConnectFlags);
     }
     if flags & flag::WILL == 0 {
-        // [MQTT-3.1.2-11 v5], [MQTT-3.1.2-13 v5], [MQTT-3.1.2-13 v3.1.1], [MQTT-3.1.2-15 v3.1.1];
+        // [MQTT-3.1.2-11 v5], [MQTT-3.1.2-13 v5], [MQTT-3.1.2-11 v3.1.1],
+        // [MQTT-3.1.2-13 v3.1.1], [MQTT-3.1.2-15 v3.1.1];
         // 3.1 disregards these bits.
         if flags & flag::WILL_DETAILS != 0 && version != Version::V31 {
             return Err(Cause::WillFlagsWithoutWill);

@@ -212,6 +212,7 @@ impl<'a> PublishProperties<'a> {
                     if sender == Role::Client {
                         return Err(Cause::ForbiddenProperty(id));
                     }
+                    // [U5-3.3.2-4]
                     properties.nonzero_varint()?;
                     properties.mark(&mut ids);
                 }

@@ -61,7 +61,8 @@ impl<'a> Unsubscribe<'a> {
     }
 }
 
-/// A topic filter of a packet `[MQTT-3.8.3-1 v5]` `[MQTT-3.10.3-1 v5]`.
+/// A topic filter of a packet `[MQTT-3.8.3-1 v5]` `[MQTT-3.10.3-1 v5]` `[MQTT-3.8.3-1 v3.1.1]`
+/// `[MQTT-3.10.3-1 v3.1.1]`.
 pub(super) fn filter<'a>(reader: &mut Reader<'a>) -> Result<TopicFilter<'a>, Cause> {
     let text = core::str::from_utf8(reader.binary()?).map_err(|_| Cause::IllFormedText)?;
     TopicFilter::parse(text).map_err(Cause::TopicFilter)

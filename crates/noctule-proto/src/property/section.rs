@@ -122,7 +122,8 @@ impl<'a> OtherProperties<'a> {
         self.raw.is_empty()
     }
 
-    /// Appends the entries in encoded form, without those that do not travel.
+    /// Appends the entries in encoded form and order, without those that do not travel
+    /// `[MQTT-3.3.2-17 v5]` `[MQTT-3.3.2-18 v5]`.
     #[inline]
     pub fn copy_to(&self, out: &mut Vec<u8>) {
         self.write(out);
