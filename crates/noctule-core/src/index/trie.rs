@@ -1,8 +1,8 @@
 //! Filters as paths from a tenant's root, one node a level.
 //!
 //! ```text
-//! root --"a"--> node --"b"--> node      literal levels: one hash table for the whole trie,
-//!               node --+----> node      keyed by (parent, level)
+//! root --"a"--> node --"b"--> node      literal levels: a field of the parent for an only child,
+//!               node --+----> node      else one hash table for the whole trie by (parent, level)
 //!               node --#----> node      wildcards: a field of the parent
 //! ```
 //!
@@ -23,7 +23,7 @@ pub(super) struct Trie {
     /// Root by tenant, `NIL` if it has no filters.
     roots: Vec<u32>,
     nodes: Pool<Node>,
-    /// Nodes reached by a literal level.
+    /// Nodes reached by a literal level, if they have siblings or had some.
     edges: Table<u32>,
     levels: Levels,
     lists: Lists,
@@ -40,16 +40,16 @@ struct Node {
     /// its tenant.
     level: u32,
     /// The child reached by `+` (which knows its `#` sibling), else that reached by `#` with
-    /// `ONLY_HASH`, else `NIL`.
+    /// `ONLY`, else `NIL`.
     wild: u32,
-    /// Children reached by literals.
+    /// Children reached by literals: an only child with `ONLY`, else how many are in the table.
     children: u32,
     receivers: Receivers,
 }
 
 const _: () = assert!(size_of::<Node>() == 32, "a node is half a cache line");
 
-const ONLY_HASH: u32 = 1 << 31;
+const ONLY: u32 = 1 << 31;
 
 /// One level of a filter.
 #[derive(Clone, Copy)]
@@ -143,9 +143,9 @@ impl Trie {
                     self.append(hash, out);
                     next.push_unless_nil(plus);
                 }
-                if node.children > 0 {
+                if node.children != NIL {
                     let level = *level.get_or_insert_with(|| self.levels.find(&self.seed, text));
-                    next.push_unless_nil(self.literal(at, level));
+                    next.push_unless_nil(self.literal(at, node, level));
                 }
             }
             if next.is_empty() {
@@ -193,8 +193,12 @@ impl Trie {
         match step {
             Step::Plus => self.wild(&self.nodes[at]).0,
             Step::Hash => self.wild(&self.nodes[at]).1,
-            Step::Literal(_) if self.nodes[at].children == 0 => NIL,
-            Step::Literal(text) => self.literal(at, self.levels.find(&self.seed, text)),
+            Step::Literal(text) => {
+                let node = &self.nodes[at];
+                let childless = node.children == NIL;
+                let level = if childless { NIL } else { self.levels.find(&self.seed, text) };
+                self.literal(at, node, level)
+            }
         }
     }
 
@@ -203,21 +207,24 @@ impl Trie {
     fn wild(&self, node: &Node) -> (u32, u32) {
         match node.wild {
             NIL => (NIL, NIL),
-            wild if wild & ONLY_HASH != 0 => (NIL, wild & !ONLY_HASH),
+            wild if wild & ONLY != 0 => (NIL, wild & !ONLY),
             plus => (plus, self.nodes[plus].level),
         }
     }
 
     #[inline]
-    fn literal(&self, parent: u32, level: u32) -> u32 {
+    fn literal(&self, at: u32, node: &Node, level: u32) -> u32 {
         if level == NIL {
             return NIL;
         }
+        if let Some(only) = node.only_child() {
+            return if self.nodes[only].level == level { only } else { NIL };
+        }
         let same = |&child: &u32| {
-            let node = &self.nodes[child];
-            (node.parent, node.level) == (parent, level)
+            let child = &self.nodes[child];
+            (child.parent, child.level) == (at, level)
         };
-        self.edges.find(edge_hash(&self.seed, parent, level), same).copied().unwrap_or(NIL)
+        self.edges.find(edge_hash(&self.seed, at, level), same).copied().unwrap_or(NIL)
     }
 
     fn add_child(&mut self, parent: u32, step: Step<'_>) -> u32 {
@@ -229,17 +236,36 @@ impl Trie {
                 self.nodes[parent].wild = child;
             }
             Step::Hash if plus != NIL => self.nodes[plus].level = child,
-            Step::Hash => self.nodes[parent].wild = child | ONLY_HASH,
+            Step::Hash => self.nodes[parent].wild = child | ONLY,
             Step::Literal(text) => {
-                let level = self.levels.acquire(&self.seed, text);
-                self.nodes[child].level = level;
-                self.nodes[parent].children += 1;
-                let (nodes, seed) = (&self.nodes, &self.seed);
-                let hash_of = |&node: &u32| nodes[node].edge_hash(seed);
-                self.edges.insert(edge_hash(seed, parent, level), child, hash_of);
+                self.nodes[child].level = self.levels.acquire(&self.seed, text);
+                self.link_literal(parent, child);
             }
         }
         child
+    }
+
+    fn link_literal(&mut self, parent: u32, child: u32) {
+        let siblings = &mut self.nodes[parent];
+        let into_table: &[u32] = match siblings.only_child() {
+            None if siblings.children == NIL => {
+                siblings.children = child | ONLY;
+                return;
+            }
+            None => {
+                siblings.children += 1;
+                &[child]
+            }
+            Some(only) => {
+                siblings.children = 2;
+                &[only, child]
+            }
+        };
+        let (nodes, seed) = (&self.nodes, &self.seed);
+        let hash_of = |&node: &u32| nodes[node].edge_hash(seed);
+        for child in into_table {
+            self.edges.insert(hash_of(child), *child, hash_of);
+        }
     }
 
     /// Removes a node that holds nothing, and those above that hold nothing then.
@@ -260,18 +286,27 @@ impl Trie {
     fn unlink(&mut self, parent: u32, at: u32) {
         let (plus, hash) = self.wild(&self.nodes[parent]);
         if at == plus {
-            self.nodes[parent].wild = if hash == NIL { NIL } else { hash | ONLY_HASH };
+            self.nodes[parent].wild = if hash == NIL { NIL } else { hash | ONLY };
         } else if at == hash && plus != NIL {
             self.nodes[plus].level = NIL;
         } else if at == hash {
             self.nodes[parent].wild = NIL;
         } else {
-            let (nodes, seed) = (&self.nodes, &self.seed);
-            let hash_of = |&node: &u32| nodes[node].edge_hash(seed);
-            self.edges.remove(hash_of(&at), |&node| node == at, hash_of);
+            self.unlink_literal(parent, at);
             self.levels.release(&self.seed, self.nodes[at].level);
-            self.nodes[parent].children -= 1;
         }
+    }
+
+    /// The last of several children stays in the table: its parent does not know it.
+    fn unlink_literal(&mut self, parent: u32, at: u32) {
+        if self.nodes[parent].only_child().is_some() {
+            self.nodes[parent].children = NIL;
+            return;
+        }
+        self.nodes[parent].children -= 1;
+        let (nodes, seed) = (&self.nodes, &self.seed);
+        let hash_of = |&node: &u32| nodes[node].edge_hash(seed);
+        self.edges.remove(hash_of(&at), |&node| node == at, hash_of);
     }
 
     /// Bytes allocated.
@@ -301,7 +336,7 @@ impl Trie {
         }
         assert_eq!(roots.len(), self.roots.iter().filter(|&&root| root != NIL).count());
         let mut nodes_of_level = std::collections::BTreeMap::new();
-        let (mut seen, mut literals) = (0, 0);
+        let (mut seen, mut in_tables) = (0, 0);
         while let Some(at) = roots.pop() {
             seen += 1;
             let node = &self.nodes[at];
@@ -310,7 +345,7 @@ impl Trie {
             for &child in &children[at as usize] {
                 if child != plus && child != hash {
                     let level = self.nodes[child].level;
-                    assert_eq!(self.literal(at, level), child, "a literal child is in the table");
+                    assert_eq!(self.literal(at, node, level), child, "a literal child is found");
                     *nodes_of_level.entry(level).or_insert(0) += 1;
                     count += 1;
                 }
@@ -318,11 +353,13 @@ impl Trie {
             }
             let wild = usize::from(plus != NIL) + usize::from(hash != NIL);
             assert_eq!(children[at as usize].len(), count + wild, "wildcards are children");
-            assert_eq!(count, node.children as usize, "node {at} counts its children");
-            literals += count;
+            let in_table = if node.only_child().is_some() { 0 } else { count };
+            let counted = if in_table == count { node.children } else { 1 };
+            assert_eq!(count, counted as usize, "node {at} counts its children");
+            in_tables += in_table;
         }
         assert_eq!(seen, numbers.len(), "every node is reached from a root");
-        assert_eq!(literals, self.edges.len(), "no edge outlives its node");
+        assert_eq!(in_tables, self.edges.len(), "no edge outlives its node");
         let count_of = |level: u32| nodes_of_level.get(&level).copied().unwrap_or(0);
         self.levels.check(&self.seed, count_of);
         self.lists.check(&self.seed, numbers.iter().map(|&at| &self.nodes[at].receivers));
@@ -337,8 +374,13 @@ impl Node {
         edge_hash(seed, self.parent, self.level)
     }
 
+    #[inline]
+    fn only_child(&self) -> Option<u32> {
+        (self.children & ONLY != 0).then_some(self.children & !ONLY)
+    }
+
     fn is_bare(&self) -> bool {
-        self.children == 0 && self.wild == NIL && matches!(self.receivers, Receivers::None)
+        self.children == NIL && self.wild == NIL && matches!(self.receivers, Receivers::None)
     }
 }
 
