@@ -257,7 +257,7 @@ fn do_no_harm(bytes: &[u8]) {
 fn no_bytes_do_harm() {
     let seeds: Vec<Vec<u8>> = cases::all().into_iter().map(|case| case.bytes).collect();
     let mut noise = Noise(0x9E37_79B9_7F4A_7C15);
-    for round in 0..60_000 {
+    for round in 0..200_000 {
         let mut bytes = seeds[noise.below(seeds.len())].clone();
         for _ in 0..=noise.below(3) {
             let at = noise.below(bytes.len());
@@ -275,7 +275,7 @@ fn no_bytes_do_harm() {
         }
         do_no_harm(&bytes);
     }
-    for _ in 0..40_000 {
+    for _ in 0..100_000 {
         let len = noise.below(40);
         let mut bytes: Vec<u8> = (0..len).map(|_| noise.next() as u8).collect();
         if let [_, length, body @ ..] = &mut bytes[..] {
