@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use crate::fuzz;
+use crate::{fuzz, mutants};
 
 /// How a step ended when it did not fail.
 pub(crate) enum Outcome {
@@ -24,10 +24,11 @@ pub(crate) enum Outcome {
 type Step = fn() -> Result<Outcome>;
 
 /// What runs when nothing is chosen, cheap steps first.
-const STEPS: [(&str, Step); 12] = [
+const STEPS: [(&str, Step); 13] = [
     ("fmt", steps::fmt),
     ("tidy", steps::tidy),
     ("spec", steps::spec),
+    ("mutants", mutants::check),
     ("typos", steps::typos),
     ("clippy", steps::clippy),
     ("test", steps::test),

@@ -6,10 +6,13 @@
 mod list;
 mod scratch;
 
+use std::fs;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use crate::ci::Outcome;
+use crate::process;
 use list::Mutant;
 use scratch::{Scratch, Verdict};
 
@@ -28,12 +31,17 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let scratch = Scratch::new().context("copying the tree")?;
     scratch.baseline().context("the tests must pass before a fault is planted")?;
     let mut survivors = Vec::new();
+    let mut void = Vec::new();
     let mut argued = 0;
     for mutant in &mutants {
         let start = Instant::now();
         let verdict = scratch.judge(mutant).with_context(|| mutant.name.clone())?;
         let said = match &verdict {
             Verdict::Caught(by) => format!("caught by {by}"),
+            Verdict::Void => {
+                void.push(mutant.name.as_str());
+                "does not compile".to_owned()
+            }
             Verdict::Survived if !mutant.argued.is_empty() => {
                 argued += 1;
                 format!("survived, argued: {}", mutant.argued)
@@ -45,7 +53,22 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         };
         println!("{:<28}{:>6.1} s  {said}", mutant.name, start.elapsed().as_secs_f64());
     }
+    if !void.is_empty() {
+        bail!("these faults do not compile: {}", void.join(", "));
+    }
     report(mutants.len(), &survivors, argued)
+}
+
+/// Every fault of the list can still be planted in the tree as it stands: a step of the gate.
+pub(crate) fn check() -> Result<Outcome> {
+    let mutants = list::load()?;
+    for mutant in &mutants {
+        let path = process::root().join(&mutant.file);
+        let text = fs::read_to_string(&path).with_context(|| mutant.name.clone())?;
+        mutant.plant(&text).with_context(|| mutant.name.clone())?;
+    }
+    println!("{} faults can be planted; cargo xtask mutants plants them", mutants.len());
+    Ok(Outcome::Done)
 }
 
 fn report(planted: usize, survivors: &[&Mutant], argued: usize) -> Result<()> {
