@@ -1,0 +1,47 @@
+//! A store for brokers that keep nothing: everything is "durable" as soon as it is appended.
+
+use crate::{Store, StoreError};
+use noctule_core::record::Record;
+
+/// Counts records and forgets them.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    appended: u64,
+}
+
+impl Store for MemoryStore {
+    fn append(&mut self, records: &mut Vec<Record>) -> Result<u64, StoreError> {
+        self.appended += records.len() as u64;
+        records.clear();
+        Ok(self.appended)
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn durable(&mut self) -> Result<u64, StoreError> {
+        Ok(self.appended)
+    }
+
+    fn replay(&mut self, _each: &mut dyn FnMut(&Record)) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use noctule_core::SessionNumber;
+
+    #[test]
+    fn what_is_appended_is_durable_at_once_and_nothing_is_replayed() {
+        let mut store = MemoryStore::default();
+        let mut batch = vec![Record::SessionEnded(SessionNumber(1)); 3];
+        assert_eq!(store.append(&mut batch).unwrap(), 3);
+        assert!(batch.is_empty());
+        store.commit().unwrap();
+        assert_eq!(store.durable().unwrap(), 3);
+        store.replay(&mut |_| panic!("a memory store has nothing to replay")).unwrap();
+    }
+}
