@@ -1,1 +1,37 @@
-//! noctule-server
+//! The running broker: sockets, threads, files, clock.
+//!
+//! ```text
+//!  Config --Server::start--> password threads, one thread a shard, the admin thread
+//!                            Handle: addresses, counters, reload, stop
+//!  run(Options)              the same as a process: configuration file, log, signals
+//! ```
+//!
+//! * `shard/`   one thread, one loop, one broker
+//! * `net/`     bytes in and out
+//! * `auth/`    who a client is
+//! * `config/`  file -> valid [`Config`]
+//! * `admin/`   `/metrics`, `/healthz`, `/readyz`
+//! * `server`   starts and joins all of it; `process` is what a process adds: `log`, `signals`
+//! * `sys`      the `$SYS` topics; `events` the broker's rare events as log lines
+//!
+//! Deliberately absent: decisions about MQTT. They are in `noctule-core`.
+#![forbid(unsafe_code)]
+
+mod admin;
+pub mod auth;
+pub mod config;
+mod events;
+mod files;
+mod log;
+mod memory;
+mod net;
+mod process;
+mod server;
+mod shard;
+mod signals;
+mod sys;
+
+pub use config::{Config, ConfigError};
+pub use process::{Options, RunError, run};
+pub use server::{Handle, Server, StartError};
+pub use shard::{NetCounters, Snapshot};

@@ -1,0 +1,171 @@
+//! Counts in Prometheus' text format. Each field of core's `Counters` has an arm in `help`; the
+//! only label is the verdict, so the number of samples is fixed.
+
+use crate::memory;
+use crate::shard::Snapshot;
+use noctule_core::verdict::Verdict;
+use std::fmt::{Display, Write as _};
+
+/// The whole page.
+pub(super) fn text(sum: &Snapshot, uptime_millis: u64) -> String {
+    let mut page = Page(String::with_capacity(16 * 1024));
+    page.family("build_info", "gauge", "Version of the broker; always 1.");
+    page.sample("build_info", Some(("version", env!("CARGO_PKG_VERSION"))), 1);
+    let uptime = uptime_millis as f64 / 1000.0;
+    page.gauge("uptime_seconds", "Seconds since the start.", uptime);
+    for (name, value) in sum.core.each() {
+        match name.strip_suffix("_now") {
+            Some(gauge) => page.gauge(gauge, help(name), value),
+            None => page.counter(name, help(name), value),
+        }
+    }
+    let name = "messages_withheld_total";
+    page.family(
+        name,
+        "counter",
+        "Messages withheld from a receiver or dropped, by the reason why.",
+    );
+    for (verdict, count) in Verdict::ALL.iter().zip(sum.core.verdicts) {
+        page.sample(name, Some(("verdict", verdict.name())), count);
+    }
+    let net = &sum.net;
+    page.counter(
+        "listener_connections_refused",
+        "Connections closed as they came, because their listener was full.",
+        net.connections_refused,
+    );
+    page.counter("accepts_failed", "Accepts that the system refused.", net.accepts_failed);
+    page.gauge("socket_backlog_bytes", "Bytes waiting for full sockets.", net.bytes_waiting_now);
+    page.counter("turns", "Turns of the shards' loops.", net.turns);
+    if let Some(memory) = memory::resident() {
+        page.gauge("resident_memory_bytes", "Memory of the process.", memory.now);
+    }
+    page.0
+}
+
+struct Page(String);
+
+impl Page {
+    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.family(name, "gauge", help);
+        self.sample(name, None, value);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        let name = format!("{name}_total");
+        self.family(&name, "counter", help);
+        self.sample(&name, None, value);
+    }
+
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        writeln!(self.0, "# HELP noctule_{name} {help}\n# TYPE noctule_{name} {kind}")
+            .expect("writing to a String cannot fail");
+    }
+
+    fn sample(&mut self, name: &str, label: Option<(&str, &str)>, value: impl Display) {
+        match label {
+            Some((label, of)) => writeln!(self.0, "noctule_{name}{{{label}=\"{of}\"}} {value}"),
+            None => writeln!(self.0, "noctule_{name} {value}"),
+        }
+        .expect("writing to a String cannot fail");
+    }
+}
+
+/// What a field of `Counters` counts.
+fn help(name: &str) -> &'static str {
+    match name {
+        "connections_now" => "Transport connections open.",
+        "clients_now" => "Clients connected.",
+        "sessions_now" => "Sessions, connected or not.",
+        "sessions_expired" => "Sessions ended by their expiry interval.",
+        "connections_opened" => "Connections opened.",
+        "connects_accepted" => "CONNECTs accepted.",
+        "connects_refused" => "CONNECTs refused.",
+        "takeovers" => "Connections ended by a newer one with the same client id.",
+        "sessions_resumed" => "Sessions resumed by a CONNECT.",
+        "protocol_errors" => "Connections ended for a breach of the protocol.",
+        "keep_alive_timeouts" => "Connections ended by keep alive.",
+        "packets_received" => "Packets received.",
+        "packets_sent" => "Packets sent.",
+        "bytes_received" => "Bytes received in packets.",
+        "bytes_sent" => "Bytes sent in packets.",
+        "publishes_received" => "PUBLISH packets received.",
+        "publishes_sent" => "PUBLISH packets sent.",
+        "publish_bytes_received" => "Payload bytes received in PUBLISH packets.",
+        "publish_bytes_sent" => "Payload bytes sent in PUBLISH packets.",
+        "publishes_resent" => "PUBLISH packets sent again after a reconnect.",
+        "queued_now" => "Messages waiting in queues of sessions.",
+        "queued_bytes_now" => "Bytes of messages waiting in queues of sessions.",
+        "inflight_now" => "Messages sent and not yet acknowledged.",
+        "subscriptions_now" => "Subscriptions that are not shared.",
+        "shared_subscriptions_now" => "Memberships of share groups.",
+        "retained_now" => "Retained messages.",
+        "retained_bytes_now" => "Bytes of retained messages.",
+        "wills_published" => "Wills published.",
+        "wills_delayed" => "Wills that waited for a delay.",
+        "share_redelivered" => "Messages of a share group handed to another member.",
+        "aliases_replaced" => "Topic aliases given a new topic by the broker.",
+        "publishers_held" => "Publishers not read for a while, all their receivers being behind.",
+        "peer_channel_full" => "Times the channel from a shard to another was full.",
+        "jobs_continued" => "Turns in which long work was left.",
+        "route_hits" => "Routes found in the cache.",
+        "route_misses" => "Routes worked out from the index.",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::{HashMap, HashSet};
+
+    #[test]
+    fn every_counter_is_explained() {
+        for (name, _) in Snapshot::default().core.each() {
+            assert!(!help(name).is_empty(), "{name} needs an arm in `help`");
+        }
+    }
+
+    #[test]
+    fn the_page_is_what_prometheus_reads() {
+        let mut sum = Snapshot::default();
+        sum.core.publishes_received = 7;
+        sum.core.clients_now = 3;
+        sum.core.verdicts[Verdict::Expired as usize] = 5;
+        let page = text(&sum, 1500);
+        let mut kinds = HashMap::new();
+        let mut seen = HashSet::new();
+        for line in page.lines() {
+            if let Some(comment) = line.strip_prefix("# ") {
+                let mut words = comment.splitn(3, ' ');
+                let (what, name) = (words.next().unwrap(), words.next().unwrap());
+                let rest = words.next().unwrap();
+                if what == "TYPE" {
+                    assert!(
+                        kinds.insert(name.to_owned(), rest.to_owned()).is_none(),
+                        "{name} twice"
+                    );
+                }
+                continue;
+            }
+            let (sample, value) = line.rsplit_once(' ').unwrap();
+            assert!(value.parse::<f64>().is_ok(), "{line}");
+            assert!(seen.insert(sample.to_owned()), "{sample} twice");
+            let name = sample.split('{').next().unwrap();
+            let kind = &kinds[name];
+            assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
+            assert!(name.starts_with("noctule_"));
+            assert!(
+                name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit())
+            );
+        }
+        for expected in [
+            "noctule_publishes_received_total 7",
+            "noctule_clients 3",
+            "noctule_messages_withheld_total{verdict=\"expired\"} 5",
+            "noctule_uptime_seconds 1.5",
+        ] {
+            assert!(page.lines().any(|line| line == expected), "{expected}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The admin listener: HTTP on a thread of its own, off the message path.
+//!
+//! * `/metrics`  counts in Prometheus' text format
+//! * `/healthz`  200 while the process runs
+//! * `/readyz`   200 while clients are served, 503 when the broker is stopping
+
+mod metrics;
+
+use crate::shard::Shared;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How long requests may take to end when the broker stops.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The admin thread.
+pub(crate) struct AdminServer {
+    address: SocketAddr,
+    status: Status,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the answers are made of.
+#[derive(Clone)]
+struct Status {
+    shared: Arc<Shared>,
+    ready: Arc<AtomicBool>,
+}
+
+impl AdminServer {
+    /// Serves on a socket that listens already.
+    pub(crate) fn start(socket: TcpListener, shared: Arc<Shared>) -> io::Result<AdminServer> {
+        let address = socket.local_addr()?;
+        socket.set_nonblocking(true)?;
+        let status = Status { shared, ready: Arc::new(AtomicBool::new(true)) };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel();
+        let app = router(status.clone());
+        let serve = move || runtime.block_on(serve(socket, app, stopped));
+        let thread = std::thread::Builder::new().name("admin".into()).spawn(serve)?;
+        Ok(AdminServer { address, status, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// From here on `/readyz` says no.
+    pub(crate) fn not_ready(&self) {
+        self.status.ready.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Drop for AdminServer {
+    fn drop(&mut self) {
+        // Dropping the sender says the same; the thread may have ended by itself.
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has been reported by the panic hook.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn router(status: Status) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(status)
+}
+
+async fn serve(socket: TcpListener, app: Router, stopped: oneshot::Receiver<()>) {
+    let socket = match tokio::net::TcpListener::from_std(socket) {
+        Ok(socket) => socket,
+        Err(error) => return tracing::error!("the admin listener ended: {error}"),
+    };
+    let (begin, begun) = oneshot::channel::<()>();
+    let server = axum::serve(socket, app).with_graceful_shutdown(async {
+        // Both an answer and a dropped sender mean the end.
+        let _ = begun.await;
+    });
+    let cut = async move {
+        let _ = stopped.await;
+        drop(begin);
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        outcome = server => {
+            if let Err(error) = outcome {
+                tracing::error!("the admin listener ended: {error}");
+            }
+        }
+        () = cut => {}
+    }
+}
+
+async fn metrics(State(status): State<Status>) -> impl IntoResponse {
+    let uptime = status.shared.clock.uptime_millis(status.shared.clock.now());
+    let text = metrics::text(&status.shared.snapshots.sum(), uptime);
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+}
+
+async fn ready(State(status): State<Status>) -> impl IntoResponse {
+    if status.ready.load(Ordering::Relaxed) {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    }
+}

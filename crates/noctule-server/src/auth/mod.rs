@@ -1,0 +1,234 @@
+//! Who a client is: the answers to `Effect::Authenticate`.
+//!
+//! * `verifier`  what is kept of a password
+//! * `scram`     SCRAM-SHA-256, the enhanced authentication we speak
+//! * `pool`      the threads that check plain passwords, because that takes milliseconds
+//!
+//! Rules, in this order. An Authentication Method must be SCRAM-SHA-256. A user name is checked
+//! against the configured users; without any configured, a listener that lets anonymous clients in
+//! lets every name in. Without a user name the listener decides.
+
+mod pool;
+mod scram;
+mod verifier;
+
+pub use verifier::{ITERATIONS, Users, Verifier, VerifierError};
+
+pub(crate) use pool::{PasswordCheck, PasswordPool};
+
+use noctule_core::ConnId;
+use noctule_core::grant::Grant;
+use noctule_core::input::AuthAnswer;
+use noctule_core::output::AuthRequest;
+use noctule_proto::ReasonCode;
+use scram::{ClientFirst, Exchange, ScramError};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The authenticator of one shard.
+pub(crate) struct Authenticator {
+    users: Arc<Users>,
+    checks: PasswordCheck,
+    /// Keys the salts told to unknown users: the same name is always told the same salt.
+    secret: [u8; 32],
+    running: HashMap<ConnId, Running>,
+    /// Who a connection with enhanced authentication is: a re-authentication cannot change it.
+    known: HashMap<ConnId, Box<str>>,
+    last_ticket: u64,
+}
+
+/// An authentication that waits for something.
+enum Running {
+    /// For a password check; the answer has to carry this ticket, so that it cannot reach a
+    /// later connection with the same number.
+    Password(u64),
+    /// For the client's proof.
+    Scram { exchange: Exchange, user_name: Box<str> },
+}
+
+impl Authenticator {
+    /// Checks against `users`, with the password threads behind `checks`.
+    pub(crate) fn new(
+        users: Arc<Users>,
+        checks: PasswordCheck,
+    ) -> Result<Authenticator, getrandom::Error> {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret)?;
+        Ok(Authenticator {
+            users,
+            checks,
+            secret,
+            running: HashMap::new(),
+            known: HashMap::new(),
+            last_ticket: 0,
+        })
+    }
+
+    /// Other users from here on. Running exchanges end as they began.
+    pub(crate) fn reconfigure(&mut self, users: Arc<Users>) {
+        self.users = users;
+    }
+
+    /// Takes one step. `None`: a password is being checked; [`Authenticator::checked`] has the
+    /// answer later.
+    pub(crate) fn step(
+        &mut self,
+        conn: ConnId,
+        anonymous: bool,
+        request: AuthRequest,
+    ) -> Option<AuthAnswer> {
+        match request {
+            AuthRequest::Connect { user_name, method: Some(method), data, .. } => {
+                Some(self.scram_first(conn, &method, data.as_deref(), user_name.as_deref()))
+            }
+            AuthRequest::Connect { user_name, password, method: None, .. } => {
+                self.plain(conn, anonymous, user_name, password)
+            }
+            AuthRequest::Step { data } => Some(self.scram_final(conn, data.as_deref())),
+            AuthRequest::Again { method, data, .. } => {
+                let known = self.known.get(&conn).cloned();
+                Some(self.scram_first(conn, &method, data.as_deref(), known.as_deref()))
+            }
+        }
+    }
+
+    /// The answer of a password check, if its connection still waits for it.
+    pub(crate) fn checked(
+        &mut self,
+        conn: ConnId,
+        ticket: u64,
+        accepted: bool,
+    ) -> Option<AuthAnswer> {
+        match self.running.get(&conn) {
+            Some(Running::Password(waiting)) if *waiting == ticket => {
+                self.running.remove(&conn);
+                Some(if accepted { allow(None) } else { wrong_password() })
+            }
+            _ => None,
+        }
+    }
+
+    /// The connection is gone.
+    pub(crate) fn forget(&mut self, conn: ConnId) {
+        // Most connections never had to wait: no hashing for them.
+        if !self.running.is_empty() {
+            self.running.remove(&conn);
+        }
+        if !self.known.is_empty() {
+            self.known.remove(&conn);
+        }
+    }
+
+    fn plain(
+        &mut self,
+        conn: ConnId,
+        anonymous: bool,
+        user_name: Option<Box<str>>,
+        password: Option<Box<[u8]>>,
+    ) -> Option<AuthAnswer> {
+        if self.users.is_empty() && anonymous {
+            return Some(allow(None));
+        }
+        let Some(user_name) = user_name else {
+            return Some(match (password, anonymous) {
+                (None, true) => allow(None),
+                (None, false) => deny(
+                    ReasonCode::NotAuthorized,
+                    "this listener does not let anonymous clients in",
+                ),
+                (Some(_), _) => wrong_password(),
+            });
+        };
+        let nobody = || Verifier::of_nobody(self.salt_of_nobody(&user_name));
+        let verifier = self.users.find(&user_name).cloned().unwrap_or_else(nobody);
+        self.last_ticket += 1;
+        let ticket = self.last_ticket;
+        if !self.checks.ask(conn, ticket, verifier, password.unwrap_or_default()) {
+            return Some(deny(ReasonCode::ServerBusy, "too many logins at a time"));
+        }
+        self.running.insert(conn, Running::Password(ticket));
+        None
+    }
+
+    /// `expected`: the user name the client gave elsewhere, which has to be the same.
+    fn scram_first(
+        &mut self,
+        conn: ConnId,
+        method: &str,
+        data: Option<&[u8]>,
+        expected: Option<&str>,
+    ) -> AuthAnswer {
+        if method != scram::METHOD {
+            // [MQTT-4.12.0-1 v5]
+            return deny(
+                ReasonCode::BadAuthenticationMethod,
+                "the authentication method of this server is SCRAM-SHA-256",
+            );
+        }
+        let first = match ClientFirst::parse(data.unwrap_or_default()) {
+            Ok(first) => first,
+            Err(error) => return refuse(error),
+        };
+        if expected.is_some_and(|name| name != first.user_name) {
+            return deny(ReasonCode::NotAuthorized, "another user name than before");
+        }
+        let mut nonce = [0; 18];
+        if getrandom::fill(&mut nonce).is_err() {
+            return deny(ReasonCode::ServerUnavailable, "no random numbers");
+        }
+        let nonce = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, nonce);
+        let user_name: Box<str> = first.user_name.as_str().into();
+        let nobody = || Verifier::of_nobody(self.salt_of_nobody(&user_name));
+        let verifier = self.users.find(&user_name).cloned().unwrap_or_else(nobody);
+        let (answer, exchange) = first.begin(verifier, &nonce);
+        self.running.insert(conn, Running::Scram { exchange, user_name });
+        AuthAnswer::Continue { data: answer.into_bytes().into() }
+    }
+
+    fn scram_final(&mut self, conn: ConnId, data: Option<&[u8]>) -> AuthAnswer {
+        let Some(Running::Scram { exchange, user_name }) = self.running.remove(&conn) else {
+            return deny(ReasonCode::NotAuthorized, "no authentication exchange is running");
+        };
+        match exchange.finish(data.unwrap_or_default()) {
+            Ok(proof) => {
+                self.known.insert(conn, user_name);
+                allow(Some(proof.into_bytes().into()))
+            }
+            Err(error) => refuse(error),
+        }
+    }
+
+    fn salt_of_nobody(&self, user_name: &str) -> [u8; 16] {
+        let hash = verifier::hmac(&self.secret, user_name.as_bytes());
+        hash.first_chunk().copied().expect("32 bytes begin with 16 bytes")
+    }
+}
+
+fn allow(data: Option<Box<[u8]>>) -> AuthAnswer {
+    AuthAnswer::Allow { grant: Grant::Full, data }
+}
+
+fn deny(reason: ReasonCode, why: &str) -> AuthAnswer {
+    AuthAnswer::Deny { reason, why: why.into() }
+}
+
+fn wrong_password() -> AuthAnswer {
+    deny(ReasonCode::BadUserNameOrPassword, "bad user name or password")
+}
+
+fn refuse(error: ScramError) -> AuthAnswer {
+    match error {
+        ScramError::Malformed => {
+            deny(ReasonCode::NotAuthorized, "the SCRAM message is not what RFC 5802 says")
+        }
+        ScramError::Unsupported => deny(
+            ReasonCode::NotAuthorized,
+            "channel binding, authorisation identities and extensions of SCRAM are not supported",
+        ),
+        // The standard knows 0x86 for CONNACK only; 0x87 fits a re-authentication as well.
+        ScramError::WrongProof => deny(ReasonCode::NotAuthorized, "bad user name or password"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

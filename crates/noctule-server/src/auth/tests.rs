@@ -1,0 +1,184 @@
+//! Authentication as a shard sees it, with a client's side of SCRAM written for the purpose.
+
+use super::*;
+use crate::shard::Command;
+use crate::shard::tests_only::mailbox;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+const CONN: ConnId = ConnId(7);
+
+struct Fixture {
+    auth: Authenticator,
+    pool: PasswordPool,
+    inbox: std::sync::mpsc::Receiver<Command>,
+}
+
+fn fixture(users: &[(&str, &str)]) -> Fixture {
+    let mut list = Users::default();
+    for (name, password) in users {
+        assert!(
+            list.insert((*name).into(), Verifier::from_password(password, 4096, b"salty salt"))
+        );
+    }
+    let pool = PasswordPool::start(1).unwrap();
+    let (mailbox, inbox) = mailbox();
+    let auth = Authenticator::new(Arc::new(list), pool.asker(mailbox)).unwrap();
+    Fixture { auth, pool, inbox }
+}
+
+impl Fixture {
+    fn plain(&mut self, anonymous: bool, name: Option<&str>, password: Option<&str>) -> AuthAnswer {
+        let request = AuthRequest::Connect {
+            client_id: "c".into(),
+            user_name: name.map(Into::into),
+            password: password.map(|it| it.as_bytes().into()),
+            method: None,
+            data: None,
+        };
+        if let Some(answer) = self.auth.step(CONN, anonymous, request) {
+            return answer;
+        }
+        let Ok(Command::PasswordChecked { conn, ticket, accepted }) = self.inbox.recv() else {
+            panic!("the pool answers")
+        };
+        self.auth.checked(conn, ticket, accepted).expect("it is the answer that is waited for")
+    }
+
+    fn scram(&mut self, user_name: Option<&str>, method: &str, data: &str) -> AuthAnswer {
+        let request = AuthRequest::Connect {
+            client_id: "c".into(),
+            user_name: user_name.map(Into::into),
+            password: None,
+            method: Some(method.into()),
+            data: Some(data.as_bytes().into()),
+        };
+        self.auth.step(CONN, false, request).expect("enhanced authentication answers at once")
+    }
+
+    fn step(&mut self, data: &str) -> AuthAnswer {
+        let request = AuthRequest::Step { data: Some(data.as_bytes().into()) };
+        self.auth.step(CONN, false, request).expect("enhanced authentication answers at once")
+    }
+
+    fn again(&mut self, data: &str) -> AuthAnswer {
+        let request = AuthRequest::Again {
+            client_id: "c".into(),
+            method: "SCRAM-SHA-256".into(),
+            data: Some(data.as_bytes().into()),
+        };
+        self.auth.step(CONN, false, request).expect("enhanced authentication answers at once")
+    }
+}
+
+fn reason(answer: &AuthAnswer) -> Option<ReasonCode> {
+    match answer {
+        AuthAnswer::Deny { reason, .. } => Some(*reason),
+        AuthAnswer::Allow { .. } | AuthAnswer::Continue { .. } => None,
+    }
+}
+
+/// The client's side, independent of `scram.rs` but for HMAC.
+fn client_final(challenge: &AuthAnswer, first_bare: &str, password: &str) -> String {
+    let AuthAnswer::Continue { data } = challenge else { panic!("{challenge:?}") };
+    let server_first = std::str::from_utf8(data).unwrap();
+    let mut parts = server_first.split(',').map(|part| &part[2..]);
+    let (nonce, salt, rounds) =
+        (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
+    let mut salted = [0; 32];
+    let salt = STANDARD.decode(salt).unwrap();
+    let rounds = rounds.parse().unwrap();
+    pbkdf2::pbkdf2_hmac::<sha2::Sha256>(password.as_bytes(), &salt, rounds, &mut salted);
+    let client_key = verifier::hmac(&salted, b"Client Key");
+    let stored: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(client_key).into();
+    let bare = format!("c=biws,r={nonce}");
+    let signed = verifier::hmac(&stored, format!("{first_bare},{server_first},{bare}").as_bytes());
+    let proof: Vec<u8> = client_key.iter().zip(signed).map(|(a, b)| a ^ b).collect();
+    format!("{bare},p={}", STANDARD.encode(proof))
+}
+
+#[test]
+fn the_listener_decides_about_clients_without_a_name() {
+    let mut it = fixture(&[("a", "x")]);
+    assert_eq!(reason(&it.plain(true, None, None)), None);
+    assert_eq!(reason(&it.plain(false, None, None)), Some(ReasonCode::NotAuthorized));
+    assert_eq!(reason(&it.plain(true, None, Some("x"))), Some(ReasonCode::BadUserNameOrPassword));
+}
+
+#[test]
+fn without_users_an_open_listener_takes_any_name_and_a_closed_one_none() {
+    let mut it = fixture(&[]);
+    assert_eq!(reason(&it.plain(true, Some("anyone"), Some("x"))), None);
+    let closed = it.plain(false, Some("anyone"), Some("x"));
+    assert_eq!(reason(&closed), Some(ReasonCode::BadUserNameOrPassword));
+}
+
+#[test]
+fn passwords_are_checked_on_open_listeners_too() {
+    let mut it = fixture(&[("a", "right")]);
+    assert_eq!(reason(&it.plain(true, Some("a"), Some("right"))), None);
+    for (name, password) in [("a", Some("wrong")), ("a", None), ("b", Some("right")), ("", None)] {
+        let answer = it.plain(true, Some(name), password);
+        assert_eq!(reason(&answer), Some(ReasonCode::BadUserNameOrPassword), "{name}");
+    }
+}
+
+#[test]
+fn an_answer_for_an_earlier_connection_is_dropped() {
+    let mut it = fixture(&[("a", "x")]);
+    it.auth.running.insert(CONN, Running::Password(5));
+    assert!(it.auth.checked(CONN, 4, true).is_none());
+    assert!(it.auth.checked(ConnId(8), 5, true).is_none());
+    it.auth.forget(CONN);
+    assert!(it.auth.checked(CONN, 5, true).is_none());
+}
+
+#[test]
+fn scram_lets_the_right_password_in_and_again() {
+    let mut it = fixture(&[("a", "right")]);
+    let challenge = it.scram(None, "SCRAM-SHA-256", "n,,n=a,r=abc");
+    let proof = client_final(&challenge, "n=a,r=abc", "right");
+    let AuthAnswer::Allow { data: Some(data), .. } = it.step(&proof) else { panic!("refused") };
+    assert!(data.starts_with(b"v="));
+    let challenge = it.again("n,,n=a,r=def");
+    let proof = client_final(&challenge, "n=a,r=def", "right");
+    assert!(matches!(it.step(&proof), AuthAnswer::Allow { .. }));
+    assert_eq!(reason(&it.again("n,,n=b,r=def")), Some(ReasonCode::NotAuthorized));
+}
+
+#[test]
+fn scram_keeps_everybody_else_out() {
+    let mut it = fixture(&[("a", "right")]);
+    for (name, password) in [("a", "wrong"), ("stranger", "right")] {
+        let bare = format!("n={name},r=abc");
+        let challenge = it.scram(None, "SCRAM-SHA-256", &format!("n,,{bare}"));
+        let proof = client_final(&challenge, &bare, password);
+        assert_eq!(reason(&it.step(&proof)), Some(ReasonCode::NotAuthorized), "{name}");
+        let second = it.step(&proof);
+        assert_eq!(reason(&second), Some(ReasonCode::NotAuthorized), "an exchange ends once");
+    }
+    let other = it.scram(Some("b"), "SCRAM-SHA-256", "n,,n=a,r=abc");
+    assert_eq!(reason(&other), Some(ReasonCode::NotAuthorized));
+    let method = it.scram(None, "SCRAM-SHA-1", "n,,n=a,r=abc");
+    assert_eq!(reason(&method), Some(ReasonCode::BadAuthenticationMethod));
+}
+
+#[test]
+fn an_unknown_user_is_challenged_like_a_known_one() {
+    let mut it = fixture(&[("a", "right")]);
+    let salt = |answer: AuthAnswer| {
+        let AuthAnswer::Continue { data } = answer else { panic!("{answer:?}") };
+        let text = String::from_utf8(data.to_vec()).unwrap();
+        text.split(',').nth(1).unwrap().to_owned()
+    };
+    let first = salt(it.scram(None, "SCRAM-SHA-256", "n,,n=stranger,r=abc"));
+    let second = salt(it.scram(None, "SCRAM-SHA-256", "n,,n=stranger,r=def"));
+    assert_eq!(first, second);
+}
+
+#[test]
+fn the_threads_end_with_the_last_asker() {
+    let it = fixture(&[]);
+    drop(it.auth);
+    it.pool.join();
+}

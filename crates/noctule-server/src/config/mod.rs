@@ -1,0 +1,203 @@
+//! Configuration: a file in, a [`Config`] that cannot be wrong out.
+//!
+//! * `options`  every option there is: name, meaning, value; the only place where they are listed
+//! * `value`    how one value is written in the file, and what is wrong with a bad one
+//! * `parse`    walks the file along the options; its errors name file, line and option
+//! * `sample`   prints the options with their defaults as a commented file
+
+mod options;
+mod parse;
+mod sample;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use parse::{ConfigError, Fault};
+pub use sample::sample;
+
+use crate::auth::Users;
+use noctule_core::{Limits, Tenant};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU16;
+use std::path::Path;
+
+/// Port of a listener that names none.
+pub const PORT: u16 = 1883;
+
+/// Port of the admin listener that names none: unassigned, and easy to remember beside 1883.
+pub const ADMIN_PORT: u16 = 18_831;
+
+/// Everything that can be chosen about a running broker.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Config {
+    /// Shards; `None`: one for each core.
+    pub shards: Option<NonZeroU16>,
+    /// Seconds between two updates of the `$SYS` topics; 0 switches them off.
+    pub sys_interval_secs: u32,
+    /// Seconds a shutdown may take at most.
+    pub shutdown_grace_secs: u32,
+    /// Where clients connect; at least one.
+    pub listeners: Vec<Listener>,
+    /// Bounds of the broker.
+    pub limits: Limits,
+    /// Log output.
+    pub log: Log,
+    /// Admin listener.
+    pub admin: Admin,
+    /// Who may log in with a password.
+    pub users: Users,
+}
+
+/// A place where clients connect.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Listener {
+    /// Address and port; port 0 lets the system choose one.
+    pub address: SocketAddr,
+    /// Namespace of its clients.
+    pub tenant: Tenant,
+    /// Clients need not say who they are.
+    pub allow_anonymous: bool,
+    /// Connections open at a time; more are closed as they come.
+    pub connections_max: u32,
+    /// Whether the broker starts without it.
+    pub presence: Presence,
+}
+
+/// What happens if an address cannot be had.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Presence {
+    /// The start fails.
+    Required,
+    /// The broker says so and starts without.
+    IfPossible,
+}
+
+/// Log output, to standard error.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Log {
+    /// How a line is written.
+    pub format: LogFormat,
+    /// The least severe line that is written.
+    pub level: LogLevel,
+}
+
+/// How a log line is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The least severe line that is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogLevel {
+    /// What ends the broker, or would.
+    Error,
+    /// What somebody should look at.
+    Warn,
+    /// Connections, start, stop, reload.
+    Info,
+    /// Subscriptions, expired sessions.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// The admin listener: `/metrics`, `/healthz`, `/readyz`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Admin {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// Address and port; port 0 lets the system choose one.
+    pub address: SocketAddr,
+    /// Whether the broker starts without it.
+    pub presence: Presence,
+}
+
+impl Listener {
+    /// A listener with the defaults of its address: only loopback lets anonymous clients in.
+    #[must_use]
+    pub fn at(address: SocketAddr) -> Listener {
+        Listener {
+            address,
+            tenant: Tenant(0),
+            allow_anonymous: address.ip().is_loopback(),
+            connections_max: 1_000_000,
+            presence: Presence::Required,
+        }
+    }
+}
+
+impl Config {
+    /// The configuration without a file, on another port: loopback, local clients let in.
+    #[must_use]
+    pub fn on_port(port: u16) -> Config {
+        let loopback = |ip: IpAddr| Listener::at(SocketAddr::new(ip, port));
+        let mut v6 = loopback(Ipv6Addr::LOCALHOST.into());
+        v6.presence = Presence::IfPossible;
+        Config {
+            shards: None,
+            sys_interval_secs: 10,
+            shutdown_grace_secs: 10,
+            listeners: vec![loopback(Ipv4Addr::LOCALHOST.into()), v6],
+            limits: Limits::default(),
+            log: Log { format: LogFormat::Text, level: LogLevel::Info },
+            admin: Admin {
+                enabled: true,
+                address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ADMIN_PORT),
+                presence: Presence::IfPossible,
+            },
+            users: Users::default(),
+        }
+    }
+
+    /// For tests: one listener and the admin listener, both on loopback ports the system chooses.
+    #[must_use]
+    pub fn for_tests() -> Config {
+        let mut config = Config::on_port(0);
+        config.listeners.truncate(1);
+        config.admin.address.set_port(0);
+        config
+    }
+
+    /// Reads and parses a file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or any of it is wrong: every fault found, with its line.
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::unreadable(&name, &error))?;
+        Config::parse(&name, &text)
+    }
+
+    /// Parses the text of a file called `name`.
+    ///
+    /// # Errors
+    /// Any of it is wrong: every fault found, with its line.
+    pub fn parse(name: &str, text: &str) -> Result<Config, ConfigError> {
+        parse::parse(name, text)
+    }
+
+    /// The number of shards in force.
+    #[must_use]
+    pub fn shard_count(&self) -> u16 {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        match self.shards {
+            Some(shards) => shards.get(),
+            None => u16::try_from(cores()).unwrap_or(SHARDS_MAX).min(SHARDS_MAX),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config::on_port(PORT)
+    }
+}
+
+/// More shards than this help nobody.
+pub(crate) const SHARDS_MAX: u16 = 256;

@@ -1,0 +1,400 @@
+//! Every option there is. The parser, the sample and the hints of error messages read these lists.
+
+use super::value::{Auto, Choice, Number, Text, Unit, Value};
+use super::{Admin, Config, Log, LogFormat, LogLevel, PORT, Presence, SHARDS_MAX};
+use noctule_core::Limits;
+use noctule_core::limits::Overflow;
+use noctule_proto::QoS;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// One option of a table `T`.
+pub(super) struct Opt<T: 'static> {
+    pub(super) name: &'static str,
+    pub(super) doc: &'static str,
+    pub(super) slot: for<'a> fn(&'a mut T) -> Box<dyn Value + 'a>,
+}
+
+/// A `[[listener]]` as the file says it, before its defaults are known.
+pub(super) struct ListenerDraft {
+    pub(super) bind: IpAddr,
+    pub(super) port: u16,
+    pub(super) tenant: u16,
+    pub(super) allow_anonymous: Option<bool>,
+    pub(super) connections_max: u32,
+    pub(super) presence: Presence,
+}
+
+impl Default for ListenerDraft {
+    fn default() -> ListenerDraft {
+        ListenerDraft {
+            bind: Ipv4Addr::LOCALHOST.into(),
+            port: PORT,
+            tenant: 0,
+            allow_anonymous: None,
+            connections_max: 1_000_000,
+            presence: Presence::Required,
+        }
+    }
+}
+
+/// A `[[users]]` entry as the file says it.
+#[derive(Default)]
+pub(super) struct UserDraft {
+    pub(super) name: Box<str>,
+    pub(super) verifier: Box<str>,
+}
+
+macro_rules! opt {
+    ($name:literal, $doc:literal, $slot:expr) => {
+        Opt { name: $name, doc: $doc, slot: $slot }
+    };
+}
+
+const U16: u64 = u16::MAX as u64;
+const U32: u64 = u32::MAX as u64;
+/// The largest packet the standard can express: a Remaining Length of four bytes and the header.
+const PACKET_MAX: u64 = 268_435_455 + 5;
+const I64: u64 = i64::MAX as u64;
+
+fn plain<'a, T>(slot: &'a mut T, min: u64, max: u64) -> Box<dyn Value + 'a>
+where
+    T: Copy + TryFrom<u64>,
+    u64: From<T>,
+{
+    Box::new(Number { slot, range: min..=max, unit: Unit::Plain })
+}
+
+fn bytes<'a, T>(slot: &'a mut T, min: u64, max: u64) -> Box<dyn Value + 'a>
+where
+    T: Copy + TryFrom<u64>,
+    u64: From<T>,
+{
+    Box::new(Number { slot, range: min..=max, unit: Unit::Bytes })
+}
+
+fn secs_or_never(slot: &mut u32) -> Box<dyn Value + '_> {
+    Box::new(Number { slot, range: 0..=U32, unit: Unit::SecsOrNever })
+}
+
+/// `required = true | false`.
+fn presence(slot: &mut Presence) -> Box<dyn Value + '_> {
+    struct Required<'a>(&'a mut Presence);
+    impl Value for Required<'_> {
+        fn show(&self) -> Option<String> {
+            Some((*self.0 == Presence::Required).to_string())
+        }
+        fn set(&mut self, value: &toml::de::DeValue<'_>) -> Result<(), String> {
+            *self.0 = match value.as_bool() {
+                Some(true) => Presence::Required,
+                Some(false) => Presence::IfPossible,
+                None => return Err("true or false expected, without quotes".into()),
+            };
+            Ok(())
+        }
+    }
+    Box::new(Required(slot))
+}
+
+/// `qos_max = 0 | 1 | 2`.
+fn qos(slot: &mut QoS) -> Box<dyn Value + '_> {
+    struct Level<'a>(&'a mut QoS);
+    impl Value for Level<'_> {
+        fn show(&self) -> Option<String> {
+            Some((*self.0 as u8).to_string())
+        }
+        fn set(&mut self, value: &toml::de::DeValue<'_>) -> Result<(), String> {
+            *self.0 = match value.as_integer().map(|it| it.as_str()) {
+                Some("0") => QoS::AtMostOnce,
+                Some("1") => QoS::AtLeastOnce,
+                Some("2") => QoS::ExactlyOnce,
+                _ => return Err("must be 0, 1 or 2".into()),
+            };
+            Ok(())
+        }
+    }
+    Box::new(Level(slot))
+}
+
+/// Options outside any table.
+pub(super) const TOP: &[Opt<Config>] = &[
+    opt!(
+        "shards",
+        "Threads that serve clients, each with an event loop of its own. 0: one for each core.",
+        |c| Box::new(Auto { slot: &mut c.shards, max: SHARDS_MAX })
+    ),
+    opt!(
+        "sys_interval_secs",
+        "Seconds between two updates of the topics under $SYS. 0 switches them off.",
+        |c| plain(&mut c.sys_interval_secs, 0, 86_400)
+    ),
+    opt!(
+        "shutdown_grace_secs",
+        "Seconds a shutdown may take until connections that do not take their DISCONNECT are cut.",
+        |c| plain(&mut c.shutdown_grace_secs, 0, 3600)
+    ),
+];
+
+/// Options of `[[listener]]`.
+pub(super) const LISTENER: &[Opt<ListenerDraft>] = &[
+    opt!(
+        "bind",
+        "IP address. \"0.0.0.0\" is every interface of the machine over IPv4, \"::\" over IPv6.",
+        |l| Box::new(&mut l.bind)
+    ),
+    opt!("port", "TCP port. 0 lets the system choose one; the log names it.", |l| plain(
+        &mut l.port,
+        0,
+        U16
+    )),
+    opt!(
+        "tenant",
+        "Namespace of the clients of this listener, a number. Client ids, topics and \
+         subscriptions of two tenants never meet.",
+        |l| plain(&mut l.tenant, 0, U16)
+    ),
+    opt!(
+        "allow_anonymous",
+        "Let clients in that do not say who they are. Not set: true on a loopback address, false \
+         on any other.",
+        |l| Box::new(&mut l.allow_anonymous)
+    ),
+    opt!(
+        "connections_max",
+        "Connections open at a time; more are closed as they come.",
+        |l| plain(&mut l.connections_max, 1, U32)
+    ),
+    opt!(
+        "required",
+        "Whether the start fails if the address cannot be had; otherwise the log says so.",
+        |l| presence(&mut l.presence)
+    ),
+];
+
+/// Options of `[log]`.
+pub(super) const LOG: &[Opt<Log>] = &[
+    opt!("format", "How a line is written to standard error: \"text\" or \"json\".", |l| {
+        Box::new(Choice {
+            slot: &mut l.format,
+            words: &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+        })
+    }),
+    opt!(
+        "level",
+        "The least severe line written: \"error\", \"warn\", \"info\", \"debug\" or \"trace\".",
+        |l| {
+            Box::new(Choice {
+                slot: &mut l.level,
+                words: &[
+                    ("error", LogLevel::Error),
+                    ("warn", LogLevel::Warn),
+                    ("info", LogLevel::Info),
+                    ("debug", LogLevel::Debug),
+                    ("trace", LogLevel::Trace),
+                ],
+            })
+        }
+    ),
+];
+
+/// Options of `[admin]`.
+pub(super) const ADMIN: &[Opt<Admin>] = &[
+    opt!("enabled", "Serve /metrics (Prometheus), /healthz and /readyz over HTTP.", |a| Box::new(
+        &mut a.enabled
+    )),
+    opt!(
+        "bind",
+        "IP address and port. There is no password: keep it on loopback, or behind a proxy.",
+        |a| Box::new(&mut a.address)
+    ),
+    opt!(
+        "required",
+        "Whether the start fails if the address cannot be had; otherwise the log says so.",
+        |a| presence(&mut a.presence)
+    ),
+];
+
+/// Options of `[[users]]`.
+pub(super) const USER: &[Opt<UserDraft>] = &[
+    opt!("name", "User name.", |u| Box::new(Text {
+        slot: &mut u.name,
+        check: |name| match name {
+            "" => Err("must not be empty".into()),
+            _ => Ok(()),
+        },
+    })),
+    opt!(
+        "verifier",
+        "What its password is checked against, as printed by `noctule passwd NAME`. Serves user \
+         name and password as well as SCRAM-SHA-256.",
+        |u| Box::new(Text {
+            slot: &mut u.verifier,
+            check: |text| match text.parse::<crate::auth::Verifier>() {
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            },
+        })
+    ),
+];
+
+/// Options of `[limits]`.
+pub(super) const LIMITS: &[Opt<Limits>] = &[
+    opt!(
+        "connect_timeout_secs",
+        "Seconds a new connection has to send its CONNECT; then it is closed.",
+        |l| plain(&mut l.connect_timeout_secs, 1, U16)
+    ),
+    opt!(
+        "packet_size_max",
+        "Largest packet accepted, announced to clients; a larger one ends the connection (0x95).",
+        |l| bytes(&mut l.packet_size_max, 128, PACKET_MAX)
+    ),
+    opt!(
+        "receive_maximum",
+        "QoS 1 and 2 messages a client may have open towards the broker (announced).",
+        |l| plain(&mut l.receive_maximum, 1, U16)
+    ),
+    opt!(
+        "inflight_max",
+        "QoS 1 and 2 messages the broker keeps open towards a client, if that allows as many.",
+        |l| plain(&mut l.inflight_max, 1, U16)
+    ),
+    opt!("topic_alias_max", "Topic aliases a client may use (announced). 0: none.", |l| plain(
+        &mut l.topic_alias_max,
+        0,
+        U16
+    )),
+    opt!(
+        "topic_alias_out_max",
+        "Topic aliases the broker uses towards a client, if the client allows as many. 0: none.",
+        |l| plain(&mut l.topic_alias_out_max, 0, U16)
+    ),
+    opt!("topic_levels_max", "Levels of a topic name or filter; deeper ones are refused.", |l| {
+        plain(&mut l.topic_levels_max, 1, U16)
+    }),
+    opt!("client_id_len_max", "Longest client id, bytes; a longer one is refused (0x85).", |l| {
+        plain(&mut l.client_id_len_max, 23, U16)
+    }),
+    opt!(
+        "keep_alive_secs_max",
+        "Longest keep alive; v5 clients that ask for more (or for none) are told this one. 0: any.",
+        |l| plain(&mut l.keep_alive_secs_max, 0, U16)
+    ),
+    opt!(
+        "session_expiry_secs_max",
+        "Longest time a session is kept after its connection ended; \"never\" has no end.",
+        |l| secs_or_never(&mut l.session_expiry_secs_max)
+    ),
+    opt!(
+        "session_expiry_secs_v3",
+        "The same for clients of MQTT 3 that connect with Clean Session 0: they cannot ask.",
+        |l| secs_or_never(&mut l.session_expiry_secs_v3)
+    ),
+    opt!(
+        "queue_messages_max",
+        "Messages waiting for one session; beyond, `overflow` decides.",
+        |l| plain(&mut l.queue_messages_max, 1, U32)
+    ),
+    opt!(
+        "queue_bytes_max",
+        "Bytes of messages waiting for one session; beyond, `overflow` decides.",
+        |l| bytes(&mut l.queue_bytes_max, 1024, I64)
+    ),
+    opt!(
+        "overflow",
+        "What gives way when a queue is full: \"drop_newest\" (what just came) or \"drop_oldest\".",
+        |l| Box::new(Choice {
+            slot: &mut l.overflow,
+            words: &[("drop_newest", Overflow::DropNewest), ("drop_oldest", Overflow::DropOldest),],
+        })
+    ),
+    opt!("queue_qos0", "Queue QoS 0 messages for sessions that are away.", |l| Box::new(
+        &mut l.queue_qos0
+    )),
+    opt!("subscriptions_max", "Subscriptions of one session; more are refused (0x97).", |l| plain(
+        &mut l.subscriptions_max,
+        1,
+        U32
+    )),
+    opt!("retained_max", "Retained messages of a shard; more are delivered, but not kept.", |l| {
+        plain(&mut l.retained_max, 0, U32)
+    }),
+    opt!(
+        "retained_bytes_max",
+        "Bytes of retained messages of a shard; more are delivered, but not kept.",
+        |l| bytes(&mut l.retained_bytes_max, 0, I64)
+    ),
+    opt!("sessions_max", "Sessions of a shard; more are refused (0x97).", |l| plain(
+        &mut l.sessions_max,
+        1,
+        U32
+    )),
+    opt!("connections_max", "Connections of a shard; more are refused (0x89).", |l| plain(
+        &mut l.connections_max,
+        1,
+        U32
+    )),
+    opt!(
+        "share_queue_max",
+        "Messages waiting in one share group for a member with room; beyond, `overflow` decides.",
+        |l| plain(&mut l.share_queue_max, 1, U32)
+    ),
+    opt!(
+        "backlog_high",
+        "Bytes waiting for one socket above which nothing more is sent to it until half of it has \
+         left: QoS 0 is dropped for that client, QoS 1 and 2 wait in its queue.",
+        |l| bytes(&mut l.backlog_high, 4096, U32)
+    ),
+    opt!(
+        "stall_millis",
+        "Milliseconds without progress after which a slow receiver holds no publisher back.",
+        |l| plain(&mut l.stall_millis, 1, U32)
+    ),
+    opt!("qos_max", "Highest QoS accepted (announced): 0, 1 or 2.", |l| qos(&mut l.qos_max)),
+    opt!("retain_available", "Retained messages are supported (announced).", |l| Box::new(
+        &mut l.retain_available
+    )),
+    opt!("wildcard_available", "Wildcard subscriptions are supported (announced).", |l| {
+        Box::new(&mut l.wildcard_available)
+    }),
+    opt!(
+        "subscription_ids_available",
+        "Subscription identifiers are supported (announced).",
+        |l| Box::new(&mut l.subscription_ids_available)
+    ),
+    opt!("shared_available", "Shared subscriptions are supported (announced).", |l| Box::new(
+        &mut l.shared_available
+    )),
+    opt!(
+        "assign_client_ids",
+        "Give a client with an empty client id a name; otherwise it is refused (0x85).",
+        |l| Box::new(&mut l.assign_client_ids)
+    ),
+    opt!("assigned_id_prefix", "What assigned client ids begin with.", |l| Box::new(Text {
+        slot: &mut l.assigned_id_prefix,
+        check: |text| match text.len() > 64 || text.contains(['+', '#', '/', '\0']) {
+            true => Err("at most 64 bytes without `+`, `#`, `/` and U+0000 expected".into()),
+            false => Ok(()),
+        },
+    })),
+    opt!(
+        "response_information",
+        "Response Information for v5 clients that ask, `%c` being the client id. Empty: none.",
+        |l| Box::new(Text {
+            slot: &mut l.response_information,
+            check: |text| match text.contains(['+', '#', '\0']) {
+                true => Err("must be (the beginning of) a topic: no `+`, `#` or U+0000".into()),
+                false => Ok(()),
+            },
+        })
+    ),
+    opt!(
+        "turn_budget",
+        "Deliveries that long work (a retained flood, a drain) may make before others have a turn.",
+        |l| plain(&mut l.turn_budget, 16, 1_000_000)
+    ),
+    opt!(
+        "route_cache_bytes",
+        "Bytes of remembered routes (topic to subscribers) of a shard.",
+        |l| { bytes(&mut l.route_cache_bytes, 0, U32) }
+    ),
+];

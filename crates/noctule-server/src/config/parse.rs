@@ -1,0 +1,281 @@
+//! Walks a file along the options. All faults are collected: one run of `config check` shows all.
+
+use super::options::{self, ListenerDraft, Opt, UserDraft};
+use super::{Config, Listener};
+use noctule_core::Tenant;
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Everything wrong with a configuration file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigError {
+    /// Name of the file.
+    pub file: String,
+    /// What is wrong, in order of lines; at least one entry.
+    pub faults: Vec<Fault>,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, PartialEq, Eq, Debug, PartialOrd, Ord)]
+pub struct Fault {
+    /// Line, from 1; 0 if the file as a whole is meant.
+    pub line: usize,
+    /// Option, with its table, if one is meant.
+    pub option: Option<String>,
+    /// What is wrong with it and what would be right.
+    pub what: String,
+}
+
+impl ConfigError {
+    pub(super) fn unreadable(file: &str, error: &std::io::Error) -> ConfigError {
+        let what = format!("cannot be read: {error}");
+        ConfigError { file: file.into(), faults: vec![Fault { line: 0, option: None, what }] }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, fault) in self.faults.iter().enumerate() {
+            if at > 0 {
+                writeln!(f)?;
+            }
+            f.write_str(&self.file)?;
+            if fault.line > 0 {
+                write!(f, ":{}", fault.line)?;
+            }
+            match &fault.option {
+                Some(option) => write!(f, ": {option}: {}", fault.what)?,
+                None => write!(f, ": {}", fault.what)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Parses the text of a file.
+pub(super) fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
+    let mut walk = Walk { text, faults: Vec::new() };
+    let config = match DeTable::parse(text) {
+        Ok(root) => walk.root(root.get_ref()),
+        Err(error) => {
+            let line = error.span().map_or(0, |span| walk.line(&span));
+            walk.faults.push(Fault { line, option: None, what: error.message().into() });
+            Config::default()
+        }
+    };
+    if walk.faults.is_empty() {
+        return Ok(config);
+    }
+    walk.faults.sort();
+    Err(ConfigError { file: file.into(), faults: walk.faults })
+}
+
+/// Names of the tables, beside the options of the top level.
+const TABLES: [&str; 5] = ["limits", "log", "admin", "listener", "users"];
+
+struct Walk<'t> {
+    text: &'t str,
+    faults: Vec<Fault>,
+}
+
+impl Walk<'_> {
+    fn root(&mut self, root: &DeTable<'_>) -> Config {
+        let mut config = Config::default();
+        for (key, value) in root {
+            match key.get_ref().as_ref() {
+                "limits" => self.table("limits.", value, options::LIMITS, &mut config.limits),
+                "log" => self.table("log.", value, options::LOG, &mut config.log),
+                "admin" => self.table("admin.", value, options::ADMIN, &mut config.admin),
+                "listener" => config.listeners = self.listeners(value),
+                "users" => self.users(value, &mut config),
+                name => match options::TOP.iter().find(|opt| opt.name == name) {
+                    Some(opt) => self.option("", opt, value, &mut config),
+                    None => {
+                        let known = options::TOP.iter().map(|opt| opt.name).chain(TABLES);
+                        self.unknown("", name, &key.span(), known);
+                    }
+                },
+            }
+        }
+        config
+    }
+
+    fn table<T>(
+        &mut self,
+        prefix: &str,
+        value: &Spanned<DeValue<'_>>,
+        known: &'static [Opt<T>],
+        target: &mut T,
+    ) {
+        let Some(table) = value.get_ref().as_table() else {
+            let name = prefix.trim_end_matches('.');
+            return self.fault(&value.span(), name, format!("write it as a table: [{name}]"));
+        };
+        for (key, value) in table {
+            match known.iter().find(|opt| opt.name == key.get_ref().as_ref()) {
+                Some(opt) => self.option(prefix, opt, value, target),
+                None => {
+                    let names = known.iter().map(|opt| opt.name);
+                    self.unknown(prefix, key.get_ref(), &key.span(), names);
+                }
+            }
+        }
+    }
+
+    fn option<T>(
+        &mut self,
+        prefix: &str,
+        opt: &Opt<T>,
+        value: &Spanned<DeValue<'_>>,
+        target: &mut T,
+    ) {
+        if let Err(wanted) = (opt.slot)(target).set(value.get_ref()) {
+            let said = self.text.get(value.span()).unwrap_or_default().trim();
+            // A secret in the wrong place must not reach a terminal or log.
+            let shown = said.len() <= 40 && !said.contains('\n') && opt.name != "verifier";
+            let what = if shown { format!("{said} is wrong: {wanted}") } else { wanted };
+            self.fault(&value.span(), &format!("{prefix}{}", opt.name), what);
+        }
+    }
+
+    fn listeners(&mut self, value: &Spanned<DeValue<'_>>) -> Vec<Listener> {
+        let mut listeners: Vec<Listener> = Vec::new();
+        for entry in self.entries("listener", value) {
+            let mut draft = ListenerDraft::default();
+            self.table("listener.", entry, options::LISTENER, &mut draft);
+            let listener = draft.finish();
+            let taken = |it: &Listener| it.address == listener.address && it.address.port() != 0;
+            if listeners.iter().any(taken) {
+                let what = format!("another listener is at {} already", listener.address);
+                self.fault(&entry.span(), "listener", what);
+            }
+            listeners.push(listener);
+        }
+        listeners
+    }
+
+    fn users(&mut self, value: &Spanned<DeValue<'_>>, config: &mut Config) {
+        for entry in self.entries("users", value) {
+            let mut draft = UserDraft::default();
+            let before = self.faults.len();
+            self.table("users.", entry, options::USER, &mut draft);
+            if self.faults.len() > before {
+                continue;
+            }
+            for (name, missing) in [
+                ("users.name", draft.name.is_empty()),
+                ("users.verifier", draft.verifier.is_empty()),
+            ] {
+                if missing {
+                    self.fault(&entry.span(), name, "is missing in this entry".into());
+                }
+            }
+            let Ok(verifier) = draft.verifier.parse() else { continue };
+            if !config.users.insert(draft.name.clone(), verifier) {
+                let what = format!("{:?} has an entry already", draft.name);
+                self.fault(&entry.span(), "users.name", what);
+            }
+        }
+    }
+
+    /// The tables of `[[name]]`.
+    fn entries<'v, 'i>(
+        &mut self,
+        name: &str,
+        value: &'v Spanned<DeValue<'i>>,
+    ) -> Vec<&'v Spanned<DeValue<'i>>> {
+        match value.get_ref().as_array() {
+            Some(array) => array.iter().collect(),
+            None => {
+                let what = format!("write each as a table of its own: [[{name}]]");
+                self.fault(&value.span(), name, what);
+                Vec::new()
+            }
+        }
+    }
+
+    fn unknown(
+        &mut self,
+        prefix: &str,
+        name: &str,
+        span: &Range<usize>,
+        known: impl Iterator<Item = &'static str>,
+    ) {
+        let near = known.map(|it| (distance(name, it), it)).min();
+        let what = match near {
+            Some((steps, it)) if steps <= 1 + name.len() / 4 => {
+                format!("unknown option; did you mean `{it}`?")
+            }
+            _ => match options_elsewhere(name) {
+                Some(place) => format!("unknown option here; did you mean `{place}`?"),
+                None => "unknown option; `noctule config sample` lists them all".into(),
+            },
+        };
+        self.fault(span, &format!("{prefix}{name}"), what);
+    }
+
+    fn fault(&mut self, span: &Range<usize>, option: &str, what: String) {
+        let line = self.line(span);
+        self.faults.push(Fault { line, option: Some(option.into()), what });
+    }
+
+    fn line(&self, span: &Range<usize>) -> usize {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        1 + before.bytes().filter(|byte| *byte == b'\n').count()
+    }
+}
+
+impl ListenerDraft {
+    fn finish(self) -> Listener {
+        let defaults = Listener::at(SocketAddr::new(self.bind, self.port));
+        Listener {
+            tenant: Tenant(self.tenant),
+            allow_anonymous: self.allow_anonymous.unwrap_or(defaults.allow_anonymous),
+            connections_max: self.connections_max,
+            presence: self.presence,
+            ..defaults
+        }
+    }
+}
+
+/// Where an option of this name exists, if somebody wrote it into the wrong table.
+fn options_elsewhere(name: &str) -> Option<String> {
+    fn holds<T>(list: &[Opt<T>], name: &str) -> bool {
+        list.iter().any(|opt| opt.name == name)
+    }
+    let table = if holds(options::TOP, name) {
+        return Some(name.into());
+    } else if holds(options::LIMITS, name) {
+        "limits"
+    } else if holds(options::LOG, name) {
+        "log"
+    } else if holds(options::ADMIN, name) {
+        "admin"
+    } else if holds(options::LISTENER, name) {
+        "listener"
+    } else {
+        return None;
+    };
+    Some(format!("{table}.{name}"))
+}
+
+/// Edits that turn one word into the other (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, mine) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = at + 1;
+        for (column, theirs) in other.iter().enumerate() {
+            let replaced = diagonal + usize::from(mine != *theirs);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
+}

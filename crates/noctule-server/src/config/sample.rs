@@ -1,0 +1,104 @@
+//! The commented sample file: every option with its meaning and default.
+
+use super::Config;
+use super::options::{self, ListenerDraft, Opt, UserDraft};
+use std::fmt::Write as _;
+
+const HEAD: &str = "\
+# Configuration of noctule: every option with its default.
+#
+#   noctule serve -c FILE         start with this file
+#   noctule config check FILE     say what is wrong with it
+#   kill -HUP PID                 read it again: limits, log level, users, $SYS interval and grace
+#                                 time take effect at once; the rest needs a restart
+";
+
+/// Columns a comment may take.
+const WIDTH: usize = 98;
+
+/// A file that says what is the case without one.
+#[must_use]
+pub fn sample() -> String {
+    let mut config = Config::default();
+    let mut text = String::from(HEAD);
+    options(&mut text, options::TOP, &mut config);
+    text.push_str(
+        "\n# Where clients connect. Repeat [[listener]] for each address. Without any: these.\n",
+    );
+    for at in 0..config.listeners.len() {
+        let listener = &config.listeners[at];
+        let mut draft = ListenerDraft {
+            bind: listener.address.ip(),
+            port: listener.address.port(),
+            presence: listener.presence,
+            ..ListenerDraft::default()
+        };
+        text.push_str("\n[[listener]]\n");
+        match at {
+            0 => options(&mut text, options::LISTENER, &mut draft),
+            _ => values(&mut text, options::LISTENER, &mut draft),
+        }
+    }
+    text.push_str("\n# Who may log in. Print an entry with: noctule passwd NAME\n# [[users]]\n");
+    commented(&mut text, options::USER, &mut UserDraft::default());
+    text.push_str("\n[log]\n");
+    options(&mut text, options::LOG, &mut config.log);
+    text.push_str("\n[admin]\n");
+    options(&mut text, options::ADMIN, &mut config.admin);
+    text.push_str("\n[limits]\n");
+    options(&mut text, options::LIMITS, &mut config.limits);
+    text
+}
+
+/// Options with their comments.
+fn options<T>(text: &mut String, list: &[Opt<T>], target: &mut T) {
+    for opt in list {
+        text.push('\n');
+        comment(text, opt.doc);
+        line(text, opt, target);
+    }
+}
+
+/// Options alone.
+fn values<T>(text: &mut String, list: &[Opt<T>], target: &mut T) {
+    for opt in list {
+        line(text, opt, target);
+    }
+}
+
+/// Options of an entry that has no default.
+fn commented<T>(text: &mut String, list: &[Opt<T>], target: &mut T) {
+    for opt in list {
+        text.push_str("#\n");
+        comment(text, opt.doc);
+        text.push_str("# ");
+        line(text, opt, target);
+    }
+}
+
+fn line<T>(text: &mut String, opt: &Opt<T>, target: &mut T) {
+    let shown = (opt.slot)(target).show();
+    match shown {
+        Some(value) => writeln!(text, "{} = {value}", opt.name),
+        None => writeln!(text, "# {} = ...", opt.name),
+    }
+    .expect("writing to a String cannot fail");
+}
+
+/// Words broken into comment lines.
+fn comment(text: &mut String, doc: &str) {
+    let mut column = WIDTH + 1;
+    for word in doc.split(' ') {
+        if column + 1 + word.len() > WIDTH {
+            if column <= WIDTH {
+                text.push('\n');
+            }
+            text.push('#');
+            column = 1;
+        }
+        text.push(' ');
+        text.push_str(word);
+        column += 1 + word.len();
+    }
+    text.push('\n');
+}

@@ -1,0 +1,183 @@
+//! The sample against the defaults, every kind of value, and the exact text of errors.
+
+use super::*;
+use noctule_core::limits::Overflow;
+use noctule_proto::QoS;
+
+fn faults(text: &str) -> String {
+    Config::parse("noctule.toml", text).expect_err("the text is wrong").to_string()
+}
+
+#[test]
+fn the_sample_says_what_is_the_case_without_a_file() {
+    assert_eq!(Config::parse("sample", &sample()).unwrap(), Config::default());
+    assert_eq!(Config::parse("empty", "").unwrap(), Config::default());
+}
+
+#[test]
+fn the_sample_names_every_option_with_a_comment() {
+    let sample = sample();
+    let limits = options::LIMITS.iter().map(|opt| opt.name);
+    let others = options::TOP.iter().map(|opt| opt.name);
+    let listener = options::LISTENER.iter().map(|opt| opt.name);
+    let rest = options::LOG.iter().map(|opt| opt.name).chain(
+        options::ADMIN.iter().map(|opt| opt.name).chain(options::USER.iter().map(|opt| opt.name)),
+    );
+    for name in limits.chain(others).chain(listener).chain(rest) {
+        let found = sample.lines().zip(sample.lines().skip(1)).any(|(above, line)| {
+            line.trim_start_matches("# ").starts_with(&format!("{name} = "))
+                && above.starts_with("# ")
+        });
+        assert!(found, "{name} is not in the sample, or not commented");
+    }
+    assert!(sample.lines().all(|line| line.chars().count() <= 100));
+}
+
+#[test]
+fn every_field_of_the_limits_is_an_option_except_durability() {
+    let fields = format!("{:#?}", Limits::default());
+    let named = fields.lines().filter_map(|line| {
+        line.strip_prefix("    ").filter(|l| !l.starts_with([' ', '}'])).map(|l| {
+            l.split(':').next().expect("split gives one part at least").trim_end_matches(',')
+        })
+    });
+    for name in named.filter(|name| *name != "durability") {
+        assert!(options::LIMITS.iter().any(|opt| opt.name == name), "{name} cannot be configured");
+    }
+}
+
+#[test]
+fn values_of_every_kind_are_taken() {
+    let config = Config::parse(
+        "f",
+        r#"
+shards = 3
+sys_interval_secs = 0
+[[listener]]
+bind = "0.0.0.0"
+port = 2883
+tenant = 7
+connections_max = 10
+[log]
+format = "json"
+level = "debug"
+[admin]
+enabled = false
+bind = "[::1]:9"
+[limits]
+packet_size_max = "64 KiB"
+queue_bytes_max = 4_000
+session_expiry_secs_max = 60
+session_expiry_secs_v3 = "never"
+overflow = "drop_oldest"
+qos_max = 1
+retain_available = false
+assigned_id_prefix = "x-"
+"#,
+    )
+    .unwrap();
+    assert_eq!(config.shard_count(), 3);
+    assert_eq!(config.sys_interval_secs, 0);
+    assert_eq!(config.listeners.len(), 1);
+    let listener = &config.listeners[0];
+    assert_eq!(listener.address, "0.0.0.0:2883".parse().unwrap());
+    assert_eq!(listener.tenant, Tenant(7));
+    assert!(!listener.allow_anonymous, "a public address lets nobody in unless told so");
+    assert_eq!(listener.connections_max, 10);
+    assert_eq!(config.log, Log { format: LogFormat::Json, level: LogLevel::Debug });
+    assert!(!config.admin.enabled);
+    assert_eq!(config.limits.packet_size_max, 65_536);
+    assert_eq!(config.limits.queue_bytes_max, 4000);
+    assert_eq!(config.limits.session_expiry_secs_max, 60);
+    assert_eq!(config.limits.session_expiry_secs_v3, u32::MAX);
+    assert_eq!(config.limits.overflow, Overflow::DropOldest);
+    assert_eq!(config.limits.qos_max, QoS::AtLeastOnce);
+    assert!(!config.limits.retain_available);
+    assert_eq!(&*config.limits.assigned_id_prefix, "x-");
+}
+
+#[test]
+fn anonymous_clients_are_for_loopback_unless_said_otherwise() {
+    let config = |text: &str| Config::parse("f", text).unwrap().listeners[0].allow_anonymous;
+    assert!(config("[[listener]]\nbind = \"127.0.0.1\""));
+    assert!(config("[[listener]]\nbind = \"::1\""));
+    assert!(!config("[[listener]]\nbind = \"::\""));
+    assert!(config("[[listener]]\nbind = \"::\"\nallow_anonymous = true"));
+    assert!(!config("[[listener]]\nallow_anonymous = false"));
+}
+
+#[test]
+fn errors_name_file_line_option_and_what_would_be_right() {
+    assert_eq!(
+        faults(
+            r#"sys_intervall_secs = 3
+shards = 1000
+packet_size_max = 5
+wholly_strange = 1
+
+[limits]
+qos_max = 3
+packet_size_max = "64 KB"
+receive_maximum = 0
+overflow = "drop"
+queue_qos0 = "yes"
+session_expiry_secs_max = -1
+log = 3
+"#
+        ),
+        "\
+noctule.toml:1: sys_intervall_secs: unknown option; did you mean `sys_interval_secs`?
+noctule.toml:2: shards: 1000 is wrong: must be 0 (as many as cores) or lie between 1 and 256
+noctule.toml:3: packet_size_max: unknown option here; did you mean `limits.packet_size_max`?
+noctule.toml:4: wholly_strange: unknown option; `noctule config sample` lists them all
+noctule.toml:7: limits.qos_max: 3 is wrong: must be 0, 1 or 2
+noctule.toml:8: limits.packet_size_max: \"64 KB\" is wrong: a number of bytes, like 65536 or \
+\"64 KiB\", expected
+noctule.toml:9: limits.receive_maximum: 0 is wrong: must lie between 1 and 65535
+noctule.toml:10: limits.overflow: \"drop\" is wrong: must be \"drop_newest\" or \"drop_oldest\"
+noctule.toml:11: limits.queue_qos0: \"yes\" is wrong: true or false expected, without quotes
+noctule.toml:12: limits.session_expiry_secs_max: -1 is wrong: must lie between 0 and 4294967295
+noctule.toml:13: limits.log: unknown option; `noctule config sample` lists them all"
+    );
+}
+
+#[test]
+fn errors_of_tables_and_lists_say_how_to_write_them() {
+    assert_eq!(
+        faults("listener = 3\nlog = true\n[users]\nname = \"x\"\n"),
+        "\
+noctule.toml:1: listener: write each as a table of its own: [[listener]]
+noctule.toml:2: log: write it as a table: [log]
+noctule.toml:3: users: write each as a table of its own: [[users]]"
+    );
+    assert_eq!(
+        faults("[[listener]]\nbind = \"localhost\"\n[[listener]]\nport = 70000\n"),
+        "\
+noctule.toml:2: listener.bind: \"localhost\" is wrong: an IP address expected, like \
+\"127.0.0.1\", \"::1\" or \"0.0.0.0\" (all)
+noctule.toml:3: listener: another listener is at 127.0.0.1:1883 already
+noctule.toml:4: listener.port: 70000 is wrong: must lie between 0 and 65535"
+    );
+    assert!(faults("shards = \n").starts_with("noctule.toml:1: "));
+    assert!(faults("[log]\nlevel = \"a\"\nlevel = \"b\"\n").starts_with("noctule.toml:3: "));
+}
+
+#[test]
+fn users_need_a_name_and_a_verifier_and_secrets_are_not_repeated() {
+    let good = crate::auth::Verifier::from_password("pw", 4096, b"0123456789abcdef").to_string();
+    let text = format!("[[users]]\nname = \"a\"\nverifier = \"{good}\"\n");
+    assert_eq!(Config::parse("f", &text).unwrap().users.len(), 1);
+    assert_eq!(
+        faults(&format!("{text}{text}[[users]]\nname = \"b\"\n[[users]]\nverifier = \"secret\"")),
+        "\
+noctule.toml:4: users.name: \"a\" has an entry already
+noctule.toml:7: users.verifier: is missing in this entry
+noctule.toml:10: users.verifier: a verifier expected, as `noctule passwd NAME` prints it"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let error = Config::load(Path::new("/nonexistent/noctule.toml")).unwrap_err();
+    assert!(error.to_string().starts_with("/nonexistent/noctule.toml: cannot be read: "));
+}

@@ -1,0 +1,246 @@
+//! One value of the file: how it is written, and what is wrong with a bad one.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
+use std::ops::RangeInclusive;
+use toml::de::DeValue;
+
+/// A place in the configuration that a value of the file goes to.
+pub(super) trait Value {
+    /// The present value as the file would say it; `None` if it has no spelling (not set).
+    fn show(&self) -> Option<String>;
+
+    /// Takes the value of the file, or says what would be right.
+    fn set(&mut self, value: &DeValue<'_>) -> Result<(), String>;
+}
+
+/// What a number counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// Things, or a unit that the option's name ends with.
+    Plain,
+    /// Bytes; may be written `"64 KiB"`.
+    Bytes,
+    /// Seconds, the greatest number being `"never"`.
+    SecsOrNever,
+}
+
+/// A number within a range.
+pub(super) struct Number<'a, T> {
+    pub(super) slot: &'a mut T,
+    pub(super) range: RangeInclusive<u64>,
+    pub(super) unit: Unit,
+}
+
+/// One of a few words.
+pub(super) struct Choice<'a, T: 'static> {
+    pub(super) slot: &'a mut T,
+    pub(super) words: &'static [(&'static str, T)],
+}
+
+/// Valid text, checked by `check`.
+pub(super) struct Text<'a> {
+    pub(super) slot: &'a mut Box<str>,
+    pub(super) check: fn(&str) -> Result<(), String>,
+}
+
+/// A number of threads; 0 = chosen at start.
+pub(super) struct Auto<'a> {
+    pub(super) slot: &'a mut Option<NonZeroU16>,
+    pub(super) max: u16,
+}
+
+const BYTE_UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+
+impl<T> Value for Number<'_, T>
+where
+    T: Copy + TryFrom<u64>,
+    u64: From<T>,
+{
+    fn show(&self) -> Option<String> {
+        let number = u64::from(*self.slot);
+        Some(match self.unit {
+            Unit::SecsOrNever if number == *self.range.end() => "\"never\"".into(),
+            Unit::Plain | Unit::SecsOrNever => digits(number),
+            Unit::Bytes => show_bytes(number),
+        })
+    }
+
+    fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
+        let number = match (self.unit, value) {
+            (Unit::Bytes, DeValue::String(text)) => parse_bytes(text),
+            (Unit::SecsOrNever, DeValue::String(text)) if text == "never" => {
+                Some(*self.range.end())
+            }
+            (_, DeValue::Integer(_)) => Some(integer(value).ok_or_else(|| self.wanted())?),
+            _ => None,
+        };
+        let number = number.ok_or_else(|| format!("{} expected", self.kind()))?;
+        if !self.range.contains(&number) {
+            return Err(self.wanted());
+        }
+        *self.slot = T::try_from(number).map_err(|_| self.wanted())?;
+        Ok(())
+    }
+}
+
+impl<T> Number<'_, T> {
+    fn kind(&self) -> &'static str {
+        match self.unit {
+            Unit::Plain => "a whole number",
+            Unit::Bytes => "a number of bytes, like 65536 or \"64 KiB\",",
+            Unit::SecsOrNever => "a number of seconds or \"never\"",
+        }
+    }
+
+    fn wanted(&self) -> String {
+        format!("must lie between {} and {}", self.range.start(), self.range.end())
+    }
+}
+
+impl Value for &mut bool {
+    fn show(&self) -> Option<String> {
+        Some((**self).to_string())
+    }
+
+    fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
+        **self = value.as_bool().ok_or("true or false expected, without quotes")?;
+        Ok(())
+    }
+}
+
+impl Value for &mut Option<bool> {
+    fn show(&self) -> Option<String> {
+        self.map(|it| it.to_string())
+    }
+
+    fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
+        **self = Some(value.as_bool().ok_or("true or false expected, without quotes")?);
+        Ok(())
+    }
+}
+
+impl<T: Copy + PartialEq> Value for Choice<'_, T> {
+    fn show(&self) -> Option<String> {
+        self.words.iter().find(|(_, it)| it == self.slot).map(|(word, _)| format!("\"{word}\""))
+    }
+
+    fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
+        let said = value.as_str().unwrap_or_default();
+        let found = self.words.iter().find(|(word, _)| *word == said);
+        *self.slot = found.ok_or_else(|| self.wanted())?.1;
+        Ok(())
+    }
+}
+
+impl<T> Choice<'_, T> {
+    fn wanted(&self) -> String {
+        let mut text = String::from("must be ");
+        for (at, (word, _)) in self.words.iter().enumerate() {
+            let joint = match at {
+                0 => "",
+                _ if at + 1 == self.words.len() => " or ",
+                _ => ", ",
+            };
+            write!(text, "{joint}\"{word}\"").expect("writing to a String cannot fail");
+        }
+        text
+    }
+}
+
+impl Value for Text<'_> {
+    fn show(&self) -> Option<String> {
+        Some(format!("{:?}", self.slot))
+    }
+
+    fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
+        let text = value.as_str().ok_or("text in quotes expected")?;
+        (self.check)(text)?;
+        *self.slot = text.into();
+        Ok(())
+    }
+}
+
+impl Value for Auto<'_> {
+    fn show(&self) -> Option<String> {
+        Some(self.slot.map_or(0, NonZeroU16::get).to_string())
+    }
+
+    fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
+        let wanted = || format!("must be 0 (as many as cores) or lie between 1 and {}", self.max);
+        let number = integer(value).and_then(|n| u16::try_from(n).ok());
+        *self.slot = match number.filter(|n| *n <= self.max) {
+            Some(number) => NonZeroU16::new(number),
+            None => return Err(wanted()),
+        };
+        Ok(())
+    }
+}
+
+impl Value for &mut IpAddr {
+    fn show(&self) -> Option<String> {
+        Some(format!("\"{}\"", **self))
+    }
+
+    fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
+        let wanted = "an IP address expected, like \"127.0.0.1\", \"::1\" or \"0.0.0.0\" (all)";
+        **self = value.as_str().and_then(|text| text.parse().ok()).ok_or(wanted)?;
+        Ok(())
+    }
+}
+
+impl Value for &mut SocketAddr {
+    fn show(&self) -> Option<String> {
+        Some(format!("\"{}\"", **self))
+    }
+
+    fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
+        let wanted = "an IP address and port expected, like \"127.0.0.1:18831\"";
+        **self = value.as_str().and_then(|text| text.parse().ok()).ok_or(wanted)?;
+        Ok(())
+    }
+}
+
+/// A whole number that is not negative and fits.
+fn integer(value: &DeValue<'_>) -> Option<u64> {
+    let integer = value.as_integer()?;
+    u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+fn parse_bytes(text: &str) -> Option<u64> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: u64 = number.parse().ok()?;
+    let unit = unit.trim();
+    if unit.is_empty() || unit == "B" {
+        return Some(number);
+    }
+    let (_, factor) = BYTE_UNITS.iter().find(|(name, _)| *name == unit)?;
+    number.checked_mul(*factor)
+}
+
+fn show_bytes(number: u64) -> String {
+    let whole =
+        BYTE_UNITS.iter().find(|(_, factor)| number >= *factor && number.is_multiple_of(*factor));
+    match whole {
+        Some((unit, factor)) => format!("\"{} {unit}\"", number / factor),
+        None => digits(number),
+    }
+}
+
+/// Digits in groups of three, as TOML allows them.
+fn digits(number: u64) -> String {
+    let plain = number.to_string();
+    if plain.len() < 5 {
+        return plain;
+    }
+    let mut text = String::new();
+    for (at, digit) in plain.chars().enumerate() {
+        if at > 0 && (plain.len() - at).is_multiple_of(3) {
+            text.push('_');
+        }
+        text.push(digit);
+    }
+    text
+}

@@ -1,0 +1,68 @@
+//! The broker's rare events as log lines. Credentials are not part of an event.
+//!
+//! The line of a refused client has a stable form for tools that ban by address:
+//! `client refused ... remote="ADDRESS:PORT" reason="..."`.
+
+use noctule_core::Event;
+use noctule_core::output::End;
+use std::net::SocketAddr;
+use tracing::{debug, info, warn};
+
+/// Writes one event. Text that clients chose is quoted, so that it cannot forge lines.
+pub(crate) fn log(event: &Event) {
+    match event {
+        Event::Connected {
+            client_id,
+            tenant,
+            remote,
+            version,
+            keep_alive_secs,
+            clean_start,
+            user_name,
+        } => info!(
+            client_id = ?client_id,
+            remote = ?shown(*remote),
+            tenant = tenant.0,
+            version = ?version,
+            keep_alive_secs,
+            clean_start,
+            user_name = ?user_name.as_deref().unwrap_or_default(),
+            "client connected"
+        ),
+        Event::Refused { client_id, remote, reason, why } => warn!(
+            client_id = ?client_id.as_deref().unwrap_or_default(),
+            remote = ?shown(*remote),
+            reason = reason.name(),
+            why = ?why,
+            "client refused"
+        ),
+        Event::Disconnected { client_id, remote, end } => {
+            let remote = shown(*remote);
+            match end {
+                End::ByClient(reason) => {
+                    let reason = reason.name();
+                    info!(?client_id, ?remote, reason, "client disconnected");
+                }
+                End::Lost => info!(?client_id, ?remote, "connection lost"),
+                End::ByBroker { reason, why } => {
+                    let reason = reason.name();
+                    info!(?client_id, ?remote, reason, ?why, "connection ended");
+                }
+            }
+        }
+        Event::SessionExpired { client_id } => debug!(?client_id, "session expired"),
+        Event::QueueOverflow { client_id, messages } => {
+            warn!(?client_id, messages, "queue full, messages are dropped");
+        }
+        Event::Subscribed { client_id, filter, qos } => {
+            debug!(?client_id, ?filter, qos = *qos as u8, "subscribed");
+        }
+        Event::Unsubscribed { client_id, filter } => {
+            debug!(?client_id, ?filter, "unsubscribed");
+        }
+    }
+}
+
+fn shown(remote: Option<SocketAddr>) -> String {
+    remote.map(|address| address.to_string()).unwrap_or_default()
+}

@@ -1,0 +1,194 @@
+//! The broker as a process: configuration file, log, signals.
+
+use crate::config::{Config, ConfigError, LogLevel, PORT};
+use crate::log::LogOutput;
+use crate::server::{Handle, Server, StartError};
+use crate::signals::{Request, SignalThread};
+use std::fmt;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+use tracing::{error, info, warn};
+
+/// What the command line can say.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Configuration file.
+    pub config: Option<PathBuf>,
+    /// Port of the loopback listeners that there are without a configured one.
+    pub port: Option<u16>,
+    /// Log more, whatever the file says: 1 debug, 2 and more trace.
+    pub verbose: u8,
+    /// Directory of the durable store.
+    pub data: Option<PathBuf>,
+    /// Shards, whatever the file says.
+    pub shards: Option<NonZeroU16>,
+}
+
+/// Why the process could not do its work.
+#[derive(Debug)]
+pub enum RunError {
+    /// The configuration is wrong.
+    Config(ConfigError),
+    /// Options of the command line that cannot be followed.
+    Options(&'static str),
+    /// The broker did not start.
+    Start(StartError),
+    /// A shard failed while running.
+    Failed,
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunError::Config(error) => error.fmt(f),
+            RunError::Options(text) => f.write_str(text),
+            RunError::Start(error) => error.fmt(f),
+            RunError::Failed => f.write_str("the broker failed; the log says why"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+impl From<StartError> for RunError {
+    fn from(error: StartError) -> RunError {
+        RunError::Start(error)
+    }
+}
+
+/// What the main thread waits for.
+enum Notice {
+    Signal(Request),
+    ShardEnded,
+}
+
+/// Runs a broker until the system asks the process to end.
+///
+/// # Errors
+/// It could not start, or failed while running.
+pub fn run(options: &Options) -> Result<(), RunError> {
+    let began = Instant::now();
+    let config = read(options)?;
+    let log = LogOutput::start(&config.log, level(options, &config)).map_err(StartError::from)?;
+    // This is the first line, whatever else there is to say.
+    warn!("everything is kept in memory: a restart forgets sessions and retained messages");
+    let (tell, notices) = channel();
+    let signals = {
+        let tell = tell.clone();
+        // The receiver outlives the thread but for the last moment, when nobody needs to be told.
+        SignalThread::start(move |request| drop(tell.send(Notice::Signal(request))))
+            .map_err(StartError::from)?
+    };
+    let handle = Server::start_watched(config, move || drop(tell.send(Notice::ShardEnded)))?;
+    greet(&handle, began);
+    let outcome = serve(handle, &notices, options, &log);
+    drop(signals);
+    outcome
+}
+
+fn read(options: &Options) -> Result<Config, RunError> {
+    if options.data.is_some() {
+        return Err(RunError::Options(
+            "--data: the durable store is not there yet. Everything is kept in memory for now: \
+             start without --data, or with --memory",
+        ));
+    }
+    let mut config = match &options.config {
+        Some(path) => Config::load(path).map_err(RunError::Config)?,
+        None => Config::default(),
+    };
+    if let Some(port) = options.port {
+        if config.listeners != Config::default().listeners {
+            return Err(RunError::Options(
+                "-p changes the port of the listeners that there are by default, but the \
+                 configuration file has its own: change `port` there",
+            ));
+        }
+        config.listeners = Config::on_port(port).listeners;
+    }
+    if options.shards.is_some() {
+        config.shards = options.shards;
+    }
+    Ok(config)
+}
+
+fn level(options: &Options, config: &Config) -> LogLevel {
+    match options.verbose {
+        0 => config.log.level,
+        1 => LogLevel::Debug,
+        _ => LogLevel::Trace,
+    }
+}
+
+/// Says where the broker is and what to try next.
+fn greet(handle: &Handle, began: Instant) {
+    let users = handle.has_users();
+    for (address, listener) in handle.listeners() {
+        let who = match (listener.allow_anonymous, users) {
+            (true, false) => "everyone may connect",
+            (true, true) => "users and anonymous clients may connect",
+            (false, true) => "users may connect",
+            (false, false) => {
+                warn!(
+                    "nobody may connect to {address}: add users (noctule passwd NAME), or say \
+                     allow_anonymous = true"
+                );
+                "nobody may connect"
+            }
+        };
+        info!("listening on {address}: {who}");
+    }
+    if let Some(address) = handle.admin_address() {
+        info!("metrics on http://{address}/metrics");
+    }
+    let port = handle.addresses().first().map_or(PORT, std::net::SocketAddr::port);
+    let port = if port == PORT { String::new() } else { format!(" -p {port}") };
+    let millis = began.elapsed().as_millis();
+    info!("ready after {millis} ms; try: noctule sub{port} -t '#' -v");
+}
+
+fn serve(
+    mut handle: Handle,
+    notices: &Receiver<Notice>,
+    options: &Options,
+    log: &LogOutput,
+) -> Result<(), RunError> {
+    loop {
+        match notices.recv() {
+            Ok(Notice::Signal(Request::Reload)) => reload(&mut handle, options, log),
+            Ok(Notice::Signal(Request::Stop)) | Err(_) => {
+                info!("stopping");
+                let well = handle.stop();
+                info!("stopped");
+                return if well { Ok(()) } else { Err(RunError::Failed) };
+            }
+            Ok(Notice::ShardEnded) => {
+                error!("a shard ended by itself: stopping");
+                handle.stop();
+                return Err(RunError::Failed);
+            }
+        }
+    }
+}
+
+fn reload(handle: &mut Handle, options: &Options, log: &LogOutput) {
+    if options.config.is_none() {
+        info!("nothing to reload: started without a configuration file");
+        return;
+    }
+    match read(options) {
+        Ok(config) => {
+            log.set_level(level(options, &config));
+            let pinned = handle.reload(&config);
+            if pinned.is_empty() {
+                info!("configuration reloaded");
+            } else {
+                let names = pinned.join(", ");
+                warn!("configuration reloaded, except what needs a restart: {names}");
+            }
+        }
+        Err(error) => error!("the configuration stays as it was: {error}"),
+    }
+}

@@ -1,0 +1,412 @@
+//! Starts the threads of a broker, and joins them.
+
+use crate::admin::AdminServer;
+use crate::auth::{Authenticator, PasswordPool, Users};
+use crate::config::{Config, Listener, Presence};
+use crate::files;
+use crate::net::{self, Bound};
+use crate::shard::{
+    self, Clock, Command, IndexCell, ListenerPart, Mailbox, Parts, Peers, Reconfiguration, Shard,
+    Shared, Snapshot, Snapshots, Wake,
+};
+use crate::sys::SysTopics;
+use mio::{Poll, Waker};
+use noctule_core::{Broker, Homes, Index, ShardId};
+use noctule_store::MemoryStore;
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU32};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+
+/// Threads that check passwords: few, so that logins cannot starve the shards.
+const PASSWORD_THREADS: usize = 2;
+
+/// Starts brokers.
+#[derive(Debug)]
+pub struct Server;
+
+/// A running broker. Dropping it cuts all connections; [`Handle::stop`] ends it with manners.
+pub struct Handle {
+    listeners: Vec<Running>,
+    mailboxes: Vec<Mailbox>,
+    shards: Vec<JoinHandle<bool>>,
+    passwords: Option<PasswordPool>,
+    admin: Option<AdminServer>,
+    shared: Arc<Shared>,
+    config: Config,
+}
+
+/// A listener and where it listens.
+struct Running {
+    configured: Listener,
+    address: Option<SocketAddr>,
+}
+
+/// Why a broker could not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// Clients cannot connect there.
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The admin listener cannot listen there.
+    Admin {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The system refuses threads, random numbers, or the like.
+    System(io::Error),
+    /// No listener is left to listen.
+    NoListener,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (StartError::Listen { address, error } | StartError::Admin { address, error }) = self
+        else {
+            return match self {
+                StartError::System(error) => write!(f, "the system refuses: {error}"),
+                _ => f.write_str("none of the addresses can be listened on"),
+            };
+        };
+        write!(f, "cannot listen on {address}: ")?;
+        match (error.kind(), self) {
+            (io::ErrorKind::AddrInUse, StartError::Listen { .. }) => write!(
+                f,
+                "the port is in use, probably by another broker. Stop that one, or choose another \
+                 port: noctule serve -p PORT"
+            ),
+            (io::ErrorKind::AddrInUse, _) => {
+                f.write_str("the port is in use. Choose another one: [admin] bind = \"...\"")
+            }
+            (io::ErrorKind::PermissionDenied, _) => f.write_str(
+                "not permitted. Ports below 1024 need a privilege; choose a greater one",
+            ),
+            (io::ErrorKind::AddrNotAvailable, _) => {
+                f.write_str("this machine does not have that address")
+            }
+            _ => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> StartError {
+        StartError::System(error)
+    }
+}
+
+/// Runs when a shard's thread ends, however it ends.
+struct Ended(Option<Box<dyn FnOnce() + Send>>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if let Some(tell) = self.0.take() {
+            tell();
+        }
+    }
+}
+
+/// What every shard is made from.
+struct Plan<'a> {
+    config: &'a Config,
+    homes: Homes,
+    shared: &'a Arc<Shared>,
+    users: &'a Arc<Users>,
+    passwords: &'a PasswordPool,
+}
+
+impl Server {
+    /// Starts a broker: when this returns, clients can connect.
+    ///
+    /// # Errors
+    /// An address it must have cannot be had, or the system refuses.
+    pub fn start(config: Config) -> Result<Handle, StartError> {
+        Server::start_watched(config, || ())
+    }
+
+    /// The same; `ended` is called whenever a shard's thread ends.
+    pub(crate) fn start_watched(
+        config: Config,
+        ended: impl Fn() + Clone + Send + 'static,
+    ) -> Result<Handle, StartError> {
+        files::raise_limit();
+        let count = config.shard_count();
+        let mut bound = listen(&config, count)?;
+        let admin_socket = admin_socket(&config)?;
+        let open: Arc<[AtomicU32]> = bound.iter().map(|_| AtomicU32::new(0)).collect();
+        let seed = random()?;
+        let shared = Arc::new(Shared {
+            index: IndexCell::new(Index::new(random()?)),
+            snapshots: Snapshots::new(count),
+            open,
+            running: AtomicU16::new(count),
+            clock: Clock::start(),
+        });
+        let passwords = PasswordPool::start(PASSWORD_THREADS)?;
+        let users = Arc::new(config.users.clone());
+        let plan = Plan {
+            config: &config,
+            homes: Homes { shards: count, seed },
+            shared: &shared,
+            users: &users,
+            passwords: &passwords,
+        };
+        let polls = (0..count).map(|_| poll()).collect::<io::Result<Vec<_>>>()?;
+        let wakes: Vec<Arc<Wake>> = polls.iter().map(|(_, wake)| Arc::clone(wake)).collect();
+        let (mut mailboxes, mut parts) = (Vec::new(), Vec::new());
+        for (at, ((poll, wake), peers)) in polls.into_iter().zip(Peers::connect(&wakes)).enumerate()
+        {
+            let (commands, inbox) = channel();
+            let mailbox = Mailbox { commands, wake };
+            let id = ShardId(u16::try_from(at).expect("shards are counted in 16 bits"));
+            let listeners = bound.iter_mut().map(|it| it.part()).collect();
+            parts.push(plan.parts(id, poll, peers, (mailbox.clone(), inbox, listeners))?);
+            mailboxes.push(mailbox);
+        }
+        let mut handle = Handle {
+            listeners: bound.into_iter().map(|it| it.running).collect(),
+            mailboxes,
+            shards: Vec::new(),
+            passwords: Some(passwords),
+            admin: None,
+            shared,
+            config,
+        };
+        for part in parts {
+            let ended = ended.clone();
+            let name = format!("shard-{}", part.id.0);
+            let run = move || {
+                let _ended = Ended(Some(Box::new(ended)));
+                shard_thread(part)
+            };
+            handle.shards.push(std::thread::Builder::new().name(name).spawn(run)?);
+        }
+        if let Some(socket) = admin_socket {
+            handle.admin = Some(AdminServer::start(socket, Arc::clone(&handle.shared))?);
+        }
+        Ok(handle)
+    }
+}
+
+/// A shard's thread; `false` if it failed.
+fn shard_thread(parts: Parts) -> bool {
+    let id = parts.id.0;
+    match Shard::run(parts) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::error!("shard {id} ended: {error}");
+            false
+        }
+    }
+}
+
+impl Plan<'_> {
+    fn parts(
+        &self,
+        id: ShardId,
+        poll: Poll,
+        peers: Peers,
+        (mailbox, commands, listeners): (Mailbox, Receiver<Command>, Vec<ListenerPart>),
+    ) -> Result<Parts, StartError> {
+        let wake = Arc::clone(&mailbox.wake);
+        let auth = Authenticator::new(Arc::clone(self.users), self.passwords.asker(mailbox))
+            .map_err(io::Error::from)?;
+        let tenants = || self.config.listeners.iter().map(|it| it.tenant).collect();
+        let interval = self.config.sys_interval_secs;
+        let sys = || SysTopics::new(tenants(), interval, self.shared.clock.now());
+        Ok(Parts {
+            id,
+            poll,
+            broker: Broker::new(id, self.homes, self.config.limits.clone()),
+            limits: self.config.limits.clone(),
+            store: Box::new(MemoryStore::default()),
+            listeners,
+            peers,
+            commands,
+            wake,
+            auth,
+            sys: (id.0 == 0).then(sys),
+            shared: Arc::clone(self.shared),
+        })
+    }
+}
+
+/// A listener on its way to the shards.
+struct Opened {
+    running: Running,
+    sockets: std::vec::IntoIter<TcpListener>,
+}
+
+impl Opened {
+    /// For the next shard.
+    fn part(&mut self) -> ListenerPart {
+        let configured = &self.running.configured;
+        ListenerPart {
+            socket: self.sockets.next(),
+            tenant: configured.tenant,
+            allow_anonymous: configured.allow_anonymous,
+            connections_max: configured.connections_max,
+        }
+    }
+}
+
+fn listen(config: &Config, shards: u16) -> Result<Vec<Opened>, StartError> {
+    let mut all = Vec::new();
+    for listener in &config.listeners {
+        let configured = listener.clone();
+        let (address, sockets) = match net::bind(listener.address, shards) {
+            Ok(Bound { address, sockets }) => (Some(address), sockets),
+            Err(error) => {
+                let error = StartError::Listen { address: listener.address, error };
+                match listener.presence {
+                    Presence::Required => return Err(error),
+                    Presence::IfPossible => tracing::warn!("going on without: {error}"),
+                }
+                (None, Vec::new())
+            }
+        };
+        let running = Running { configured, address };
+        all.push(Opened { running, sockets: sockets.into_iter() });
+    }
+    if all.iter().all(|it| it.running.address.is_none()) {
+        return Err(StartError::NoListener);
+    }
+    Ok(all)
+}
+
+fn admin_socket(config: &Config) -> Result<Option<TcpListener>, StartError> {
+    if !config.admin.enabled {
+        return Ok(None);
+    }
+    let address = config.admin.address;
+    match TcpListener::bind(address) {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) => {
+            let error = StartError::Admin { address, error };
+            match config.admin.presence {
+                Presence::Required => Err(error),
+                Presence::IfPossible => {
+                    tracing::warn!("going on without /metrics: {error}");
+                    Ok(None)
+                }
+            }
+        }
+    }
+}
+
+fn poll() -> io::Result<(Poll, Arc<Wake>)> {
+    let poll = Poll::new()?;
+    let waker = Waker::new(poll.registry(), shard::waker_token())?;
+    Ok((poll, Arc::new(Wake::new(waker))))
+}
+
+fn random() -> io::Result<u64> {
+    getrandom::u64().map_err(io::Error::from)
+}
+
+impl Handle {
+    /// Addresses clients can connect to, with the ports the system chose, in order of the
+    /// configuration; those that could not be had are left out.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().filter_map(|it| it.address).collect()
+    }
+
+    /// The same, each with its configuration.
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = (SocketAddr, &Listener)> {
+        self.listeners.iter().filter_map(|it| Some((it.address?, &it.configured)))
+    }
+
+    /// Whether anybody can log in with a password.
+    pub(crate) fn has_users(&self) -> bool {
+        !self.config.users.is_empty()
+    }
+
+    /// Where `/metrics` is.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(AdminServer::address)
+    }
+
+    /// Counts of all shards, a tenth of a second old at most.
+    #[must_use]
+    pub fn counters(&self) -> Snapshot {
+        self.shared.snapshots.sum()
+    }
+
+    /// Changes what can be changed while running; answers the names of those options that differ
+    /// and need a restart.
+    pub fn reload(&mut self, new: &Config) -> Vec<&'static str> {
+        let old = &mut self.config;
+        let pinned = [
+            ("shards", old.shards != new.shards),
+            ("listener", old.listeners != new.listeners),
+            ("admin", old.admin != new.admin),
+            ("log.format", old.log.format != new.log.format),
+        ];
+        old.limits.clone_from(&new.limits);
+        old.users.clone_from(&new.users);
+        old.sys_interval_secs = new.sys_interval_secs;
+        old.shutdown_grace_secs = new.shutdown_grace_secs;
+        let new = Arc::new(Reconfiguration {
+            limits: new.limits.clone(),
+            users: Arc::new(new.users.clone()),
+            sys_interval_secs: new.sys_interval_secs,
+        });
+        for mailbox in &self.mailboxes {
+            mailbox.post(Command::Reconfigure(Arc::clone(&new)));
+        }
+        pinned.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect()
+    }
+
+    /// Refuses new clients, says goodbye to all others, and waits until they are gone or the grace
+    /// time is over. `false` if a shard had failed.
+    pub fn stop(mut self) -> bool {
+        let grace = u64::from(self.config.shutdown_grace_secs) * 1000;
+        self.end(grace)
+    }
+
+    fn end(&mut self, grace_millis: u64) -> bool {
+        if let Some(admin) = &self.admin {
+            admin.not_ready();
+        }
+        let deadline = self.shared.clock.now().plus_millis(grace_millis);
+        for mailbox in &self.mailboxes {
+            mailbox.post(Command::Shutdown { deadline });
+        }
+        self.mailboxes.clear();
+        // A thread that panicked has been reported by the panic hook.
+        let ends = self.shards.drain(..).map(|thread| thread.join().unwrap_or(false));
+        let well = ends.fold(true, |all, one| all & one);
+        if let Some(passwords) = self.passwords.take() {
+            passwords.join();
+        }
+        if let Some(admin) = self.admin.take() {
+            drop(admin);
+        }
+        well
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.end(0);
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("addresses", &self.addresses()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,296 @@
+//! The way in: accepted and arriving connections, received bytes, whole packets.
+
+use super::connections::{Farewell, Intake, Phase};
+use super::peers::Arrival;
+use super::{Shard, ShardListener};
+use crate::net::{Received, Socket};
+use noctule_core::input::Origin;
+use noctule_core::{ConnId, Index, Input};
+use noctule_proto::packet::Role;
+use noctule_proto::{DecodeError, Packet, next_frame};
+use std::io::ErrorKind;
+use std::sync::atomic::Ordering;
+
+/// Bytes of one receive.
+const RECEIVE: usize = 64 * 1024;
+
+/// A partial packet up to this size is moved in front of the next receive; a larger one grows in a
+/// buffer of its own.
+const TAIL_MAX: usize = 64 * 1024;
+
+/// Size of the buffer that all receives of a shard share.
+pub(super) const CHUNK: usize = TAIL_MAX + RECEIVE;
+
+/// Connections accepted from one listener in one turn.
+const ACCEPTED_MAX: usize = 64;
+
+/// Milliseconds until the next try when the system has no file descriptors left.
+const ACCEPT_AGAIN_MILLIS: u64 = 100;
+
+/// Sends and peer messages that are passed on before more packets are handled: they stay in the
+/// cache that way, and a chunk of tiny publishes to many subscribers stays small.
+const SETTLE_AT: usize = 256;
+
+impl Shard {
+    /// Accepts what waits at a listener.
+    pub(super) fn accept(&mut self, index: &Index, at: usize) {
+        for _ in 0..ACCEPTED_MAX {
+            let listener = &mut self.listeners[at];
+            listener.waiting = false;
+            match listener.socket.accept() {
+                Ok((stream, remote)) => {
+                    let id = super::listener_id(listener.at);
+                    let tenant = listener.tenant;
+                    if !listener.has_room() {
+                        self.net.connections_refused += 1;
+                        continue;
+                    }
+                    let Ok(socket) = Socket::accepted(stream) else {
+                        self.lines.uncount(id);
+                        continue;
+                    };
+                    let from = Origin { listener: id, tenant, remote: Some(remote) };
+                    self.open(index, socket, from);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::ConnectionAborted
+                            | ErrorKind::ConnectionReset
+                            | ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => {
+                    // Out of file descriptors, most likely: the connection stays in the queue, and
+                    // no event will tell of it again.
+                    self.net.accepts_failed += 1;
+                    tracing::warn!("cannot accept a connection: {error}");
+                    let listener = &mut self.listeners[at];
+                    listener.waiting = true;
+                    listener.again_at = Some(self.now.plus_millis(ACCEPT_AGAIN_MILLIS));
+                    return;
+                }
+            }
+        }
+        self.listeners[at].waiting = true;
+    }
+
+    /// A connection whose CONNECT says that it is at home here.
+    pub(super) fn arrive(&mut self, index: &Index, arrival: Arrival) {
+        let Arrival { stream, from, bytes } = arrival;
+        let Some(conn) = self.open(index, Socket::arrived(stream), from) else { return };
+        let used = self.decode(index, conn, &bytes);
+        self.keep_rest(conn, &bytes[used..]);
+    }
+
+    fn open(&mut self, index: &Index, socket: Socket, from: Origin) -> Option<ConnId> {
+        let Some(conn) = self.lines.add(socket, from.listener, from.tenant) else {
+            tracing::warn!("cannot watch a connection: the system refuses");
+            return None;
+        };
+        self.broker.handle(self.now, index, Input::Opened { conn, from }, &mut self.outbox);
+        self.settle(index);
+        Some(conn)
+    }
+
+    /// The socket of a connection has bytes, or its end, for us.
+    pub(super) fn readable(&mut self, index: &Index, conn: ConnId) {
+        let Some(entry) = self.lines.connections.get_mut(conn) else { return };
+        match entry.phase {
+            Phase::Open => {}
+            Phase::Closing(Farewell::Lingering) => return self.throw_away(conn),
+            Phase::Paused | Phase::Leaving(_) | Phase::Closing(Farewell::Sending) => {
+                if entry.intake == Intake::Drained {
+                    entry.intake = Intake::Unread;
+                }
+                return;
+            }
+            Phase::Free => return,
+        }
+        // The buffer is taken out while packets borrow from it.
+        let mut chunk = std::mem::take(&mut self.chunk);
+        self.receive(index, conn, &mut chunk);
+        self.chunk = chunk;
+        let entry = self.lines.connections.get_mut(conn);
+        if entry.is_some_and(|it| it.phase == Phase::Open && it.intake == Intake::Unread) {
+            self.lines.queue(conn);
+        }
+    }
+
+    /// Goes on with a connection that was resumed, or had more than one receive can take.
+    pub(super) fn go_on(&mut self, index: &Index, conn: ConnId) {
+        let Some(entry) = self.lines.connections.get_mut(conn) else { return };
+        if entry.intake != Intake::Queued {
+            return;
+        }
+        entry.intake = Intake::Unread;
+        if entry.phase == Phase::Open && !entry.input.is_none() {
+            let bytes = std::mem::take(self.lines.inputs.claim(&mut entry.input));
+            self.lines.inputs.release(&mut entry.input);
+            let used = self.decode(index, conn, &bytes);
+            self.keep_grown(conn, bytes, used);
+        }
+        self.readable(index, conn);
+    }
+
+    fn receive(&mut self, index: &Index, conn: ConnId, chunk: &mut [u8]) {
+        let Some(entry) = self.lines.connections.get_mut(conn) else { return };
+        let Some(socket) = &entry.socket else { return };
+        let held = self.lines.inputs.get_mut(entry.input);
+        let tail = match &held {
+            Some(bytes) if bytes.len() <= TAIL_MAX => bytes.len(),
+            Some(_) | None => 0,
+        };
+        let received = socket.receive(&mut chunk[tail..tail + RECEIVE]);
+        let (count, intake) = match received {
+            // Without an event of its own (the intake is not drained) even a short receive may not
+            // be the last: the end of the connection may have been told of long ago.
+            Received::Last(count) if entry.intake == Intake::Drained => (count, Intake::Drained),
+            Received::Last(count) | Received::More(count) => (count, Intake::Unread),
+            Received::Nothing => {
+                entry.intake = Intake::Drained;
+                return;
+            }
+            Received::End => return self.ended(index, conn),
+        };
+        if entry.intake != Intake::Queued {
+            entry.intake = intake;
+        }
+        match held {
+            Some(bytes) if tail == 0 => {
+                bytes.extend_from_slice(&chunk[..count]);
+                let bytes = std::mem::take(bytes);
+                self.lines.inputs.release(&mut entry.input);
+                let used = self.decode(index, conn, &bytes);
+                self.keep_grown(conn, bytes, used);
+            }
+            Some(bytes) => {
+                chunk[..tail].copy_from_slice(bytes);
+                self.lines.inputs.release(&mut entry.input);
+                let whole = &chunk[..tail + count];
+                let used = self.decode(index, conn, whole);
+                self.keep_rest(conn, &whole[used..]);
+            }
+            None => {
+                let whole = &chunk[..count];
+                let used = self.decode(index, conn, whole);
+                self.keep_rest(conn, &whole[used..]);
+            }
+        }
+    }
+
+    /// Handles the whole packets in `bytes`; answers how many bytes need not be kept.
+    fn decode(&mut self, index: &Index, conn: ConnId, bytes: &[u8]) -> usize {
+        let Some(entry) = self.lines.connections.get_mut(conn) else { return bytes.len() };
+        let mut version = entry.version;
+        let mut at = 0;
+        while at < bytes.len() {
+            let start = at;
+            let frame = match next_frame(&bytes[at..], self.packet_size_max) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(error) => {
+                    let error = version.map_or(error, |version| error.with_version(version));
+                    self.broken(index, conn, error);
+                    return bytes.len();
+                }
+            };
+            at += frame.len;
+            let packet = match Packet::decode(frame, version, Role::Client) {
+                Ok(packet) => packet,
+                Err(error) => {
+                    self.broken(index, conn, error);
+                    return bytes.len();
+                }
+            };
+            if let (None, Packet::Connect(connect)) = (version, &packet) {
+                version = Some(connect.version);
+                if let Some(entry) = self.lines.connections.get_mut(conn) {
+                    entry.version = version;
+                }
+            }
+            let size = frame.len as u32;
+            let input = Input::Packet { conn, packet: &packet, size };
+            self.broker.handle(self.now, index, input, &mut self.outbox);
+            let out = &self.outbox;
+            if out.effects.is_empty() && out.sends.len() < SETTLE_AT && out.peers.len() < SETTLE_AT
+            {
+                continue;
+            }
+            self.settle(index);
+            match self.lines.connections.get_mut(conn).map_or(Phase::Free, |it| it.phase) {
+                Phase::Open => {}
+                Phase::Paused => return at,
+                Phase::Leaving(home) => {
+                    self.send_home(conn, home, &bytes[start..]);
+                    return bytes.len();
+                }
+                Phase::Closing(_) | Phase::Free => return bytes.len(),
+            }
+        }
+        self.settle(index);
+        at
+    }
+
+    fn broken(&mut self, index: &Index, conn: ConnId, error: DecodeError) {
+        self.broker.handle(self.now, index, Input::Broken { conn, error }, &mut self.outbox);
+        self.settle(index);
+        // Core closes it; should it not, nothing more may be decoded all the same.
+        self.lines.close(conn, self.now);
+    }
+
+    /// Keeps what was not used, if the connection goes on.
+    fn keep_rest(&mut self, conn: ConnId, rest: &[u8]) {
+        if rest.is_empty() {
+            return;
+        }
+        let Some(entry) = self.lines.connections.get_mut(conn) else { return };
+        if matches!(entry.phase, Phase::Open | Phase::Paused) {
+            self.lines.inputs.claim(&mut entry.input).extend_from_slice(rest);
+        }
+    }
+
+    /// The same for bytes that have a buffer of their own.
+    fn keep_grown(&mut self, conn: ConnId, mut bytes: Vec<u8>, used: usize) {
+        if used == bytes.len() {
+            return;
+        }
+        let Some(entry) = self.lines.connections.get_mut(conn) else { return };
+        if matches!(entry.phase, Phase::Open | Phase::Paused) {
+            bytes.drain(..used);
+            *self.lines.inputs.claim(&mut entry.input) = bytes;
+        }
+    }
+
+    /// The other side is gone.
+    fn ended(&mut self, index: &Index, conn: ConnId) {
+        self.auth.forget(conn);
+        self.broker.handle(self.now, index, Input::Closed { conn }, &mut self.outbox);
+        self.settle(index);
+        self.lines.remove(conn);
+    }
+
+    /// Reads a connection that was said goodbye to, only to learn of its end.
+    fn throw_away(&mut self, conn: ConnId) {
+        let Some(entry) = self.lines.connections.get_mut(conn) else { return };
+        let Some(socket) = &entry.socket else { return };
+        match socket.receive(&mut self.chunk[..RECEIVE]) {
+            Received::Nothing => entry.intake = Intake::Drained,
+            Received::Last(_) if entry.intake == Intake::Drained => {}
+            Received::Last(_) | Received::More(_) => self.lines.queue(conn),
+            Received::End => self.lines.remove(conn),
+        }
+    }
+}
+
+impl ShardListener {
+    /// Counts one more connection, if there is room for it.
+    fn has_room(&self) -> bool {
+        let before = self.open[self.at].fetch_add(1, Ordering::Relaxed);
+        if before < self.connections_max {
+            return true;
+        }
+        self.open[self.at].fetch_sub(1, Ordering::Relaxed);
+        false
+    }
+}

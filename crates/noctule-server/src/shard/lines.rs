@@ -1,0 +1,296 @@
+//! The sockets of a shard: who is to be read, what waits to be written, who is about to be closed.
+//!
+//! Nothing here knows a packet. What the broker has to be told of comes out as [`News`].
+
+use super::connections::{Connection, Connections, Farewell, Intake, Outlet, Phase};
+use crate::net::{Output, Pool, Progress, Socket};
+use mio::{Registry, Token};
+use noctule_core::input::{AuthAnswer, Level};
+use noctule_core::output::Send;
+use noctule_core::{ConnId, ListenerId, ShardId, Tenant, Time};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Bytes waiting for one socket that are not kept until the end of the turn.
+const FLUSH_EARLY: usize = 64 * 1024;
+
+/// Milliseconds a closing connection has to take what waits for it, and to close as well. Closing
+/// at once would reset the connection if unread bytes are left, and with it take back the
+/// DISCONNECT or CONNACK that says why.
+const LINGER_MILLIS: u64 = 2000;
+
+/// Something the broker has to be told, besides packets.
+#[derive(Debug)]
+pub(super) enum News {
+    /// The bytes waiting for a connection crossed a mark.
+    Backlog(ConnId, Level),
+    /// Who a connection is.
+    Authenticated(ConnId, AuthAnswer),
+    /// A peer channel crossed its mark.
+    PeerBacklog(ShardId, Level),
+    /// Index changes up to this number are visible.
+    IndexVisible(u64),
+    /// Records up to this number are durable.
+    Stored(u64),
+}
+
+/// The sockets of a shard.
+pub(super) struct Lines {
+    pub(super) connections: Connections,
+    pub(super) inputs: Pool<Vec<u8>>,
+    pub(super) news: VecDeque<News>,
+    /// To be read without an event.
+    pub(super) ready: Vec<ConnId>,
+    /// Limit in force: bytes waiting for a socket that make it a slow one.
+    pub(super) backlog_high: usize,
+    /// Bytes waiting for full sockets.
+    pub(super) bytes_waiting: usize,
+    outputs: Pool<Output>,
+    dirty: Vec<ConnId>,
+    closing: VecDeque<(Time, ConnId, u16)>,
+    registry: Registry,
+    /// Open connections of each listener, on all shards.
+    open: Arc<[AtomicU32]>,
+}
+
+impl Lines {
+    pub(super) fn new(registry: Registry, open: Arc<[AtomicU32]>) -> Lines {
+        Lines {
+            connections: Connections::default(),
+            inputs: Pool::new(),
+            news: VecDeque::new(),
+            ready: Vec::new(),
+            backlog_high: usize::MAX,
+            bytes_waiting: 0,
+            outputs: Pool::new(),
+            dirty: Vec::new(),
+            closing: VecDeque::new(),
+            registry,
+            open,
+        }
+    }
+
+    /// Takes a connection in; `None` if the system does not let us watch it.
+    pub(super) fn add(
+        &mut self,
+        socket: Socket,
+        listener: ListenerId,
+        tenant: Tenant,
+    ) -> Option<ConnId> {
+        let conn = self.connections.add(socket, listener, tenant);
+        let entry = self.connections.get_mut(conn)?;
+        let watched = entry.socket.as_mut()?.watch(&self.registry, Token(conn.0 as usize));
+        if watched.is_err() {
+            self.remove(conn);
+            return None;
+        }
+        Some(conn)
+    }
+
+    /// Closes the socket and frees the entry.
+    pub(super) fn remove(&mut self, conn: ConnId) {
+        if let Some(listener) = self.forget(conn) {
+            self.uncount(listener);
+        }
+    }
+
+    /// Takes the socket out and frees the entry; the connection still counts as open.
+    pub(super) fn take(&mut self, conn: ConnId) -> Option<std::net::TcpStream> {
+        let socket = self.connections.get_mut(conn)?.socket.take()?;
+        let stream = socket.leave(&self.registry);
+        let listener = self.forget(conn)?;
+        if stream.is_err() {
+            self.uncount(listener);
+        }
+        stream.ok()
+    }
+
+    /// A connection that was counted, but never taken in.
+    pub(super) fn uncount(&self, listener: ListenerId) {
+        self.open[usize::from(listener.0)].fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn forget(&mut self, conn: ConnId) -> Option<ListenerId> {
+        let entry = self.connections.get_mut(conn).filter(|it| it.phase != Phase::Free)?;
+        if entry.outlet == Outlet::Blocked {
+            self.bytes_waiting -= self.outputs.get_mut(entry.output).map_or(0, |it| it.waiting());
+        }
+        self.inputs.release(&mut entry.input);
+        self.outputs.release(&mut entry.output);
+        let listener = entry.listener;
+        self.connections.remove(conn);
+        Some(listener)
+    }
+
+    /// Appends what the broker sends to one connection.
+    #[inline]
+    pub(super) fn send(&mut self, frames: &[u8], send: Send) {
+        let Some(entry) = self.connections.get_mut(send.conn) else { return };
+        if matches!(entry.phase, Phase::Free | Phase::Closing(_)) {
+            return;
+        }
+        let output = self.outputs.claim(&mut entry.output);
+        let start = send.start as usize;
+        let before = output.waiting();
+        output.push(&frames[start..start + send.len as usize], send.id);
+        if let Some(message) = send.body {
+            output.push_body(message, entry.outlet == Outlet::Blocked);
+        }
+        let waiting = output.waiting();
+        match entry.outlet {
+            Outlet::Idle => {
+                entry.outlet = Outlet::Dirty;
+                self.dirty.push(send.conn);
+            }
+            Outlet::Dirty => {}
+            Outlet::Blocked => {
+                self.bytes_waiting += waiting - before;
+                if entry.level == Level::Low && waiting > self.backlog_high {
+                    entry.level = Level::High;
+                    self.news.push_back(News::Backlog(send.conn, Level::High));
+                }
+                return;
+            }
+        }
+        if waiting >= FLUSH_EARLY {
+            self.flush(send.conn);
+        }
+    }
+
+    /// Writes what the turn left, once per connection.
+    pub(super) fn flush_dirty(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for conn in dirty.drain(..) {
+            if self.connections.get_mut(conn).is_some_and(|it| it.outlet == Outlet::Dirty) {
+                self.flush(conn);
+            }
+        }
+        // Flushing makes nothing dirty: what it brings about is news, for the next turn.
+        debug_assert!(self.dirty.is_empty());
+        self.dirty = dirty;
+    }
+
+    /// The socket has room again.
+    pub(super) fn writable(&mut self, conn: ConnId) {
+        if self.connections.get_mut(conn).is_some_and(|it| it.outlet == Outlet::Blocked) {
+            self.flush(conn);
+        }
+    }
+
+    fn flush(&mut self, conn: ConnId) {
+        let Some(entry) = self.connections.get_mut(conn) else { return };
+        let Some(output) = self.outputs.get_mut(entry.output) else { return };
+        let Some(socket) = &entry.socket else { return };
+        let before = if entry.outlet == Outlet::Blocked { output.waiting() } else { 0 };
+        let progress = output.flush(socket);
+        let waiting = output.waiting();
+        self.bytes_waiting -= before;
+        match progress {
+            Ok(Progress::Blocked) => {
+                entry.outlet = Outlet::Blocked;
+                self.bytes_waiting += waiting;
+            }
+            Ok(Progress::Done) | Err(_) => {
+                entry.outlet = Outlet::Idle;
+                self.outputs.release(&mut entry.output);
+            }
+        }
+        let waiting = if entry.outlet == Outlet::Blocked { waiting } else { 0 };
+        if let Some(level) = crossing(entry, waiting, self.backlog_high) {
+            entry.level = level;
+            self.news.push_back(News::Backlog(conn, level));
+        }
+        if progress.is_err() {
+            return self.broke(conn);
+        }
+        if entry.phase == Phase::Closing(Farewell::Sending) && entry.outlet == Outlet::Idle {
+            self.finish(conn);
+        }
+    }
+
+    /// The socket takes nothing any more. What it received before is still read: it may end with a
+    /// DISCONNECT, and the read tells of the end.
+    fn broke(&mut self, conn: ConnId) {
+        let Some(entry) = self.connections.get_mut(conn) else { return };
+        match entry.phase {
+            Phase::Closing(_) => self.remove(conn),
+            Phase::Open => self.queue(conn),
+            Phase::Paused | Phase::Leaving(_) if entry.intake == Intake::Drained => {
+                entry.intake = Intake::Unread;
+            }
+            Phase::Paused | Phase::Leaving(_) | Phase::Free => {}
+        }
+    }
+
+    /// Core is done with it: sends what waits, then closes.
+    pub(super) fn close(&mut self, conn: ConnId, now: Time) {
+        let Some(entry) = self.connections.get_mut(conn) else { return };
+        if matches!(entry.phase, Phase::Free | Phase::Closing(_)) {
+            return;
+        }
+        entry.phase = Phase::Closing(Farewell::Sending);
+        self.inputs.release(&mut entry.input);
+        self.closing.push_back((now.plus_millis(LINGER_MILLIS), conn, entry.epoch));
+        if entry.outlet == Outlet::Idle {
+            self.finish(conn);
+        }
+    }
+
+    /// All was sent: the other side may close now, and what it sends until then is thrown away.
+    fn finish(&mut self, conn: ConnId) {
+        let Some(entry) = self.connections.get_mut(conn) else { return };
+        entry.phase = Phase::Closing(Farewell::Lingering);
+        let finished = entry.socket.as_ref().is_some_and(|socket| socket.finish().is_ok());
+        if !finished {
+            return self.remove(conn);
+        }
+        if entry.intake == Intake::Unread {
+            self.queue(conn);
+        }
+    }
+
+    /// Has a connection read without an event.
+    pub(super) fn queue(&mut self, conn: ConnId) {
+        let Some(entry) = self.connections.get_mut(conn) else { return };
+        if entry.intake != Intake::Queued {
+            entry.intake = Intake::Queued;
+            self.ready.push(conn);
+        }
+    }
+
+    /// Cuts connections that had time enough to close.
+    pub(super) fn cut_closing(&mut self, now: Time) {
+        while let Some((due, conn, epoch)) = self.closing.front().copied() {
+            let entry = self.connections.get_mut(conn);
+            let over = entry.is_none_or(|it| it.epoch != epoch || it.phase == Phase::Free);
+            if !over && due > now {
+                return;
+            }
+            self.closing.pop_front();
+            if !over {
+                self.remove(conn);
+            }
+        }
+    }
+
+    /// When [`Lines::cut_closing`] has something to do.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        self.closing.front().map(|(due, ..)| *due)
+    }
+
+    /// Something is left to do before a sleep.
+    pub(super) fn has_work(&self) -> bool {
+        !(self.ready.is_empty() && self.news.is_empty() && self.dirty.is_empty())
+    }
+}
+
+/// The level to tell core of, if it changed: half of the mark lies between the two.
+fn crossing(entry: &Connection, waiting: usize, high: usize) -> Option<Level> {
+    let level = match entry.level {
+        Level::Low if waiting > high => Level::High,
+        Level::High if waiting <= high / 2 => Level::Low,
+        Level::Low | Level::High => return None,
+    };
+    matches!(entry.phase, Phase::Open | Phase::Paused).then_some(level)
+}

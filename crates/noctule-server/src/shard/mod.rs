@@ -1,0 +1,602 @@
+//! One thread, one loop, one `Broker`.
+//!
+//! A turn: collect what is ready (sockets, peers, commands); decode it into inputs and `handle`
+//! each; `tick`; append the outbox's records to the store; apply its index changes; write once to
+//! each connection that has something to be sent; sleep. See `Shard::turn`.
+//!
+//! * `intake`       the way in: accept, receive, decode
+//! * `lines`        sockets and their buffers, the way out
+//! * `connections`  one small entry for each connection
+//! * `peers`        channels between shards
+//! * `mailbox`      commands from outside the message path, and waking
+//! * `index_cell`   how the index is shared
+//! * `snapshot`     counters for others to read
+//! * `clock`        the time of a turn
+
+mod clock;
+mod connections;
+mod index_cell;
+mod intake;
+mod lines;
+mod mailbox;
+mod peers;
+mod snapshot;
+
+#[cfg(test)]
+pub(crate) mod tests_only {
+    pub(crate) use super::mailbox::for_tests as mailbox;
+}
+
+pub(crate) use clock::Clock;
+pub(crate) use index_cell::IndexCell;
+pub(crate) use mailbox::{Command, Mailbox, Reconfiguration, Wake};
+pub(crate) use peers::Peers;
+pub(crate) use snapshot::Snapshots;
+pub use snapshot::{NetCounters, Snapshot};
+
+use crate::auth::{Authenticator, Users};
+use crate::events;
+use crate::sys::SysTopics;
+use connections::Phase;
+use lines::{Lines, News};
+use mio::event::Event;
+use mio::{Events, Interest, Poll, Token};
+use noctule_core::input::Origin;
+use noctule_core::{
+    Broker, ConnId, Effect, Index, Input, Limits, ListenerId, Outbox, ShardId, Tenant, Time,
+};
+use noctule_store::{Store, StoreError};
+use peers::Arrival;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+/// Events of one turn.
+const EVENTS_MAX: usize = 256;
+
+/// Event of the waker.
+const WAKER: Token = Token(usize::MAX);
+
+/// Event of the first listener; those of the others count down from there.
+const FIRST_LISTENER: usize = usize::MAX - 1;
+
+/// Times a turn looks again at what its own news brought about, before others have a turn.
+const ROUNDS_MAX: usize = 4;
+
+/// Milliseconds a shard sleeps at most while a peer's channel is full, or while it is stopping:
+/// nothing tells it when that changes.
+const SHORT_SLEEP: u64 = 1;
+
+/// What the shards of a node share.
+pub(crate) struct Shared {
+    pub(crate) index: IndexCell,
+    pub(crate) snapshots: Snapshots,
+    /// Open connections of each listener.
+    pub(crate) open: Arc<[AtomicU32]>,
+    /// Shards whose broker has not stopped yet.
+    pub(crate) running: AtomicU16,
+    pub(crate) clock: Clock,
+}
+
+/// What one shard is made of; it becomes the shard on its own thread.
+pub(crate) struct Parts {
+    pub(crate) id: ShardId,
+    pub(crate) poll: Poll,
+    pub(crate) broker: Broker,
+    pub(crate) limits: Limits,
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) listeners: Vec<ListenerPart>,
+    pub(crate) peers: Peers,
+    pub(crate) commands: Receiver<Command>,
+    pub(crate) wake: Arc<Wake>,
+    pub(crate) auth: Authenticator,
+    pub(crate) sys: Option<SysTopics>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// A listener as one shard needs it.
+pub(crate) struct ListenerPart {
+    /// `None`: another shard accepts for it.
+    pub(crate) socket: Option<TcpListener>,
+    pub(crate) tenant: Tenant,
+    pub(crate) allow_anonymous: bool,
+    pub(crate) connections_max: u32,
+}
+
+/// A listener this shard accepts from.
+struct ShardListener {
+    socket: mio::net::TcpListener,
+    at: usize,
+    tenant: Tenant,
+    connections_max: u32,
+    /// Connections may wait, and no event will tell of them.
+    waiting: bool,
+    again_at: Option<Time>,
+    open: Arc<[AtomicU32]>,
+}
+
+/// One thread's loop.
+pub(crate) struct Shard {
+    id: ShardId,
+    now: Time,
+    broker: Broker,
+    outbox: Outbox,
+    lines: Lines,
+    chunk: Box<[u8]>,
+    /// Limit in force.
+    packet_size_max: u32,
+    peers: Peers,
+    auth: Authenticator,
+    anonymous: Vec<bool>,
+    listeners: Vec<ShardListener>,
+    commands: Receiver<Command>,
+    wake: Arc<Wake>,
+    store: Box<dyn Store>,
+    records: Progress,
+    index_changes: u64,
+    sys: Option<SysTopics>,
+    shared: Arc<Shared>,
+    net: NetCounters,
+    copied_at: Time,
+    /// Counters changed since they were copied.
+    stale: bool,
+    stopping: Stopping,
+}
+
+/// Records appended, and what core was told of them.
+#[derive(Default)]
+struct Progress {
+    appended: u64,
+    told: u64,
+}
+
+/// How far the end is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stopping {
+    /// It is not.
+    No,
+    /// Connections are being ended, by then at the latest.
+    By(Time),
+    /// The broker is done; what was sent is on its way.
+    Stopped(Time),
+}
+
+impl Shard {
+    /// Runs until it is told to stop.
+    pub(crate) fn run(parts: Parts) -> Result<(), ShardError> {
+        let mut poll = parts.poll;
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        let shared = Arc::clone(&parts.shared);
+        let mut shard = Shard {
+            id: parts.id,
+            now: shared.clock.now(),
+            broker: parts.broker,
+            outbox: Outbox::default(),
+            lines: Lines::new(poll.registry().try_clone()?, Arc::clone(&shared.open)),
+            chunk: vec![0; intake::CHUNK].into_boxed_slice(),
+            packet_size_max: 0,
+            peers: parts.peers,
+            auth: parts.auth,
+            anonymous: parts.listeners.iter().map(|it| it.allow_anonymous).collect(),
+            listeners: Vec::new(),
+            commands: parts.commands,
+            wake: parts.wake,
+            store: parts.store,
+            records: Progress::default(),
+            index_changes: 0,
+            sys: parts.sys,
+            shared: Arc::clone(&shared),
+            net: NetCounters::default(),
+            copied_at: Time::default(),
+            stale: true,
+            stopping: Stopping::No,
+        };
+        shard.limit(&parts.limits);
+        shard.listen(&poll, parts.listeners)?;
+        shard.replay(&shared)?;
+        while !shard.is_over() {
+            let timeout = shard.sleep_time();
+            match poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() != std::io::ErrorKind::Interrupted => {
+                    return Err(error.into());
+                }
+                Ok(()) | Err(_) => {}
+            }
+            shard.wake.wake_up();
+            shard.turn(&shared, &events)?;
+        }
+        shard.copy_counters();
+        Ok(())
+    }
+
+    fn listen(&mut self, poll: &Poll, parts: Vec<ListenerPart>) -> std::io::Result<()> {
+        for (at, part) in parts.into_iter().enumerate() {
+            let Some(socket) = part.socket else { continue };
+            let mut socket = mio::net::TcpListener::from_std(socket);
+            poll.registry().register(
+                &mut socket,
+                Token(FIRST_LISTENER - at),
+                Interest::READABLE,
+            )?;
+            self.listeners.push(ShardListener {
+                socket,
+                at,
+                tenant: part.tenant,
+                connections_max: part.connections_max,
+                waiting: true,
+                again_at: None,
+                open: Arc::clone(&self.shared.open),
+            });
+        }
+        Ok(())
+    }
+
+    fn replay(&mut self, shared: &Shared) -> Result<(), StoreError> {
+        let Shard { store, broker, .. } = self;
+        store.replay(&mut |record| broker.apply(record))?;
+        let index = shared.index.read();
+        self.broker.replayed(self.now, &index, &mut self.outbox);
+        self.settle(&index);
+        Ok(())
+    }
+
+    fn limit(&mut self, limits: &Limits) {
+        self.packet_size_max = limits.packet_size_max;
+        self.lines.backlog_high = limits.backlog_high as usize;
+    }
+
+    /// One turn.
+    fn turn(&mut self, shared: &Shared, events: &Events) -> Result<(), StoreError> {
+        self.now = shared.clock.now();
+        self.net.turns += 1;
+        {
+            let index = shared.index.read();
+            self.settle(&index);
+            self.obey(&index);
+            self.listen_to_peers(&index);
+            self.serve_queued(&index);
+            for event in events {
+                self.serve(&index, event);
+            }
+            self.accept_waiting(&index);
+            self.publish_sys(&index);
+            self.broker.tick(self.now, &index, &mut self.outbox);
+            self.settle(&index);
+        }
+        for _ in 0..ROUNDS_MAX {
+            self.keep_records()?;
+            self.change_index(shared);
+            if self.lines.news.is_empty() {
+                break;
+            }
+            let index = shared.index.read();
+            self.settle(&index);
+        }
+        self.lines.flush_dirty();
+        self.lines.cut_closing(self.now);
+        let Shard { peers, lines, .. } = self;
+        peers.flush(|to, level| lines.news.push_back(News::PeerBacklog(to, level)));
+        self.stale = true;
+        if self.now.millis_since(self.copied_at) >= snapshot::INTERVAL_MILLIS {
+            self.copy_counters();
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self, index: &Index, event: &Event) {
+        let token = event.token();
+        if token == WAKER {
+            return;
+        }
+        if let Some(at) = self.listener_of(token) {
+            return self.accept(index, at);
+        }
+        let conn = ConnId(token.0 as u32);
+        if event.is_writable() {
+            self.lines.writable(conn);
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.readable(index, conn);
+            // The end came with the bytes, and no event will tell of it again.
+            if (event.is_read_closed() || event.is_error()) && self.is_read(conn) {
+                self.lines.queue(conn);
+            }
+        }
+    }
+
+    /// Whether a connection would be read if there were something to be read.
+    fn is_read(&mut self, conn: ConnId) -> bool {
+        match self.lines.connections.get_mut(conn).map_or(Phase::Free, |it| it.phase) {
+            Phase::Open | Phase::Closing(connections::Farewell::Lingering) => true,
+            Phase::Paused
+            | Phase::Leaving(_)
+            | Phase::Closing(connections::Farewell::Sending)
+            | Phase::Free => false,
+        }
+    }
+
+    fn listener_of(&self, token: Token) -> Option<usize> {
+        let at = FIRST_LISTENER.checked_sub(token.0)?;
+        self.listeners.iter().position(|it| it.at == at)
+    }
+
+    fn accept_waiting(&mut self, index: &Index) {
+        for at in 0..self.listeners.len() {
+            let listener = &self.listeners[at];
+            if listener.waiting && listener.again_at.is_none_or(|due| due <= self.now) {
+                self.listeners[at].again_at = None;
+                self.accept(index, at);
+            }
+        }
+    }
+
+    fn serve_queued(&mut self, index: &Index) {
+        let mut ready = std::mem::take(&mut self.lines.ready);
+        for conn in ready.drain(..) {
+            self.go_on(index, conn);
+        }
+        // What was queued meanwhile has its turn next time.
+        ready.append(&mut self.lines.ready);
+        self.lines.ready = ready;
+    }
+
+    fn listen_to_peers(&mut self, index: &Index) {
+        for from in (0..self.peers.count()).map(ShardId) {
+            let mut taken = 0;
+            while let Some(batch) = self.peers.next(from, &mut taken) {
+                for message in batch.messages {
+                    let input = Input::Peer { from, message };
+                    self.broker.handle(self.now, index, input, &mut self.outbox);
+                }
+                self.settle(index);
+                for arrival in batch.arrivals {
+                    self.arrive(index, arrival);
+                }
+            }
+        }
+    }
+
+    /// Commands from outside the message path.
+    fn obey(&mut self, index: &Index) {
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::PasswordChecked { conn, ticket, accepted } => {
+                    if let Some(answer) = self.auth.checked(conn, ticket, accepted) {
+                        self.lines.news.push_back(News::Authenticated(conn, answer));
+                    }
+                }
+                Command::Reconfigure(new) => self.reconfigure(index, &new),
+                Command::Shutdown { deadline } => {
+                    self.listeners.clear();
+                    if self.stopping == Stopping::No {
+                        self.stopping = Stopping::By(deadline);
+                    }
+                    self.broker.handle(self.now, index, Input::Shutdown, &mut self.outbox);
+                }
+            }
+            self.settle(index);
+        }
+    }
+
+    fn reconfigure(&mut self, index: &Index, new: &Reconfiguration) {
+        self.limit(&new.limits);
+        self.auth.reconfigure(Arc::<Users>::clone(&new.users));
+        if let Some(sys) = &mut self.sys {
+            sys.set_interval(new.sys_interval_secs, self.now);
+        }
+        let limits = Box::new(new.limits.clone());
+        self.broker.handle(self.now, index, Input::Reconfigured(limits), &mut self.outbox);
+    }
+
+    fn publish_sys(&mut self, index: &Index) {
+        let Some(sys) = &mut self.sys else { return };
+        if sys.next_deadline().is_none_or(|due| due > self.now) {
+            return;
+        }
+        // This shard's own counts are up to date; the others' are a tenth of a second old at most.
+        self.shared.snapshots.put(self.id.0, self.broker.counters(), self.net);
+        let uptime = self.shared.clock.uptime_millis(self.now);
+        let sum = self.shared.snapshots.sum();
+        for publish in sys.update(self.now, uptime, &sum) {
+            let input = Input::Publish(publish);
+            self.broker.handle(self.now, index, input, &mut self.outbox);
+        }
+        self.settle(index);
+    }
+
+    /// Passes on what the broker said, and tells it what came of that, until nothing is left.
+    fn settle(&mut self, index: &Index) {
+        loop {
+            self.pass_on();
+            let Some(news) = self.lines.news.pop_front() else { return };
+            let input = match news {
+                News::Backlog(conn, level) => Input::Backlog { conn, level },
+                News::Authenticated(conn, answer) => Input::Authenticated { conn, answer },
+                News::PeerBacklog(to, level) => Input::PeerBacklog { to, level },
+                News::IndexVisible(up_to) => Input::IndexVisible { up_to },
+                News::Stored(up_to) => Input::Stored { up_to },
+            };
+            self.broker.handle(self.now, index, input, &mut self.outbox);
+        }
+    }
+
+    /// Empties the outbox, but for records and index changes, which leave at the end of the turn.
+    fn pass_on(&mut self) {
+        let Shard { outbox, lines, peers, .. } = self;
+        for send in outbox.sends.drain(..) {
+            lines.send(&outbox.frames, send);
+        }
+        outbox.frames.clear();
+        for (to, message) in outbox.peers.drain(..) {
+            peers.tell(to, message);
+        }
+        for event in outbox.events.drain(..) {
+            events::log(&event);
+        }
+        if !self.outbox.effects.is_empty() {
+            let mut effects = std::mem::take(&mut self.outbox.effects);
+            effects.drain(..).for_each(|effect| self.act(effect));
+            self.outbox.effects = effects;
+        }
+    }
+
+    fn act(&mut self, effect: Effect) {
+        match effect {
+            Effect::Close { conn } => {
+                self.auth.forget(conn);
+                self.lines.close(conn, self.now);
+            }
+            Effect::Move { conn, to } => self.turn_phase(conn, Phase::Open, Phase::Leaving(to)),
+            Effect::Pause { conn } => self.turn_phase(conn, Phase::Open, Phase::Paused),
+            Effect::Resume { conn } => {
+                self.turn_phase(conn, Phase::Paused, Phase::Open);
+                self.lines.queue(conn);
+            }
+            Effect::Authenticate { conn, request } => {
+                let Some(entry) = self.lines.connections.get_mut(conn) else { return };
+                let anonymous = self.anonymous[usize::from(entry.listener.0)];
+                if let Some(answer) = self.auth.step(conn, anonymous, *request) {
+                    self.lines.news.push_back(News::Authenticated(conn, answer));
+                }
+            }
+            Effect::Stopped => {
+                if let Stopping::By(deadline) = self.stopping {
+                    self.stopping = Stopping::Stopped(deadline);
+                    self.shared.running.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    fn turn_phase(&mut self, conn: ConnId, from: Phase, to: Phase) {
+        if let Some(entry) = self.lines.connections.get_mut(conn).filter(|it| it.phase == from) {
+            entry.phase = to;
+        }
+    }
+
+    /// Hands a connection to its home shard, with its bytes from the CONNECT on.
+    fn send_home(&mut self, conn: ConnId, home: ShardId, bytes: &[u8]) {
+        self.auth.forget(conn);
+        let Some(entry) = self.lines.connections.get_mut(conn) else { return };
+        let remote = entry.socket.as_ref().and_then(crate::net::Socket::remote);
+        let from = Origin { listener: entry.listener, tenant: entry.tenant, remote };
+        let Some(stream) = self.lines.take(conn) else { return };
+        self.peers.send_home(home, Arrival { stream, from, bytes: bytes.to_vec() });
+    }
+
+    fn keep_records(&mut self) -> Result<(), StoreError> {
+        if !self.outbox.records.is_empty() {
+            self.records.appended = self.store.append(&mut self.outbox.records)?;
+            self.store.commit()?;
+        }
+        if self.records.told < self.records.appended {
+            let durable = self.store.durable()?;
+            if self.records.told < durable {
+                self.records.told = durable;
+                self.lines.news.push_back(News::Stored(durable));
+            }
+        }
+        Ok(())
+    }
+
+    fn change_index(&mut self, shared: &Shared) {
+        if self.outbox.index.is_empty() {
+            return;
+        }
+        self.index_changes += self.outbox.index.len() as u64;
+        shared.index.apply(&mut self.outbox.index);
+        self.lines.news.push_back(News::IndexVisible(self.index_changes));
+    }
+
+    fn copy_counters(&mut self) {
+        self.net.bytes_waiting_now = self.lines.bytes_waiting as u64;
+        self.shared.snapshots.put(self.id.0, self.broker.counters(), self.net);
+        self.copied_at = self.now;
+        self.stale = false;
+    }
+
+    /// How long nothing is to be done if nothing comes in; `None`: for ever.
+    fn sleep_time(&mut self) -> Option<Duration> {
+        let busy = self.lines.has_work()
+            || !self.outbox.index.is_empty()
+            || self.listeners.iter().any(|it| it.waiting && it.again_at.is_none());
+        if busy {
+            return Some(Duration::ZERO);
+        }
+        if self.peers.count() > 1 {
+            self.wake.fall_asleep();
+            if self.peers.has_news() {
+                return Some(Duration::ZERO);
+            }
+        }
+        let copy_due = self.copied_at.plus_millis(snapshot::INTERVAL_MILLIS);
+        let soon = self.now.plus_millis(SHORT_SLEEP);
+        let hurried = self.peers.has_waiting() || self.stopping != Stopping::No;
+        let accept = self.listeners.iter().filter_map(|it| it.again_at).min();
+        let deadlines = [
+            self.broker.next_deadline(),
+            self.lines.next_deadline(),
+            self.stale.then_some(copy_due),
+            self.sys.as_ref().and_then(SysTopics::next_deadline),
+            accept,
+            hurried.then_some(soon),
+        ];
+        let due = deadlines.into_iter().flatten().min()?;
+        // `now` is rounded down to a millisecond, so this cannot end before `due`.
+        Some(Duration::from_millis(due.millis_since(self.now)))
+    }
+
+    fn is_over(&self) -> bool {
+        match self.stopping {
+            Stopping::No => false,
+            Stopping::By(deadline) => self.now >= deadline,
+            Stopping::Stopped(deadline) => {
+                let others = self.shared.running.load(Ordering::Relaxed);
+                let quiet = others == 0 && self.lines.connections.len() == 0;
+                self.now >= deadline || quiet && !self.lines.has_work()
+            }
+        }
+    }
+}
+
+/// Why a shard ended before it was told to.
+#[derive(Debug)]
+pub(crate) enum ShardError {
+    /// The system does not let us wait for events.
+    Poll(std::io::Error),
+    /// Records cannot be kept.
+    Store(StoreError),
+}
+
+impl std::fmt::Display for ShardError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ShardError::Poll(error) => write!(f, "cannot wait for events: {error}"),
+            ShardError::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<std::io::Error> for ShardError {
+    fn from(error: std::io::Error) -> ShardError {
+        ShardError::Poll(error)
+    }
+}
+
+impl From<StoreError> for ShardError {
+    fn from(error: StoreError) -> ShardError {
+        ShardError::Store(error)
+    }
+}
+
+/// The waker's token, for whoever makes it.
+pub(crate) const fn waker_token() -> Token {
+    WAKER
+}
+
+/// A listener's number as core sees it.
+pub(crate) fn listener_id(at: usize) -> ListenerId {
+    ListenerId(u16::try_from(at).expect("fewer listeners than ports"))
+}

@@ -1,0 +1,71 @@
+//! Counters where others can read them: each shard copies its own there now and then.
+
+use noctule_core::counters::Counters;
+use std::sync::{Mutex, PoisonError};
+
+/// Milliseconds between two copies, at least.
+pub(crate) const INTERVAL_MILLIS: u64 = 100;
+
+/// What a shard counts beside core.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NetCounters {
+    /// Connections closed as they came, because their listener was full.
+    pub connections_refused: u64,
+    /// Failed accepts, mostly for want of file descriptors.
+    pub accepts_failed: u64,
+    /// Packets waiting for sockets, after the last flush.
+    pub packets_waiting_now: u64,
+    /// Bytes waiting for sockets, after the last flush.
+    pub bytes_waiting_now: u64,
+    /// Turns of the loop.
+    pub turns: u64,
+}
+
+impl NetCounters {
+    /// Adds those of another shard.
+    pub fn add(&mut self, other: &NetCounters) {
+        self.connections_refused += other.connections_refused;
+        self.accepts_failed += other.accepts_failed;
+        self.packets_waiting_now += other.packets_waiting_now;
+        self.bytes_waiting_now += other.bytes_waiting_now;
+        self.turns += other.turns;
+    }
+}
+
+/// All counts of a shard, or the sum of several.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Core's.
+    pub core: Counters,
+    /// The server's.
+    pub net: NetCounters,
+}
+
+/// One place for each shard. A lock is held for the time of a copy, off the message path.
+#[derive(Debug)]
+pub(crate) struct Snapshots(Box<[Mutex<Snapshot>]>);
+
+impl Snapshots {
+    pub(crate) fn new(shards: u16) -> Snapshots {
+        Snapshots((0..shards).map(|_| Mutex::default()).collect())
+    }
+
+    /// Replaces those of one shard.
+    pub(crate) fn put(&self, shard: u16, core: &Counters, net: NetCounters) {
+        let place = &self.0[usize::from(shard)];
+        let mut snapshot = place.lock().unwrap_or_else(PoisonError::into_inner);
+        snapshot.core.clone_from(core);
+        snapshot.net = net;
+    }
+
+    /// The sum over all shards.
+    pub(crate) fn sum(&self) -> Snapshot {
+        let mut sum = Snapshot::default();
+        for place in &self.0 {
+            let snapshot = place.lock().unwrap_or_else(PoisonError::into_inner);
+            sum.core.add(&snapshot.core);
+            sum.net.add(&snapshot.net);
+        }
+        sum
+    }
+}

@@ -1,0 +1,69 @@
+//! What the system asks of the process.
+
+use std::io;
+
+/// What a signal means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Request {
+    /// Read the configuration again.
+    Reload,
+    /// End.
+    Stop,
+}
+
+#[cfg(unix)]
+mod system {
+    use super::{Request, io};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::iterator::{Handle, Signals};
+    use std::thread::JoinHandle;
+
+    /// Waits for signals on a thread of its own.
+    pub(crate) struct SignalThread {
+        handle: Handle,
+        thread: Option<JoinHandle<()>>,
+    }
+
+    impl SignalThread {
+        /// From here on signals come as requests.
+        pub(crate) fn start(mut tell: impl FnMut(Request) + Send + 'static) -> io::Result<Self> {
+            let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+            let handle = signals.handle();
+            let wait = move || {
+                for signal in signals.forever() {
+                    tell(if signal == SIGHUP { Request::Reload } else { Request::Stop });
+                }
+            };
+            let thread = std::thread::Builder::new().name("signals".into()).spawn(wait)?;
+            Ok(SignalThread { handle, thread: Some(thread) })
+        }
+    }
+
+    impl Drop for SignalThread {
+        fn drop(&mut self) {
+            self.handle.close();
+            if let Some(thread) = self.thread.take() {
+                // A thread that panicked has been reported by the panic hook.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    use super::{Request, io};
+
+    /// Without Unix signals a console's Ctrl-C ends the process at once, by the system's default.
+    pub(crate) struct SignalThread;
+
+    impl SignalThread {
+        /// Nothing ever comes.
+        pub(crate) fn start(_tell: impl FnMut(Request) + Send + 'static) -> io::Result<Self> {
+            let _ = (Request::Reload, Request::Stop);
+            Ok(SignalThread)
+        }
+    }
+}
+
+pub(crate) use system::SignalThread;
