@@ -2,7 +2,8 @@
 //! that might match would lie.
 //!
 //! A subtree is contiguous: all that begins with `a/b/`. Passing it means going on at `a/b0`, as
-//! `0` is the character after `/`. The topic `a/b` itself need not be next to it: `a/b!` is between.
+//! `0` is the character after `/`. The topic `a/b` itself need not be next to it: `a/b!` lies
+//! between.
 
 /// A filter to walk with.
 pub(super) struct Pattern<'a> {
