@@ -45,6 +45,6 @@ pub use message::{Message, Subscribe};
 pub use noctule_proto::packet::{RetainHandling, SubscribeOptions};
 pub use noctule_proto::property::{PropertiesBuf, UserPropertiesBuf};
 pub use noctule_proto::{DecodeError, PacketType, QoS, ReasonCode, TopicError, Version};
-pub use options::{Options, Will};
+pub use options::{Options, SEND_MAXIMUM_V3, Will};
 pub use session::{Connected, Event, Session, Token};
 pub use shell::{Client, Receipt, Subscription};

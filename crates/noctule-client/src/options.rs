@@ -7,6 +7,10 @@ use noctule_proto::text::{LEN_MAX, is_clean};
 use noctule_proto::{TopicName, Version};
 use std::fmt;
 
+/// Before 5.0 a server cannot say how many messages it takes at once. mosquitto closes the
+/// connection of a client that has more than 20 of QoS 2 on the way.
+pub const SEND_MAXIMUM_V3: u16 = 20;
+
 /// How to connect. Made by [`Options::new`] or [`Options::default`]; every field may be changed.
 ///
 /// What a protocol version does not know is left out of its CONNECT.
@@ -38,9 +42,9 @@ pub struct Options {
     pub session_expiry_secs: u32,
     /// How many QoS 1 and 2 messages the server may have on the way to us (5.0); at least 1.
     pub receive_maximum: u16,
-    /// How many QoS 1 and 2 messages to have on the way to the server at most; in 5.0 the server's
-    /// receive maximum may allow less.
-    pub send_maximum: u16,
+    /// How many QoS 1 and 2 messages to have on the way to the server at most. `None`: what the
+    /// server's receive maximum allows, and [20](SEND_MAXIMUM_V3) before 5.0.
+    pub send_maximum: Option<u16>,
     /// The largest packet that is accepted; the server is told in 5.0.
     pub maximum_packet_size: Option<u32>,
     /// How many topic aliases the server may use (5.0).
@@ -78,7 +82,7 @@ impl Default for Options {
             will: None,
             session_expiry_secs: 0,
             receive_maximum: u16::MAX,
-            send_maximum: 100,
+            send_maximum: None,
             maximum_packet_size: None,
             topic_alias_maximum: 0,
             user_properties: UserPropertiesBuf::new(),
@@ -116,7 +120,7 @@ impl Options {
         }
         self.check_client_id()?;
         if self.receive_maximum == 0
-            || self.send_maximum == 0
+            || self.send_maximum == Some(0)
             || self.maximum_packet_size == Some(0)
         {
             return Err(Invalid::ZeroLimit);
@@ -135,6 +139,15 @@ impl Options {
             return Err(Invalid::ClientIdMissing);
         }
         Ok(())
+    }
+
+    /// How many messages may be on the way to a server with this receive maximum.
+    pub(crate) fn send_quota(&self, receive_maximum: u16) -> u16 {
+        let unless_told = match self.version {
+            Version::V31 | Version::V311 => SEND_MAXIMUM_V3,
+            Version::V5 => u16::MAX,
+        };
+        receive_maximum.min(self.send_maximum.unwrap_or(unless_told))
     }
 
     /// Whether the server is asked to keep the session when the connection ends.

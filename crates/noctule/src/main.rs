@@ -1,8 +1,11 @@
 //! The command line of noctule. Plain `noctule` is `noctule serve`.
 
 mod config;
+mod connection;
 mod passwd;
+mod publish;
 mod serve;
+mod subscribe;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -22,6 +25,8 @@ enum Command {
     Serve(serve::ServeArgs),
     Config(config::ConfigArgs),
     Passwd(passwd::PasswdArgs),
+    Pub(publish::PubArgs),
+    Sub(subscribe::SubArgs),
 }
 
 fn main() -> ExitCode {
@@ -31,6 +36,8 @@ fn main() -> ExitCode {
         Some(Command::Serve(args)) => args.run(),
         Some(Command::Config(args)) => args.run(),
         Some(Command::Passwd(args)) => args.run(),
+        Some(Command::Pub(args)) => args.run(),
+        Some(Command::Sub(args)) => args.run(),
     }
 }
 

@@ -79,7 +79,7 @@ impl Session {
             server.client_id.clone_from(&before.client_id);
         }
         self.keep_alive.start(now, server.keep_alive_secs);
-        self.outgoing.open_quota(server.receive_maximum.min(self.options.send_maximum));
+        self.outgoing.open_quota(self.options.send_quota(server.receive_maximum));
         self.events.push_back(Event::Connected(server.clone()));
         self.phase = Phase::Online;
         self.resumed = true;
