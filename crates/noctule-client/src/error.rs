@@ -96,7 +96,7 @@ pub enum Invalid {
 
 /// A field that the application fills.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say all")]
 pub enum Field {
     ClientId,
     UserName,
