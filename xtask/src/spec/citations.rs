@@ -1,4 +1,5 @@
-//! Finding citations: `[MQTT-3.3.1-5 v5]`, `[MQTT-3.8.4-3 v3.1.1]`, `[U5-3.8.3-1]`.
+//! Finding citations: `[MQTT-3.3.1-5 v5]`, `[MQTT-3.8.4-3 v3.1.1]`, `[U5-3.8.3-1]`, and in a row
+//! `[MQTT-3.3.1-5 v5] to [MQTT-3.3.1-8 v5]`, which cites those between as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,6 +63,36 @@ pub(super) fn collect(sources: &[Source]) -> Citations {
 
 /// The ids in a line, as the tables have them; an `Err` is an id whose version is missing.
 fn scan(line: &str) -> Vec<Result<String, String>> {
+    let mut found = ids(line);
+    for (at, _) in line.match_indices("] to [") {
+        let first = ids(&line[..=at]).pop();
+        let last = ids(&line[at..]).into_iter().next();
+        if let (Some(Ok(first)), Some(Ok(last))) = (first, last) {
+            found.extend(between(&first, &last).into_iter().map(Ok));
+        }
+    }
+    found
+}
+
+/// The ids after `first` and before `last`, where the two differ in their last number only.
+fn between(first: &str, last: &str) -> Vec<String> {
+    let parts = |id: &str| {
+        let (id, version) = id.split_once(' ').map_or((id, ""), |(id, version)| (id, version));
+        let (section, number) = id.rsplit_once('-')?;
+        Some((section.to_owned(), number.parse::<u32>().ok()?, version.to_owned()))
+    };
+    let (Some((section, first, version)), Some((other, last, also))) = (parts(first), parts(last))
+    else {
+        return Vec::new();
+    };
+    if section != other || version != also {
+        return Vec::new();
+    }
+    let id = |number| format!("{section}-{number} {version}").trim_end().to_owned();
+    (first + 1..last).map(id).collect()
+}
+
+fn ids(line: &str) -> Vec<Result<String, String>> {
     let mut found = Vec::new();
     for (mark, numbered) in [("MQTT-", true), ("U5-", false)] {
         for (at, _) in line.match_indices(mark) {
@@ -103,6 +134,22 @@ mod tests {
         let line = "// [MQTT-3.3.1-5 v5], [MQTT-3.8.4-3 v3.1.1] and [U5-3.8.3-1]; MQTT-4.2-1 v5.";
         let expected = ["MQTT-3.3.1-5 v5", "MQTT-3.8.4-3 v3.1.1", "MQTT-4.2-1 v5", "U5-3.8.3-1"];
         assert_eq!(scan(line), expected.map(|id| Ok(id.to_owned())));
+    }
+
+    #[test]
+    fn a_row_of_ids_cites_those_between() {
+        let line = "// [MQTT-3.3.1-5 v5] to [MQTT-3.3.1-8 v5], [U5-3.8.3-1] to [U5-3.8.3-3]";
+        let expected = [
+            "MQTT-3.3.1-5 v5",
+            "MQTT-3.3.1-8 v5",
+            "U5-3.8.3-1",
+            "U5-3.8.3-3",
+            "MQTT-3.3.1-6 v5",
+            "MQTT-3.3.1-7 v5",
+            "U5-3.8.3-2",
+        ];
+        assert_eq!(scan(line), expected.map(|id| Ok(id.to_owned())));
+        assert_eq!(scan("[MQTT-3.3.1-5 v5] to [MQTT-3.3.2-8 v5]").len(), 2);
     }
 
     #[test]
