@@ -202,6 +202,27 @@ impl Client {
         self.expect_closed();
     }
 
+    /// Expects a CONNACK with this code and the end of the connection.
+    pub fn expect_refusal(&self, code: u8) {
+        let connack = self.next_packet();
+        assert_eq!((connack.kind(), connack.code), (kind::CONNACK, code), "{connack:?}");
+        self.expect_closed();
+    }
+
+    /// The code of the DISCONNECT or CONNACK that ended the connection, if one did; what else came
+    /// is dropped.
+    pub fn end_code(&self) -> Option<u8> {
+        let mut code = None;
+        self.settle();
+        while let Ok(bytes) = self.next_frame(Patience::Short) {
+            let packet = Packet::parse(&bytes, self.version).ok()?;
+            self.note(&format!("{} <      {packet:?}", self.line));
+            code =
+                [kind::DISCONNECT, kind::CONNACK].contains(&packet.kind()).then_some(packet.code);
+        }
+        code
+    }
+
     /// One whole packet.
     fn next_frame(&self, patience: Patience) -> Result<Vec<u8>, Arrival> {
         let arrived = &mut self.state.borrow_mut().arrived;

@@ -3,9 +3,10 @@
 use super::packet::{binary, frame, kind, text};
 use super::property::{self, Property};
 use noctule_proto::Version;
+use std::fmt;
 
 /// A CONNECT under construction.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Connect {
     client_id: Vec<u8>,
     clean: bool,
@@ -97,6 +98,14 @@ impl Will {
     #[must_use]
     pub fn payload(self, payload: &[u8]) -> Will {
         Will { payload: payload.to_vec(), ..self }
+    }
+}
+
+impl fmt::Debug for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = &self.client_id[..self.client_id.len().min(60)];
+        write!(f, "CONNECT {:?} flags {:#04x}", String::from_utf8_lossy(id), self.flags())?;
+        write!(f, " keep alive {} {:?} {:?}", self.keep_alive, self.properties, self.will)
     }
 }
 

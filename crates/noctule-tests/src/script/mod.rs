@@ -49,6 +49,7 @@ pub struct Script {
     versions: Vec<Version>,
     limits: Limits,
     pure_only: bool,
+    name: String,
 }
 
 /// A script for all versions, with the limits that a broker has by default.
@@ -58,6 +59,7 @@ pub fn script() -> Script {
         versions: vec![Version::V31, Version::V311, Version::V5],
         limits: Limits::default(),
         pure_only: false,
+        name: String::new(),
     }
 }
 
@@ -94,11 +96,18 @@ impl Script {
         Script { pure_only: true, ..self }
     }
 
+    /// With a name, where many scripts differ in little.
+    #[must_use]
+    pub fn called(self, name: &str) -> Script {
+        Script { name: name.to_owned(), ..self }
+    }
+
     /// Runs it everywhere.
     pub fn run(self, script: impl Fn(&World)) {
         for version in &self.versions {
             for shards in [1, 3] {
-                let title = format!("{version:?}, pure broker, {shards} shards");
+                let name = &self.name;
+                let title = format!("{name} {version:?}, pure broker, {shards} shards");
                 self.run_on(&title, *version, Box::new(Pure::new(shards, &self.limits)), &script);
             }
         }

@@ -385,7 +385,7 @@ impl fmt::Debug for Packet {
         ];
         write!(f, "{}", NAMES[usize::from(self.kind())])?;
         if self.kind() == kind::PUBLISH {
-            write!(f, " {:?} qos {}", String::from_utf8_lossy(&self.topic), self.first >> 1 & 3)?;
+            write!(f, " {:?} qos {}", short(&self.topic), self.first >> 1 & 3)?;
             write!(f, "{}", if self.first & 8 != 0 { " dup" } else { "" })?;
             write!(f, "{}", if self.first & 1 != 0 { " retain" } else { "" })?;
         } else if self.first & 0x0F != 0 {
@@ -401,20 +401,23 @@ impl fmt::Debug for Packet {
             write!(f, " flags {:#x}", self.flags)?;
         }
         for (filter, options) in &self.filters {
-            write!(f, " {:?}/{options:#x}", String::from_utf8_lossy(filter))?;
+            write!(f, " {:?}/{options:#x}", short(filter))?;
         }
         for property in &self.properties {
-            write!(f, " {:#04x}={:?}", property.id, String::from_utf8_lossy(&property.value))?;
+            write!(f, " {:#04x}={:?}", property.id, short(&property.value))?;
         }
         match self.kind() {
-            kind::PUBLISH if self.payload.len() <= 100 => {
-                write!(f, " {:?}", String::from_utf8_lossy(&self.payload))
-            }
-            kind::PUBLISH => write!(f, " ({} bytes)", self.payload.len()),
+            kind::PUBLISH => write!(f, " {:?}", short(&self.payload)),
             _ if self.payload.is_empty() => Ok(()),
             _ => write!(f, " {:02x?}", self.payload),
         }
     }
+}
+
+/// As much of it as a transcript needs.
+fn short(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]);
+    if bytes.len() > 60 { format!("{text}... ({} bytes)", bytes.len()) } else { text.into() }
 }
 
 struct Reader<'a>(&'a [u8]);
