@@ -11,7 +11,7 @@ use crate::retained::Wish;
 use crate::session::HeldSubscription;
 use crate::wait::{Reply, Wait};
 use noctule_proto::packet::{RetainHandling, Subscribe, SubscribeOptions, Unsubscribe};
-use noctule_proto::{ReasonCode, TopicFilter};
+use noctule_proto::{ReasonCode, TopicFilter, Version};
 
 /// What a SUBSCRIBE gathers on its way through the filters.
 struct Gathered {
@@ -25,7 +25,7 @@ impl Broker {
     /// [MQTT-3.8.4-1 v5], [MQTT-3.8.4-5 v5], [MQTT-3.8.4-6 v5], [MQTT-3.8.4-4 v3.1.1]
     pub(crate) fn subscribe(&mut self, turn: &mut Turn<'_>, conn: ConnId, packet: &Subscribe<'_>) {
         let Some(connection) = self.connections.get(conn) else { return };
-        let slot = connection.session;
+        let (slot, v31) = (connection.session, connection.version == Version::V31);
         // [U5-3.2.2-4]
         if packet.subscription_id.is_some() && !self.limits.subscription_ids_available {
             let reason = ReasonCode::SubscriptionIdentifiersNotSupported;
@@ -49,7 +49,9 @@ impl Broker {
                     self.subscribe_to(turn, slot, (filter, options, id), &mut gathered);
                 }
                 Err((reason, why)) => {
-                    gathered.codes.push(reason as u8);
+                    // MQTT 3.1 has no code for a failure: what was asked for is said to be
+                    // granted, and nothing is delivered.
+                    gathered.codes.push(if v31 { options.qos as u8 } else { reason as u8 });
                     gathered.why = Some(why);
                 }
             }

@@ -130,7 +130,12 @@ impl Client {
             Err(Arrival::Closed) => panic!("line {}: closed instead of a packet", self.line),
             Err(_) => panic!("line {}: no packet came", self.line),
         };
-        let packet = match Packet::parse(&bytes, self.version) {
+        self.checked(&bytes)
+    }
+
+    /// A packet that holds to the rules that hold for all.
+    fn checked(&self, bytes: &[u8]) -> Packet {
+        let packet = match Packet::parse(bytes, self.version) {
             Ok(packet) => packet,
             Err(wrong) => panic!("line {}: {wrong}: {bytes:02x?}", self.line),
         };
@@ -145,9 +150,7 @@ impl Client {
     /// Expects this packet. A PUBLISH above QoS 0 with packet id 0 expects any packet id.
     pub fn expect(&self, expected: Packet) -> Packet {
         let packet = self.next_packet();
-        let wanted = self.normal(&expected, &packet);
-        let line = self.line;
-        assert_eq!(packet.normal(self.version), wanted, "line {line}: found left, expected right");
+        self.same(&packet, expected);
         packet
     }
 
@@ -171,6 +174,9 @@ impl Client {
     pub fn expect_bytes(&self, expected: &[u8]) {
         let bytes = self.next_frame(Patience::Long).unwrap_or_default();
         self.note(&format!("{} <      {bytes:02x?}", self.line));
+        if !bytes.is_empty() {
+            self.checked(&bytes);
+        }
         assert_eq!(bytes, expected, "line {}: found left, expected right", self.line);
     }
 
@@ -200,6 +206,19 @@ impl Client {
             self.expect(disconnect(code));
         }
         self.expect_closed();
+    }
+
+    /// The next packet, if one has come.
+    pub fn poll(&self) -> Option<Packet> {
+        let bytes = self.next_frame(Patience::Short).ok()?;
+        Some(self.checked(&bytes))
+    }
+
+    /// Asserts that a packet that was found is the one expected.
+    pub fn same(&self, found: &Packet, expected: Packet) {
+        let wanted = self.normal(&expected, found);
+        let line = self.line;
+        assert_eq!(found.normal(self.version), wanted, "line {line}: found left, expected right");
     }
 
     /// Expects a CONNACK with this code and the end of the connection.

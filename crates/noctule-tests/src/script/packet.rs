@@ -266,6 +266,8 @@ impl Packet {
             }
             kind::UNSUBACK if !v5 => id.to_vec(),
             kind::SUBACK | kind::UNSUBACK => [&id[..], &section, &self.payload].concat(),
+            // Only the AUTH that says nothing at all may leave its Property Length out.
+            kind::AUTH if self.code != 0 => [&[self.code][..], &section].concat(),
             kind::DISCONNECT | kind::AUTH => self.tail(v5),
             _ => Vec::new(),
         }
