@@ -20,12 +20,14 @@ pub mod client;
 pub mod connect;
 pub mod packet;
 pub mod property;
+pub mod tcp;
 pub mod transport;
 pub mod watch;
 pub mod world;
 
 use noctule_core::Limits;
 use noctule_proto::Version;
+use tcp::Tcp;
 use transport::{Pure, Transport};
 use world::World;
 
@@ -106,21 +108,23 @@ impl Script {
     pub fn run(self, script: impl Fn(&World)) {
         for version in &self.versions {
             for shards in [1, 3] {
-                let name = &self.name;
-                let title = format!("{name} {version:?}, pure broker, {shards} shards");
-                self.run_on(&title, *version, Box::new(Pure::new(shards, &self.limits)), &script);
+                self.run_on((*version, shards), "pure broker", &Pure::boxed, &script);
+            }
+            for shards in [1, 2].into_iter().filter(|_| !self.pure_only) {
+                self.run_on((*version, shards), "TCP", &Tcp::boxed, &script);
             }
         }
     }
 
     fn run_on(
         &self,
-        title: &str,
-        version: Version,
-        transport: Box<dyn Transport>,
+        (version, shards): (Version, u16),
+        over: &str,
+        open: &dyn Fn(u16, &Limits) -> Box<dyn Transport>,
         script: &impl Fn(&World),
     ) {
-        let world = World::new(title, version, self.limits.clone(), transport);
-        script(&world);
+        let title = format!("{} {version:?}, {over}, {shards} shards", self.name);
+        let transport = open(shards, &self.limits);
+        script(&World::new(&title, version, self.limits.clone(), transport));
     }
 }

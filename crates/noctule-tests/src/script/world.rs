@@ -114,6 +114,11 @@ impl World {
             .with(property::topic_alias_maximum(self.limits.topic_alias_max))
     }
 
+    /// Adds a line to what a script that fails shows.
+    pub fn note(&self, line: &str) {
+        self.stage.borrow_mut().note(line.to_owned());
+    }
+
     /// Lets time pass.
     pub fn advance(&self, secs: u64) {
         self.advance_millis(secs * 1000);

@@ -1,7 +1,7 @@
 //! Broken packets: the exact answer to each byte case of the protocol crate.
 
+use noctule_proto::Role;
 use noctule_proto::cases::{self, Answer, Case};
-use noctule_proto::{PacketType, Role};
 use noctule_tests::script::prelude::*;
 
 /// Sends the bytes, on a live connection unless they are its first packet.
@@ -17,14 +17,7 @@ fn say(world: &World, case: &Case) -> Client {
 fn answers(world: &World, case: &Case) {
     let client = say(world, case);
     match case.answer() {
-        Answer::Packet => {
-            let ends = case.expect == cases::Expect::Packet(PacketType::Disconnect);
-            // What a valid packet means is for other scripts to say; here it is that none of them
-            // breaks the connection by its format.
-            if !ends && case.expect != cases::Expect::Packet(PacketType::Auth) {
-                client.settle();
-            }
-        }
+        Answer::Packet => {}
         Answer::Wait => client.expect_nothing(),
         Answer::Close => client.expect_closed(),
         Answer::ConnAck(code) => {
@@ -34,11 +27,18 @@ fn answers(world: &World, case: &Case) {
     }
 }
 
-fn versions_of(case: &Case) -> Vec<Version> {
-    match case.version {
-        Some(version) => vec![version],
-        None => vec![Version::V311],
-    }
+/// Runs `check` for every case of a client that `wanted` picks, each on a connection of its own.
+fn for_each_case(wanted: impl Fn(&Case) -> bool, check: impl Fn(&World, &Case)) -> usize {
+    let mut cases = cases::all();
+    cases.retain(|case| case.sender == Role::Client && wanted(case));
+    script().run(|world| {
+        let version = |case: &&Case| case.version.unwrap_or(Version::V311) == world.version;
+        for case in cases.iter().filter(version) {
+            world.note(&case.name);
+            check(world, case);
+        }
+    });
+    cases.len()
 }
 
 /// Every packet type and property: duplicated, out of place, truncated, not minimal, out of range.
@@ -53,36 +53,18 @@ fn versions_of(case: &Case) -> Vec<Version> {
 /// `[MQTT-3.14.1-1 v3.1.1]`
 #[test]
 fn each_broken_packet_has_its_exact_answer() {
-    let all = cases::all();
-    let broken: Vec<&Case> = all
-        .iter()
-        .filter(|case| case.sender == Role::Client && !matches!(case.answer(), Answer::Packet))
-        .collect();
-    assert!(broken.len() > 200, "{} cases", broken.len());
-    for case in broken {
-        for version in versions_of(case) {
-            script().versions(&[version]).called(&case.name).run(|world| answers(world, case));
-        }
-    }
+    let broken = for_each_case(|case| !matches!(case.answer(), Answer::Packet), answers);
+    assert!(broken > 200, "{broken} cases");
 }
 
 /// What is valid is never refused for its form.
 #[test]
 fn no_valid_packet_is_taken_for_a_malformed_one() {
-    let all = cases::all();
-    let valid = all
-        .iter()
-        .filter(|case| case.sender == Role::Client && matches!(case.answer(), Answer::Packet));
-    for case in valid {
-        for version in versions_of(case) {
-            script().versions(&[version]).called(&case.name).run(|world| {
-                let client = say(world, case);
-                if let Some(code) = client.end_code() {
-                    assert!(code != 0x81, "refused as malformed");
-                }
-            });
-        }
-    }
+    let valid = |case: &Case| matches!(case.answer(), Answer::Packet);
+    for_each_case(valid, |world, case| {
+        let code = say(world, case).end_code();
+        assert_ne!(code, Some(0x81), "refused as malformed");
+    });
 }
 
 /// `[U5-2.1.2-1]`

@@ -1,0 +1,151 @@
+//! A server behind TCP, in this process.
+
+use super::connect::connect;
+use super::transport::{Arrival, Patience, Transport};
+use crate::node::Node;
+use noctule_core::Limits;
+use noctule_proto::Version;
+use noctule_server::{Config, Handle, Server};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+/// How long a script waits for what has to come.
+const LONG: Duration = Duration::from_secs(10);
+
+/// Probes for each shard, so that every shard very likely has one.
+const PROBES_PER_SHARD: u16 = 4;
+
+/// Turns of all shards after which everything has had its effect: a packet moves its connection
+/// home, is routed to a share group, by it to a member, and comes back as an acknowledgement.
+const ROUNDS: usize = 5;
+
+/// A server and connections to it.
+#[derive(Debug)]
+pub struct Tcp {
+    lines: Vec<Option<TcpStream>>,
+    /// Who wrote last: nobody else does anything until that has had its effect.
+    writer: Option<usize>,
+    /// Connections that ask every shard for a turn.
+    probes: Vec<TcpStream>,
+    address: SocketAddr,
+    _server: Handle,
+}
+
+impl Tcp {
+    /// The same, behind the trait.
+    #[must_use]
+    pub fn boxed(shards: u16, limits: &Limits) -> Box<dyn Transport> {
+        Box::new(Tcp::new(shards, limits))
+    }
+
+    /// A server of so many shards, on a port the system chooses.
+    #[must_use]
+    pub fn new(shards: u16, limits: &Limits) -> Tcp {
+        let mut config = Config::for_tests();
+        config.shards = NonZeroU16::new(shards);
+        config.sys_interval_secs = 0;
+        config.admin.enabled = false;
+        config.limits = limits.clone();
+        let server = Server::start(config).expect("a loopback port can be had");
+        let address = server.addresses()[0];
+        let mut tcp =
+            Tcp { lines: Vec::new(), writer: None, probes: Vec::new(), address, _server: server };
+        let probes = if shards == 1 { 1 } else { shards * PROBES_PER_SHARD };
+        tcp.probes = (0..probes).map(|number| tcp.probe(number)).collect();
+        tcp
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("the server listens");
+        stream.set_nodelay(true).expect("a TCP option");
+        stream.set_read_timeout(Some(LONG)).expect("a TCP option");
+        stream
+    }
+
+    fn probe(&self, number: u16) -> TcpStream {
+        let mut stream = self.connect();
+        let hello = connect(&format!("probe-{number}")).encode(Version::V311);
+        stream.write_all(&hello).expect("the server reads");
+        let mut answer = [0; 4];
+        stream.read_exact(&mut answer).expect("the server accepts a probe");
+        assert_eq!(answer, [0x20, 2, 0, 0], "a probe is accepted");
+        stream
+    }
+
+    /// Another line than the last writer acts: what was written before comes first.
+    fn turn_of(&mut self, line: usize) {
+        if self.writer.is_some_and(|writer| writer != line) {
+            self.settle();
+        }
+        self.writer = Some(line);
+    }
+}
+
+impl Transport for Tcp {
+    fn open(&mut self) -> usize {
+        let line = self.lines.len();
+        self.turn_of(line);
+        let stream = self.connect();
+        self.lines.push(Some(stream));
+        line
+    }
+
+    fn write(&mut self, line: usize, bytes: &[u8]) {
+        self.turn_of(line);
+        if let Some(stream) = &mut self.lines[line] {
+            // The server may have closed it: then what is sent is lost, as it should be.
+            let _ = stream.write_all(bytes);
+        }
+    }
+
+    fn receive(&mut self, line: usize, into: &mut Vec<u8>, patience: Patience) -> Arrival {
+        let Some(stream) = &mut self.lines[line] else { return Arrival::Closed };
+        stream.set_nonblocking(patience == Patience::Short).expect("a TCP option");
+        let mut bytes = [0; 16 * 1024];
+        let read = stream.read(&mut bytes);
+        stream.set_nonblocking(false).expect("a TCP option");
+        match read {
+            Ok(0) => Arrival::Closed,
+            Ok(len) => {
+                into.extend_from_slice(&bytes[..len]);
+                Arrival::Bytes
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => Arrival::Nothing,
+                ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Arrival::Closed,
+                kind => panic!("line {line}: {kind}"),
+            },
+        }
+    }
+
+    fn hang_up(&mut self, line: usize) {
+        self.turn_of(line);
+        self.lines[line] = None;
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        self.writer = None;
+        for _ in 0..ROUNDS {
+            for probe in &mut self.probes {
+                probe.write_all(&[0xC0, 0]).expect("the server reads");
+            }
+            for probe in &mut self.probes {
+                let mut answer = [0; 2];
+                probe.read_exact(&mut answer).expect("the server answers a probe");
+            }
+        }
+    }
+
+    fn advance(&mut self, millis: u64) {
+        self.settle();
+        std::thread::sleep(Duration::from_millis(millis));
+        self.settle();
+    }
+
+    fn node(&mut self) -> Option<&mut Node> {
+        None
+    }
+}
