@@ -9,7 +9,7 @@ use crate::input::{Level, Origin};
 use crate::output::{Effect, End, Event};
 use crate::route::LastRoute;
 use crate::timer::Deadline;
-use crate::wait::{AckKind, Held};
+use crate::wait::{AckKind, Held, Reply, Wait};
 use noctule_proto::packet::{Disconnect, Packet};
 use noctule_proto::property::UserProperties;
 use noctule_proto::{DecodeError, ReasonCode, Version};
@@ -190,7 +190,8 @@ impl Broker {
             Packet::Subscribe(subscribe) => self.subscribe(turn, conn, subscribe),
             Packet::Unsubscribe(unsubscribe) => self.unsubscribe(turn, conn, unsubscribe),
             // [MQTT-3.12.4-1 v5], [MQTT-3.12.4-1 v3.1.1]
-            Packet::PingReq => self.send(turn, conn, &Packet::PingResp),
+            // In its turn: a client may take the answer for the end of all it asked before.
+            Packet::PingReq => self.reply(turn, conn, Wait::default(), Reply::PingResp),
             Packet::Disconnect(disconnect) => self.disconnected(turn, conn, disconnect),
             Packet::Auth(auth) => self.authenticate_again(turn, conn, auth),
             // [MQTT-3.1.0-2 v5], [MQTT-3.1.0-2 v3.1.1]

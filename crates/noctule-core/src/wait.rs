@@ -39,6 +39,7 @@ pub(crate) enum Reply {
     Ack { kind: AckKind, id: PacketId, reason: ReasonCode, why: Option<Box<str>> },
     SubAck { id: PacketId, codes: Box<[u8]>, why: Option<Box<str>>, wishes: Vec<Wish> },
     UnsubAck { id: PacketId, codes: Box<[u8]> },
+    PingResp,
 }
 
 impl Reply {
@@ -190,6 +191,7 @@ impl Broker {
             Reply::UnsubAck { id, codes } => {
                 self.send_suback(turn, conn, (id, &codes, None), Request::Unsubscribe);
             }
+            Reply::PingResp => self.send(turn, conn, &Packet::PingResp),
         }
     }
 
