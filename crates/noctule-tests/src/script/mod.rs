@@ -1,6 +1,6 @@
 //! Scripts: what clients send and what they must hear, run on the pure broker and behind sockets.
 //!
-//! ```no_run
+//! ```
 //! use noctule_tests::script::prelude::*;
 //!
 //! script().run(|world| {

@@ -266,13 +266,18 @@ fn packets_sent_before_connack_arrives_are_processed_in_order() {
         let packets = [
             connect("a").encode(version),
             subscribe(1).filter("t", 1).encode(version),
-            publish("t", "x").qos(1, 2).encode(version),
+            publish("u", "x").qos(1, 2).encode(version),
             pingreq().encode(version),
+            publish("u", "x").qos(2, 3).encode(version),
+            unsubscribe(4, &["t"]).encode(version),
         ];
         line.send_bytes(&packets.concat());
         line.expect(world.connack());
         line.expect(suback(1, &[1]));
-        line.expect_all(&[puback(2), publish("t", "x").qos(1, 0), pingresp()]);
+        line.expect(puback(2).code(world.by_version(0x10, 0)));
+        line.expect(pingresp());
+        line.expect(pubrec(3).code(world.by_version(0x10, 0)));
+        line.expect(unsuback(4, &[0]));
     });
 }
 
