@@ -64,9 +64,9 @@ fn a_session_without_expiry_ends_with_its_connection() {
             let b = world.connect("b");
             b.subscribes("t", 1);
             if goodbye {
-                b.disconnects()
+                b.disconnects();
             } else {
-                b.hang_up()
+                b.hang_up();
             }
             a.settle();
             a.publishes(publish("t", "x").qos(1, 0));
