@@ -2,7 +2,7 @@
 #![allow(unreachable_pub, reason = "shared by the test programs of two crates")]
 
 use std::io::Write;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -60,6 +60,11 @@ impl Mosquitto {
             std::thread::sleep(Duration::from_millis(10));
         }
         false
+    }
+
+    #[allow(dead_code, reason = "not every test program needs it")]
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
     /// Ends it without a word to its clients.
