@@ -274,29 +274,33 @@ fn a_hash_matches_the_level_above_and_everything_below() {
 
 #[test]
 fn many_receivers_of_one_filter_come_and_go_in_any_order() {
+    const FILTERS: [&str; 3] = ["wide/topic", "wide/other", "wide/third"];
     let mut random = Random(3);
     let mut index = Index::new(3);
     let mut live = std::collections::BTreeSet::new();
     for step in 0..60_000u64 {
-        // Grow, then shrink, through the sizes at which the list changes its shape.
-        let number = random.below(2_000);
+        // Grow, then shrink, through the sizes at which a list changes its shape.
+        let (filter, number) = (FILTERS[random.below(3) as usize], random.below(1_000));
         if random.below(100) < if step % 20_000 < 10_000 { 80 } else { 20 } {
-            insert(&mut index, "wide/topic", number);
-            live.insert(number);
+            insert(&mut index, filter, number);
+            live.insert((filter, number));
         } else {
-            remove(&mut index, "wide/topic", number);
-            live.remove(&number);
+            remove(&mut index, filter, number);
+            live.remove(&(filter, number));
         }
         assert_eq!(index.len(), live.len());
         if step % 500 == 0 {
             index.check();
-            let mut found = receivers(&index, "wide/topic");
-            found.sort_unstable();
-            assert!(found.iter().eq(&live));
+            for filter in FILTERS {
+                let mut found = receivers(&index, filter);
+                found.sort_unstable();
+                let wanted = live.iter().filter(|(live, _)| *live == filter);
+                assert!(found.iter().eq(wanted.map(|(_, number)| number)));
+            }
         }
     }
-    for number in live {
-        remove(&mut index, "wide/topic", number);
+    for (filter, number) in live {
+        remove(&mut index, filter, number);
     }
     index.check();
     assert!(index.is_empty() && receivers(&index, "wide/topic").is_empty());
