@@ -13,6 +13,8 @@ mod connected;
 mod event;
 mod incoming;
 mod keep_alive;
+#[cfg(test)]
+mod lossy_tests;
 mod outgoing;
 mod requests;
 #[cfg(test)]
