@@ -1,0 +1,181 @@
+//! Who is let in, over real sockets; what a reload changes; what the admin listener and `$SYS` say.
+
+mod wire;
+
+use noctule_proto::packet::Connect;
+use noctule_proto::{Packet, QoS, ReasonCode, Version};
+use noctule_server::auth::Verifier;
+use noctule_server::{Config, Handle, Server, StartError};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use wire::{Client, broker, broker_with};
+
+fn with_user(config: &mut Config) {
+    let verifier = Verifier::from_password("right", 4096, b"a salt of its own");
+    config.users.insert("ann".into(), verifier);
+}
+
+fn login(broker: &Handle, version: Version, user: &str, password: &str) -> (Client, ReasonCode) {
+    let mut client = Client::open(broker.addresses()[0]);
+    let mut connect = Connect::new(version, "c");
+    connect.user_name = Some(user);
+    connect.password = Some(password.as_bytes());
+    let reason = client.connect_with(&connect);
+    (client, reason)
+}
+
+#[test]
+fn passwords_decide_for_every_version() {
+    let broker = broker_with(2, with_user);
+    for version in [Version::V31, Version::V311, Version::V5] {
+        let (mut client, reason) = login(&broker, version, "ann", "right");
+        assert_eq!(reason, ReasonCode::Success);
+        client.ping();
+        let (mut client, reason) = login(&broker, version, "ann", "wrong");
+        assert_eq!(reason, ReasonCode::BadUserNameOrPassword);
+        client.expect_end();
+    }
+}
+
+#[test]
+fn a_closed_listener_refuses_who_does_not_say_who_it_is() {
+    let broker = broker_with(1, |config| {
+        with_user(config);
+        config.listeners[0].allow_anonymous = false;
+    });
+    let mut client = Client::open(broker.addresses()[0]);
+    let reason = client.connect_with(&Connect::new(Version::V5, "c"));
+    assert_eq!(reason, ReasonCode::NotAuthorized);
+    client.expect_end();
+}
+
+#[test]
+fn an_unknown_authentication_method_is_refused() {
+    let broker = broker(1);
+    let mut client = Client::open(broker.addresses()[0]);
+    let mut connect = Connect::new(Version::V5, "c");
+    connect.properties.authentication_method = Some("SCRAM-SHA-1");
+    assert_eq!(client.connect_with(&connect), ReasonCode::BadAuthenticationMethod);
+    client.expect_end();
+}
+
+#[test]
+fn scram_challenges_over_the_wire() {
+    let broker = broker_with(2, with_user);
+    let mut client = Client::open(broker.addresses()[0]);
+    let mut connect = Connect::new(Version::V5, "c");
+    connect.properties.authentication_method = Some("SCRAM-SHA-256");
+    connect.properties.authentication_data = Some(b"n,,n=ann,r=abc");
+    client.send(&Packet::Connect(connect));
+    client.next(|packet| {
+        let Packet::Auth(auth) = packet else { panic!("an AUTH expected: {packet:?}") };
+        assert_eq!(auth.reason, ReasonCode::ContinueAuthentication);
+        assert_eq!(auth.method, Some("SCRAM-SHA-256"));
+        assert!(auth.data.expect("a challenge").starts_with(b"r=abc"));
+    });
+}
+
+#[test]
+fn a_reload_changes_users_and_limits_and_names_what_it_cannot_change() {
+    let mut broker = broker(2);
+    let (_, reason) = login(&broker, Version::V5, "ann", "wrong");
+    assert_eq!(reason, ReasonCode::Success, "without users everybody may come");
+    let mut new = Config::for_tests();
+    new.shards = std::num::NonZeroU16::new(2);
+    with_user(&mut new);
+    new.limits.packet_size_max = 1000;
+    assert!(broker.reload(&new).is_empty());
+    // The reload reaches a shard between two of its turns.
+    while login(&broker, Version::V5, "ann", "wrong").1 == ReasonCode::Success {}
+    assert_eq!(login(&broker, Version::V5, "ann", "right").1, ReasonCode::Success);
+    new.listeners[0].connections_max = 5;
+    new.shards = None;
+    assert_eq!(broker.reload(&new), ["shards", "listener"]);
+    let mut before = Client::connect(broker.addresses()[0], Version::V5, "other");
+    let bytes = before.publish_bytes("t", &[0; 2000], QoS::AtMostOnce);
+    before.write(&bytes);
+    assert_eq!(before.farewell(), ReasonCode::PacketTooLarge);
+}
+
+#[test]
+fn an_address_in_use_is_named_with_the_way_out() {
+    let first = broker(2);
+    let mut config = Config::for_tests();
+    config.listeners[0].address = first.addresses()[0];
+    let error = Server::start(config.clone()).expect_err("the port is taken");
+    assert!(matches!(error, StartError::Listen { .. }));
+    let text = error.to_string();
+    assert!(text.contains("in use") && text.contains("noctule serve -p PORT"), "{text}");
+    config.listeners[0].presence = noctule_server::config::Presence::IfPossible;
+    let error = Server::start(config.clone()).expect_err("no listener is left");
+    assert!(matches!(error, StartError::NoListener));
+    config.listeners[0].address.set_port(0);
+    config.admin.address = first.admin_address().expect("it has one");
+    config.admin.presence = noctule_server::config::Presence::IfPossible;
+    let second = Server::start(config).expect("the admin listener is not required");
+    assert_eq!(second.admin_address(), None);
+}
+
+fn get(broker: &Handle, path: &str) -> (String, String) {
+    let address = broker.admin_address().expect("it has one");
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
+#[test]
+fn the_admin_listener_answers() {
+    let broker = broker(2);
+    assert_eq!(get(&broker, "/healthz").1, "ok\n");
+    assert_eq!(get(&broker, "/readyz").1, "ready\n");
+    assert!(get(&broker, "/nothing").0.starts_with("HTTP/1.1 404"));
+    let mut client = Client::connect(broker.addresses()[0], Version::V5, "c");
+    client.ping();
+    loop {
+        let (head, body) = get(&broker, "/metrics");
+        assert!(head.contains("text/plain; version=0.0.4"), "{head}");
+        if body.lines().any(|line| line == "noctule_clients 1") {
+            break;
+        }
+    }
+}
+
+#[test]
+fn an_unfinished_request_does_not_hold_the_stop() {
+    let broker = broker(1);
+    let mut stream = TcpStream::connect(broker.admin_address().expect("it has one")).unwrap();
+    write!(stream, "GET /met").unwrap();
+    assert!(broker.stop());
+}
+
+#[test]
+fn sys_topics_are_retained_and_true() {
+    let broker = broker_with(3, |config| config.sys_interval_secs = 1);
+    let mut client = Client::connect(broker.addresses()[0], Version::V5, "c");
+    client.subscribe("$SYS/broker/clients/connected", QoS::AtMostOnce);
+    while client.message() != ("$SYS/broker/clients/connected".into(), b"1".to_vec()) {}
+    client.subscribe("$SYS/broker/version", QoS::AtMostOnce);
+    let (topic, payload) = client.message();
+    assert_eq!(topic, "$SYS/broker/version");
+    assert!(payload.starts_with(b"noctule version "));
+}
+
+#[test]
+fn tenants_share_nothing() {
+    let broker = broker_with(2, |config| {
+        let mut other = config.listeners[0].clone();
+        other.tenant = noctule_core::Tenant(1);
+        config.listeners.push(other);
+    });
+    let addresses = broker.addresses();
+    let mut one = Client::connect(addresses[0], Version::V5, "same");
+    let mut two = Client::connect(addresses[1], Version::V5, "same");
+    one.subscribe("t", QoS::AtMostOnce);
+    two.publish("t", b"not for one", QoS::AtMostOnce);
+    two.ping();
+    one.publish("t", b"for one", QoS::AtMostOnce);
+    assert_eq!(one.message().1, b"for one");
+}

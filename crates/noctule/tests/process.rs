@@ -1,0 +1,182 @@
+//! The broker as a process: its first words, signals, exit codes, and the commands around it.
+#![cfg(unix)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
+
+/// A running `noctule serve`.
+struct Broker {
+    child: Child,
+    log: BufReader<ChildStderr>,
+}
+
+impl Broker {
+    fn start(arguments: &[&str]) -> Broker {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_noctule"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary was built for this test");
+        let log = BufReader::new(child.stderr.take().expect("it was asked for"));
+        Broker { child, log }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.log.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// The first line from here on that contains `text`.
+    fn line_with(&mut self, text: &str) -> String {
+        loop {
+            let line = self.line();
+            assert!(!line.is_empty(), "the log ended without {text:?}");
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    fn port(&mut self) -> u16 {
+        let line = self.line_with("listening on 127.0.0.1:");
+        let rest = line.split("127.0.0.1:").nth(1).unwrap();
+        rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    fn end(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+}
+
+fn noctule(arguments: &[&str], stdin: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_noctule"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary was built for this test");
+    child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// A file of its own for one test.
+fn file(name: &str, content: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, content).unwrap();
+    path
+}
+
+#[test]
+fn the_first_line_says_that_memory_is_all_and_the_last_what_to_try() {
+    let mut broker = Broker::start(&["-p", "0"]);
+    assert!(broker.line().contains("kept in memory"));
+    let port = broker.port();
+    let next = broker.line_with("try: ");
+    assert!(next.contains(&format!("noctule sub -p {port} -t '#' -v")), "{next}");
+    TcpStream::connect(("127.0.0.1", port)).unwrap();
+    broker.signal("-INT");
+    assert_eq!(broker.end().code(), Some(0));
+}
+
+#[test]
+fn sigterm_says_goodbye_and_ends_with_status_0() {
+    let mut broker = Broker::start(&["serve", "--memory", "--shards", "2", "-p", "0"]);
+    let port = broker.port();
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    // CONNECT of MQTT 5, client id "a".
+    client.write_all(b"\x10\x0e\0\x04MQTT\x05\x02\0\x0a\0\0\x01a").unwrap();
+    let mut first = [0; 4];
+    client.read_exact(&mut first).unwrap();
+    broker.signal("-TERM");
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest).unwrap();
+    // The last packet is DISCONNECT 0x8B, server shutting down.
+    let at = rest.iter().rposition(|byte| *byte == 0xE0).unwrap();
+    assert_eq!(rest[at + 2], 0x8B);
+    drop(client);
+    broker.line_with("stopped");
+    assert_eq!(broker.end().code(), Some(0));
+}
+
+#[test]
+fn sighup_reads_the_file_again_and_a_broken_file_changes_nothing() {
+    let head = "[[listener]]\nport = 0\n[admin]\nenabled = false\n";
+    let path = file("sighup.toml", head);
+    let mut broker = Broker::start(&["serve", "-c", path.to_str().unwrap()]);
+    broker.line_with("try: ");
+    std::fs::write(&path, format!("{head}[limits]\nqos_max = 7\n")).unwrap();
+    broker.signal("-HUP");
+    let line = broker.line_with("stays as it was");
+    assert!(line.contains("sighup.toml:6: limits.qos_max: 7 is wrong"), "{line}");
+    std::fs::write(&path, format!("shards = 7\n{head}[limits]\nqos_max = 1\n")).unwrap();
+    broker.signal("-HUP");
+    let line = broker.line_with("needs a restart");
+    assert!(line.trim_end().ends_with(": shards"), "{line}");
+    std::fs::write(&path, format!("{head}[log]\nlevel = \"error\"\n")).unwrap();
+    broker.signal("-HUP");
+    broker.signal("-TERM");
+    assert_eq!(broker.end().code(), Some(0));
+}
+
+#[test]
+fn a_port_in_use_is_an_error_with_the_way_out() {
+    let mut first = Broker::start(&["-p", "0"]);
+    let port = first.port().to_string();
+    let mut second = Broker::start(&["-p", &port]);
+    let line = second.line_with("in use");
+    assert!(line.contains("noctule serve -p PORT"), "{line}");
+    assert_ne!(second.end().code(), Some(0));
+    first.signal("-TERM");
+    assert_eq!(first.end().code(), Some(0));
+}
+
+#[test]
+fn the_durable_store_that_is_not_there_yet_cannot_be_asked_for() {
+    let output = noctule(&["serve", "--data", "/tmp/x"], "");
+    assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("not there yet"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_sample_is_checked_and_a_wrong_file_is_explained() {
+    let sample = noctule(&["config", "sample"], "");
+    assert!(sample.status.success());
+    let path = file("sample.toml", text(&sample.stdout));
+    let path = path.to_str().unwrap();
+    assert!(noctule(&["config", "check", path], "").status.success());
+    std::fs::write(path, "[limits]\nqos_maxx = 1\n").unwrap();
+    let wrong = noctule(&["config", "check", path], "");
+    assert!(!wrong.status.success());
+    let expected =
+        format!("noctule: {path}:2: limits.qos_maxx: unknown option; did you mean `qos_max`?\n");
+    assert_eq!(text(&wrong.stderr), expected);
+    let started = noctule(&["-c", path], "");
+    assert_eq!(text(&started.stderr), expected);
+    assert!(!started.status.success());
+}
+
+#[test]
+fn a_password_entry_lets_its_user_in() {
+    let entry = noctule(&["passwd", "an \"odd\" name"], "secret\n");
+    assert!(entry.status.success());
+    let entry = text(&entry.stdout);
+    assert!(entry.starts_with("[[users]]\nname = \"an \\\"odd\\\" name\"\nverifier = \"SCRAM-"));
+    assert!(!entry.contains("secret"));
+    let path = file("users.toml", entry);
+    assert!(noctule(&["config", "check", path.to_str().unwrap()], "").status.success());
+    assert!(!noctule(&["passwd", "x"], "\n").status.success());
+}
