@@ -114,8 +114,10 @@ pub enum Violation {
     Unexpected(PacketType),
     /// It resumes a session that this client does not hold.
     SessionPresent,
-    /// A topic alias above the maximum, or one that stands for nothing.
+    /// A topic alias above the maximum.
     TopicAlias,
+    /// No topic, and a topic alias that stands for nothing.
+    UnknownAlias,
     /// More QoS 1 and 2 messages at once than it may send.
     ReceiveMaximum,
     /// A SUBACK or UNSUBACK that does not fit its request.
@@ -133,6 +135,7 @@ impl Violation {
             Violation::ReceiveMaximum => ReasonCode::ReceiveMaximumExceeded,
             Violation::Unexpected(_)
             | Violation::SessionPresent
+            | Violation::UnknownAlias
             | Violation::AnswerCount
             | Violation::UnknownPacketId(_) => ReasonCode::ProtocolError,
         }
@@ -344,7 +347,8 @@ impl fmt::Display for Violation {
                 return write!(f, "{packet} for something that was not asked");
             }
             Violation::SessionPresent => "it resumes a session that was to be forgotten",
-            Violation::TopicAlias => "a topic alias that stands for nothing",
+            Violation::TopicAlias => "a topic alias above the maximum",
+            Violation::UnknownAlias => "a topic alias that stands for nothing",
             Violation::ReceiveMaximum => "more messages at once than it may send",
             Violation::AnswerCount => "an answer that does not fit the request",
         })

@@ -70,7 +70,7 @@ impl Session {
             self.end(Error::Refused(refusal(connack, self.options.version)));
             return Ok(());
         }
-        // [MQTT-3.2.2-4 v5], [MQTT-3.2.2-2 v5]
+        // [MQTT-3.2.2-4 v5]
         if connack.session_present && self.clean_start() {
             return Err(Violation::SessionPresent);
         }
@@ -111,7 +111,7 @@ fn connect_properties(options: &Options) -> packet::ConnectProperties<'_> {
     }
 }
 
-/// A server that knows no 5.0 may answer as 3.1.1 does `[MQTT-3.1.2-2 v3.1.1]`; that CONNACK is no
+/// A server that knows no 5.0 may answer as 3.1.1 does (3.1.2.2 v3.1.1); that CONNACK is no
 /// packet of 5.0.
 pub(super) fn connack_of_old_server(frame: Frame<'_>) -> Option<ConnAck<'static>> {
     match (frame.packet_type(), frame.body) {

@@ -22,7 +22,7 @@ impl Incoming {
         Incoming { receiver: Receiver::new(), aliases: Vec::new(), alias_max, receive_max }
     }
 
-    /// The connection is over: aliases do not outlive it (U5-3.3.2-6), QoS 2 does.
+    /// The connection is over: aliases do not outlive it `[MQTT-3.3.2-7 v5]`, QoS 2 does.
     pub(super) fn close(&mut self) {
         self.aliases.clear();
     }
@@ -62,7 +62,7 @@ impl Incoming {
     fn check_receive_max(&self, ack: &Ack<'_>, version: Version) -> Result<(), Violation> {
         let full = self.receiver.open() >= usize::from(self.receive_max);
         if version == Version::V5 && full && !self.receiver.is_open(ack.packet_id) {
-            // [MQTT-3.3.4-9 v5]
+            // (3.3.4 v5)
             return Err(Violation::ReceiveMaximum);
         }
         Ok(())
@@ -81,13 +81,14 @@ impl Incoming {
         let Some(alias) = publish.properties.topic_alias else {
             return Ok(publish.topic.as_str().to_owned());
         };
-        // [MQTT-3.3.2-8 v5], [MQTT-3.3.2-10 v5]
+        // [MQTT-3.3.2-10 v5]
         if alias.get() > self.alias_max {
             return Err(Violation::TopicAlias);
         }
         let at = usize::from(alias.get()) - 1;
         if publish.topic.is_empty() {
-            return self.aliases.get(at).cloned().flatten().ok_or(Violation::TopicAlias);
+            // (U5-3.3.2-2)
+            return self.aliases.get(at).cloned().flatten().ok_or(Violation::UnknownAlias);
         }
         if self.aliases.len() <= at {
             self.aliases.resize(at + 1, None);

@@ -192,7 +192,7 @@ impl Session {
             | Packet::Unsubscribe(_)
             | Packet::PingReq
             | Packet::Disconnect(_)
-            // [MQTT-4.12.0-7 v5]: no authentication method was named.
+            // (4.12 v5): no authentication method was named.
             | Packet::Auth(_) => return Err(Violation::Unexpected(packet.packet_type())),
         }
         self.pump();
@@ -275,7 +275,7 @@ impl Session {
         Ok(token)
     }
 
-    /// Says good-bye; the server discards the Will `[MQTT-3.14.4-3 v5]` unless the reason is
+    /// Says good-bye; the server discards the Will (3.14.4 v5) unless the reason is
     /// [`ReasonCode::DisconnectWithWill`].
     pub fn disconnect(&mut self, reason: ReasonCode) {
         if self.phase == Phase::Online {
@@ -369,7 +369,7 @@ impl Session {
     }
 
     /// The server broke the rules: says so where the version can, and leaves
-    /// `[MQTT-4.13.1-1 v5]` `[MQTT-4.8.0-1 v3.1.1]`.
+    /// (4.13.1 v5) `[MQTT-4.8.0-1 v3.1.1]`.
     fn refuse(&mut self, violation: Violation) {
         if self.options.version == Version::V5 {
             let reason = violation.reason_code();

@@ -54,7 +54,7 @@ impl Requests {
         if answer == PacketType::UnsubAck && version != Version::V5 {
             codes = vec![ReasonCode::Success; request.filters];
         }
-        // [MQTT-3.9.3-1 v5], [MQTT-3.11.3-1 v5], [MQTT-3.9.3-1 v3.1.1]
+        // One code for each filter, in order (3.9.3, 3.11.3).
         if request.answer != answer || codes.len() != request.filters {
             return Err(Violation::AnswerCount);
         }
