@@ -48,8 +48,9 @@ impl Broker {
                     id: *subscription_id,
                     group: None,
                 };
+                let seed = self.homes.seed;
                 self.apply_to(*session, |found| {
-                    found.subscriptions.insert(held);
+                    found.subscriptions.insert(held, seed);
                 });
             }
             Record::Unsubscribed { session, filter } => self.apply_to(*session, |found| {

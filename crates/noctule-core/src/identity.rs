@@ -1,6 +1,7 @@
 //! The names of things: shards, tenants, connections, sessions, instants.
 
-use core::hash::{BuildHasher, Hash};
+use crate::seed::Seed;
+use core::hash::Hash;
 use serde::{Deserialize, Serialize};
 
 /// A shard of this node: one thread, one loop, one broker.
@@ -96,7 +97,7 @@ impl Homes {
         if self.shards <= 1 {
             return ShardId(0);
         }
-        let hash = foldhash::quality::FixedState::with_seed(self.seed).hash_one(key);
+        let hash = Seed::new(self.seed).of(key);
         ShardId((hash % u64::from(self.shards)) as u16)
     }
 }

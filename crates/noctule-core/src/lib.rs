@@ -37,6 +37,7 @@ mod random;
 pub mod record;
 pub mod retained;
 mod route;
+mod seed;
 mod send;
 mod session;
 mod share;

@@ -107,6 +107,12 @@ impl Message {
         &self.bytes[usize::from(self.topic_len) + self.properties_len as usize..]
     }
 
+    /// The same message without its payload: as a retained one it clears the topic.
+    pub(crate) fn cleared(&self) -> Message {
+        let head = self.bytes.len() - self.payload().len();
+        Message { bytes: self.bytes[..head].into(), ..*self }
+    }
+
     /// Bytes it occupies in a queue's account.
     #[must_use]
     pub fn cost(&self) -> usize {

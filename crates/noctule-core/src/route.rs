@@ -5,11 +5,10 @@ use crate::identity::{ConnId, ShardId, Tenant};
 use crate::index::{Match, Receiver};
 use crate::outbound::Outbound;
 use crate::peer::{Delivery, PeerMessage, Target};
+use crate::seed::Seed;
 use crate::verdict::Verdict;
-use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
 /// Who receives a topic, grouped by shard.
@@ -76,7 +75,7 @@ impl RouteCache {
         self.by_topic.find(hash, is_it).copied()
     }
 
-    fn insert(&mut self, hash: u64, route: Route, bytes_max: usize) -> u32 {
+    fn insert(&mut self, seed: &Seed, hash: u64, route: Route, bytes_max: usize) -> u32 {
         // A route in use cannot be hashed again, so the table is emptied, never grown, meanwhile.
         if self.bytes + route.bytes() > bytes_max || (self.lent > 0 && self.grows()) {
             self.routes.clear();
@@ -88,7 +87,7 @@ impl RouteCache {
         self.routes.push(Some(Box::new(route)));
         let routes = &self.routes;
         self.by_topic.insert_unique(hash, at, |at| {
-            routes[*at as usize].as_ref().map_or(0, |route| key(route.tenant, &route.topic))
+            routes[*at as usize].as_ref().map_or(0, |route| key(seed, route.tenant, &route.topic))
         });
         at
     }
@@ -120,8 +119,8 @@ impl RouteCache {
     }
 }
 
-fn key(tenant: Tenant, topic: &str) -> u64 {
-    FixedState::default().hash_one((tenant, topic))
+fn key(seed: &Seed, tenant: Tenant, topic: &str) -> u64 {
+    seed.of((tenant, topic))
 }
 
 /// A route lent by the cache; to be given back.
@@ -164,7 +163,8 @@ impl Broker {
 
     fn find_route(&mut self, turn: &Turn<'_>, (tenant, topic): (Tenant, &str)) -> u32 {
         let generation = turn.index.generation(tenant, topic);
-        let hash = key(tenant, topic);
+        let seed = Seed::new(self.homes.seed);
+        let hash = key(&seed, tenant, topic);
         let found = self.routes.find(hash, tenant, topic);
         if let Some(at) = found
             && self.routes.get(at).is_some_and(|route| route.generation == generation)
@@ -179,7 +179,7 @@ impl Broker {
                 self.routes.replace(at, route);
                 at
             }
-            None => self.routes.insert(hash, route, self.limits.route_cache_bytes as usize),
+            None => self.routes.insert(&seed, hash, route, self.limits.route_cache_bytes as usize),
         }
     }
 

@@ -2,9 +2,10 @@
 //! that the hundred-thousandth subscriber of a topic costs what the tenth did.
 
 use super::pool::Pool;
-use super::table::{Seed, Table};
+use super::table::Table;
 use super::{Match, Receiver};
 use crate::identity::{GroupNumber, SessionNumber, ShardId};
+use crate::seed::Seed;
 use noctule_proto::QoS;
 use noctule_proto::packet::{RetainHandling, SubscribeOptions};
 

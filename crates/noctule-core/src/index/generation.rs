@@ -1,8 +1,8 @@
 //! When the outcome of a route may have changed, by first level: churn under one first level
 //! leaves cached routes under the others alone.
 
-use super::table::Seed;
 use crate::identity::Tenant;
+use crate::seed::Seed;
 
 const BUCKETS: usize = 256;
 const WILD_BUCKETS: usize = 16;

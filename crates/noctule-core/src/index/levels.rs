@@ -1,7 +1,8 @@
 //! The levels of filters, each text stored once and counted.
 
 use super::pool::{NIL, Pool};
-use super::table::{Seed, Table};
+use super::table::Table;
+use crate::seed::Seed;
 
 /// Levels by number and by text.
 #[derive(Clone, Debug)]

@@ -1,37 +1,9 @@
 //! A hash table in many parts: one part at a time grows, so that no insert rehashes everything
 //! while readers wait. Keys lie with the caller; what is found is always compared, never trusted.
 
-use foldhash::{SharedSeed, fast::FoldHasher};
 use hashbrown::HashTable;
-use std::hash::Hasher;
 
 const PARTS: usize = 256;
-
-/// The secret that keys every hash of an index. Levels are chosen by clients: with a public key
-/// they could choose levels that collide.
-#[derive(Clone, Debug)]
-pub(super) struct Seed(SharedSeed);
-
-impl Seed {
-    pub(super) fn new(seed: u64) -> Seed {
-        Seed(SharedSeed::from_u64(seed))
-    }
-
-    #[inline]
-    pub(super) fn of_bytes(&self, bytes: &[u8]) -> u64 {
-        let mut hasher = FoldHasher::with_seed(0, &self.0);
-        hasher.write(bytes);
-        hasher.finish()
-    }
-
-    #[inline]
-    pub(super) fn of_numbers(&self, a: u64, b: u32) -> u64 {
-        let mut hasher = FoldHasher::with_seed(0, &self.0);
-        hasher.write_u64(a);
-        hasher.write_u32(b);
-        hasher.finish()
-    }
-}
 
 /// Small values, found by the hash of a key that the caller can compute from the value.
 #[derive(Clone, Debug)]

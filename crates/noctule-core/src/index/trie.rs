@@ -12,9 +12,10 @@
 use super::entries::{Inserted, Lists, Receivers};
 use super::levels::Levels;
 use super::pool::{NIL, Pool};
-use super::table::{Seed, Table};
+use super::table::Table;
 use super::{Match, Receiver};
 use crate::identity::Tenant;
+use crate::seed::Seed;
 
 /// All filters of all tenants.
 #[derive(Clone, Debug)]

@@ -31,11 +31,17 @@ impl Broker {
     /// [MQTT-3.3.1-6 v5], [MQTT-3.3.1-7 v5], [MQTT-3.3.1-10 v3.1.1], [MQTT-3.3.1-11 v3.1.1]
     pub(crate) fn keep_retained(&mut self, turn: &mut Turn<'_>, message: Arc<Message>) {
         let store = &self.retention.store;
-        let new = store.get(message.tenant, message.topic()).is_none();
-        let full = store.len() >= self.limits.retained_max as usize && new
-            || store.bytes() + message.cost() as u64 > self.limits.retained_bytes_max;
+        let old = store.get(message.tenant, message.topic());
+        let others = store.bytes() - old.map_or(0, |old| old.cost() as u64);
+        let full = (old.is_none() && store.len() >= self.limits.retained_max as usize)
+            || others + message.cost() as u64 > self.limits.retained_bytes_max;
         if full && !message.payload().is_empty() {
             self.counters.verdict(Verdict::RetainedFull);
+            // What it would have replaced is out of date: better none than a wrong one.
+            if old.is_some() {
+                self.retention.store.set(Arc::new(message.cleared()));
+                self.count_retained(turn);
+            }
             return;
         }
         self.retention.store.set(message);

@@ -12,15 +12,14 @@ pub(crate) use subscriptions::{Held as HeldSubscription, Subscriptions};
 use crate::identity::{ConnId, SessionNumber, ShardId, Tenant, Time};
 use crate::message::Message;
 use crate::record::StoredWill;
+use crate::seed::Seed;
 use crate::slab::Slab;
 use crate::timer::Deadline;
-use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 use noctule_proto::PacketId;
 use noctule_proto::delivery::{Receiver, Sender};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
 /// One client's session on its home shard.
@@ -134,12 +133,12 @@ impl Sessions {
     }
 
     fn link(&mut self, slot: u32, client: u64, number: u64) {
-        let state = FixedState::with_seed(self.seed);
+        let seed = Seed::new(self.seed);
         let slots = &self.slots;
         let of = |slot: &u32| slots.get(*slot).expect("tables name live slots");
         self.by_client.insert_unique(client, slot, |slot| {
             let session = of(slot);
-            state.hash_one((session.tenant, &*session.client_id))
+            seed.of((session.tenant, &*session.client_id))
         });
         self.by_number.insert_unique(number, slot, |slot| hash_number(of(slot).number));
     }
@@ -206,12 +205,13 @@ impl Sessions {
             .collect();
         for (slot, client, number) in all {
             self.link(slot, client, number);
-            self.at_mut(slot).subscriptions.relink();
+            let seed = self.seed;
+            self.at_mut(slot).subscriptions.relink(seed);
         }
     }
 
     fn hash_client(&self, tenant: Tenant, client_id: &str) -> u64 {
-        FixedState::with_seed(self.seed).hash_one((tenant, client_id))
+        Seed::new(self.seed).of((tenant, client_id))
     }
 }
 

@@ -1,11 +1,10 @@
 //! The subscriptions of one session, by filter as the client sent it.
 
 use crate::identity::GroupNumber;
-use foldhash::fast::FixedState;
+use crate::seed::Seed;
 use hashbrown::HashTable;
 use noctule_proto::packet::SubscribeOptions;
 use serde::{Deserialize, Serialize};
-use std::hash::BuildHasher;
 
 /// One subscription.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -24,17 +23,18 @@ pub(crate) struct Held {
 pub(crate) struct Subscriptions {
     list: Vec<Held>,
     #[serde(skip)]
-    table: Option<Box<HashTable<u32>>>,
+    table: Option<Box<Table>>,
+}
+
+/// Where filters lie in the list. Its seed keeps clients from choosing filters that collide.
+#[derive(Debug)]
+struct Table {
+    seed: Seed,
+    places: HashTable<u32>,
 }
 
 /// Longer lists get a table.
 const LIST_MAX: usize = 16;
-
-fn hash(filter: &str) -> u64 {
-    // Keyed by nothing: whoever chooses colliding filters slows down only itself, up to its limit
-    // of subscriptions, and hash tables bound a probe by what they hold.
-    FixedState::default().hash_one(filter)
-}
 
 impl Subscriptions {
     pub(crate) fn len(&self) -> usize {
@@ -55,14 +55,14 @@ impl Subscriptions {
     }
 
     /// Adds or replaces `[MQTT-3.8.4-3 v5]`; says whether it is new.
-    pub(crate) fn insert(&mut self, held: Held) -> bool {
+    pub(crate) fn insert(&mut self, held: Held, seed: u64) -> bool {
         if let Some(at) = self.position(&held.filter) {
             let group = self.list[at].group;
             self.list[at] = Held { group, ..held };
             return false;
         }
         self.list.push(held);
-        self.index_last();
+        self.index_last(seed);
         true
     }
 
@@ -70,12 +70,13 @@ impl Subscriptions {
         let at = self.position(filter)?;
         if let Some(table) = &mut self.table {
             let last = self.list.len() as u32 - 1;
-            if let Ok(entry) = table.find_entry(hash(filter), |found| *found == at as u32) {
+            let Table { seed, places } = &mut **table;
+            if let Ok(entry) = places.find_entry(seed.of(filter), |found| *found == at as u32) {
                 entry.remove();
             }
             if last != at as u32 {
-                let moved = hash(&self.list[last as usize].filter);
-                if let Some(found) = table.find_mut(moved, |found| *found == last) {
+                let moved = seed.of(&*self.list[last as usize].filter);
+                if let Some(found) = places.find_mut(moved, |found| *found == last) {
                     *found = at as u32;
                 }
             }
@@ -90,45 +91,48 @@ impl Subscriptions {
     }
 
     /// Builds the table anew after a thaw.
-    pub(crate) fn relink(&mut self) {
+    pub(crate) fn relink(&mut self, seed: u64) {
         self.table = None;
         if self.list.len() > LIST_MAX {
-            self.build();
+            self.build(seed);
         }
     }
 
     fn position(&self, filter: &str) -> Option<usize> {
         match &self.table {
             Some(table) => table
-                .find(hash(filter), |at| *self.list[*at as usize].filter == *filter)
+                .places
+                .find(table.seed.of(filter), |at| *self.list[*at as usize].filter == *filter)
                 .map(|at| *at as usize),
             None => self.list.iter().position(|held| *held.filter == *filter),
         }
     }
 
-    fn index_last(&mut self) {
+    fn index_last(&mut self, seed: u64) {
         let at = self.list.len() - 1;
         match &mut self.table {
             Some(table) => {
                 let list = &self.list;
-                table.insert_unique(hash(&list[at].filter), at as u32, |at| {
-                    hash(&list[*at as usize].filter)
+                let Table { seed, places } = &mut **table;
+                places.insert_unique(seed.of(&*list[at].filter), at as u32, |at| {
+                    seed.of(&*list[*at as usize].filter)
                 });
             }
-            None if at >= LIST_MAX => self.build(),
+            None if at >= LIST_MAX => self.build(seed),
             None => {}
         }
     }
 
-    fn build(&mut self) {
+    fn build(&mut self, seed: u64) {
         let list = &self.list;
-        let mut table = HashTable::with_capacity(list.len());
+        let seed = Seed::new(seed);
+        let mut places = HashTable::with_capacity(list.len());
         for (at, held) in list.iter().enumerate() {
-            table.insert_unique(hash(&held.filter), at as u32, |at| {
-                hash(&list[*at as usize].filter)
+            places.insert_unique(seed.of(&*held.filter), at as u32, |at| {
+                seed.of(&*list[*at as usize].filter)
             });
         }
-        self.table = Some(Box::new(table));
+        self.table = Some(Box::new(Table { seed, places }));
     }
 }
 
@@ -144,14 +148,14 @@ mod tests {
     fn finds_what_it_holds_through_growth_removal_and_thaw() {
         let mut all = Subscriptions::default();
         for n in 0..200 {
-            assert!(all.insert(held(&format!("a/{n}"))));
-            assert!(!all.insert(held(&format!("a/{n}"))));
+            assert!(all.insert(held(&format!("a/{n}")), 7));
+            assert!(!all.insert(held(&format!("a/{n}")), 7));
         }
         for n in (0..200).step_by(3) {
             assert!(all.remove(&format!("a/{n}")).is_some());
             assert!(all.remove(&format!("a/{n}")).is_none());
         }
-        all.relink();
+        all.relink(7);
         for n in 0..200 {
             assert_eq!(all.get(&format!("a/{n}")).is_some(), n % 3 != 0, "a/{n}");
         }
