@@ -2,7 +2,12 @@
 //! server makes of each send. Prints nanoseconds per delivered message.
 //!
 //! `cargo run --release -p noctule-core --example turn_cost`
-#![allow(clippy::print_stdout, clippy::disallowed_methods, clippy::disallowed_types)]
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "an example measures time and prints"
+)]
 
 use noctule_core::input::{AuthAnswer, Origin};
 use noctule_core::{

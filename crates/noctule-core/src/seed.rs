@@ -3,8 +3,8 @@
 use foldhash::{SharedSeed, fast::FoldHasher};
 use std::hash::{Hash, Hasher};
 
-/// The secret that keys every hash of what clients choose: topics, filters, client ids. They are chosen by clients: with a public key
-/// they could choose ones that collide.
+/// The secret that keys every hash of what clients choose: topics, filters, client ids. With a
+/// public key they could choose ones that collide.
 #[derive(Clone, Debug)]
 pub(crate) struct Seed(SharedSeed);
 

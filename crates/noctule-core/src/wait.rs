@@ -55,7 +55,7 @@ enum Request {
 }
 
 /// The four acknowledgements of QoS 1 and 2, by the names the standard gives them.
-#[allow(clippy::enum_variant_names)]
+#[allow(clippy::enum_variant_names, reason = "the standard names them so")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum AckKind {
     PubAck,

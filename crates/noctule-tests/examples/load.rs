@@ -1,12 +1,12 @@
 //! A small closed-loop load: what one delivered message costs a broker, in nanoseconds of its CPU
 //! time. Works against any broker (3.1.1). `noctule bench` will replace it.
 //!
-//! `cargo run --release -p noctule-tests --example load -- PORT PID pairs|fanout|idle [QOS] [SECONDS]`
+//! `cargo run --release -p noctule-tests --example load -- PORT PID SCENARIO [QOS] [SECONDS]`
 //!
 //! * `pairs`: 50 publishers to 50 subscribers, 32 messages of 64 bytes in flight each
 //! * `fanout`: 1 publisher to 100 subscribers, 16 in flight
 //! * `idle`: 19,000 connections with 20-byte client ids; prints memory per connection
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, reason = "an example prints")]
 
 use anyhow::{Context, Result, bail};
 use std::io::{Read, Write};
