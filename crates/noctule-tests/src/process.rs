@@ -141,6 +141,11 @@ impl BrokerProcess {
         }
     }
 
+    /// Adds the end of its log to what went wrong.
+    pub fn explain<T>(&self, outcome: Result<T>) -> Result<T> {
+        outcome.with_context(|| format!("log of the broker:\n{}", tail(&self.log())))
+    }
+
     /// Asks it to end (SIGTERM) and waits until it has.
     pub fn stop(mut self) -> Result<ExitStatus> {
         let Running::Here(child, _) = &mut self.running else { bail!("not ours to end") };

@@ -1,0 +1,260 @@
+//! Attacks by volume: subscriptions, retained messages, wills, and readers that do not read.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::attack;
+use crate::wire::{
+    Connect, DISCONNECT, Level, PUBACK, PUBLISH, PUBREC, SUBACK, Wire, publish, publish_as,
+    subscribe,
+};
+
+/// Below every broker's limit on what is in flight.
+const WINDOW: u16 = 16;
+
+/// Publishes at QoS 1 with a few in flight, until the iterator ends.
+fn publish_all<'a>(
+    wire: &mut Wire,
+    flags: u8,
+    messages: impl Iterator<Item = (String, &'a [u8])>,
+) -> Result<()> {
+    let mut in_flight = 0;
+    let mut id = 0;
+    for (topic, payload) in messages {
+        if in_flight == WINDOW {
+            wire.expect(PUBACK)?;
+            in_flight -= 1;
+        }
+        id = id % 1000 + 1;
+        let first = PUBLISH | 2 | flags;
+        wire.send(&publish_as(first, Level::V311, &topic, Some(id), payload))?;
+        in_flight += 1;
+    }
+    (0..in_flight).try_for_each(|_| wire.expect(PUBACK).map(drop))
+}
+
+#[test]
+fn a_hundred_thousand_subscriptions_of_one_client() -> Result<()> {
+    const PACKETS: u16 = 100;
+    const FILTERS: u32 = 1000;
+    attack("subscriptions", 256, |broker| {
+        let mut greedy = Wire::connect(broker.address(), &Connect::new("greedy"))?;
+        let mut granted = Vec::new();
+        for packet in 0..PACKETS {
+            let wildcard = if packet % 2 == 0 { "+" } else { "#" };
+            let filters: Vec<String> =
+                (0..FILTERS).map(|n| format!("subscriptions/{packet}/{n}/{wildcard}")).collect();
+            let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
+            greedy.send(&subscribe(Level::V311, 1 + packet, &filters))?;
+            let suback = greedy.expect(SUBACK).with_context(|| format!("SUBACK {packet}"))?;
+            ensure!(suback.body.len() == 2 + filters.len(), "a code for each filter");
+            for (n, code) in suback.body[2..].iter().enumerate() {
+                ensure!(matches!(code, 1 | 0x80), "code {code:#04x}");
+                if *code == 1 && n % 100 == 0 {
+                    granted.push(format!("subscriptions/{packet}/{n}/x"));
+                }
+            }
+        }
+        ensure!(!granted.is_empty(), "nothing was granted");
+        let mut sender = Wire::connect(broker.address(), &Connect::new("greedy-pub"))?;
+        for topic in &granted {
+            publish_all(&mut sender, 0, std::iter::once((topic.clone(), &b"x"[..])))?;
+            ensure!(greedy.message()?.topic() == topic.as_bytes());
+        }
+        Ok(())
+    })
+}
+
+/// Subscribers that never read, beside one that does: it must get everything.
+#[test]
+fn readers_that_do_not_read_hold_nobody_back_at_qos_1() -> Result<()> {
+    const MESSAGES: usize = 2000;
+    let payload = vec![b'x'; 64 * 1024];
+    attack("never-read-1", 384, |broker| {
+        let address = broker.address();
+        let _silent = silent_subscribers(address, "never/1", 1)?;
+        let mut reader = Wire::connect(address, &Connect::new("never-1-reader"))?;
+        reader.subscribe("never/1")?;
+        let reading = std::thread::spawn(move || {
+            (0..MESSAGES).try_for_each(|number| {
+                reader.message().map(drop).with_context(|| format!("message {number}"))
+            })
+        });
+        let mut sender = Wire::connect(address, &Connect::new("never-1-pub"))?;
+        let messages = (0..MESSAGES).map(|_| ("never/1".to_owned(), payload.as_slice()));
+        publish_all(&mut sender, 0, messages).context("the publisher was held back")?;
+        reading.join().expect("no panic").context("the reader of the same topic was held back")
+    })
+}
+
+/// At QoS 0 the broker may drop, and it may hold the publisher; it may not keep everything.
+#[test]
+fn readers_that_do_not_read_cost_no_memory_at_qos_0() -> Result<()> {
+    const MESSAGES: usize = 6000;
+    let message = publish(Level::V311, "never/0", None, &vec![b'x'; 64 * 1024]);
+    attack("never-read-0", 256, |broker| {
+        let address = broker.address();
+        let _silent = silent_subscribers(address, "never/0", 0)?;
+        let mut sender = Wire::connect(address, &Connect::new("never-0-pub"))?;
+        for _ in 0..MESSAGES {
+            if sender.send(&message).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Twenty connections with a subscription, whose sockets nobody reads.
+fn silent_subscribers(address: SocketAddr, topic: &str, qos: u8) -> Result<Vec<Wire>> {
+    let mut silent = Vec::new();
+    for number in 0..20 {
+        let id = format!("never-reads-{topic}-{number}");
+        let mut wire = Wire::connect(address, &Connect::new(&id))?;
+        let mut packet = subscribe(Level::V311, 1, &[topic]);
+        *packet.last_mut().expect("a packet is not empty") = qos;
+        wire.send(&packet)?;
+        wire.expect(SUBACK)?;
+        silent.push(wire);
+    }
+    Ok(silent)
+}
+
+/// Asks for everything, again and again, and reads nothing of it.
+#[test]
+fn requests_whose_answers_are_not_read_stay_bounded() -> Result<()> {
+    attack("deaf", 256, |broker| {
+        let mut keeper = Wire::connect(broker.address(), &Connect::new("deaf-keeper"))?;
+        let payload = vec![b'x'; 1000];
+        let topics = (0..1000).map(|n| (format!("deaf/{n}"), payload.as_slice()));
+        publish_all(&mut keeper, 1, topics)?;
+        let mut open = Vec::new();
+        for number in 0..10 {
+            let connect = Connect::new(&format!("deaf-{number}"));
+            let mut wire = Wire::connect(broker.address(), &connect)?;
+            // Retained messages, a thousand for each; then PINGRESPs.
+            for id in 1..=200 {
+                wire.send(&subscribe(Level::V311, id, &["deaf/#"]))?;
+            }
+            let mut writer = wire.writer()?;
+            writer.set_write_timeout(Some(std::time::Duration::from_secs(1)))?;
+            let pings = [0xC0, 0].repeat(100_000);
+            // The broker may stop to read from such a one.
+            let _ = std::io::Write::write_all(&mut writer, &pings);
+            open.push(wire);
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_flood_of_retained_messages_is_kept_and_cleared() -> Result<()> {
+    const TOPICS: usize = 50_000;
+    attack("retained", 256, |broker| {
+        let address = broker.address();
+        let topics =
+            |payload| (0..TOPICS).map(move |n| (format!("retained/{}/{n}", n % 100), payload));
+        let mut sender = Wire::connect(address, &Connect::new("retained-pub"))?;
+        publish_all(&mut sender, 1, topics(&[b'x'; 256][..]))?;
+        // One who asks for all and reads nothing, and one who reads.
+        let _silent = silent_subscribers(address, "retained/#", 1)?;
+        let mut reader = Wire::connect(address, &Connect::new("retained-reader"))?;
+        reader.subscribe("retained/#")?;
+        let mut seen = HashSet::new();
+        while seen.len() < TOPICS {
+            let message = reader.message().with_context(|| format!("after {}", seen.len()))?;
+            ensure!(message.first & 1 == 1, "retained messages are flagged");
+            ensure!(seen.insert(message.topic().to_vec()), "twice: {message:02x?}");
+        }
+        publish_all(&mut sender, 1, topics(&[][..]))?;
+        let mut late = Wire::connect(address, &Connect::new("retained-late"))?;
+        late.subscribe("retained/#")?;
+        late.send(&publish(Level::V311, "retained/end", None, b"end"))?;
+        ensure!(late.message()?.topic() == b"retained/end", "something was left");
+        Ok(())
+    })
+}
+
+#[test]
+fn the_largest_wills_arrive_whole() -> Result<()> {
+    const CLIENTS: usize = 300;
+    attack("wills", 192, |broker| {
+        let address = broker.address();
+        let mut watcher = Wire::connect(address, &Connect::new("wills-watcher"))?;
+        watcher.subscribe("wills/#")?;
+        let mut mortals = Vec::new();
+        for number in 0..CLIENTS {
+            let payload = vec![u8::try_from(number % 256)?; 65_535];
+            let will = Some((format!("wills/{number}"), payload));
+            let connect = Connect { will, ..Connect::new(&format!("wills-{number}")) };
+            mortals.push(Wire::connect(address, &connect)?);
+        }
+        drop(mortals);
+        let mut seen = HashSet::new();
+        while seen.len() < CLIENTS {
+            let message = watcher.message().with_context(|| format!("after {}", seen.len()))?;
+            let topic = String::from_utf8(message.topic().to_vec())?;
+            let number: usize = topic.trim_start_matches("wills/").parse()?;
+            let whole = message.payload().iter().all(|byte| usize::from(*byte) == number % 256);
+            ensure!(message.payload().len() == 65_535 && whole, "{topic} is not whole");
+            ensure!(seen.insert(topic), "a will came twice");
+        }
+        Ok(())
+    })
+}
+
+/// Every packet id there is, each with a hand-shake that is never finished.
+#[test]
+fn unfinished_hand_shakes_stay_bounded() -> Result<()> {
+    attack("unfinished-2", 128, |broker| {
+        let mut wire = Wire::connect(broker.address(), &Connect::new("unfinished-2"))?;
+        for id in 1..=u16::MAX {
+            wire.send(&publish_as(0x34, Level::V311, "unfinished/2", Some(id), b"x"))?;
+            if id % 16 == 0 {
+                for _ in 0..16 {
+                    wire.expect(PUBREC)?;
+                }
+            }
+        }
+        // MQTT 5 has a limit, which CONNACK tells: beyond it the connection ends with 0x93.
+        let mut wire = Wire::connect(broker.address(), &Connect::v5("unfinished-2"))?;
+        for id in 1..=u16::MAX {
+            let publish = publish_as(0x34, Level::V5, "unfinished/2", Some(id), b"x");
+            if wire.send(&publish).is_err() {
+                break;
+            }
+            let answer = wire.receive()?;
+            if answer.kind() == DISCONNECT {
+                ensure!(answer.body[0] == 0x93, "{answer:02x?}");
+                break;
+            }
+            ensure!(answer.kind() == PUBREC, "{answer:02x?}");
+        }
+        Ok(())
+    })
+}
+
+/// Acknowledgements for what was never sent, of every id and type.
+#[test]
+fn acknowledgements_out_of_nowhere_do_no_harm() -> Result<()> {
+    attack("nowhere", 96, |broker| {
+        for kind in [PUBACK, PUBREC, 0x62, 0x70] {
+            for level in [Level::V311, Level::V5] {
+                let connect = Connect { level, ..Connect::new("nowhere") };
+                let mut wire = Wire::connect(broker.address(), &connect)?;
+                let mut bytes = Vec::new();
+                for id in 0..=u16::MAX {
+                    bytes.extend([kind, 2]);
+                    bytes.extend(id.to_be_bytes());
+                }
+                // It may be closed at the id 0, which is malformed, or answer each PUBREC.
+                let _ = wire.send(&bytes);
+                wire.end_sending();
+                wire.closed()?;
+            }
+        }
+        Ok(())
+    })
+}
