@@ -1,4 +1,5 @@
 //! Who is let in, over real sockets; what a reload changes; what the admin listener and `$SYS` say.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod wire;
 

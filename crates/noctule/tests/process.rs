@@ -1,5 +1,6 @@
 //! The broker as a process: its first words, signals, exit codes, and the commands around it.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
