@@ -19,9 +19,25 @@ fn main() -> Result<()> {
             write(&home.join("broker"), at, &as_script(case))?;
         }
     }
+    write_config(home)?;
     let topics = ["a/b\na/b", "a/+/c\na/b/c", "#\n$SYS/x", "$share/g/a/#\na", "+/+\n/"];
     for (at, topic) in topics.iter().enumerate() {
         write(&home.join("topic"), at, topic.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The sample whole, and each of its lines as if it were set.
+fn write_config(home: &Path) -> Result<()> {
+    let folder = home.join("config");
+    let sample = noctule_server::config::sample();
+    write(&folder, 0, sample.as_bytes())?;
+    let mut table = String::new();
+    for (at, line) in sample.lines().enumerate() {
+        if line.starts_with('[') {
+            table = format!("{line}\n");
+        }
+        write(&folder, at + 1, format!("{table}{line}\n").as_bytes())?;
     }
     Ok(())
 }

@@ -3,5 +3,6 @@
 //! Each function takes whatever it is given and panics where something that must hold does not.
 
 pub mod broker;
+pub mod config;
 pub mod decode;
 pub mod topic;

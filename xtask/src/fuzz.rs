@@ -75,7 +75,7 @@ fn run_targets(targets: &[String], runs: &str) -> Result<Outcome> {
 
 /// Turns the byte cases of the protocol into inputs to start from.
 fn write_seeds() -> Result<()> {
-    let manifest = ["run", "--quiet", "--release", "--manifest-path", "fuzz/Cargo.toml"];
+    let manifest = ["run", "--quiet", "--manifest-path", "fuzz/Cargo.toml"];
     let program = ["--target-dir", "fuzz/target/seeds", "--example", "seeds", "--", SEEDS];
     process::run("cargo", &[&manifest[..], &program].concat())
 }
