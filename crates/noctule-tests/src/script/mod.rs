@@ -50,8 +50,17 @@ pub mod prelude {
 pub struct Script {
     versions: Vec<Version>,
     limits: Limits,
-    pure_only: bool,
+    over: Over,
     name: String,
+    accounts: Vec<(String, String)>,
+}
+
+/// What carries the bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Over {
+    All,
+    Pure,
+    Tcp,
 }
 
 /// A script for all versions, with the limits that a broker has by default.
@@ -60,8 +69,9 @@ pub fn script() -> Script {
     Script {
         versions: vec![Version::V31, Version::V311, Version::V5],
         limits: Limits::default(),
-        pure_only: false,
+        over: Over::All,
         name: String::new(),
+        accounts: Vec::new(),
     }
 }
 
@@ -95,7 +105,14 @@ impl Script {
     #[must_use]
     pub fn pure(self, reason: &str) -> Script {
         assert!(!reason.is_empty(), "a reason is needed");
-        Script { pure_only: true, ..self }
+        Script { over: Over::Pure, ..self }
+    }
+
+    /// Behind sockets alone, on a server that lets nobody in but this user.
+    #[must_use]
+    pub fn account(self, user_name: &str, password: &str) -> Script {
+        let accounts = vec![(user_name.to_owned(), password.to_owned())];
+        Script { over: Over::Tcp, accounts, ..self }
     }
 
     /// With a name, where many scripts differ in little.
@@ -107,24 +124,25 @@ impl Script {
     /// Runs it everywhere.
     pub fn run(self, script: impl Fn(&World)) {
         for version in &self.versions {
-            for shards in [1, 3] {
-                self.run_on((*version, shards), "pure broker", &Pure::boxed, &script);
+            for shards in [1, 3].into_iter().filter(|_| self.over != Over::Tcp) {
+                let pure = Pure::new(shards, &self.limits);
+                self.run_on(*version, &format!("pure, {shards} shards"), Box::new(pure), &script);
             }
-            for shards in [1, 2].into_iter().filter(|_| !self.pure_only) {
-                self.run_on((*version, shards), "TCP", &Tcp::boxed, &script);
+            for shards in [1, 2].into_iter().filter(|_| self.over != Over::Pure) {
+                let tcp = Tcp::new(shards, &self.limits, &self.accounts);
+                self.run_on(*version, &format!("TCP, {shards} shards"), Box::new(tcp), &script);
             }
         }
     }
 
     fn run_on(
         &self,
-        (version, shards): (Version, u16),
+        version: Version,
         over: &str,
-        open: &dyn Fn(u16, &Limits) -> Box<dyn Transport>,
+        transport: Box<dyn Transport>,
         script: &impl Fn(&World),
     ) {
-        let title = format!("{} {version:?}, {over}, {shards} shards", self.name);
-        let transport = open(shards, &self.limits);
+        let title = format!("{} {version:?}, {over}", self.name);
         script(&World::new(&title, version, self.limits.clone(), transport));
     }
 }

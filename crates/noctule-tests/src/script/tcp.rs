@@ -5,6 +5,7 @@ use super::transport::{Arrival, Patience, Transport};
 use crate::node::Node;
 use noctule_core::Limits;
 use noctule_proto::Version;
+use noctule_server::auth::Verifier;
 use noctule_server::{Config, Handle, Server};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -34,26 +35,26 @@ pub struct Tcp {
 }
 
 impl Tcp {
-    /// The same, behind the trait.
+    /// A server of so many shards, on a port the system chooses. With `accounts`, only they may
+    /// come in.
     #[must_use]
-    pub fn boxed(shards: u16, limits: &Limits) -> Box<dyn Transport> {
-        Box::new(Tcp::new(shards, limits))
-    }
-
-    /// A server of so many shards, on a port the system chooses.
-    #[must_use]
-    pub fn new(shards: u16, limits: &Limits) -> Tcp {
+    pub fn new(shards: u16, limits: &Limits, accounts: &[(String, String)]) -> Tcp {
         let mut config = Config::for_tests();
         config.shards = NonZeroU16::new(shards);
         config.sys_interval_secs = 0;
         config.admin.enabled = false;
         config.limits = limits.clone();
+        config.listeners[0].allow_anonymous = accounts.is_empty();
+        for (user_name, password) in accounts {
+            let verifier = Verifier::from_password(password, 4096, b"of the sea");
+            config.users.insert(user_name.as_str().into(), verifier);
+        }
         let server = Server::start(config).expect("a loopback port can be had");
         let address = server.addresses()[0];
         let mut tcp =
             Tcp { lines: Vec::new(), writer: None, probes: Vec::new(), address, _server: server };
         let probes = if shards == 1 { 1 } else { shards * PROBES_PER_SHARD };
-        tcp.probes = (0..probes).map(|number| tcp.probe(number)).collect();
+        tcp.probes = (0..probes).map(|number| tcp.probe(number, accounts.first())).collect();
         tcp
     }
 
@@ -64,10 +65,13 @@ impl Tcp {
         stream
     }
 
-    fn probe(&self, number: u16) -> TcpStream {
+    fn probe(&self, number: u16, account: Option<&(String, String)>) -> TcpStream {
         let mut stream = self.connect();
-        let hello = connect(&format!("probe-{number}")).encode(Version::V311);
-        stream.write_all(&hello).expect("the server reads");
+        let mut hello = connect(&format!("probe-{number}"));
+        if let Some((user_name, password)) = account {
+            hello = hello.user_name(user_name.as_bytes()).password(password.as_bytes());
+        }
+        stream.write_all(&hello.encode(Version::V311)).expect("the server reads");
         let mut answer = [0; 4];
         stream.read_exact(&mut answer).expect("the server accepts a probe");
         assert_eq!(answer, [0x20, 2, 0, 0], "a probe is accepted");

@@ -55,12 +55,6 @@ pub struct Pure {
 }
 
 impl Pure {
-    /// The same, behind the trait.
-    #[must_use]
-    pub fn boxed(shards: u16, limits: &Limits) -> Box<dyn Transport> {
-        Box::new(Pure::new(shards, limits))
-    }
-
     /// A node of so many shards.
     #[must_use]
     pub fn new(shards: u16, limits: &Limits) -> Pure {

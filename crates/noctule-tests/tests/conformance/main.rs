@@ -12,6 +12,8 @@ mod keep_alive;
 mod publish;
 mod qos;
 mod retained;
+mod routing;
+mod scram;
 mod session;
 mod shared;
 mod subscribe;
