@@ -9,7 +9,7 @@ use crate::record::{Receipt, Record, StoredWill};
 use crate::session::{HeldSubscription, Outgoing, PendingWill, Session};
 use noctule_proto::PacketId;
 use noctule_proto::delivery::Entry;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What only replay needs; dropped by the first input.
@@ -17,6 +17,9 @@ use std::sync::Arc;
 pub(crate) struct Replay {
     /// Messages settled before the record of the message was seen.
     settled: BTreeSet<(SessionNumber, MessageId)>,
+    /// Packet ids given to messages before the record of the message was seen: the shard that sent
+    /// it may have been faster to the log than the one it arrived at.
+    sent: BTreeMap<(SessionNumber, MessageId), PacketId>,
 }
 
 impl Broker {
@@ -62,6 +65,9 @@ impl Broker {
             Record::Sent { session, message, id } => self.apply_sent(*session, *message, *id),
             Record::Released { session, id } => self.apply_to(*session, |found| {
                 found.sender.place(*id, Entry::Released);
+            }),
+            Record::Completed { session, id } => self.apply_to(*session, |found| {
+                found.sender.remove(*id);
             }),
             Record::Settled { session, message } => self.apply_settled(*session, *message),
             Record::Received { session, id, message } => self.apply_to(*session, |found| {
@@ -136,17 +142,28 @@ impl Broker {
                 retain: receipt.retain,
                 group: None,
             };
-            self.sessions.at_mut(slot).queue.push(outgoing, &self.limits);
+            let found = self.sessions.at_mut(slot);
+            match self.replay.sent.remove(&(receipt.session, message.id)) {
+                Some(id) => {
+                    found.sender.place(id, Entry::ExactlyOnce(outgoing));
+                }
+                None => drop(found.queue.push(outgoing, &self.limits)),
+            }
         }
     }
 
     fn apply_sent(&mut self, number: SessionNumber, message: MessageId, id: PacketId) {
-        self.apply_to(number, |found| {
-            let mut taken = found.queue.retain(|out| out.message.id != message).into_iter();
-            if let Some(out) = taken.next() {
+        let Some(slot) = self.sessions.slot_of(number) else { return };
+        let found = self.sessions.at_mut(slot);
+        let mut taken = found.queue.retain(|out| out.message.id != message).into_iter();
+        match taken.next() {
+            Some(out) => {
                 found.sender.place(id, Entry::ExactlyOnce(out));
             }
-        });
+            None => {
+                self.replay.sent.insert((number, message), id);
+            }
+        }
     }
 
     fn apply_settled(&mut self, number: SessionNumber, message: MessageId) {

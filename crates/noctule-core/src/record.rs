@@ -69,6 +69,13 @@ pub enum Record {
         /// Packet id.
         id: PacketId,
     },
+    /// The receiver answered PUBREL by PUBCOMP: the packet id is free.
+    Completed {
+        /// Receiver.
+        session: SessionNumber,
+        /// Packet id.
+        id: PacketId,
+    },
     /// A message is settled for a session: acknowledged, completed or dropped.
     Settled {
         /// Receiver.

@@ -28,7 +28,10 @@ impl Broker {
             AckKind::PubComp => {
                 // [MQTT-4.3.3-5 v5], [MQTT-4.3.3-1 v3.1.1]
                 match self.sessions.at_mut(slot).sender.pubcomp(ack.packet_id) {
-                    Ok(()) => self.counters.inflight_now -= 1,
+                    Ok(()) => {
+                        self.counters.inflight_now -= 1;
+                        self.note_completed(turn, slot, ack.packet_id);
+                    }
                     Err(Unknown::NotOpen) => {}
                     Err(Unknown::OtherKind) => self.wrong_kind(turn, conn),
                 }
@@ -101,6 +104,14 @@ impl Broker {
     fn count_refusal(&mut self, reason: ReasonCode, shared: bool) {
         if reason.is_error() && shared {
             self.counters.verdict(Verdict::RefusedByMember);
+        }
+    }
+
+    fn note_completed(&mut self, turn: &mut Turn<'_>, slot: u32, id: PacketId) {
+        let session = self.sessions.at(slot);
+        let number = session.number;
+        if self.limits.durability == Durability::Stored && session.is_persistent() {
+            self.record(turn, Record::Completed { session: number, id });
         }
     }
 

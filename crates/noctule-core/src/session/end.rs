@@ -89,9 +89,17 @@ impl Broker {
     }
 
     pub(crate) fn change_session_expiry(&mut self, turn: &mut Turn<'_>, slot: u32, secs: u32) {
-        self.sessions.at_mut(slot).expiry_secs = secs;
-        if self.limits.durability == Durability::Stored && secs > 0 {
+        let session = self.sessions.at_mut(slot);
+        let (number, was_persistent) = (session.number, session.is_persistent());
+        session.expiry_secs = secs;
+        if self.limits.durability == Durability::Memory {
+            return;
+        }
+        if secs > 0 {
             self.note_session(turn, slot, None);
+        } else if was_persistent {
+            // Nothing more of it is recorded: it ends with its connection.
+            self.record(turn, Record::SessionEnded(number));
         }
     }
 
@@ -104,15 +112,18 @@ impl Broker {
         session.since = turn.now;
         session.resend = VecDeque::new();
         let voluntary = matches!(end, End::ByClient(ReasonCode::Success));
+        let forgotten = if voluntary { session.will.take() } else { None };
         let delay = session.will.as_ref().map_or(0, |pending| pending.will.delay_secs);
-        if voluntary {
-            session.will = None;
-        } else if session.expiry_secs > 0 && delay > 0 {
+        if session.expiry_secs > 0 && delay > 0 {
             let delay = u64::from(delay.min(session.expiry_secs));
             if let Some(pending) = &mut session.will {
                 pending.due = Some(turn.now.plus_secs(delay));
             }
             self.counters.wills_delayed += 1;
+        }
+        let (number, persistent) = (session.number, session.is_persistent());
+        if forgotten.is_some() && persistent && self.limits.durability == Durability::Stored {
+            self.record(turn, Record::Will { session: number, will: None });
         }
         self.release_all(turn, slot);
         self.tell_presence(turn, slot);
