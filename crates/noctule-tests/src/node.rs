@@ -6,6 +6,7 @@
 //!
 //! A step ends as a turn of the server does: with a tick of the shard it concerned.
 
+use noctule_core::grant::Grant;
 use noctule_core::input::{AuthAnswer, Level, Origin, SystemPublish};
 use noctule_core::output::AuthRequest;
 use noctule_core::peer::PeerMessage;
@@ -51,12 +52,15 @@ pub type Authenticator = Box<dyn FnMut(&AuthRequest) -> AuthAnswer>;
 /// N brokers, their index, the channels between them, and their connections.
 pub struct Node {
     now: Time,
-    packet_size_max: u32,
+    homes: Homes,
+    limits: Limits,
     index: Index,
     shards: Vec<Shard>,
     lines: Vec<Line>,
     authenticator: Authenticator,
     events: Vec<Event>,
+    /// Records that the store has, of all shards.
+    log: Vec<Record>,
     /// Kept for its buffers.
     outbox: Outbox,
 }
@@ -100,6 +104,21 @@ enum LineState {
     Closed,
 }
 
+impl Shard {
+    fn new(number: ShardId, homes: Homes, limits: &Limits) -> Shard {
+        Shard {
+            broker: Broker::new(number, homes, limits.clone()),
+            heard: (0..homes.shards).map(|_| VecDeque::new()).collect(),
+            slots: Vec::new(),
+            changes: Vec::new(),
+            changed: 0,
+            records: Vec::new(),
+            stored: 0,
+            stopped: false,
+        }
+    }
+}
+
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Node of {} shards at {:?}", self.shards.len(), self.now)
@@ -112,28 +131,38 @@ impl Node {
     #[must_use]
     pub fn new(shards: u16, seed: u64, limits: &Limits) -> Node {
         let homes = Homes { shards, seed };
-        let shard = |number| Shard {
-            broker: Broker::new(ShardId(number), homes, limits.clone()),
-            heard: (0..shards).map(|_| VecDeque::new()).collect(),
-            slots: Vec::new(),
-            changes: Vec::new(),
-            changed: 0,
-            records: Vec::new(),
-            stored: 0,
-            stopped: false,
-        };
         Node {
             now: Time(3_600_000),
-            packet_size_max: limits.packet_size_max,
+            homes,
+            limits: limits.clone(),
             index: Index::new(seed),
-            shards: (0..shards).map(shard).collect(),
+            shards: (0..shards).map(|number| Shard::new(ShardId(number), homes, limits)).collect(),
             lines: Vec::new(),
-            authenticator: Box::new(|_| AuthAnswer::Allow {
-                grant: Default::default(),
-                data: None,
-            }),
+            authenticator: Box::new(|_| AuthAnswer::Allow { grant: Grant::default(), data: None }),
             events: Vec::new(),
+            log: Vec::new(),
             outbox: Outbox::default(),
+        }
+    }
+
+    /// The node dies, with all that its store does not have, and starts again. Every connection is
+    /// closed; connections opened from here on have new numbers.
+    pub fn restart(&mut self) {
+        for line in &mut self.lines {
+            line.state = LineState::Closed;
+            line.asked = None;
+        }
+        let Node { homes, limits, .. } = self;
+        let shards = (0..homes.shards).map(|number| Shard::new(ShardId(number), *homes, limits));
+        self.shards = shards.collect();
+        self.index = Index::new(self.homes.seed);
+        for shard in &mut self.shards {
+            self.log.iter().for_each(|record| shard.broker.apply(record));
+        }
+        for number in 0..self.shards() {
+            let Node { now, index, shards, outbox, .. } = self;
+            shards[usize::from(number)].broker.replayed(*now, index, outbox);
+            self.drain(ShardId(number));
         }
     }
 
@@ -370,6 +399,7 @@ impl Node {
             Step::Index => self.write_index(),
             Step::Store(shard) => {
                 let state = &mut self.shards[usize::from(shard.0)];
+                self.log.extend_from_slice(&state.records[state.stored..]);
                 state.stored = state.records.len();
                 let up_to = state.stored as u64;
                 self.tell(shard, Input::Stored { up_to });
@@ -433,7 +463,7 @@ impl Node {
 
     fn is_readable(&self, line: &Line) -> bool {
         line.state == LineState::Open
-            && !matches!(next_frame(&line.inbound, self.packet_size_max), Ok(None))
+            && !matches!(next_frame(&line.inbound, self.limits.packet_size_max), Ok(None))
     }
 
     fn write_index(&mut self) {
@@ -454,7 +484,7 @@ impl Node {
         let line = &mut self.lines[number.0];
         let (home, conn, version) = (line.home, line.conn, line.version);
         let bytes = std::mem::take(&mut line.inbound);
-        let frame = match next_frame(&bytes, self.packet_size_max) {
+        let frame = match next_frame(&bytes, self.limits.packet_size_max) {
             Ok(Some(frame)) => frame,
             Ok(None) => {
                 line.inbound = bytes;

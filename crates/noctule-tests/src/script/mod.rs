@@ -12,8 +12,8 @@
 //! });
 //! ```
 //!
-//! A script runs once for each version it is for and each broker: pure with one shard and with
-//! three, and a server behind TCP. [`watch`] checks on every packet of every script what holds for
+//! A script runs once for each version it is for and each broker: pure with one shard, with three,
+//! and with two and a store; a server behind TCP with one shard and with two. [`watch`] checks on every packet of every script what holds for
 //! all of them.
 
 pub mod client;
@@ -26,6 +26,7 @@ pub mod watch;
 pub mod world;
 
 use noctule_core::Limits;
+use noctule_core::limits::Durability;
 use noctule_proto::Version;
 use tcp::Tcp;
 use transport::{Pure, Transport};
@@ -127,6 +128,13 @@ impl Script {
             for shards in [1, 3].into_iter().filter(|_| self.over != Over::Tcp) {
                 let pure = Pure::new(shards, &self.limits);
                 self.run_on(*version, &format!("pure, {shards} shards"), Box::new(pure), &script);
+            }
+            if self.over != Over::Tcp {
+                // Acknowledgements that wait for the store are the same acknowledgements.
+                let limits = Limits { durability: Durability::Stored, ..self.limits.clone() };
+                let pure = Pure::new(2, &limits);
+                let stored = Script { limits, ..self.clone() };
+                stored.run_on(*version, "pure, 2 shards, stored", Box::new(pure), &script);
             }
             for shards in [1, 2].into_iter().filter(|_| self.over != Over::Pure) {
                 let tcp = Tcp::new(shards, &self.limits, &self.accounts);

@@ -42,11 +42,11 @@ fn one_member_of_each_group_receives_a_message_at_its_own_qos_and_identifier() {
 #[test]
 fn a_shared_subscription_is_sent_no_retained_messages() {
     script().run(|world| {
-        let a = world.connect("a");
-        a.publishes(publish("t", "kept").qos(1, 0).retain());
+        let (a, b) = (world.connect("a"), world.connect("b"));
+        b.publishes(publish("t", "kept").qos(1, 0).retain());
         a.subscribes("$share/g/t", 1);
         a.expect_nothing();
-        a.publishes(publish("t", "live").qos(1, 0).retain());
+        b.publishes(publish("t", "live").qos(1, 0).retain());
         a.receives(publish("t", "live").qos(1, 0));
     });
 }

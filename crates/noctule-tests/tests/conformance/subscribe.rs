@@ -183,7 +183,8 @@ fn with_no_local_a_client_does_not_hear_itself() {
         a.publishes(publish("t", "mine").qos(1, 0));
         b.receives(publish("t", "mine").qos(1, 0));
         a.expect_nothing();
-        b.publishes(publish("t", "theirs").qos(1, 0));
+        let c = world.connect("c");
+        c.publishes(publish("t", "theirs").qos(1, 0));
         a.receives(publish("t", "theirs").qos(1, 0));
         b.receives(publish("t", "theirs").qos(1, 0));
         // It is the ClientID that counts, not the connection.

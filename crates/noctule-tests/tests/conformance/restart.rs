@@ -1,0 +1,154 @@
+//! What the broker still knows after it died: all that was acknowledged, and nothing else.
+
+use noctule_core::limits::Durability;
+use noctule_tests::node::Node;
+use noctule_tests::script::prelude::*;
+
+fn durable() -> Script {
+    script().limits(|limits| limits.durability = Durability::Stored).pure("it dies in here")
+}
+
+fn restart(world: &World) {
+    world.with_node(Node::restart);
+}
+
+/// `[U5-4.1.0-1]` `[MQTT-4.1.0-1 v5]` `[MQTT-4.1.0-1 v3.1.1]` `[MQTT-4.1.0-2 v3.1.1]`
+/// `[MQTT-3.1.2-5 v5]` `[MQTT-3.1.2-4 v3.1.1]` `[MQTT-4.5.0-1 v5]`
+#[test]
+fn sessions_with_their_subscriptions_and_messages_survive() {
+    durable().run(|world| {
+        let (a, b) = (world.connect("a"), world.connect_with(&resume("b")));
+        b.send(subscribe(1).filter("t/+", 2).with(subscription_id(9)));
+        b.expect(suback(1, &[2]));
+        b.subscribes("u", 1);
+        b.unsubscribes("u");
+        b.hang_up();
+        for qos in [1, 2] {
+            a.publishes(publish("t/x", format!("{qos}")).qos(qos, 0).with(user("k", "v")));
+        }
+        restart(world);
+        let b = world.resume(&resume("b"));
+        let id = || subscription_id(9);
+        for qos in [1, 2] {
+            let message = publish("t/x", format!("{qos}")).qos(qos, 0);
+            b.receives(message.with(user("k", "v")).with(id()));
+        }
+        let a = world.connect("a");
+        a.publishes(publish("u", "gone").qos(1, 0));
+        a.publishes(publish("t/y", "live").qos(1, 0));
+        b.receives(publish("t/y", "live").qos(1, 0).with(id()));
+        restart(world);
+        world.resume(&resume("b")).expect_nothing();
+        let a = world.line();
+        assert_eq!(a.connects(&resume("a")).flags, 0, "a clean session leaves nothing");
+    });
+}
+
+/// `[MQTT-4.4.0-1 v5]` `[MQTT-4.4.0-1 v3.1.1]` `[MQTT-4.3.3-6 v5]` `[MQTT-4.3.3-10 v5]`
+#[test]
+fn hand_shakes_of_qos_2_go_on_where_they_stood() {
+    durable().run(|world| {
+        let (a, b) = (world.connect_with(&resume("a")), world.connect_with(&resume("b")));
+        b.subscribes("t", 2);
+        a.publishes(publish("t", "1").qos(2, 0));
+        a.publishes(publish("t", "2").qos(2, 0));
+        let one = b.expect(publish("t", "1").qos(2, 0)).id;
+        let two = b.expect(publish("t", "2").qos(2, 0)).id;
+        b.send(pubrec(two));
+        b.expect(pubrel(two));
+        a.send(publish("t", "3").qos(2, 7));
+        a.expect(pubrec(7));
+        restart(world);
+        let b = world.resume(&resume("b"));
+        b.expect_all(&[publish("t", "1").qos(2, one).dup(), pubrel(two)]);
+        b.send(pubcomp(two));
+        b.send(pubrec(one));
+        b.expect(pubrel(one));
+        b.send(pubcomp(one));
+        let a = world.resume(&resume("a"));
+        a.send(publish("t", "3").qos(2, 7).dup());
+        a.expect(pubrec(7));
+        b.expect_nothing();
+        a.send(pubrel(7));
+        a.expect(pubcomp(7));
+        b.receives(publish("t", "3").qos(2, 0));
+        restart(world);
+        world.resume(&resume("b")).expect_nothing();
+        let a = world.resume(&resume("a"));
+        a.send(pubrel(7));
+        a.expect(pubcomp(7).code(0x92));
+    });
+}
+
+/// `[MQTT-3.3.1-5 v5]` `[MQTT-3.3.1-6 v5]` `[MQTT-3.3.1-7 v5]` `[MQTT-3.1.2-7 v3.1.1]`
+#[test]
+fn retained_messages_survive_and_deleted_ones_stay_deleted() {
+    durable().run(|world| {
+        let a = world.connect("a");
+        for topic in ["t/1", "t/2", "t/3"] {
+            a.publishes(publish(topic, "old").qos(1, 0).retain());
+        }
+        a.publishes(publish("t/1", "new").qos(2, 0).retain());
+        a.publishes(publish("t/2", "").qos(1, 0).retain());
+        restart(world);
+        let b = world.connect("b");
+        b.subscribes("t/+", 1);
+        let kept =
+            [publish("t/1", "new").qos(1, 0).retain(), publish("t/3", "old").qos(1, 0).retain()];
+        b.expect_all(&kept).iter().for_each(|message| b.acknowledges(message));
+        b.expect_nothing();
+    });
+}
+
+/// `[U5-3.1.3-3]` `[MQTT-3.1.2-8 v5]` `[MQTT-3.14.4-3 v5]` `[MQTT-3.14.4-3 v3.1.1]`
+/// `[MQTT-3.1.2-10 v5]` `[MQTT-3.1.2-10 v3.1.1]`
+#[test]
+fn wills_survive_unless_their_client_said_goodbye() {
+    durable().run(|world| {
+        let listener = world.connect_with(&resume("listener"));
+        listener.subscribes("will/+", 1);
+        let a = world.connect_with(&resume("a").will(will("will/a", "gone").qos(1)));
+        let b = world.connect_with(&resume("b").will(will("will/b", "gone").qos(1)));
+        b.disconnects();
+        a.settle();
+        restart(world);
+        let listener = world.resume(&resume("listener"));
+        world.advance(1);
+        listener.receives(publish("will/a", "gone").qos(1, 0));
+        listener.expect_nothing();
+        restart(world);
+        world.advance(1);
+        world.resume(&resume("listener")).expect_nothing();
+    });
+}
+
+/// `[MQTT-4.1.0-2 v5]` `[U5-3.14.2-1]` `[MQTT-3.1.2-4 v5]` `[MQTT-3.1.2-6 v3.1.1]`
+#[test]
+fn sessions_that_ended_stay_ended() {
+    durable().run(|world| {
+        let present = |connect: &Connect| {
+            let client = world.line();
+            client.send_connect(connect);
+            client.next_packet().flags
+        };
+        let cleaned = world.connect_with(&resume("cleaned"));
+        cleaned.subscribes("t", 1);
+        cleaned.hang_up();
+        world.connect("cleaned").disconnects();
+        let goodbye = world.connect_with(&resume("goodbye"));
+        goodbye.subscribes("t", 1);
+        goodbye.send(disconnect(0).with(session_expiry(0)));
+        goodbye.expect_closed();
+        restart(world);
+        assert_eq!(present(&resume("cleaned")), 0);
+        if world.is_v5() {
+            assert_eq!(present(&resume("goodbye")), 0);
+            let minute = connect("short").not_clean().with(session_expiry(60));
+            world.connect_with(&minute).disconnects();
+            restart(world);
+            world.advance(61);
+            restart(world);
+            assert_eq!(present(&resume("short")), 0);
+        }
+    });
+}
