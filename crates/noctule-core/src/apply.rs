@@ -85,6 +85,7 @@ impl Broker {
 
     /// Ends the replay: sessions that were connected when the log ended are away since `now`,
     /// expiries and delayed wills are armed, counts are made, subscriptions emitted for the index.
+    /// [U5-3.1.3-3].
     pub fn replayed(
         &mut self,
         now: Time,

@@ -49,6 +49,7 @@ type Refusal = (ReasonCode, &'static str);
 
 impl Broker {
     /// The first packet. [MQTT-3.1.4-1 v5], [MQTT-3.1.4-1 v3.1.1]
+    /// [MQTT-3.1.3-2 v5], [MQTT-3.1.3-2 v3.1.1], [U5-3.1.4-2].
     pub(crate) fn connect(&mut self, turn: &mut Turn<'_>, conn: ConnId, connect: &Connect<'_>) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.version = connect.version;
@@ -90,6 +91,7 @@ impl Broker {
         turn.out.effects.push(Effect::Authenticate { conn, request: Box::new(request) });
     }
 
+    /// [MQTT-3.1.3-5 v5], [MQTT-3.1.3-5 v3.1.1].
     fn check_connect(&self, connect: &Connect<'_>) -> Result<(), Refusal> {
         let limits = &self.limits;
         if self.stopping {
@@ -172,6 +174,7 @@ impl Broker {
     }
 
     /// A name nobody has, at home here. [MQTT-3.1.3-6 v5], [MQTT-3.2.2-16 v5]
+    /// [MQTT-3.1.3-6 v3.1.1].
     fn assign_id(&mut self, tenant: Tenant) -> Box<str> {
         loop {
             let (high, low) = (self.random.next(), self.random.next());
@@ -299,6 +302,7 @@ impl Broker {
     }
 
     /// Permission given: the session is found or made. [MQTT-3.1.4-3 v5], [MQTT-3.1.4-4 v5]
+    /// [MQTT-3.1.4-3 v3.1.1].
     fn accept(
         &mut self,
         turn: &mut Turn<'_>,
@@ -330,6 +334,9 @@ impl Broker {
     }
 
     /// CONNACK leaves, and with it the connection is live. [MQTT-3.1.4-5 v5]
+    /// [MQTT-3.2.0-1 v5], [MQTT-3.2.0-2 v5], [MQTT-3.2.2-3 v5], [MQTT-3.1.4-4 v3.1.1],
+    /// [MQTT-3.2.0-1 v3.1.1], [MQTT-3.2.2-2 v5], [MQTT-3.2.2-1 v3.1.1], [MQTT-3.2.2-2 v3.1.1],
+    /// [MQTT-3.2.2-3 v3.1.1].
     pub(crate) fn connack(&mut self, turn: &mut Turn<'_>, conn: ConnId, accepted: Accepted) {
         let Accepted { applicant, session_present, auth_data } = accepted;
         let Some(connection) = self.connections.get_mut(conn) else { return };
@@ -408,6 +415,7 @@ impl Broker {
 
     /// Refuses a connection: CONNACK where one fits, then close. [MQTT-3.2.2-6 v5],
     /// [MQTT-3.2.2-7 v5], [MQTT-3.2.2-5 v3.1.1], [MQTT-3.2.2-6 v3.1.1], [MQTT-3.1.4-6 v5]
+    /// [MQTT-3.1.4-5 v3.1.1].
     pub(crate) fn refuse(
         &mut self,
         turn: &mut Turn<'_>,

@@ -205,6 +205,7 @@ impl Broker {
     }
 
     /// The bytes broke a rule. [MQTT-4.13.1-1 v5], [MQTT-4.8.0-1 v3.1.1]
+    /// [U5-4.13.1-1].
     pub(crate) fn broken(&mut self, turn: &mut Turn<'_>, conn: ConnId, error: DecodeError) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let why = error.to_string();
@@ -227,6 +228,7 @@ impl Broker {
     }
 
     /// DISCONNECT from the client.
+    /// [MQTT-3.14.4-1 v5], [MQTT-3.14.4-2 v5], [U5-3.14.4-2].
     fn disconnected(&mut self, turn: &mut Turn<'_>, conn: ConnId, packet: &Disconnect<'_>) {
         let Some(connection) = self.connections.get(conn) else { return };
         if connection.is_live()
@@ -290,12 +292,15 @@ impl Broker {
     }
 
     /// Ends a connection for a breach of the protocol.
+    /// [MQTT-4.8.0-2 v3.1.1].
     pub(crate) fn fail(&mut self, turn: &mut Turn<'_>, conn: ConnId, why: ReasonCode, text: &str) {
         self.counters.protocol_errors += 1;
         self.end(turn, conn, why, text);
     }
 
-    /// Ends a live connection: DISCONNECT where the version has one, then close.
+    /// Ends a live connection: DISCONNECT where the version has one, then close. Nobody is sent to
+    /// another server `[U5-4.11.0-1]`, and before CONNACK there is no DISCONNECT
+    /// [MQTT-3.14.0-1 v5].
     /// [MQTT-4.13.2-1 v5]
     pub(crate) fn end(&mut self, turn: &mut Turn<'_>, conn: ConnId, why: ReasonCode, text: &str) {
         let Some(connection) = self.connections.get(conn) else { return };

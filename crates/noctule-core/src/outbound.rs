@@ -76,6 +76,8 @@ impl<'a> Outbound<'a> {
             retain: publish.retain,
             expires_at: expiry.map(|secs| now.plus_secs(u64::from(secs))),
             topic,
+            // [MQTT-3.3.2-4 v5], [MQTT-3.3.2-15 v5], [MQTT-3.3.2-16 v5], [MQTT-3.3.2-20 v5]:
+            // these travel as they came.
             others: publish.properties.others,
             payload: publish.payload,
             shared: None,

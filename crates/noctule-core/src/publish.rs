@@ -42,6 +42,7 @@ impl Broker {
     }
 
     /// `Some` if the topic is an alias's and was copied to `scratch`.
+    /// [MQTT-3.3.2-12 v5].
     fn resolve_topic(
         &mut self,
         conn: ConnId,
@@ -103,6 +104,7 @@ impl Broker {
 
     /// QoS 1: acknowledged when owned, which may mean stored. [MQTT-4.3.2-4 v5],
     /// [MQTT-4.3.2-5 v5], [MQTT-4.3.2-2 v3.1.1]
+    /// [MQTT-2.3.1-6 v3.1.1].
     fn publish_once(
         &mut self,
         turn: &mut Turn<'_>,
@@ -317,6 +319,7 @@ impl Broker {
     }
 
     /// [MQTT-3.3.5-2 v3.1.1]: 3.x has no error reply, so it is acknowledged and dropped.
+    /// [U5-4.13.2-1].
     fn refuse_publish(
         &mut self,
         turn: &mut Turn<'_>,

@@ -215,6 +215,7 @@ impl Broker {
 
     /// Gives a message to all receivers of a route: those here now, the others through their
     /// shards. `conn` is who published, held if there is more to do than a turn allows.
+    /// [MQTT-4.5.0-1 v5], [MQTT-4.5.0-1 v3.1.1].
     pub(crate) fn spread(
         &mut self,
         turn: &mut Turn<'_>,

@@ -11,7 +11,14 @@ impl Broker {
         self.try_send(turn, conn, packet);
     }
 
-    /// Sends a packet unless it exceeds the client's Maximum Packet Size `[MQTT-3.1.2-24 v5]`.
+    /// Sends a packet. The broker puts no User Properties into packets of its own, and no Reason
+    /// String into AUTH, so these never make one too large. [MQTT-3.2.2-20 v5],
+    /// [MQTT-3.4.2-3 v5], [MQTT-3.5.2-3 v5], [MQTT-3.6.2-3 v5], [MQTT-3.7.2-3 v5],
+    /// [MQTT-3.9.2-2 v5], [MQTT-3.11.2-2 v5], [MQTT-3.14.2-4 v5], [MQTT-3.15.2-2 v5],
+    /// [MQTT-3.15.2-3 v5].
+    ///
+    /// `false`: nothing was sent, because it exceeds the client's Maximum Packet Size
+    /// `[MQTT-3.1.2-24 v5]`.
     pub(crate) fn try_send(
         &mut self,
         turn: &mut Turn<'_>,

@@ -23,6 +23,8 @@ struct Gathered {
 
 impl Broker {
     /// [MQTT-3.8.4-1 v5], [MQTT-3.8.4-5 v5], [MQTT-3.8.4-6 v5], [MQTT-3.8.4-4 v3.1.1]
+    /// [MQTT-2.2.1-6 v5], [MQTT-3.8.4-2 v5], [MQTT-3.8.4-7 v5], [MQTT-2.3.1-7 v3.1.1],
+    /// [MQTT-3.8.4-1 v3.1.1], [MQTT-3.8.4-2 v3.1.1], [MQTT-3.8.4-5 v3.1.1].
     pub(crate) fn subscribe(&mut self, turn: &mut Turn<'_>, conn: ConnId, packet: &Subscribe<'_>) {
         let Some(connection) = self.connections.get(conn) else { return };
         let (slot, v31) = (connection.session, connection.version == Version::V31);
@@ -42,7 +44,7 @@ impl Broker {
             let id = packet.subscription_id.unwrap_or(0);
             match self.check_filter(conn, slot, filter) {
                 Ok(()) => {
-                    // [MQTT-3.2.2-10 v5], [MQTT-3.9.3-1 v5]
+                    // [MQTT-3.2.2-10 v5], [MQTT-3.9.3-1 v5], [MQTT-3.9.3-1 v3.1.1]
                     let qos = options.qos.min(self.limits.qos_max);
                     let options = SubscribeOptions { qos, ..options };
                     gathered.codes.push(qos as u8);
@@ -100,6 +102,7 @@ impl Broker {
     }
 
     /// One filter. [MQTT-3.8.4-3 v5], [MQTT-3.8.4-3 v3.1.1], [U5-3.8.2-1]
+    /// [MQTT-3.8.4-4 v5].
     fn subscribe_to(
         &mut self,
         turn: &mut Turn<'_>,
@@ -155,6 +158,8 @@ impl Broker {
 
     /// [MQTT-3.10.4-1 v5], [MQTT-3.10.4-4 v5] to [MQTT-3.10.4-6 v5], [MQTT-3.11.3-1 v5],
     /// [MQTT-3.10.4-4 v3.1.1] to [MQTT-3.10.4-6 v3.1.1]
+    /// [MQTT-3.10.4-2 v5], [U5-3.10.4-1], [MQTT-3.10.4-1 v3.1.1], [MQTT-3.10.4-2 v3.1.1],
+    /// [MQTT-3.10.4-3 v3.1.1].
     pub(crate) fn unsubscribe(
         &mut self,
         turn: &mut Turn<'_>,

@@ -175,7 +175,8 @@ impl Broker {
         }
     }
 
-    /// The wait is over.
+    /// The wait is over. Messages that a SUBSCRIBE makes possible may leave ahead of its SUBACK,
+    /// retained ones do not. `[U5-3.8.4-1]`
     fn leave(&mut self, turn: &mut Turn<'_>, conn: ConnId, reply: Reply) {
         match reply {
             Reply::ConnAck(accepted) => self.connack(turn, conn, *accepted),

@@ -15,13 +15,16 @@ use noctule_proto::{PacketId, QoS};
 /// What became of an attempt to send.
 enum Sent {
     Yes,
-    /// Too large for the client: counted as delivered `[MQTT-3.1.2-25 v5]`.
+    /// Too large for the client: counted as delivered `[MQTT-3.1.2-25 v5]`, for a share group as
+    /// well `[U5-3.1.2-5]`.
     Never,
 }
 
 impl Broker {
     /// Gives a message to a session by one matching subscription; says whether the session is
     /// behind. `sole`: it goes to nobody else, or to nobody who keeps up.
+    /// [MQTT-3.3.4-2 v5], [MQTT-3.3.4-3 v5], [MQTT-3.3.4-4 v5], [MQTT-3.3.4-5 v5],
+    /// [MQTT-3.3.5-1 v3.1.1].
     pub(crate) fn deliver(
         &mut self,
         turn: &mut Turn<'_>,
@@ -103,6 +106,7 @@ impl Broker {
 
     /// Sends a QoS 1 or 2 message for the first time. [MQTT-2.2.1-4 v5], [MQTT-4.3.2-2 v5],
     /// [MQTT-4.3.3-2 v5], [MQTT-3.3.4-9 v5]
+    /// [MQTT-2.3.1-4 v3.1.1].
     fn start(
         &mut self,
         turn: &mut Turn<'_>,
@@ -134,6 +138,7 @@ impl Broker {
     }
 
     /// Writes a PUBLISH for a session that is connected; `form` is for its version to complete.
+    /// [MQTT-3.3.1-3 v5], [MQTT-3.3.2-3 v5], [MQTT-3.3.1-3 v3.1.1], [MQTT-3.3.2-3 v3.1.1].
     fn send_publish(
         &mut self,
         turn: &mut Turn<'_>,
@@ -181,6 +186,7 @@ impl Broker {
     }
 
     /// Puts a message in the queue; what the queue cannot hold is dropped as configured.
+    /// [MQTT-3.1.2-5 v3.1.1].
     fn enqueue(&mut self, turn: &mut Turn<'_>, slot: u32, out: Outgoing) {
         let session = self.sessions.at_mut(slot);
         let before = (session.queue.len() as u64, session.queue.bytes());
@@ -202,6 +208,8 @@ impl Broker {
 
     /// Sends what waits, as far as there is room: first what an earlier connection left open, then
     /// the queue, in order. [MQTT-4.6.0-5 v5], [MQTT-4.9.0-2 v5]
+    /// [MQTT-3.3.4-10 v5], [MQTT-4.6.0-6 v5], [MQTT-4.9.0-3 v5], [MQTT-4.6.0-5 v3.1.1],
+    /// [MQTT-4.6.0-6 v3.1.1].
     pub(crate) fn pump(&mut self, turn: &mut Turn<'_>, slot: u32) {
         self.pump_resend(turn, slot);
         loop {
@@ -236,6 +244,7 @@ impl Broker {
     }
 
     /// [MQTT-4.4.0-1 v5], [MQTT-4.4.0-1 v3.1.1], [MQTT-3.3.1-1 v5], [MQTT-4.3.3-6 v5]
+    /// [MQTT-4.3.3-7 v5], [MQTT-4.8.2-4 v5], [MQTT-3.3.1-1 v3.1.1], [U5-3.8.4-2].
     fn pump_resend(&mut self, turn: &mut Turn<'_>, slot: u32) {
         loop {
             let session = self.sessions.at_mut(slot);

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// One client's session on its home shard.
+/// One client's session on its home shard. `[U5-4.1.0-1]`
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Session {
     pub(crate) number: SessionNumber,

@@ -1,4 +1,5 @@
-//! One TCP connection.
+//! One TCP connection: the byte stream, ordered and lossless, that MQTT asks for.
+//! [MQTT-4.2-1 v5], [MQTT-7.1.1-1 v3.1.1]
 
 use mio::{Interest, Registry, Token};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};

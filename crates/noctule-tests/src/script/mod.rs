@@ -13,7 +13,8 @@
 //! ```
 //!
 //! A script runs once for each version it is for and each broker: pure with one shard, with three,
-//! and with two and a store; a server behind TCP with one shard and with two. [`watch`] checks on every packet of every script what holds for
+//! and with two and a store; a server behind TCP with one shard and with two. [`watch`] checks on
+//! every packet of every script what holds for
 //! all of them.
 
 pub mod client;
