@@ -21,11 +21,18 @@ const TAIL_MAX: usize = 64 * 1024;
 /// Size of the buffer that all receives of a shard share.
 pub(super) const CHUNK: usize = TAIL_MAX + RECEIVE;
 
+/// Bytes a CONNECT may have, whatever packets may have later: nobody has said who it is yet. All
+/// fields a CONNECT has once, at their longest, fit.
+const CONNECT_MAX: u32 = 1024 * 1024;
+
 /// Connections accepted from one listener in one turn.
 const ACCEPTED_MAX: usize = 64;
 
 /// Milliseconds until the next try when the system has no file descriptors left.
 const ACCEPT_AGAIN_MILLIS: u64 = 100;
+
+/// Seconds until the log says again that the system refuses.
+const SAID_AGAIN_SECS: u64 = 10;
 
 /// Sends and peer messages that are passed on before more packets are handled: they stay in the
 /// cache that way, and a chunk of tiny publishes to many subscribers stays small.
@@ -64,8 +71,11 @@ impl Shard {
                     // Out of file descriptors, most likely: the connection stays in the queue, and
                     // no event will tell of it again.
                     self.net.accepts_failed += 1;
-                    tracing::warn!("cannot accept a connection: {error}");
                     let listener = &mut self.listeners[at];
+                    if listener.said_at.is_none_or(|at| self.now >= at.plus_secs(SAID_AGAIN_SECS)) {
+                        listener.said_at = Some(self.now);
+                        tracing::warn!("cannot accept connections for now: {error}");
+                    }
                     listener.waiting = true;
                     listener.again_at = Some(self.now.plus_millis(ACCEPT_AGAIN_MILLIS));
                     return;
@@ -125,8 +135,7 @@ impl Shard {
         }
         entry.intake = Intake::Unread;
         if entry.phase == Phase::Open && !entry.input.is_none() {
-            let bytes = std::mem::take(self.lines.inputs.claim(&mut entry.input));
-            self.lines.inputs.release(&mut entry.input);
+            let bytes = self.lines.held.take(&mut entry.input);
             let used = self.decode(index, conn, &bytes);
             self.keep_grown(conn, bytes, used);
         }
@@ -136,11 +145,12 @@ impl Shard {
     fn receive(&mut self, index: &Index, conn: ConnId, chunk: &mut [u8]) {
         let Some(entry) = self.lines.connections.get_mut(conn) else { return };
         let Some(socket) = &entry.socket else { return };
-        let held = self.lines.inputs.get_mut(entry.input);
-        let tail = match &held {
-            Some(bytes) if bytes.len() <= TAIL_MAX => bytes.len(),
-            Some(_) | None => 0,
-        };
+        let held = self.lines.held.len(entry.input);
+        let large = held > TAIL_MAX;
+        if large && self.lines.held.is_full() {
+            return self.lines.starve(conn);
+        }
+        let tail = if large { 0 } else { held };
         let received = socket.receive(&mut chunk[tail..tail + RECEIVE]);
         let (count, intake) = match received {
             // Without an event of its own (the intake is not drained) even a short receive may not
@@ -156,27 +166,16 @@ impl Shard {
         if entry.intake != Intake::Queued {
             entry.intake = intake;
         }
-        match held {
-            Some(bytes) if tail == 0 => {
-                bytes.extend_from_slice(&chunk[..count]);
-                let bytes = std::mem::take(bytes);
-                self.lines.inputs.release(&mut entry.input);
-                let used = self.decode(index, conn, &bytes);
-                self.keep_grown(conn, bytes, used);
-            }
-            Some(bytes) => {
-                chunk[..tail].copy_from_slice(bytes);
-                self.lines.inputs.release(&mut entry.input);
-                let whole = &chunk[..tail + count];
-                let used = self.decode(index, conn, whole);
-                self.keep_rest(conn, &whole[used..]);
-            }
-            None => {
-                let whole = &chunk[..count];
-                let used = self.decode(index, conn, whole);
-                self.keep_rest(conn, &whole[used..]);
-            }
+        if large {
+            self.lines.held.append(&mut entry.input, &chunk[..count]);
+            let bytes = self.lines.held.take(&mut entry.input);
+            let used = self.decode(index, conn, &bytes);
+            return self.keep_grown(conn, bytes, used);
         }
+        self.lines.held.move_into(&mut entry.input, chunk);
+        let whole = &chunk[..tail + count];
+        let used = self.decode(index, conn, whole);
+        self.keep_rest(conn, &whole[used..]);
     }
 
     /// Handles the whole packets in `bytes`; answers how many bytes need not be kept.
@@ -186,7 +185,11 @@ impl Shard {
         let mut at = 0;
         while at < bytes.len() {
             let start = at;
-            let frame = match next_frame(&bytes[at..], self.packet_size_max) {
+            let size_max = match version {
+                Some(_) => self.packet_size_max,
+                None => self.packet_size_max.min(CONNECT_MAX),
+            };
+            let frame = match next_frame(&bytes[at..], size_max) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
                 Err(error) => {
@@ -246,7 +249,7 @@ impl Shard {
         }
         let Some(entry) = self.lines.connections.get_mut(conn) else { return };
         if matches!(entry.phase, Phase::Open | Phase::Paused) {
-            self.lines.inputs.claim(&mut entry.input).extend_from_slice(rest);
+            self.lines.held.append(&mut entry.input, rest);
         }
     }
 
@@ -258,7 +261,7 @@ impl Shard {
         let Some(entry) = self.lines.connections.get_mut(conn) else { return };
         if matches!(entry.phase, Phase::Open | Phase::Paused) {
             bytes.drain(..used);
-            *self.lines.inputs.claim(&mut entry.input) = bytes;
+            self.lines.held.put(&mut entry.input, bytes);
         }
     }
 

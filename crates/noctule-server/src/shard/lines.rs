@@ -3,6 +3,7 @@
 //! Nothing here knows a packet. What the broker has to be told of comes out as [`News`].
 
 use super::connections::{Connection, Connections, Farewell, Intake, Outlet, Phase};
+use super::held::Held;
 use crate::net::{Output, Pool, Progress, Socket};
 use mio::{Registry, Token};
 use noctule_core::input::{AuthAnswer, Level};
@@ -38,7 +39,9 @@ pub(super) enum News {
 /// The sockets of a shard.
 pub(super) struct Lines {
     pub(super) connections: Connections,
-    pub(super) inputs: Pool<Vec<u8>>,
+    pub(super) held: Held,
+    /// In the middle of a large packet, and not read until others hold less.
+    starved: Vec<ConnId>,
     pub(super) news: VecDeque<News>,
     /// To be read without an event.
     pub(super) ready: Vec<ConnId>,
@@ -58,7 +61,8 @@ impl Lines {
     pub(super) fn new(registry: Registry, open: Arc<[AtomicU32]>) -> Lines {
         Lines {
             connections: Connections::default(),
-            inputs: Pool::new(),
+            held: Held::new(),
+            starved: Vec::new(),
             news: VecDeque::new(),
             ready: Vec::new(),
             backlog_high: usize::MAX,
@@ -116,7 +120,7 @@ impl Lines {
         if entry.outlet == Outlet::Blocked {
             self.bytes_waiting -= self.outputs.get_mut(entry.output).map_or(0, |it| it.waiting());
         }
-        self.inputs.release(&mut entry.input);
+        self.held.release(&mut entry.input);
         self.outputs.release(&mut entry.output);
         let listener = entry.listener;
         self.connections.remove(conn);
@@ -230,7 +234,7 @@ impl Lines {
             return;
         }
         entry.phase = Phase::Closing(Farewell::Sending);
-        self.inputs.release(&mut entry.input);
+        self.held.release(&mut entry.input);
         self.closing.push_back((now.plus_millis(LINGER_MILLIS), conn, entry.epoch));
         if entry.outlet == Outlet::Idle {
             self.finish(conn);
@@ -256,6 +260,23 @@ impl Lines {
         if entry.intake != Intake::Queued {
             entry.intake = Intake::Queued;
             self.ready.push(conn);
+        }
+    }
+
+    /// Leaves a connection unread until others hold less.
+    pub(super) fn starve(&mut self, conn: ConnId) {
+        let Some(entry) = self.connections.get_mut(conn) else { return };
+        if entry.intake != Intake::Queued {
+            // It counts as queued: it is on a list, and no event will come.
+            entry.intake = Intake::Queued;
+            self.starved.push(conn);
+        }
+    }
+
+    /// Goes on with those that were left unread, if there is room.
+    pub(super) fn feed_starved(&mut self) {
+        if !self.starved.is_empty() && self.held.has_room() {
+            self.ready.append(&mut self.starved);
         }
     }
 

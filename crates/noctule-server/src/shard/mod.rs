@@ -7,6 +7,7 @@
 //! * `intake`       the way in: accept, receive, decode
 //! * `lines`        sockets and their buffers, the way out
 //! * `connections`  one small entry for each connection
+//! * `held`         received bytes that wait
 //! * `peers`        channels between shards
 //! * `mailbox`      commands from outside the message path, and waking
 //! * `index_cell`   how the index is shared
@@ -15,6 +16,7 @@
 
 mod clock;
 mod connections;
+mod held;
 mod index_cell;
 mod intake;
 mod lines;
@@ -114,6 +116,8 @@ struct ShardListener {
     /// Connections may wait, and no event will tell of them.
     waiting: bool,
     again_at: Option<Time>,
+    /// When the log last said that the system refuses.
+    said_at: Option<Time>,
     open: Arc<[AtomicU32]>,
 }
 
@@ -227,6 +231,7 @@ impl Shard {
                 connections_max: part.connections_max,
                 waiting: true,
                 again_at: None,
+                said_at: None,
                 open: Arc::clone(&self.shared.open),
             });
         }
@@ -276,6 +281,7 @@ impl Shard {
         }
         self.lines.flush_dirty();
         self.lines.cut_closing(self.now);
+        self.lines.feed_starved();
         let Shard { peers, lines, .. } = self;
         peers.flush(|to, level| lines.news.push_back(News::PeerBacklog(to, level)));
         self.stale = true;
