@@ -10,10 +10,13 @@ use anyhow::{Context, Result, bail};
 use super::list::Mutant;
 use crate::{process, tree};
 
-/// The tests that are quick enough to ask fifty times, the quickest first. Each is a name and the
-/// arguments of `cargo test`.
-const SUITES: [(&str, &[&str]); 2] =
-    [("proto", &["--package", "noctule-proto"]), ("core", &["--package", "noctule-core"])];
+/// What is quick enough to be asked fifty times, the quickest first: a name, and what cargo is to
+/// do.
+const SUITES: [(&str, &[&str]); 3] = [
+    ("proto", &["test", "--package", "noctule-proto", "--all-features"]),
+    ("core", &["test", "--package", "noctule-core"]),
+    ("conformance", &["test", "--package", "noctule-tests", "--test", "conformance"]),
+];
 
 /// A fault that makes a test run for ever is noticed by its not ending.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -85,7 +88,7 @@ impl Scratch {
     }
 
     fn passes(&self, args: &[&str]) -> Result<bool> {
-        self.ends_well(&[&["test", "--quiet", "--profile", "test-fast"], args].concat())
+        self.ends_well(args)
     }
 
     /// Runs cargo in the copy, unseen, and stops it where it does not end.
@@ -94,7 +97,10 @@ impl Scratch {
             .args(args)
             .current_dir(&self.tree)
             .env("CARGO_TARGET_DIR", &self.build)
-            .env("NOCTULE_SEEDS", "200")
+            // Built again for every fault, so quick to build; yet the simulation wants some speed.
+            .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
+            .env("CARGO_PROFILE_DEV_DEBUG", "false")
+            .env("NOCTULE_NO_SOCKETS", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -123,8 +123,10 @@ impl Script {
         Script { name: name.to_owned(), ..self }
     }
 
-    /// Runs it everywhere.
+    /// Runs it everywhere; with `NOCTULE_NO_SOCKETS` set, on the pure broker alone, for who runs
+    /// all scripts many times over (`cargo xtask mutants`).
     pub fn run(self, script: impl Fn(&World)) {
+        let sockets = std::env::var_os("NOCTULE_NO_SOCKETS").is_none();
         for version in &self.versions {
             for shards in [1, 3].into_iter().filter(|_| self.over != Over::Tcp) {
                 let pure = Pure::new(shards, &self.limits);
@@ -137,7 +139,7 @@ impl Script {
                 let stored = Script { limits, ..self.clone() };
                 stored.run_on(*version, "pure, 2 shards, stored", Box::new(pure), &script);
             }
-            for shards in [1, 2].into_iter().filter(|_| self.over != Over::Pure) {
+            for shards in [1, 2].into_iter().filter(|_| sockets && self.over != Over::Pure) {
                 let tcp = Tcp::new(shards, &self.limits, &self.accounts);
                 self.run_on(*version, &format!("TCP, {shards} shards"), Box::new(tcp), &script);
             }
