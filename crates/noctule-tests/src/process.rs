@@ -3,7 +3,7 @@
 //! The binary is the one named by `NOCTULE_BIN`, else `noctule` of the newest build in the target
 //! directory. With `NOCTULE_TEST_BROKER=host:port` no process is started and the tests speak to the
 //! broker there (add `NOCTULE_TEST_BROKER_PID` and its memory is measured too); with it the tests
-//! are proven against other brokers.
+//! are proven against other brokers. `NOCTULE_TEST_SHARDS` is handed on as `--shards`.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -37,6 +37,14 @@ enum Running {
     Elsewhere(Option<u32>),
 }
 
+/// What a broker is started with.
+#[derive(Debug, Default)]
+struct Setting<'a> {
+    /// The text of a `noctule.toml`.
+    config: Option<&'a str>,
+    open_files_max: Option<u32>,
+}
+
 /// Resident memory of a process in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resident {
@@ -51,13 +59,18 @@ impl BrokerProcess {
     pub fn start() -> Result<Self> {
         match std::env::var("NOCTULE_TEST_BROKER") {
             Ok(address) => Self::join(&address),
-            Err(_) => Self::start_here(None),
+            Err(_) => Self::start_here(&Setting::default()),
         }
     }
 
     /// Starts a broker of ours with the text of a `noctule.toml`, whatever the environment says.
     pub fn start_with(config: &str) -> Result<Self> {
-        Self::start_here(Some(config))
+        Self::start_here(&Setting { config: Some(config), ..Setting::default() })
+    }
+
+    /// Starts a broker of ours that may have no more than so many files and sockets open.
+    pub fn start_with_open_files_max(count: u32) -> Result<Self> {
+        Self::start_here(&Setting { open_files_max: Some(count), ..Setting::default() })
     }
 
     fn join(address: &str) -> Result<Self> {
@@ -71,12 +84,12 @@ impl BrokerProcess {
         Ok(Self { address, running: Running::Elsewhere(pid) })
     }
 
-    fn start_here(config: Option<&str>) -> Result<Self> {
+    fn start_here(setting: &Setting<'_>) -> Result<Self> {
         let binary = binary()?;
         let mut failures = String::new();
         for _ in 0..PORTS_TRIED {
             let home = fresh_directory()?;
-            let (child, address) = spawn(&binary, &home, config)?;
+            let (child, address) = spawn(&binary, &home, setting)?;
             let mut broker = Self { address, running: Running::Here(child, home) };
             match broker.await_listening() {
                 Ok(()) => return Ok(broker),
@@ -219,18 +232,29 @@ fn binary() -> Result<PathBuf> {
     Ok(path)
 }
 
-fn spawn(binary: &Path, home: &Path, config: Option<&str>) -> Result<(Child, SocketAddr)> {
+fn spawn(binary: &Path, home: &Path, setting: &Setting<'_>) -> Result<(Child, SocketAddr)> {
     // The port is free at this moment; whoever takes it before the broker does costs one more try.
     let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
     let mut arguments =
         vec![OsString::from("serve"), "-p".into(), address.port().to_string().into()];
-    if let Some(config) = config {
+    if let Some(config) = setting.config {
         let path = home.join("noctule.toml");
         std::fs::write(&path, config)?;
         arguments.extend([OsString::from("-c"), path.into_os_string()]);
     }
+    if let Some(shards) = std::env::var_os("NOCTULE_TEST_SHARDS") {
+        arguments.extend([OsString::from("--shards"), shards]);
+    }
     let log = File::create(log_path(home))?;
-    let child = Command::new(binary)
+    let mut command = match setting.open_files_max {
+        None => Command::new(binary),
+        Some(count) => {
+            let mut shell = Command::new("sh");
+            shell.arg("-c").arg(format!("ulimit -n {count} && exec \"$0\" \"$@\"")).arg(binary);
+            shell
+        }
+    };
+    let child = command
         .args(arguments)
         .current_dir(home)
         .stdin(Stdio::null())

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use noctule_tests::process::BrokerProcess;
 
-use crate::attack;
-use crate::wire::{Connect, DISCONNECT, Level, PUBACK, Wire, publish, subscribe};
+use crate::wire::{CONNACK, Connect, DISCONNECT, Level, PUBACK, Wire, publish, subscribe};
+use crate::{attack, attack_on};
 
 /// A stream of bytes that is the same in every run (xorshift).
 struct Noise(u64);
@@ -32,6 +33,22 @@ fn connections_that_send_nothing_are_closed() -> Result<()> {
             let said = wire.closed().with_context(|| format!("connection {number}"))?;
             ensure!(said.is_empty(), "a CONNECT was never sent, and yet {said:02x?}");
         }
+        Ok(())
+    })
+}
+
+/// Beyond that, newcomers wait until somebody leaves; those who are there notice nothing.
+#[test]
+fn more_connections_than_may_be_open_wait() -> Result<()> {
+    const OPEN_FILES: u32 = 200;
+    let broker = BrokerProcess::start_with_open_files_max(OPEN_FILES)?;
+    attack_on(broker, "open-files", 96, |broker| {
+        let silent: Result<Vec<_>> =
+            (0..2 * OPEN_FILES).map(|_| Wire::open(broker.address())).collect();
+        let mut last = Wire::open(broker.address())?;
+        drop(silent?);
+        last.send(&Connect::new("last").bytes())?;
+        ensure!(last.expect(CONNACK)?.body == [0, 0]);
         Ok(())
     })
 }

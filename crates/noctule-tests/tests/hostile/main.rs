@@ -31,7 +31,16 @@ fn attack(
     resident_mib_max: u64,
     attack: impl FnOnce(&BrokerProcess) -> Result<()>,
 ) -> Result<()> {
-    let broker = BrokerProcess::start()?;
+    attack_on(BrokerProcess::start()?, name, resident_mib_max, attack)
+}
+
+/// The same, on a broker that was started in its own way.
+fn attack_on(
+    broker: BrokerProcess,
+    name: &str,
+    resident_mib_max: u64,
+    attack: impl FnOnce(&BrokerProcess) -> Result<()>,
+) -> Result<()> {
     let outcome = withstand(&broker, name, resident_mib_max, attack);
     broker.explain(outcome)?;
     if broker.is_ours() {

@@ -205,6 +205,33 @@ fn the_largest_wills_arrive_whole() -> Result<()> {
     })
 }
 
+/// Ten sessions whose clients are away and ten whose clients read but never acknowledge: each queue
+/// has an end, by count (tiny messages) and by size (large ones).
+#[test]
+fn queues_that_nobody_empties_have_an_end() -> Result<()> {
+    attack("queues", 384, |broker| {
+        let address = broker.address();
+        let mut reading = Vec::new();
+        for number in 0..20 {
+            let connect = Connect { clean: false, ..Connect::new(&format!("queues-{number}")) };
+            let mut wire = Wire::connect(address, &connect)?;
+            wire.subscribe("queues/#")?;
+            if number % 2 == 0 {
+                // What arrives is read and never acknowledged, until the broker ends.
+                reading.push(std::thread::spawn(move || while wire.receive().is_ok() {}));
+            } else {
+                wire.send(&[DISCONNECT, 0])?;
+            }
+        }
+        let mut sender = Wire::connect(address, &Connect::new("queues-pub"))?;
+        let tiny = (0..120_000).map(|n| (format!("queues/{}", n % 10), &b"x"[..]));
+        publish_all(&mut sender, 0, tiny)?;
+        let payload = vec![b'x'; 100_000];
+        let large = (0..1000).map(|_| ("queues/large".to_owned(), payload.as_slice()));
+        publish_all(&mut sender, 0, large)
+    })
+}
+
 /// Every packet id there is, each with a hand-shake that is never finished.
 #[test]
 fn unfinished_hand_shakes_stay_bounded() -> Result<()> {
