@@ -46,6 +46,12 @@ impl Reply {
     fn is_puback(&self) -> bool {
         matches!(self, Reply::Ack { kind: AckKind::PubAck, .. })
     }
+
+    /// While it waits, its connection is not read: what a client publishes after a SUBSCRIBE it
+    /// expects to receive, and not after an UNSUBSCRIBE, whether or not it waited for the answer.
+    fn is_of_index(&self) -> bool {
+        matches!(self, Reply::SubAck { .. } | Reply::UnsubAck { .. })
+    }
 }
 
 /// What SUBACK and UNSUBACK, which look alike, answer.
@@ -124,8 +130,12 @@ impl Broker {
             self.leave(turn, conn, reply);
         } else {
             connection.unacknowledged += u16::from(reply.is_puback());
+            let holds = reply.is_of_index();
             connection.held.push_back(Held { wait, reply });
             self.waits.waiting.insert(conn);
+            if holds {
+                self.hold(turn, conn);
+            }
         }
     }
 
@@ -171,7 +181,11 @@ impl Broker {
             }
             let held = connection.held.pop_front().expect("just looked at it");
             connection.unacknowledged -= u16::from(held.reply.is_puback());
+            let held_reading = held.reply.is_of_index();
             self.leave(turn, conn, held.reply);
+            if held_reading {
+                self.release(turn, conn);
+            }
         }
     }
 

@@ -270,6 +270,8 @@ fn packets_sent_before_connack_arrives_are_processed_in_order() {
             pingreq().encode(version),
             publish("u", "x").qos(2, 3).encode(version),
             unsubscribe(4, &["t"]).encode(version),
+            publish("t", "not mine any more").encode(version),
+            pingreq().encode(version),
         ];
         line.send_bytes(&packets.concat());
         line.expect(world.connack());
@@ -278,6 +280,30 @@ fn packets_sent_before_connack_arrives_are_processed_in_order() {
         line.expect(pingresp());
         line.expect(pubrec(3).code(world.by_version(0x10, 0)));
         line.expect(unsuback(4, &[0]));
+        line.expect(pingresp());
+    });
+}
+
+/// Neither subscribers nor publishers need to wait for an answer. `[U5-3.1.4-2]`
+/// `[MQTT-4.5.0-1 v5]` `[MQTT-4.5.0-1 v3.1.1]` `[MQTT-3.3.1-9 v5]` `[MQTT-3.3.1-6 v3.1.1]`
+#[test]
+fn a_message_right_behind_its_subscribe_is_delivered() {
+    script().run(|world| {
+        let version = world.version;
+        for filter in ["t", "t/#", "$share/group/t"] {
+            let line = world.line();
+            let packets = [
+                connect("a").encode(version),
+                publish("r", "kept").retain().encode(version),
+                subscribe(1).filter(filter, 1).filter("r", 0).encode(version),
+                publish("t", "live").encode(version),
+            ];
+            line.send_bytes(&packets.concat());
+            line.expect(world.connack());
+            line.expect(suback(1, &[1, 0]));
+            line.expect_all(&[publish("r", "kept").retain(), publish("t", "live")]);
+            line.disconnects();
+        }
     });
 }
 
