@@ -221,7 +221,8 @@ fn binary() -> Result<PathBuf> {
         return Ok(path);
     }
     let name = format!("noctule{}", std::env::consts::EXE_SUFFIX);
-    let builds = ["release", "debug"].map(|profile| target_directory().join(profile).join(&name));
+    let builds = ["release", "test-fast", "debug"]
+        .map(|profile| target_directory().join(profile).join(&name));
     let newest = builds
         .into_iter()
         .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
