@@ -10,12 +10,32 @@ use anyhow::{Context, Result, bail};
 use super::list::Mutant;
 use crate::{process, tree};
 
-/// What is quick enough to be asked fifty times, the quickest first: a name, and what cargo is to
-/// do.
-const SUITES: [(&str, &[&str]); 3] = [
-    ("proto", &["test", "--package", "noctule-proto", "--all-features"]),
-    ("core", &["test", "--package", "noctule-core"]),
-    ("conformance", &["test", "--package", "noctule-tests", "--test", "conformance"]),
+/// Tests that are quick enough to be asked fifty times.
+struct Suite {
+    name: &'static str,
+    /// What cargo is told to build it.
+    build: &'static [&'static str],
+    /// What cargo is told to run it, once it is built.
+    run: &'static [&'static str],
+}
+
+/// The quickest first.
+const SUITES: [Suite; 3] = [
+    Suite {
+        name: "proto",
+        build: &["test", "--no-run", "--package", "noctule-proto", "--all-features"],
+        run: &["test", "--package", "noctule-proto", "--all-features"],
+    },
+    Suite {
+        name: "core",
+        build: &["test", "--no-run", "--package", "noctule-core"],
+        run: &["test", "--package", "noctule-core"],
+    },
+    Suite {
+        name: "conformance",
+        build: &["test", "--no-run", "--package", "noctule-tests", "--test", "conformance"],
+        run: &["test", "--package", "noctule-tests", "--test", "conformance"],
+    },
 ];
 
 /// A fault that makes a test run for ever is noticed by its not ending.
@@ -23,7 +43,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What became of a planted fault.
 pub(super) enum Verdict {
-    /// This suite failed, did not end, or no longer compiles.
+    /// This suite failed or did not end.
     Caught(&'static str),
     /// Every suite passed.
     Survived,
@@ -56,12 +76,11 @@ impl Scratch {
 
     /// The suites pass on the tree as it is.
     pub(super) fn baseline(&self) -> Result<()> {
-        for (name, args) in SUITES {
-            if !self.passes(args)? {
-                bail!("{name} does not pass");
-            }
+        match self.ask()? {
+            Verdict::Survived => Ok(()),
+            Verdict::Caught(name) => bail!("{name} does not pass"),
+            Verdict::Void => bail!("the tree does not compile"),
         }
-        Ok(())
     }
 
     /// Plants the fault, runs the suites until one notices, and takes the fault out again.
@@ -76,36 +95,20 @@ impl Scratch {
     }
 
     fn ask(&self) -> Result<Verdict> {
-        if !self.ends_well(&["check", "--package", "noctule-core"])? {
-            return Ok(Verdict::Void);
-        }
-        for (name, args) in SUITES {
-            if !self.passes(args)? {
-                return Ok(Verdict::Caught(name));
+        for suite in SUITES {
+            if !self.cargo(suite.build).status().context("cannot start cargo")?.success() {
+                return Ok(Verdict::Void);
+            }
+            if !self.ends_well(suite.run)? {
+                return Ok(Verdict::Caught(suite.name));
             }
         }
         Ok(Verdict::Survived)
     }
 
-    fn passes(&self, args: &[&str]) -> Result<bool> {
-        self.ends_well(args)
-    }
-
-    /// Runs cargo in the copy, unseen, and stops it where it does not end.
+    /// Runs cargo in the copy, and stops it where it does not end.
     fn ends_well(&self, args: &[&str]) -> Result<bool> {
-        let mut child = Command::new("cargo")
-            .args(args)
-            .current_dir(&self.tree)
-            .env("CARGO_TARGET_DIR", &self.build)
-            // Built again for every fault, so quick to build; yet the simulation wants some speed.
-            .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
-            .env("CARGO_PROFILE_DEV_DEBUG", "false")
-            .env("NOCTULE_NO_SOCKETS", "1")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("cannot start cargo")?;
+        let mut child = self.cargo(args).spawn().context("cannot start cargo")?;
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
             if let Some(status) = child.try_wait()? {
@@ -115,6 +118,17 @@ impl Scratch {
         }
         stop(&mut child)?;
         Ok(false)
+    }
+
+    /// A cargo that works in the copy, unseen.
+    fn cargo(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("cargo");
+        command.args(args).current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.build);
+        // Built again for every fault, so quick to build; yet the simulation wants some speed.
+        command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1").env("CARGO_PROFILE_DEV_DEBUG", "false");
+        command.env("NOCTULE_NO_SOCKETS", "1");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
     }
 }
 
