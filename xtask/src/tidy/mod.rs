@@ -6,6 +6,7 @@
 mod arrows;
 mod code;
 mod exceptions;
+mod manual;
 mod portable;
 mod shape;
 
@@ -38,6 +39,7 @@ pub(crate) fn run() -> Result<()> {
         code::check(source, &mut findings);
         portable::check(source, &mut findings);
     }
+    manual::check(&sources, &mut findings);
     exceptions::load(&sources)?.apply(&mut findings);
     for finding in &findings {
         println!("{}:{}: [{}] {}", finding.path, finding.line, finding.rule, finding.says);
