@@ -22,6 +22,9 @@ fn main() -> Result<()> {
     };
     let (port, pid): (u16, u32) = (port.parse()?, pid.parse()?);
     let qos: u8 = rest.first().map_or(Ok(0), |text| text.parse())?;
+    if qos > 1 {
+        bail!("QoS {qos} is not measured here: 0 or 1");
+    }
     let secs: u64 = rest.get(1).map_or(Ok(3), |text| text.parse())?;
     match scenario.as_str() {
         "pairs" => pairs(port, pid, qos, secs),
