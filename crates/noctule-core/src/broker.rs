@@ -231,6 +231,10 @@ impl Broker {
             PeerMessage::ShareSettled { group, session, message } => {
                 self.share_settled(turn, group, session, message);
             }
+            PeerMessage::Fence { asker, request } => {
+                self.tell(turn, from, PeerMessage::Passed { asker, request });
+            }
+            PeerMessage::Passed { asker, request } => self.passed(turn, from, asker, request),
             PeerMessage::Hold { publisher } => self.hold_publisher(turn, publisher),
             PeerMessage::Release { publisher } => self.release_publisher(turn, publisher),
         }

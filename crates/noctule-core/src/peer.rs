@@ -60,6 +60,20 @@ pub enum PeerMessage {
         /// Message.
         message: MessageId,
     },
+    /// Say `Passed` now: all that was said before has been heard.
+    Fence {
+        /// Whose acknowledgement waits for it.
+        asker: SessionNumber,
+        /// Number to echo.
+        request: u64,
+    },
+    /// The answer to `Fence`.
+    Passed {
+        /// Echo.
+        asker: SessionNumber,
+        /// Echo.
+        request: u64,
+    },
     /// All receivers of what this session publishes are behind: do not read its connection.
     Hold {
         /// The publisher.

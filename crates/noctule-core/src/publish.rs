@@ -4,6 +4,7 @@ use crate::broker::{Broker, Turn};
 use crate::connect::too_deep;
 use crate::connection::Connection;
 use crate::identity::ConnId;
+use crate::index::Receiver;
 use crate::input::SystemPublish;
 use crate::limits::Durability;
 use crate::message::{Origin, Parts};
@@ -113,8 +114,9 @@ impl Broker {
         mut outbound: Outbound<'_>,
     ) {
         let lent = self.route_of(turn, conn, &outbound);
-        let wait = self.store(turn, &lent.route, &mut outbound);
+        let mut wait = self.store(turn, &lent.route, &mut outbound);
         self.keep_if_retained(turn, &mut outbound);
+        self.await_retained(turn, conn, (&lent.route, &outbound), &mut wait);
         let reason = match lent.route.is_empty() {
             true => ReasonCode::NoMatchingSubscribers,
             false => ReasonCode::Success,
@@ -183,16 +185,19 @@ impl Broker {
         if persistent && self.limits.durability == Durability::Stored {
             wait = self.record(turn, Record::ReceivedReleased { session: number, id });
         }
+        let expired = message.expired(turn.now);
+        if !expired {
+            self.keep_if_retained(turn, &mut outbound);
+            self.await_retained(turn, conn, (&lent.route, &outbound), &mut wait);
+        }
         let reason = ReasonCode::Success;
         self.reply(turn, conn, wait, Reply::Ack { kind, id, reason, why: None });
         // [MQTT-4.3.3-13 v5]: the hand-shake ends whatever becomes of the message.
-        if message.expired(turn.now) {
+        if expired {
             self.counters.verdict(Verdict::Expired);
-            self.route_back(lent);
-            return;
+        } else {
+            self.spread(turn, &lent.route, &mut outbound, Some(conn));
         }
-        self.keep_if_retained(turn, &mut outbound);
-        self.spread(turn, &lent.route, &mut outbound, Some(conn));
         self.route_back(lent);
     }
 
@@ -251,6 +256,28 @@ impl Broker {
             let home = self.homes.of_topic(outbound.tenant, outbound.topic.as_str());
             let message = outbound.shared();
             self.tell(turn, home, PeerMessage::Retain(message));
+        }
+    }
+
+    /// A retained message is acknowledged once its home has it, so that whoever subscribes after
+    /// the acknowledgement finds it. A publisher that is also a receiver hears the acknowledgement
+    /// first and does not wait: it has the message anyway. [MQTT-3.3.1-5 v5]
+    fn await_retained(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conn: ConnId,
+        (route, outbound): (&Route, &Outbound<'_>),
+        wait: &mut Wait,
+    ) {
+        let home = self.homes.of_topic(outbound.tenant, outbound.topic.as_str());
+        if !outbound.retain || home == self.me {
+            return;
+        }
+        let Some(connection) = self.connections.get(conn) else { return };
+        let number = self.sessions.at(connection.session).number;
+        let me = Receiver::Session(number);
+        if !route.here.iter().any(|target| target.receiver == me) {
+            self.fence(turn, home, number, wait);
         }
     }
 

@@ -188,7 +188,7 @@ impl Broker {
                 filter: held.filter.clone(),
             });
             match held.group {
-                Some(group) => self.leave_group(turn, slot, group),
+                Some(group) => self.leave_group_waiting(turn, slot, group, &mut wait),
                 None if filter.share().is_some() => {}
                 None => {
                     self.counters.subscriptions_now -= 1;

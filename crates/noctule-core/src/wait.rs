@@ -3,7 +3,8 @@
 
 use crate::broker::{Broker, Turn};
 use crate::connect::Accepted;
-use crate::identity::ConnId;
+use crate::identity::{ConnId, SessionNumber, ShardId};
+use crate::peer::PeerMessage;
 use crate::record::Record;
 use crate::retained::Wish;
 use noctule_proto::packet::{Ack, Packet, SubAck};
@@ -19,7 +20,7 @@ pub(crate) struct Wait {
     pub(crate) index: u64,
     /// Record that has to be stored.
     pub(crate) stored: u64,
-    /// Share groups that have to answer.
+    /// Share groups and fences of other shards that have to answer.
     pub(crate) joins: u32,
     /// The number they answer with.
     pub(crate) request: u64,
@@ -148,6 +149,36 @@ impl Broker {
     pub(crate) fn stored(&mut self, turn: &mut Turn<'_>, up_to: u64) {
         self.waits.records_stored = up_to.min(self.waits.records_emitted);
         self.release_held(turn);
+    }
+
+    /// Lets an acknowledgement wait until `home` has heard all it was told so far.
+    pub(crate) fn fence(
+        &mut self,
+        turn: &mut Turn<'_>,
+        home: ShardId,
+        asker: SessionNumber,
+        wait: &mut Wait,
+    ) {
+        if wait.request == 0 {
+            wait.request = self.waits.join_request();
+        }
+        wait.joins += 1;
+        self.tell(turn, home, PeerMessage::Fence { asker, request: wait.request });
+    }
+
+    /// A fence was passed.
+    pub(crate) fn passed(
+        &mut self,
+        turn: &mut Turn<'_>,
+        from: ShardId,
+        asker: SessionNumber,
+        request: u64,
+    ) {
+        let Some(slot) = self.sessions.slot_of(asker) else { return };
+        self.left_group(slot, from, request);
+        if let Some(conn) = self.sessions.at(slot).conn {
+            self.join_answered(turn, conn, request);
+        }
     }
 
     /// One of the share groups that a SUBACK waits for has answered.

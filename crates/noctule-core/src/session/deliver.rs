@@ -33,6 +33,10 @@ impl Broker {
         target: &Target,
     ) -> bool {
         let session = self.sessions.at(slot);
+        let left = |group| session.leaving.iter().any(|(_, left)| Some(*left) == group);
+        if !session.leaving.is_empty() && left(target.group) {
+            return false;
+        }
         // [MQTT-3.8.3-3 v5]
         if target.options.no_local && outbound.publisher == Some(session.number) {
             self.counters.verdict(Verdict::NoLocal);

@@ -261,6 +261,7 @@ impl Session {
             queue: Queue::default(),
             receiver: Receiver::default(),
             received_bytes: 0,
+            leaving: Vec::new(),
             will: None,
             last_progress: Time::default(),
             holding: Vec::new(),

@@ -9,7 +9,7 @@ mod subscriptions;
 pub(crate) use queue::{Outgoing, Queue};
 pub(crate) use subscriptions::{Held as HeldSubscription, Subscriptions};
 
-use crate::identity::{ConnId, SessionNumber, ShardId, Tenant, Time};
+use crate::identity::{ConnId, GroupNumber, SessionNumber, ShardId, Tenant, Time};
 use crate::message::Message;
 use crate::record::StoredWill;
 use crate::seed::Seed;
@@ -47,6 +47,9 @@ pub(crate) struct Session {
     pub(crate) receiver: Receiver<Arc<Message>>,
     /// Bytes of those.
     pub(crate) received_bytes: u64,
+    /// Share groups that it unsubscribed from and whose home may not have heard of it, with the
+    /// number of the fence that tells.
+    pub(crate) leaving: Vec<(u64, GroupNumber)>,
     pub(crate) will: Option<Box<PendingWill>>,
     /// When the client last took or acknowledged something.
     pub(crate) last_progress: Time,

@@ -1,9 +1,10 @@
 //! The member side of share groups: what a session tells the homes of its groups.
 
 use crate::broker::{Broker, Turn};
-use crate::identity::{GroupNumber, MessageId, SessionNumber};
+use crate::identity::{GroupNumber, MessageId, SessionNumber, ShardId};
 use crate::peer::{PeerMessage, ShareJoin};
 use crate::session::{Outgoing, Session};
+use crate::wait::Wait;
 use noctule_proto::QoS;
 use noctule_proto::delivery::Entry;
 
@@ -89,6 +90,38 @@ impl Broker {
         self.counters.queued_bytes_now -= before.1 - after.1;
         let home = self.group_home(group);
         self.tell(turn, home, PeerMessage::ShareLeave { group, session: number, keep });
+    }
+
+    /// Leaves a group of another shard, which may have picked this session for messages that are
+    /// on their way: they are refused here, and go to other members. The UNSUBACK waits until no
+    /// more can come. [MQTT-3.10.4-2 v5], [MQTT-3.10.4-2 v3.1.1]
+    pub(crate) fn leave_group_waiting(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        group: GroupNumber,
+        wait: &mut Wait,
+    ) {
+        self.leave_group(turn, slot, group);
+        let home = self.group_home(group);
+        if home == self.me {
+            return;
+        }
+        let number = self.sessions.at(slot).number;
+        self.fence(turn, home, number, wait);
+        self.sessions.at_mut(slot).leaving.push((wait.request, group));
+    }
+
+    /// Nothing more comes from a group that a session left.
+    pub(crate) fn left_group(&mut self, slot: u32, home: ShardId, request: u64) {
+        let homes = u64::from(self.homes.shards);
+        let leaving = &mut self.sessions.at_mut(slot).leaving;
+        let is_it = |(asked, group): &(u64, GroupNumber)| {
+            *asked == request && group.0 % homes == u64::from(home.0)
+        };
+        if let Some(at) = leaving.iter().position(is_it) {
+            leaving.remove(at);
+        }
     }
 
     /// A session ends: other members get what it had not settled, but for QoS 2 messages it may
