@@ -11,6 +11,7 @@ mod flow_control;
 mod keep_alive;
 mod publish;
 mod qos;
+mod races;
 mod restart;
 mod retained;
 mod routing;
