@@ -17,7 +17,8 @@ struct Race {
 
 impl Race {
     fn new(seed: u64) -> Race {
-        let durability = if seed % 2 == 0 { Durability::Memory } else { Durability::Stored };
+        let durability =
+            if seed.is_multiple_of(2) { Durability::Memory } else { Durability::Stored };
         let limits = Limits { durability, ..Limits::default() };
         let shards = [2, 3, 5][(seed % 3) as usize];
         Race {
