@@ -78,7 +78,7 @@ impl Bench {
                 self.changes += 1;
                 self.index.apply(&change);
             }
-            let input = Input::IndexVisible { up_to: self.changes };
+            let input = Input::IndexVisible { up_to: self.changes, version: self.index.version() };
             self.broker.handle(self.now, &self.index, input, &mut self.outbox);
         }
         self.broker.tick(self.now, &self.index, &mut self.outbox);

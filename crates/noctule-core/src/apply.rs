@@ -129,7 +129,10 @@ impl Broker {
     fn apply_published(&mut self, message: &Arc<Message>, receivers: &[Receipt], retained: bool) {
         self.message_taken(message.id);
         if retained && self.homes.of_topic(message.tenant, message.topic()) == self.me {
-            self.retention.store.set(Arc::clone(message));
+            // Versions of an index count within one run.
+            let mut kept = Arc::clone(message);
+            Arc::make_mut(&mut kept).routed_at = 0;
+            self.retention.store.set(kept);
         }
         for receipt in receivers {
             let Some(slot) = self.sessions.slot_of(receipt.session) else { continue };

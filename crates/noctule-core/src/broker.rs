@@ -126,7 +126,9 @@ impl Broker {
             Input::Authenticated { conn, answer } => self.authenticated(turn, conn, answer),
             Input::Peer { from, message } => self.heard(turn, from, message),
             Input::PeerBacklog { to, level } => self.peer_backlog(turn, to, level),
-            Input::IndexVisible { up_to } => self.index_visible(turn, up_to),
+            Input::IndexVisible { up_to, version } => {
+                self.index_visible(turn, up_to, version);
+            }
             Input::Stored { up_to } => self.stored(turn, up_to),
             Input::Publish(publish) => self.system_publish(turn, publish),
             Input::Reconfigured(limits) => self.limits = *limits,

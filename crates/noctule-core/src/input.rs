@@ -74,6 +74,8 @@ pub enum Input<'a> {
     IndexVisible {
         /// Number of the change: the count of changes emitted since the start.
         up_to: u64,
+        /// Version of the index with that change in it and none after.
+        version: u64,
     },
     /// Every record this broker emitted, up to this one, is stored at its durability class.
     Stored {

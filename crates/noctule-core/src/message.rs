@@ -21,6 +21,8 @@ pub struct Message {
     pub retain: bool,
     /// When it stops being deliverable.
     pub expires_at: Option<Time>,
+    /// Version of the index it was routed by: a subscription visible at that version got it live.
+    pub routed_at: u64,
     topic_len: u16,
     properties_len: u32,
     bytes: Box<[u8]>,
@@ -35,6 +37,8 @@ pub struct Origin {
     pub tenant: Tenant,
     /// See [`Message::publisher`].
     pub publisher: Option<SessionNumber>,
+    /// See [`Message::routed_at`].
+    pub routed_at: u64,
 }
 
 /// The parts of a message that does not come from a PUBLISH (wills, `$SYS`, tests).
@@ -70,6 +74,7 @@ impl Message {
             qos: outbound.qos,
             retain: outbound.retain,
             expires_at: outbound.expires_at,
+            routed_at: outbound.routed_at,
             topic_len: topic.len() as u16,
             properties_len: properties_len as u32,
             bytes: bytes.into_boxed_slice(),

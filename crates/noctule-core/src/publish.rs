@@ -16,6 +16,7 @@ use crate::verdict::Verdict;
 use crate::wait::{AckKind, Reply, Wait};
 use noctule_proto::packet::{Ack, Publish};
 use noctule_proto::{PacketId, QoS, ReasonCode, TopicName, Version};
+use std::sync::Arc;
 
 /// Why a PUBLISH is not taken.
 enum Refused {
@@ -87,6 +88,7 @@ impl Broker {
             id: self.next_message_id(turn.now),
             tenant: self.sessions.at(slot).tenant,
             publisher: Some(self.sessions.at(slot).number),
+            routed_at: turn.index.version(),
         };
         let mut outbound = Outbound::of_publish(turn.now, origin, topic, publish);
         match publish.packet_id {
@@ -170,7 +172,7 @@ impl Broker {
         let slot = connection.session;
         let session = self.sessions.at_mut(slot);
         let (id, kind) = (ack.packet_id, AckKind::PubComp);
-        let Some(message) = session.receiver.release(id) else {
+        let Some(mut message) = session.receiver.release(id) else {
             // [MQTT-2.2.1-5 v5]
             let reason = ReasonCode::PacketIdentifierNotFound;
             let why = Some("no QoS 2 message is open under this packet identifier".into());
@@ -179,6 +181,11 @@ impl Broker {
         };
         session.received_bytes -= message.cost() as u64;
         let (number, persistent) = (session.number, session.is_persistent());
+        // It takes its place in the order of messages now: what was published since its PUBLISH has
+        // gone out before it, and must not outlive it as the retained message either.
+        let placed = Arc::make_mut(&mut message);
+        placed.id = self.next_message_id(turn.now);
+        placed.routed_at = turn.index.version();
         let mut outbound = Outbound::of_message(&message);
         let lent = self.route_of(turn, conn, &outbound);
         let mut wait = self.store(turn, &lent.route, &mut outbound);
@@ -212,7 +219,8 @@ impl Broker {
             expiry_secs: None,
         };
         let id = self.next_message_id(turn.now);
-        let origin = Origin { id, tenant: publish.tenant, publisher: None };
+        let routed_at = turn.index.version();
+        let origin = Origin { id, tenant: publish.tenant, publisher: None, routed_at };
         self.publish_own(turn, &mut Outbound::of_parts(turn.now, origin, &parts));
     }
 

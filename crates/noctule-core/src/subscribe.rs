@@ -152,7 +152,8 @@ impl Broker {
             RetainHandling::Never => false,
         };
         if wanted && self.limits.retain_available {
-            gathered.wishes.push(Wish { filter, options, subscription_id: id });
+            let live_since = u64::MAX;
+            gathered.wishes.push(Wish { filter, options, subscription_id: id, live_since });
         }
     }
 

@@ -140,10 +140,27 @@ impl Broker {
         }
     }
 
-    pub(crate) fn index_visible(&mut self, turn: &mut Turn<'_>, up_to: u64) {
+    pub(crate) fn index_visible(&mut self, turn: &mut Turn<'_>, up_to: u64, version: u64) {
         self.waits.index_visible = up_to.min(self.waits.index_emitted);
+        self.date_wishes(version);
         self.groups_visible(turn);
         self.release_held(turn);
+    }
+
+    /// Notes since when subscriptions get messages live, on the retained messages they are owed.
+    fn date_wishes(&mut self, version: u64) {
+        for conn in &self.waits.waiting {
+            let Some(connection) = self.connections.get_mut(*conn) else { continue };
+            for held in &mut connection.held {
+                if held.wait.index <= self.waits.index_visible
+                    && let Reply::SubAck { wishes, .. } = &mut held.reply
+                {
+                    for wish in wishes {
+                        wish.live_since = wish.live_since.min(version);
+                    }
+                }
+            }
+        }
     }
 
     pub(crate) fn stored(&mut self, turn: &mut Turn<'_>, up_to: u64) {

@@ -30,7 +30,8 @@ impl Broker {
             expiry_secs: will.message_expiry_secs,
         };
         let id = self.next_message_id(turn.now);
-        let origin = Origin { id, tenant, publisher: Some(number) };
+        let routed_at = turn.index.version();
+        let origin = Origin { id, tenant, publisher: Some(number), routed_at };
         self.publish_own(turn, &mut Outbound::of_parts(turn.now, origin, &parts));
     }
 }

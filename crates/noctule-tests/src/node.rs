@@ -471,11 +471,11 @@ impl Node {
         for (number, shard) in self.shards.iter_mut().enumerate() {
             if !shard.changes.is_empty() {
                 shard.changes.drain(..).for_each(|change| self.index.apply(&change));
-                told.push((ShardId(number as u16), shard.changed));
+                told.push((ShardId(number as u16), shard.changed, self.index.version()));
             }
         }
-        for (shard, up_to) in told {
-            self.tell(shard, Input::IndexVisible { up_to });
+        for (shard, up_to, version) in told {
+            self.tell(shard, Input::IndexVisible { up_to, version });
         }
     }
 

@@ -166,7 +166,8 @@ impl World {
     fn answer_late(&mut self) {
         if self.changes.1 < self.changes.0 {
             self.changes.1 = self.changes.0;
-            self.tell(Input::IndexVisible { up_to: self.changes.0 });
+            let version = self.index.version();
+            self.tell(Input::IndexVisible { up_to: self.changes.0, version });
         }
         if self.records.1 < self.records.0 {
             self.records.1 = self.records.0;

@@ -20,6 +20,8 @@ pub(crate) struct Wish {
     pub(crate) filter: Box<str>,
     pub(crate) options: SubscribeOptions,
     pub(crate) subscription_id: u32,
+    /// Version of the index from which on the subscription gets messages live.
+    pub(crate) live_since: u64,
 }
 
 /// The open questions of a shard.
@@ -97,9 +99,13 @@ impl Broker {
         let (wish, done) = (query.wish.clone(), query.awaited == 0);
         for message in answer.messages {
             let query = self.retention.queries.open.get(&answer.query);
-            let newer = query
-                .and_then(|query| query.seen.get(message.topic()))
-                .is_some_and(|live| *live >= message.id);
+            // Its live copy went out, or is on its way behind others of its publisher, which it must
+            // not overtake. [MQTT-4.6.0-5 v5]
+            let live = message.routed_at >= wish.live_since;
+            let newer = live
+                || query
+                    .and_then(|query| query.seen.get(message.topic()))
+                    .is_some_and(|live| *live >= message.id);
             if newer {
                 self.counters.verdict(Verdict::RetainedSuperseded);
                 continue;

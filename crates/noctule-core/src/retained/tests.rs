@@ -20,7 +20,8 @@ fn expiring(
     (tenant, topic, payload): (u16, &str, &str),
     expiry_secs: Option<u32>,
 ) -> Arc<Message> {
-    let origin = Origin { id: MessageId(id), tenant: Tenant(tenant), publisher: None };
+    let origin =
+        Origin { id: MessageId(id), tenant: Tenant(tenant), publisher: None, routed_at: 0 };
     let payload = payload.as_bytes();
     let (qos, retain, properties) = (QoS::AtLeastOnce, true, [].as_slice());
     let parts = Parts { topic, properties, payload, qos, retain, expiry_secs };

@@ -178,7 +178,8 @@ mod tests {
             retain: false,
             expiry_secs: None,
         };
-        let origin = Origin { id: Default::default(), tenant: Tenant(0), publisher: None };
+        let origin =
+            Origin { id: Default::default(), tenant: Tenant(0), publisher: None, routed_at: 0 };
         Arc::new(Message::new(Time(0), origin, &parts))
     }
 

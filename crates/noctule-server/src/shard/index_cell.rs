@@ -27,13 +27,13 @@ impl IndexCell {
     }
 
     /// Applies changes, in order, and leaves `changes` empty. They are visible to every shard when
-    /// this returns.
-    pub(crate) fn apply(&self, changes: &mut Vec<IndexChange>) {
+    /// this returns. Answers the version of the index with them and no others after.
+    pub(crate) fn apply(&self, changes: &mut Vec<IndexChange>) -> u64 {
         let mut index = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for change in changes.iter() {
             index.apply(change);
         }
-        drop(index);
         changes.clear();
+        index.version()
     }
 }

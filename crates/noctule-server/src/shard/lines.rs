@@ -31,7 +31,7 @@ pub(super) enum News {
     /// A peer channel crossed its mark.
     PeerBacklog(ShardId, Level),
     /// Index changes up to this number are visible.
-    IndexVisible(u64),
+    IndexVisible(u64, u64),
     /// Records up to this number are durable.
     Stored(u64),
 }

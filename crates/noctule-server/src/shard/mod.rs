@@ -421,7 +421,7 @@ impl Shard {
                 News::Backlog(conn, level) => Input::Backlog { conn, level },
                 News::Authenticated(conn, answer) => Input::Authenticated { conn, answer },
                 News::PeerBacklog(to, level) => Input::PeerBacklog { to, level },
-                News::IndexVisible(up_to) => Input::IndexVisible { up_to },
+                News::IndexVisible(up_to, version) => Input::IndexVisible { up_to, version },
                 News::Stored(up_to) => Input::Stored { up_to },
             };
             self.broker.handle(self.now, index, input, &mut self.outbox);
@@ -512,8 +512,8 @@ impl Shard {
             return;
         }
         self.index_changes += self.outbox.index.len() as u64;
-        shared.index.apply(&mut self.outbox.index);
-        self.lines.news.push_back(News::IndexVisible(self.index_changes));
+        let version = shared.index.apply(&mut self.outbox.index);
+        self.lines.news.push_back(News::IndexVisible(self.index_changes, version));
     }
 
     fn copy_counters(&mut self) {

@@ -11,6 +11,7 @@
 //! * a client of MQTT 3.1.1 may have 20 QoS 2 messages in flight, then it is closed
 
 mod connections;
+mod order;
 mod packets;
 mod pair;
 mod volume;
