@@ -270,7 +270,7 @@ impl Shard {
         self.auth.forget(conn);
         self.broker.handle(self.now, index, Input::Closed { conn }, &mut self.outbox);
         self.settle(index);
-        self.lines.remove(conn);
+        self.lines.part(conn);
     }
 
     /// Reads a connection that was said goodbye to, only to learn of its end.

@@ -99,6 +99,19 @@ impl Lines {
         }
     }
 
+    /// The other side will send no more; what this turn has for it may still reach it.
+    pub(super) fn part(&mut self, conn: ConnId) {
+        if let Some(entry) = self.connections.get_mut(conn)
+            && entry.outlet == Outlet::Dirty
+            && let Some(output) = self.outputs.get_mut(entry.output)
+            && let Some(socket) = &entry.socket
+        {
+            // Whether it could be written is nobody's concern any more.
+            let _ = output.flush(socket);
+        }
+        self.remove(conn);
+    }
+
     /// Takes the socket out and frees the entry; the connection still counts as open.
     pub(super) fn take(&mut self, conn: ConnId) -> Option<std::net::TcpStream> {
         let socket = self.connections.get_mut(conn)?.socket.take()?;
