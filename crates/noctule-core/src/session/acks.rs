@@ -29,6 +29,7 @@ impl Broker {
                 // [MQTT-4.3.3-5 v5], [MQTT-4.3.3-1 v3.1.1]
                 match self.sessions.at_mut(slot).sender.pubcomp(ack.packet_id) {
                     Ok(()) => {
+                        self.sessions.at_mut(slot).forget_resend(ack.packet_id);
                         self.counters.inflight_now -= 1;
                         self.note_completed(turn, slot, ack.packet_id);
                     }
@@ -55,6 +56,7 @@ impl Broker {
             Err(Unknown::NotOpen) => return,
             Err(Unknown::OtherKind) => return self.wrong_kind(turn, conn),
         };
+        self.sessions.at_mut(slot).forget_resend(ack.packet_id);
         self.counters.inflight_now -= 1;
         self.count_refusal(ack.reason, out.group.is_some());
         self.settled(turn, slot, (out.message.id, out.group));
@@ -74,6 +76,7 @@ impl Broker {
                 self.pubrel_out(turn, conn, Wait::default(), (id, ReasonCode::Success));
             }
             PubRecOutcome::Settled(out) => {
+                self.sessions.at_mut(slot).forget_resend(id);
                 self.counters.inflight_now -= 1;
                 self.count_refusal(ack.reason, out.group.is_some());
                 self.settled(turn, slot, (out.message.id, out.group));

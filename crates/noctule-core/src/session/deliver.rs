@@ -95,9 +95,8 @@ impl Broker {
             }
             return behind;
         }
-        let room = session
-            .link
-            .is_some_and(|link| !link.congested && session.in_window() < usize::from(link.window));
+        let room =
+            session.link.is_some_and(|link| !link.congested && session.takes_another(link.window));
         let message = outbound.shared();
         let out = Outgoing { message, subscription_id, qos, retain, group };
         if room && session.queue.is_empty() && session.resend.is_empty() {
@@ -122,7 +121,7 @@ impl Broker {
         let (group, id_of_message) = (out.group, out.message.id);
         let session = self.sessions.at_mut(slot);
         let Some(id) = session.sender.start(out.qos, out.clone()) else {
-            // All ids lie between the oldest open one and the next: wait for it.
+            // The callers have asked `takes_another`; should one not, the message waits.
             self.enqueue(turn, slot, out);
             return;
         };
@@ -221,7 +220,7 @@ impl Broker {
             let Some(link) = session.link else { break };
             let Some(front) = session.queue.front() else { break };
             let tracked = front.qos != QoS::AtMostOnce;
-            let full = session.in_window() >= usize::from(link.window);
+            let full = !session.takes_another(link.window);
             if link.congested || !session.resend.is_empty() || (tracked && full) {
                 break;
             }

@@ -5,6 +5,8 @@ mod deliver;
 mod end;
 mod queue;
 mod subscriptions;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use queue::{Outgoing, Queue};
 pub(crate) use subscriptions::{Held as HeldSubscription, Subscriptions};
@@ -90,6 +92,19 @@ impl Session {
     /// Unsettled messages the client has been sent on this connection.
     pub(crate) fn in_window(&self) -> usize {
         self.sender.open() - self.resend.len()
+    }
+
+    /// Whether one more may be sent: there is room in the window, and a packet identifier. A
+    /// client that settles all but one runs out of these: they lie in a ring behind the oldest.
+    pub(crate) fn takes_another(&self, window: u16) -> bool {
+        self.in_window() < usize::from(window) && !self.sender.is_full()
+    }
+
+    /// A message was settled; if it was still to be sent again, it is not.
+    pub(crate) fn forget_resend(&mut self, id: PacketId) {
+        if let Some(at) = self.resend.iter().position(|waiting| *waiting == id) {
+            self.resend.remove(at);
+        }
     }
 }
 

@@ -1,0 +1,122 @@
+use crate::grant::Grant;
+use crate::input::{AuthAnswer, Input, Level, Origin, SystemPublish};
+use crate::{
+    Broker, ConnId, Effect, Homes, Index, Limits, ListenerId, Outbox, ShardId, Tenant, Time,
+};
+use noctule_proto::QoS;
+use noctule_proto::packet::{Packet, Role};
+use noctule_proto::{Version, next_frame};
+
+/// One shard, told what a server would tell it.
+struct Rig {
+    broker: Broker,
+    index: Index,
+    changes: u64,
+}
+
+impl Rig {
+    fn new() -> Rig {
+        let homes = Homes { shards: 1, seed: 7 };
+        let limits = Limits { queue_messages_max: 70_000, ..Limits::default() };
+        let broker = Broker::new(ShardId(0), homes, limits);
+        Rig { broker, index: Index::new(7), changes: 0 }
+    }
+
+    fn tell(&mut self, input: Input<'_>) -> Outbox {
+        let mut out = Outbox::default();
+        self.broker.handle(Time(1000), &self.index, input, &mut out);
+        while !out.index.is_empty() {
+            self.changes += out.index.len() as u64;
+            out.index.drain(..).for_each(|change| self.index.apply(&change));
+            let version = self.index.version();
+            let input = Input::IndexVisible { up_to: self.changes, version };
+            self.broker.handle(Time(1000), &self.index, input, &mut out);
+        }
+        self.broker.tick(Time(1000), &self.index, &mut out);
+        self.broker.check();
+        out
+    }
+
+    fn send(&mut self, conn: u32, bytes: &[u8]) -> Outbox {
+        let frame = next_frame(bytes, u32::MAX).expect("valid").expect("whole");
+        let version = (bytes[0] != 0x10).then_some(Version::V5);
+        let packet = Packet::decode(frame, version, Role::Client).expect("valid");
+        let (conn, size) = (ConnId(conn), bytes.len() as u32);
+        self.tell(Input::Packet { conn, packet: &packet, size })
+    }
+
+    /// Connects client `c` to its session, with this Receive Maximum.
+    fn connect(&mut self, conn: u32, receive_maximum: u8) {
+        let id = ConnId(conn);
+        let from = Origin { listener: ListenerId(0), tenant: Tenant(0), remote: None };
+        self.tell(Input::Opened { conn: id, from });
+        let mut bytes = vec![0x10, 22, 0, 4];
+        bytes.extend_from_slice(b"MQTT\x05\x00\x00\x00");
+        bytes.extend_from_slice(&[8, 0x11, 0, 0, 1, 0, 0x21, 0, receive_maximum, 0, 1, b'c']);
+        self.send(conn, &bytes);
+        let answer = AuthAnswer::Allow { grant: Grant::Full, data: None };
+        let out = self.tell(Input::Authenticated { conn: id, answer });
+        assert!(!out.effects.contains(&Effect::Close { conn: id }));
+    }
+
+    fn subscribe(&mut self, conn: u32) {
+        self.send(conn, &[0x82, 7, 0, 1, 0, 0, 1, b't', 2]);
+    }
+
+    fn puback(&mut self, conn: u32, id: u16) -> Outbox {
+        self.send(conn, &[0x40, 2, (id >> 8) as u8, id as u8])
+    }
+
+    fn publish(&mut self) -> Outbox {
+        self.tell(Input::Publish(SystemPublish {
+            tenant: Tenant(0),
+            topic: "t",
+            payload: b"x",
+            qos: QoS::AtLeastOnce,
+            retain: false,
+        }))
+    }
+}
+
+/// The packet identifiers of the PUBLISH packets sent.
+fn ids(out: &Outbox) -> Vec<u16> {
+    out.sends.iter().filter_map(|send| Some(send.id?.1.value())).collect()
+}
+
+#[test]
+fn a_client_that_never_settles_one_message_stops_when_the_identifiers_run_out() {
+    let mut rig = Rig::new();
+    rig.connect(0, 4);
+    rig.subscribe(0);
+    assert_eq!(ids(&rig.publish()), [1]);
+    for id in 2..=u16::MAX {
+        assert_eq!(ids(&rig.publish()), [id]);
+        rig.puback(0, id);
+    }
+    // Every identifier lies behind the one that is open: the rest waits, in order.
+    assert!(ids(&rig.publish()).is_empty());
+    assert!(ids(&rig.publish()).is_empty());
+    rig.puback(0, 9);
+    assert_eq!(rig.broker.counters().queued_now, 2);
+    assert_eq!(ids(&rig.puback(0, 1)), [1, 2]);
+}
+
+#[test]
+fn a_message_settled_before_it_was_sent_again_is_not_sent_again() {
+    let mut rig = Rig::new();
+    rig.connect(0, 8);
+    rig.subscribe(0);
+    for id in 1..=5 {
+        assert_eq!(ids(&rig.publish()), [id]);
+    }
+    rig.tell(Input::Closed { conn: ConnId(0) });
+    rig.connect(1, 1);
+    rig.publish();
+    rig.tell(Input::Backlog { conn: ConnId(1), level: Level::High });
+    for id in [5, 4, 3, 1] {
+        assert!(ids(&rig.puback(1, id)).is_empty());
+    }
+    let out = rig.tell(Input::Backlog { conn: ConnId(1), level: Level::Low });
+    assert_eq!(ids(&out), [2]);
+    assert_eq!(ids(&rig.puback(1, 2)), [6]);
+}
