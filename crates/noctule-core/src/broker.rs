@@ -18,7 +18,7 @@ use crate::share::Groups;
 use crate::timer::Timers;
 use crate::wait::Waits;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// One shard's broker. Plain data: [`Broker::freeze`] hands it to a new process.
 #[derive(Debug, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ pub(crate) enum TimerKey {
 pub(crate) struct FullPeers {
     full: Vec<ShardId>,
     /// Connections not read until a channel has room.
-    pub(crate) waiting: Vec<ConnId>,
+    pub(crate) waiting: BTreeSet<ConnId>,
 }
 
 impl FullPeers {

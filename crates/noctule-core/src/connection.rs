@@ -29,6 +29,8 @@ pub(crate) struct Connection {
     pub(crate) packet_size_max: u32,
     /// Reasons not to read it; read while 0.
     pub(crate) holds: u16,
+    /// Those of them that are receivers' which are behind.
+    pub(crate) held_by_receivers: u16,
     /// Slot of its session, once accepted.
     pub(crate) session: u32,
     /// Where the route of its last PUBLISH lies.
@@ -133,6 +135,7 @@ impl Broker {
                 keep_alive_secs: 0,
                 packet_size_max: u32::MAX,
                 holds: 0,
+                held_by_receivers: 0,
                 session: u32::MAX,
                 last_route: LastRoute::default(),
                 unacknowledged: 0,
@@ -332,6 +335,11 @@ impl Broker {
         let Some(mut connection) = self.connections.remove(conn) else { return };
         self.timers.cancel(TimerKey::Connection(conn), &mut connection.timer);
         self.waits.forget(conn);
+        if connection.holds > 0 {
+            // Its number may be given to another connection, which these do not hold.
+            self.full_peers.waiting.remove(&conn);
+            self.jobs.forget_hold(conn);
+        }
         self.counters.connections_now -= 1;
         if connection.session == u32::MAX {
             if let End::ByBroker { reason, why } = end {
@@ -376,12 +384,13 @@ impl Broker {
     /// One reason less.
     pub(crate) fn release(&mut self, turn: &mut Turn<'_>, conn: ConnId) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        // A released connection's number may have been given to a new one meanwhile.
         if connection.holds == 0 {
             return;
         }
         connection.holds -= 1;
         if connection.holds == 0 {
+            // What it sent meanwhile is only heard now. [MQTT-3.1.2-22 v5]
+            connection.last_heard = turn.now;
             turn.out.effects.push(Effect::Resume { conn });
         }
     }

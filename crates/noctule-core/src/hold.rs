@@ -72,13 +72,19 @@ impl Broker {
 
     /// A receiver asks to hold a publisher of this shard.
     pub(crate) fn hold_publisher(&mut self, turn: &mut Turn<'_>, publisher: SessionNumber) {
-        if let Some(conn) = self.conn_of(publisher) {
+        let Some(conn) = self.conn_of(publisher) else { return };
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.held_by_receivers += 1;
             self.hold(turn, conn);
         }
     }
 
     pub(crate) fn release_publisher(&mut self, turn: &mut Turn<'_>, publisher: SessionNumber) {
-        if let Some(conn) = self.conn_of(publisher) {
+        let Some(conn) = self.conn_of(publisher) else { return };
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        // The connection that was held may have ended, and this be the session's next one.
+        if connection.held_by_receivers > 0 {
+            connection.held_by_receivers -= 1;
             self.release(turn, conn);
         }
     }

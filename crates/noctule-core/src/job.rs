@@ -54,6 +54,17 @@ impl Jobs {
         self.queue.push_back(Job::Delivery { from, delivery, next: 0 });
     }
 
+    /// A connection is gone: nothing is to be released once a job is done.
+    pub(crate) fn forget_hold(&mut self, conn: ConnId) {
+        for job in &mut self.queue {
+            if let Job::Spread { hold, .. } = job
+                && *hold == Some(conn)
+            {
+                *hold = None;
+            }
+        }
+    }
+
     pub(crate) fn ask_on(&mut self, number: SessionNumber) {
         self.queue.push_back(Job::AskOn { number });
     }

@@ -234,9 +234,8 @@ impl Broker {
             turn.out.peers.push((*shard, PeerMessage::Deliver(delivery)));
             if self.full_peers.contains(*shard)
                 && let Some(conn) = conn
-                && !self.full_peers.waiting.contains(&conn)
+                && self.full_peers.waiting.insert(conn)
             {
-                self.full_peers.waiting.push(conn);
                 self.hold(turn, conn);
             }
         }

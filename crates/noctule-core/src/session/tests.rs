@@ -120,3 +120,23 @@ fn a_message_settled_before_it_was_sent_again_is_not_sent_again() {
     assert_eq!(ids(&out), [2]);
     assert_eq!(ids(&rig.puback(1, 2)), [6]);
 }
+
+#[test]
+fn what_held_a_connection_does_not_release_the_next_one_of_its_number() {
+    let mut rig = Rig::new();
+    rig.connect(0, 8);
+    let shard = ShardId(1);
+    let publisher = rig.broker.sessions.at(0).number;
+    let hold = || crate::peer::PeerMessage::Hold { publisher };
+    let release = || crate::peer::PeerMessage::Release { publisher };
+    let held = rig.tell(Input::Peer { from: shard, message: hold() });
+    assert_eq!(held.effects, [Effect::Pause { conn: ConnId(0) }]);
+    rig.tell(Input::Closed { conn: ConnId(0) });
+    // The next connection of the session is held by something else.
+    rig.connect(0, 8);
+    let conn = ConnId(0);
+    let connection = rig.broker.connections.get_mut(conn).expect("it is connected");
+    connection.holds += 1;
+    let out = rig.tell(Input::Peer { from: shard, message: release() });
+    assert!(out.effects.is_empty(), "released by what held its predecessor");
+}
