@@ -116,9 +116,6 @@ impl Broker {
         if properties.authentication_data.is_some() && properties.authentication_method.is_none() {
             return Err((ReasonCode::ProtocolError, "authentication data without a method"));
         }
-        if self.sessions.len() >= limits.sessions_max {
-            return Err((ReasonCode::QuotaExceeded, "too many sessions"));
-        }
         connect.will.as_ref().map_or(Ok(()), |will| self.check_will(will))
     }
 
@@ -318,6 +315,13 @@ impl Broker {
             self.refuse(turn, conn, ReasonCode::NotAuthorized, "may not publish the will");
             return;
         }
+        // Here, where the session is at home: one that exists is carried on even if all are taken.
+        if self.sessions.len() >= self.limits.sessions_max
+            && self.sessions.find(tenant, &applicant.client_id).is_none()
+        {
+            self.refuse(turn, conn, ReasonCode::QuotaExceeded, "too many sessions");
+            return;
+        }
         let found = self.take_over(turn, (tenant, &applicant.client_id), applicant.clean_start);
         let session_present = found.is_some();
         let slot = match found {
@@ -365,9 +369,15 @@ impl Broker {
         };
         let reason = ReasonCode::Success;
         let packet = Packet::ConnAck(ConnAck { session_present, reason, properties });
-        self.send(turn, conn, &packet);
-        self.counters.connects_accepted += 1;
+        let fits = self.try_send(turn, conn, &packet);
         self.counters.clients_now += 1;
+        if !fits {
+            // [MQTT-3.1.2-24 v5], and without CONNACK nothing may follow [MQTT-3.2.0-1 v5].
+            let why = "CONNACK exceeds the client's limit";
+            self.lose(turn, conn, ReasonCode::PacketTooLarge, why);
+            return;
+        }
+        self.counters.connects_accepted += 1;
         self.counters.sessions_resumed += u64::from(session_present);
         self.announce(turn, conn, &applicant);
         let due = turn.now.plus_millis(u64::from(keep_alive) * 1500);
