@@ -263,6 +263,7 @@ impl Broker {
         });
         self.counters.subscriptions_now -= all.len() as u64;
         let rest = all.split_off(all.len().min(256));
+        self.budget = self.budget.saturating_sub(all.len() as u32);
         for held in all {
             self.remove_from_index(turn, tenant, &held.filter, number);
         }

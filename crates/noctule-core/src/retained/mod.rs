@@ -53,7 +53,8 @@ impl Broker {
     pub(crate) fn retained_due(&mut self, turn: &mut Turn<'_>) {
         self.retention.timer.clear();
         let limit = self.budget.max(1) as usize;
-        self.retention.store.expire(turn.now, limit);
+        let expired = self.retention.store.expire(turn.now, limit);
+        self.budget = self.budget.saturating_sub(expired as u32);
         self.count_retained(turn);
     }
 
