@@ -9,17 +9,18 @@ use crate::record::{Receipt, Record, StoredWill};
 use crate::session::{HeldSubscription, Outgoing, PendingWill, Session};
 use noctule_proto::PacketId;
 use noctule_proto::delivery::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// What only replay needs; dropped by the first input.
 #[derive(Debug, Default)]
 pub(crate) struct Replay {
     /// Messages settled before the record of the message was seen.
-    settled: BTreeSet<(SessionNumber, MessageId)>,
+    /// A session may get several copies, one for each matching subscription.
+    settled: BTreeMap<(SessionNumber, MessageId), u32>,
     /// Packet ids given to messages before the record of the message was seen: the shard that sent
     /// it may have been faster to the log than the one it arrived at.
-    sent: BTreeMap<(SessionNumber, MessageId), PacketId>,
+    sent: BTreeMap<(SessionNumber, MessageId), VecDeque<PacketId>>,
 }
 
 impl Broker {
@@ -136,7 +137,11 @@ impl Broker {
         }
         for receipt in receivers {
             let Some(slot) = self.sessions.slot_of(receipt.session) else { continue };
-            if self.replay.settled.remove(&(receipt.session, message.id)) {
+            let copy = (receipt.session, message.id);
+            if let Some(settled) = self.replay.settled.get_mut(&copy)
+                && *settled > 0
+            {
+                *settled -= 1;
                 continue;
             }
             let outgoing = Outgoing {
@@ -147,7 +152,7 @@ impl Broker {
                 group: None,
             };
             let found = self.sessions.at_mut(slot);
-            match self.replay.sent.remove(&(receipt.session, message.id)) {
+            match self.replay.sent.get_mut(&copy).and_then(VecDeque::pop_front) {
                 Some(id) => {
                     found.sender.place(id, Entry::ExactlyOnce(outgoing));
                 }
@@ -159,13 +164,12 @@ impl Broker {
     fn apply_sent(&mut self, number: SessionNumber, message: MessageId, id: PacketId) {
         let Some(slot) = self.sessions.slot_of(number) else { return };
         let found = self.sessions.at_mut(slot);
-        let mut taken = found.queue.retain(|out| out.message.id != message).into_iter();
-        match taken.next() {
+        match found.queue.take(message) {
             Some(out) => {
                 found.sender.place(id, Entry::ExactlyOnce(out));
             }
             None => {
-                self.replay.sent.insert((number, message), id);
+                self.replay.sent.entry((number, message)).or_default().push_back(id);
             }
         }
     }
@@ -181,8 +185,8 @@ impl Broker {
         });
         if let Some(id) = open {
             found.sender.remove(id);
-        } else if found.queue.retain(|out| out.message.id != message).is_empty() {
-            self.replay.settled.insert((number, message));
+        } else if found.queue.take(message).is_none() {
+            *self.replay.settled.entry((number, message)).or_default() += 1;
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::identity::{GroupNumber, MessageId, SessionNumber, Tenant};
 use crate::index::Receiver;
 use crate::message::Message;
+use crate::outbound::Outbound;
 use crate::record::Receipt;
 use noctule_proto::QoS;
 use noctule_proto::packet::SubscribeOptions;
@@ -112,9 +113,16 @@ pub struct Target {
 
 impl Target {
     /// What the record of a message keeps of this receiver: QoS 1 and 2 to a session.
-    pub(crate) fn receipt(&self, qos: QoS, retain: bool) -> Option<Receipt> {
-        let qos = qos.min(self.options.qos);
+    pub(crate) fn receipt(&self, outbound: &Outbound<'_>) -> Option<Receipt> {
+        let qos = outbound.qos.min(self.options.qos);
+        let retain = outbound.retain;
         match self.receiver {
+            // [MQTT-3.8.3-3 v5]: not after a restart either.
+            Receiver::Session(session)
+                if self.options.no_local && outbound.publisher == Some(session) =>
+            {
+                None
+            }
             Receiver::Session(session) if qos != QoS::AtMostOnce => Some(Receipt {
                 session,
                 qos,

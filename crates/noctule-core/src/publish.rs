@@ -250,7 +250,7 @@ impl Broker {
         }
         let targets = route.here.iter().chain(route.there.iter().flat_map(|(_, all)| &**all));
         let receivers: Vec<Receipt> =
-            targets.filter_map(|target| target.receipt(outbound.qos, outbound.retain)).collect();
+            targets.filter_map(|target| target.receipt(outbound)).collect();
         if receivers.is_empty() && !outbound.retain {
             return Wait::default();
         }

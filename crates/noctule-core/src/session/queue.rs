@@ -1,6 +1,6 @@
 //! Messages that wait for one session, bounded in number and bytes.
 
-use crate::identity::GroupNumber;
+use crate::identity::{GroupNumber, MessageId};
 use crate::limits::{Limits, Overflow};
 use crate::message::Message;
 use crate::verdict::Verdict;
@@ -104,6 +104,15 @@ impl Queue {
         if self.waiting.is_empty() && self.waiting.capacity() > 64 {
             self.waiting = VecDeque::new();
         }
+        Some(outgoing)
+    }
+
+    /// Takes out the first copy of a message. What is asked for waits near the front as a rule.
+    pub(crate) fn take(&mut self, message: MessageId) -> Option<Outgoing> {
+        let at = self.waiting.iter().position(|out| out.message.id == message)?;
+        let outgoing = self.waiting.remove(at)?;
+        self.bytes -= outgoing.message.cost() as u64;
+        self.qos0 -= u32::from(outgoing.qos == QoS::AtMostOnce);
         Some(outgoing)
     }
 

@@ -140,3 +140,45 @@ fn what_held_a_connection_does_not_release_the_next_one_of_its_number() {
     let out = rig.tell(Input::Peer { from: shard, message: release() });
     assert!(out.effects.is_empty(), "released by what held its predecessor");
 }
+
+#[test]
+fn a_replay_keeps_the_copies_of_a_message_that_were_not_settled() {
+    use crate::record::{Receipt, Record};
+    use crate::{Message, SessionNumber, message};
+    let session = SessionNumber(5);
+    let client_id = "c".into();
+    let (tenant, qos) = (Tenant(0), QoS::ExactlyOnce);
+    let opened = Record::Session { session, tenant, client_id, expiry_secs: 9, away_since: None };
+    let id = crate::identity::MessageId(1 << 10);
+    let origin = message::Origin { id, tenant, publisher: None, routed_at: 0 };
+    let (topic, properties, payload) = ("t", &[][..], &b"x"[..]);
+    let expiry_secs = None;
+    let parts = message::Parts { topic, properties, payload, qos, retain: false, expiry_secs };
+    let message = std::sync::Arc::new(Message::new(Time(1000), origin, &parts));
+    let copy = |subscription_id| Receipt { session, qos, retain: false, subscription_id };
+    let receivers = vec![copy(1), copy(2), copy(3)];
+    let published = Record::Published { message, receivers, retained: false };
+    let packet_id = noctule_proto::PacketId::new(1).expect("not 0");
+    let sent = Record::Sent { session, message: id, id: packet_id };
+    let settled = Record::Settled { session, message: id };
+    // The shard that sent them may have been faster to the log than the one they arrived at.
+    let orders = [[&published, &sent, &settled, &settled], [&sent, &settled, &settled, &published]];
+    for order in orders {
+        let mut rig = Rig::new();
+        rig.broker.apply(&opened);
+        order.into_iter().for_each(|record| rig.broker.apply(record));
+        rig.broker.replayed(Time(1000), &rig.index, &mut Outbox::default());
+        let counters = rig.broker.counters();
+        assert_eq!(counters.queued_now + counters.inflight_now, 1);
+    }
+}
+
+#[test]
+fn a_full_shard_carries_on_the_sessions_it_has() {
+    let mut rig = Rig::new();
+    rig.connect(0, 8);
+    rig.tell(Input::Closed { conn: ConnId(0) });
+    rig.broker.limits.sessions_max = 1;
+    rig.connect(0, 8);
+    assert_eq!(rig.broker.counters().sessions_resumed, 1);
+}
