@@ -13,6 +13,9 @@ use crate::wait::{Reply, Wait};
 use noctule_proto::packet::{RetainHandling, Subscribe, SubscribeOptions, Unsubscribe};
 use noctule_proto::{ReasonCode, TopicFilter, Version};
 
+/// Filters of one SUBSCRIBE that are looked at: with more, one packet could stall a shard.
+const FILTERS_MAX: usize = 131_072;
+
 /// What a SUBSCRIBE gathers on its way through the filters.
 struct Gathered {
     wait: Wait,
@@ -40,9 +43,14 @@ impl Broker {
             why: None,
             wishes: Vec::new(),
         };
-        for (filter, options) in packet.filters {
+        for (at, (filter, options)) in packet.filters.into_iter().enumerate() {
             let id = packet.subscription_id.unwrap_or(0);
-            match self.check_filter(conn, slot, filter) {
+            let checked = if at < FILTERS_MAX {
+                self.check_filter(conn, slot, filter)
+            } else {
+                Err((ReasonCode::QuotaExceeded, "too many filters in one packet"))
+            };
+            match checked {
                 Ok(()) => {
                     // [MQTT-3.2.2-10 v5], [MQTT-3.9.3-1 v5], [MQTT-3.9.3-1 v3.1.1]
                     let qos = options.qos.min(self.limits.qos_max);

@@ -5,7 +5,9 @@ mod wire;
 
 use noctule_proto::packet::{Ack, Connect, Disconnect};
 use noctule_proto::{Packet, QoS, ReasonCode, Version};
+use std::io::{Read, Write};
 use std::net::Shutdown;
+use std::time::Duration;
 use wire::{Client, broker, broker_with, id};
 
 #[test]
@@ -222,6 +224,30 @@ fn a_subscriber_that_never_reads_holds_nobody_else_back() {
 }
 
 #[test]
+fn a_client_that_asks_and_never_reads_is_not_read_either() {
+    let broker = broker_with(1, |config| config.limits.backlog_high = 64 * 1024);
+    let address = broker.addresses()[0];
+    let mut deaf = Client::connect(address, Version::V311, "deaf");
+    deaf.stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let pings = [0xC0, 0].repeat(32 * 1024);
+    let mut written = 0;
+    let limit = 256 * 1024 * 1024;
+    while written < limit {
+        match deaf.stream.write(&pings) {
+            Ok(count) => written += count,
+            Err(_) => break,
+        }
+    }
+    assert!(written < limit, "everything was read though no answer was");
+    let mut good = Client::connect(address, Version::V311, "good");
+    good.subscribe("t", QoS::AtMostOnce);
+    // It is read again once it has taken the answers.
+    let mut answers = vec![0; written / 2 * 2];
+    deaf.stream.read_exact(&mut answers).unwrap();
+    assert!(answers.chunks_exact(2).all(|answer| answer == [0xD0, 0]));
+}
+
+#[test]
 fn a_listener_that_is_full_closes_what_comes() {
     let broker = broker_with(2, |config| config.listeners[0].connections_max = 3);
     let address = broker.addresses()[0];
@@ -236,7 +262,7 @@ fn a_listener_that_is_full_closes_what_comes() {
         Packet::Connect(Connect::new(Version::V5, "next")).encode(Version::V5, &mut bytes);
         client.write(&bytes);
         let mut first = [0];
-        if std::io::Read::read(&mut client.stream, &mut first).is_ok_and(|count| count == 1) {
+        if Read::read(&mut client.stream, &mut first).is_ok_and(|count| count == 1) {
             break client;
         }
     };

@@ -99,8 +99,8 @@ impl Broker {
         let (wish, done) = (query.wish.clone(), query.awaited == 0);
         for message in answer.messages {
             let query = self.retention.queries.open.get(&answer.query);
-            // Its live copy went out, or is on its way behind others of its publisher, which it must
-            // not overtake. [MQTT-4.6.0-5 v5]
+            // Its live copy went out, or is on its way behind others of its publisher, which it
+            // must not overtake. [MQTT-4.6.0-5 v5]
             let live = message.routed_at >= wish.live_since;
             let newer = live
                 || query

@@ -1,3 +1,5 @@
+//! What a session keeps and gives up.
+
 use crate::grant::Grant;
 use crate::input::{AuthAnswer, Input, Level, Origin, SystemPublish};
 use crate::{

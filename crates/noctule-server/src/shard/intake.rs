@@ -117,6 +117,9 @@ impl Shard {
             }
             Phase::Free => return,
         }
+        if self.lines.is_swamped(conn) {
+            return self.leave_unread(conn);
+        }
         // The buffer is taken out while packets borrow from it.
         let mut chunk = std::mem::take(&mut self.chunk);
         self.receive(index, conn, &mut chunk);
@@ -124,6 +127,14 @@ impl Shard {
         let entry = self.lines.connections.get_mut(conn);
         if entry.is_some_and(|it| it.phase == Phase::Open && it.intake == Intake::Unread) {
             self.lines.queue(conn);
+        }
+    }
+
+    fn leave_unread(&mut self, conn: ConnId) {
+        if let Some(entry) = self.lines.connections.get_mut(conn)
+            && entry.intake == Intake::Drained
+        {
+            entry.intake = Intake::Unread;
         }
     }
 

@@ -36,6 +36,9 @@ pub(super) enum News {
     Stored(u64),
 }
 
+/// Multiple of `backlog_high` at which a connection is not read any more.
+const SWAMPED_AT: usize = 4;
+
 /// The sockets of a shard.
 pub(super) struct Lines {
     pub(super) connections: Connections,
@@ -221,9 +224,25 @@ impl Lines {
         if progress.is_err() {
             return self.broke(conn);
         }
-        if entry.phase == Phase::Closing(Farewell::Sending) && entry.outlet == Outlet::Idle {
-            self.finish(conn);
+        if entry.outlet != Outlet::Idle {
+            return;
         }
+        match entry.phase {
+            Phase::Closing(Farewell::Sending) => self.finish(conn),
+            // It may have been left unread while it was swamped.
+            Phase::Open if entry.intake == Intake::Unread => self.queue(conn),
+            _ => {}
+        }
+    }
+
+    /// A client that takes nothing, and whose requests' answers alone fill the buffer by now: it
+    /// is not read until it has taken them. Well above the mark where core stops sending messages,
+    /// so that a client that writes a lot before it reads does not stand still.
+    pub(super) fn is_swamped(&mut self, conn: ConnId) -> bool {
+        let max = self.backlog_high.saturating_mul(SWAMPED_AT);
+        let Some(entry) = self.connections.get_mut(conn) else { return false };
+        entry.outlet == Outlet::Blocked
+            && self.outputs.get_mut(entry.output).is_some_and(|output| output.waiting() > max)
     }
 
     /// The socket takes nothing any more. What it received before is still read: it may end with a
