@@ -142,7 +142,7 @@ fn many_small_packets_in_one_write_are_all_answered() {
     let count = 10_000;
     let all = one.repeat(count);
     let mut writer = client.stream.try_clone().unwrap();
-    let thread = std::thread::spawn(move || std::io::Write::write_all(&mut writer, &all));
+    let thread = std::thread::spawn(move || Write::write_all(&mut writer, &all));
     for _ in 0..count {
         assert_eq!(client.message().1, b"0123456789");
     }
@@ -180,7 +180,7 @@ fn garbage_ends_the_connection_and_nothing_else() {
         // A first packet that is no CONNECT may be answered with a CONNACK or with nothing.
         while client.stream.set_nodelay(true).is_ok() {
             let mut chunk = [0; 100];
-            match std::io::Read::read(&mut client.stream, &mut chunk) {
+            match Read::read(&mut client.stream, &mut chunk) {
                 Ok(0) | Err(_) => break,
                 Ok(_) => {}
             }
