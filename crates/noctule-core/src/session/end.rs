@@ -32,6 +32,8 @@ impl Broker {
         clean_start: bool,
     ) -> Option<u32> {
         let slot = self.sessions.find(tenant, client_id)?;
+        self.catch_up(turn, slot);
+        let slot = self.sessions.find(tenant, client_id)?;
         if let Some(old) = self.sessions.at(slot).conn {
             self.counters.takeovers += 1;
             let why = "another connection uses this client identifier";
@@ -173,6 +175,17 @@ impl Broker {
                 self.timers.set(TimerKey::Session(slot), &mut session.timer, at.max(now));
             }
             None => self.timers.cancel(TimerKey::Session(slot), &mut session.timer),
+        }
+    }
+
+    /// Does what was due for a session that is away, however late the tick is: a delay that is over
+    /// is over, and a session that has expired is not carried on. [MQTT-3.1.3-9 v5],
+    /// [MQTT-3.1.2-23 v5], [MQTT-4.1.0-2 v5]
+    fn catch_up(&mut self, turn: &mut Turn<'_>, slot: u32) {
+        let session = self.sessions.at_mut(slot);
+        if session.conn.is_none() {
+            self.timers.cancel(TimerKey::Session(slot), &mut session.timer);
+            self.session_due(turn, slot);
         }
     }
 
