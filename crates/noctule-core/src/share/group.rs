@@ -50,6 +50,9 @@ struct Member {
     subscription_id: u32,
     /// Messages it takes unsettled; 0 while it is away.
     window: u32,
+    /// It has been told that it is in. Nothing is handed to it before: what comes after its
+    /// answer is for a member that knows, or that has left and says so.
+    joined: bool,
     /// Messages it was given and has not settled, oldest first.
     open: VecDeque<Arc<Message>>,
 }
@@ -102,10 +105,13 @@ impl Group {
             let at = (self.turn + step) % count;
             let member = &self.members[at];
             let qos = tracked.min(member.options.qos);
-            let room = match qos {
-                QoS::AtMostOnce => member.window > 0,
-                QoS::AtLeastOnce | QoS::ExactlyOnce => (member.open.len() as u32) < member.window,
-            };
+            let room = member.joined
+                && match qos {
+                    QoS::AtMostOnce => member.window > 0,
+                    QoS::AtLeastOnce | QoS::ExactlyOnce => {
+                        (member.open.len() as u32) < member.window
+                    }
+                };
             if room {
                 self.turn = at + 1;
                 return Some(at);
@@ -142,6 +148,7 @@ impl Broker {
                 options: join.options,
                 subscription_id: join.subscription_id,
                 window: join.window,
+                joined: false,
                 open: VecDeque::new(),
             }),
         }
@@ -154,7 +161,6 @@ impl Broker {
             request,
         });
         self.groups_visible(turn);
-        self.serve_group(turn, number);
     }
 
     fn new_group(&mut self, turn: &mut Turn<'_>, key: (Tenant, Box<str>, Box<str>)) -> GroupNumber {
@@ -193,9 +199,15 @@ impl Broker {
             }
             let Some(joining) = self.groups.joining.pop_front() else { return };
             let Joining { shard, session, group, request, .. } = joining;
-            let Some(found) = self.groups.groups.get(&group) else { continue };
+            let Some(found) = self.groups.groups.get_mut(&group) else { continue };
             let filter = format!("$share/{}/{}", found.name, found.filter).into();
+            let window = found.member(session).map_or(0, |member| {
+                member.joined = true;
+                member.window
+            });
             self.tell(turn, shard, PeerMessage::ShareJoined { session, group, request, filter });
+            // What waits for it is handed out behind that answer, on this shard as well.
+            self.tell(turn, self.me, PeerMessage::SharePresence { group, session, window });
         }
     }
 

@@ -44,9 +44,17 @@ impl Broker {
         let slot = self.sessions.slot_of(session);
         let held = slot.and_then(|slot| self.sessions.at_mut(slot).subscriptions.get_mut(filter));
         let Some(held) = held else {
-            // It ended or unsubscribed while it was joining.
-            let home = self.group_home(group);
-            self.tell(turn, home, PeerMessage::ShareLeave { group, session, keep: Vec::new() });
+            // It ended or unsubscribed while it was joining. Nothing was handed to it before this
+            // answer; what comes behind it is refused.
+            match slot {
+                Some(slot) => {
+                    self.leave_group_waiting(turn, slot, group, &mut Wait::default());
+                }
+                None => {
+                    let (home, keep) = (self.group_home(group), Vec::new());
+                    self.tell(turn, home, PeerMessage::ShareLeave { group, session, keep });
+                }
+            }
             return;
         };
         held.group = Some(group);
