@@ -237,8 +237,12 @@ impl Broker {
                 self.tell(turn, from, PeerMessage::Passed { asker, request });
             }
             PeerMessage::Passed { asker, request } => self.passed(turn, from, asker, request),
-            PeerMessage::Hold { publisher } => self.hold_publisher(turn, publisher),
-            PeerMessage::Release { publisher } => self.release_publisher(turn, publisher),
+            PeerMessage::Hold { publisher, receiver } => {
+                self.hold_publisher(turn, publisher, receiver);
+            }
+            PeerMessage::Release { publisher, receiver } => {
+                self.release_publisher(turn, publisher, receiver);
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use crate::alias::Aliases;
 use crate::broker::{Broker, TimerKey, Turn};
 use crate::connect::Applicant;
 use crate::grant::Grant;
-use crate::identity::{ConnId, Time};
+use crate::identity::{ConnId, SessionNumber, Time};
 use crate::input::{Level, Origin};
 use crate::output::{Effect, End, Event};
 use crate::route::LastRoute;
@@ -29,8 +29,8 @@ pub(crate) struct Connection {
     pub(crate) packet_size_max: u32,
     /// Reasons not to read it; read while 0.
     pub(crate) holds: u16,
-    /// Those of them that are receivers' which are behind.
-    pub(crate) held_by_receivers: u16,
+    /// Of those, receivers who are behind with what it publishes.
+    pub(crate) held_by: Box<[SessionNumber]>,
     /// Slot of its session, once accepted.
     pub(crate) session: u32,
     /// Where the route of its last PUBLISH lies.
@@ -135,7 +135,7 @@ impl Broker {
                 keep_alive_secs: 0,
                 packet_size_max: u32::MAX,
                 holds: 0,
-                held_by_receivers: 0,
+                held_by: Box::default(),
                 session: u32::MAX,
                 last_route: LastRoute::default(),
                 unacknowledged: 0,

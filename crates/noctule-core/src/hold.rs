@@ -44,7 +44,8 @@ impl Broker {
                 if !session.holding.contains(&(from, publisher)) {
                     session.holding.push((from, publisher));
                     self.counters.publishers_held += 1;
-                    self.tell(turn, from, PeerMessage::Hold { publisher });
+                    let hold = PeerMessage::Hold { publisher, receiver: number };
+                    self.tell(turn, from, hold);
                     self.arm_session(turn.now, slot);
                 }
                 return;
@@ -65,26 +66,45 @@ impl Broker {
 
     /// Lets all go on that a session holds.
     pub(crate) fn release_all(&mut self, turn: &mut Turn<'_>, slot: u32) {
+        let receiver = self.sessions.at(slot).number;
         for (shard, publisher) in std::mem::take(&mut self.sessions.at_mut(slot).holding) {
-            self.tell(turn, shard, PeerMessage::Release { publisher });
+            self.tell(turn, shard, PeerMessage::Release { publisher, receiver });
         }
     }
 
     /// A receiver asks to hold a publisher of this shard.
-    pub(crate) fn hold_publisher(&mut self, turn: &mut Turn<'_>, publisher: SessionNumber) {
-        let Some(conn) = self.conn_of(publisher) else { return };
-        if let Some(connection) = self.connections.get_mut(conn) {
-            connection.held_by_receivers += 1;
-            self.hold(turn, conn);
-        }
+    pub(crate) fn hold_publisher(
+        &mut self,
+        turn: &mut Turn<'_>,
+        publisher: SessionNumber,
+        receiver: SessionNumber,
+    ) {
+        let Some(slot) = self.sessions.slot_of(publisher) else { return };
+        let session = self.sessions.at(slot);
+        // One that is behind itself goes on being read: its acknowledgements are what its own
+        // publishers wait for, so nobody ever waits for a client that waits.
+        let behind = !session.queue.is_empty()
+            || !session.holding.is_empty()
+            || session.link.is_some_and(|link| link.congested);
+        let Some(conn) = session.conn.filter(|_| !behind) else { return };
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let held_by = std::mem::take(&mut connection.held_by).into_vec();
+        connection.held_by = held_by.into_iter().chain([receiver]).collect();
+        self.hold(turn, conn);
     }
 
-    pub(crate) fn release_publisher(&mut self, turn: &mut Turn<'_>, publisher: SessionNumber) {
+    /// A receiver lets a publisher of this shard go on, if this connection of it is still held.
+    pub(crate) fn release_publisher(
+        &mut self,
+        turn: &mut Turn<'_>,
+        publisher: SessionNumber,
+        receiver: SessionNumber,
+    ) {
         let Some(conn) = self.conn_of(publisher) else { return };
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        // The connection that was held may have ended, and this be the session's next one.
-        if connection.held_by_receivers > 0 {
-            connection.held_by_receivers -= 1;
+        if connection.held_by.contains(&receiver) {
+            let held_by = std::mem::take(&mut connection.held_by).into_vec();
+            connection.held_by = held_by.into_iter().filter(|by| *by != receiver).collect();
             self.release(turn, conn);
         }
     }

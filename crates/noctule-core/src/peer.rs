@@ -79,11 +79,15 @@ pub enum PeerMessage {
     Hold {
         /// The publisher.
         publisher: SessionNumber,
+        /// Who is behind.
+        receiver: SessionNumber,
     },
-    /// Undo one `Hold`.
+    /// Undo the `Hold` of this receiver.
     Release {
         /// The publisher.
         publisher: SessionNumber,
+        /// Who has caught up.
+        receiver: SessionNumber,
     },
 }
 

@@ -191,7 +191,7 @@ mod tests {
     }
 
     fn number(n: u64) -> PeerMessage {
-        PeerMessage::Hold { publisher: SessionNumber(n) }
+        PeerMessage::Hold { publisher: SessionNumber(n), receiver: SessionNumber(n) }
     }
 
     fn drain(peers: &mut Peers) -> Vec<PeerMessage> {
