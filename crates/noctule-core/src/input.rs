@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 /// For every connection the server says `Opened` once, then `Packet` for each whole packet in
 /// order (or `Broken` once), until either it says `Closed` or the broker said `Effect::Close` or
 /// `Effect::Move`. Inputs for a connection the broker no longer has are ignored.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Input<'a> {
     /// A transport connection exists.
     Opened {

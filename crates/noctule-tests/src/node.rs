@@ -78,6 +78,14 @@ struct Shard {
     /// Records the store has confirmed.
     stored: usize,
     stopped: bool,
+    /// Runs beside the broker and has to say the same, for so many inputs more.
+    twin: Option<(Box<Broker>, u32)>,
+}
+
+/// What a twin is told beside the broker.
+enum Told<'a> {
+    Input(Input<'a>),
+    Tick,
 }
 
 struct Line {
@@ -115,6 +123,7 @@ impl Shard {
             records: Vec::new(),
             stored: 0,
             stopped: false,
+            twin: None,
         }
     }
 }
@@ -218,6 +227,19 @@ impl Node {
         self.shards.iter().flat_map(|shard| &shard.heard).map(VecDeque::len).sum()
     }
 
+    /// Messages on their way from one shard to another.
+    #[must_use]
+    pub fn waiting(&self, from: ShardId, to: ShardId) -> usize {
+        self.shards[usize::from(to.0)].heard[usize::from(from.0)].len()
+    }
+
+    /// Shards with index changes that the writer has not seen.
+    #[must_use]
+    pub fn changed(&self) -> Vec<ShardId> {
+        let numbers = (0..self.shards()).map(ShardId);
+        numbers.filter(|n| !self.shards[usize::from(n.0)].changes.is_empty()).collect()
+    }
+
     /// Whether every shard said that its shutdown is done.
     #[must_use]
     pub fn stopped(&self) -> bool {
@@ -289,6 +311,7 @@ impl Node {
         }
         let (home, conn) = self.place(line);
         self.leave(line);
+        self.lines[line.0].asked = None;
         self.lines[line.0].state = LineState::Closed;
         self.tell(home, Input::Closed { conn });
     }
@@ -337,11 +360,47 @@ impl Node {
 impl Node {
     /// An operator, a reload or the clock of `$SYS` says something to one shard.
     pub fn tell(&mut self, shard: ShardId, input: Input<'_>) {
+        let twin = self.shards[usize::from(shard.0)].twin.is_some();
+        let told = twin.then(|| Told::Input(input.clone()));
         let Node { now, index, shards, outbox, .. } = self;
         let broker = &mut shards[usize::from(shard.0)].broker;
         broker.handle(*now, index, input, outbox);
         broker.tick(*now, index, outbox);
+        self.ask_twin(shard, told);
         self.drain(shard);
+    }
+
+    fn tick(&mut self, shard: ShardId) {
+        let Node { now, index, shards, outbox, .. } = self;
+        shards[usize::from(shard.0)].broker.tick(*now, index, outbox);
+        self.ask_twin(shard, Some(Told::Tick));
+        self.drain(shard);
+    }
+
+    /// Puts `broker` in the place of a shard's own, which goes on beside it for so many inputs:
+    /// both have to say the same.
+    pub fn replace(&mut self, shard: ShardId, broker: Broker, inputs: u32) {
+        let state = &mut self.shards[usize::from(shard.0)];
+        let old = std::mem::replace(&mut state.broker, broker);
+        state.twin = Some((Box::new(old), inputs));
+    }
+
+    fn ask_twin(&mut self, shard: ShardId, told: Option<Told<'_>>) {
+        let Node { now, index, shards, outbox, .. } = self;
+        let state = &mut shards[usize::from(shard.0)];
+        let (Some((mut twin, inputs)), Some(told)) = (state.twin.take(), told) else { return };
+        let mut said = Outbox::default();
+        if let Told::Input(input) = told {
+            twin.handle(*now, index, input, &mut said);
+        }
+        twin.tick(*now, index, &mut said);
+        assert!(
+            format!("{said:?}") == format!("{outbox:?}"),
+            "a thawed broker does not say what the frozen one said:\n{outbox:?}\n{said:?}"
+        );
+        if inputs > 1 {
+            state.twin = Some((twin, inputs - 1));
+        }
     }
 
     /// Publishes a message of the broker itself.
@@ -411,11 +470,7 @@ impl Node {
                 let (home, conn) = self.place(line);
                 self.tell(home, Input::Authenticated { conn, answer });
             }
-            Step::Tick(shard) => {
-                let Node { now, index, shards, outbox, .. } = self;
-                shards[usize::from(shard.0)].broker.tick(*now, index, outbox);
-                self.drain(shard);
-            }
+            Step::Tick(shard) => self.tick(shard),
             Step::Read(line) => self.read_packet(line),
         }
     }

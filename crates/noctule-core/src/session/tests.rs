@@ -1,7 +1,9 @@
 //! What a session keeps and gives up.
 
 use crate::grant::Grant;
+use crate::identity::SessionNumber;
 use crate::input::{AuthAnswer, Input, Level, Origin, SystemPublish};
+use crate::peer::PeerMessage;
 use crate::{
     Broker, ConnId, Effect, Homes, Index, Limits, ListenerId, Outbox, ShardId, Tenant, Time,
 };
@@ -129,8 +131,8 @@ fn what_held_a_connection_does_not_release_the_next_one_of_its_number() {
     rig.connect(0, 8);
     let shard = ShardId(1);
     let publisher = rig.broker.sessions.at(0).number;
-    let hold = || crate::peer::PeerMessage::Hold { publisher };
-    let release = || crate::peer::PeerMessage::Release { publisher };
+    let hold = || PeerMessage::Hold { publisher, receiver: SessionNumber(99) };
+    let release = || PeerMessage::Release { publisher, receiver: SessionNumber(99) };
     let held = rig.tell(Input::Peer { from: shard, message: hold() });
     assert_eq!(held.effects, [Effect::Pause { conn: ConnId(0) }]);
     rig.tell(Input::Closed { conn: ConnId(0) });
@@ -146,7 +148,7 @@ fn what_held_a_connection_does_not_release_the_next_one_of_its_number() {
 #[test]
 fn a_replay_keeps_the_copies_of_a_message_that_were_not_settled() {
     use crate::record::{Receipt, Record};
-    use crate::{Message, SessionNumber, message};
+    use crate::{Message, message};
     let session = SessionNumber(5);
     let client_id = "c".into();
     let (tenant, qos) = (Tenant(0), QoS::ExactlyOnce);

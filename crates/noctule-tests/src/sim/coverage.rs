@@ -1,0 +1,78 @@
+//! How often what is rare came about.
+
+use super::world::World;
+use noctule_core::verdict::Verdict;
+use std::collections::BTreeMap;
+
+/// Counts by name, of one run or many.
+#[derive(Clone, Debug, Default)]
+pub struct Coverage {
+    counts: BTreeMap<&'static str, u64>,
+}
+
+impl Coverage {
+    pub(crate) fn of(world: &World) -> Coverage {
+        let counted = world.counted();
+        let facts = &world.ledger.facts;
+        let verdict = |verdict: Verdict| counted.verdicts[verdict as usize];
+        let counts = [
+            ("runs", 1),
+            ("steps", u64::from(world.plan.steps)),
+            ("connects", counted.connects_accepted),
+            ("takeover", counted.takeovers),
+            ("session resumed", facts.resumed),
+            ("session expiry", counted.sessions_expired),
+            ("keep alive over", counted.keep_alive_timeouts),
+            ("publishes", counted.publishes_received),
+            ("deliveries", facts.deliveries),
+            ("promised deliveries checked", facts.owed),
+            ("promised share deliveries checked", facts.shares_owed),
+            ("promised retained messages checked", facts.retained_owed),
+            ("resent after reconnect", counted.publishes_resent),
+            ("resent and arrived twice", facts.redeliveries),
+            ("retained deliveries", facts.retained_deliveries),
+            ("retained superseded", verdict(Verdict::RetainedSuperseded)),
+            ("overflow, newest dropped", verdict(Verdict::QueueFullNewest)),
+            ("overflow, oldest dropped", verdict(Verdict::QueueFullOldest)),
+            ("overflow of a share group", verdict(Verdict::GroupFull)),
+            ("missing, as stated", facts.missing),
+            ("slow receiver", verdict(Verdict::SlowReceiver)),
+            ("too large", verdict(Verdict::TooLarge)),
+            ("message expiry", verdict(Verdict::Expired)),
+            ("no local", verdict(Verdict::NoLocal)),
+            ("refused by a member", verdict(Verdict::RefusedByMember)),
+            ("share redelivery", counted.share_redelivered),
+            ("share moved to another member", facts.share_moves),
+            ("alias reuse", counted.aliases_replaced),
+            ("will published", counted.wills_published),
+            ("will delay", facts.wills_after_delay),
+            ("will cancelled while delayed", facts.wills_cancelled),
+            ("full peer channel", counted.peer_channel_full),
+            ("publisher held", counted.publishers_held),
+            ("job continued", counted.jobs_continued),
+            ("freeze and thaw", world.freezes),
+        ];
+        Coverage { counts: counts.into_iter().collect() }
+    }
+
+    /// Adds those of another run.
+    pub fn add(&mut self, other: &Coverage) {
+        for (name, count) in &other.counts {
+            *self.counts.entry(name).or_default() += count;
+        }
+    }
+
+    /// What never came about.
+    pub fn never(&self) -> impl Iterator<Item = &'static str> {
+        self.counts.iter().filter(|(_, count)| **count == 0).map(|(name, _)| *name)
+    }
+}
+
+impl std::fmt::Display for Coverage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (name, count) in &self.counts {
+            writeln!(f, "{name:<38}{count:>12}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! The ledger: what was done to the node, what its clients saw, and whether the two agree.
+//!
+//! It knows nothing of the broker's inside. It is told which packet was handed in at which instant
+//! and what each client received, keeps its own idea of sessions, subscriptions and Wills, and
+//! panics with the first disagreement:
+//!
+//! * [`deliver`]: everything a client receives was published, matches a subscription, comes no
+//!   more often than it may, in order, with the right flags and the rest of its life
+//! * [`owed`]: everything acknowledged reaches every session that was certainly subscribed
+//! * [`retained`], [`will`], [`share`]: their rules
+
+mod deliver;
+mod message;
+mod owed;
+mod receive;
+mod retained;
+mod session;
+mod share;
+mod subscription;
+mod will;
+
+pub(crate) use deliver::Arrival;
+pub(crate) use message::Message;
+pub(crate) use receive::Answer;
+pub(crate) use session::{Asked, LineEnd, Session};
+pub(crate) use subscription::{Place, Slot, Wanted};
+
+use super::universe::Universe;
+use noctule_core::Limits;
+use share::Group;
+use std::rc::Rc;
+
+/// An instant: the ledger's own order of events, and the virtual time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub(crate) struct At {
+    pub(crate) stamp: u32,
+    /// Milliseconds.
+    pub(crate) time: u64,
+}
+
+/// What the run came across, beyond what brokers count.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) deliveries: u64,
+    pub(crate) redeliveries: u64,
+    pub(crate) wills_cancelled: u64,
+    pub(crate) wills_after_delay: u64,
+    pub(crate) retained_deliveries: u64,
+    pub(crate) retained_owed: u64,
+    pub(crate) owed: u64,
+    pub(crate) missing: u64,
+    pub(crate) shares_owed: u64,
+    pub(crate) share_moves: u64,
+    pub(crate) resumed: u64,
+}
+
+/// See the module.
+pub(crate) struct Ledger {
+    pub(crate) universe: Rc<Universe>,
+    pub(crate) limits: Limits,
+    pub(crate) facts: Facts,
+    pub(crate) messages: Vec<Message>,
+    pub(crate) sessions: Vec<Session>,
+    pub(crate) slots: Vec<Slot>,
+    /// Session that lives under each client's id.
+    pub(crate) current: Vec<Option<usize>>,
+    groups: Vec<Group>,
+    /// Retained publishes of each topic, in the order they were handed in.
+    retained: Vec<Vec<usize>>,
+    /// Of those, the ones that may still be on their way to their topic's home.
+    travelling: Vec<usize>,
+    /// Wills that are armed, pending or due and not seen yet.
+    wills: Vec<usize>,
+    /// Slots that see messages the instant they are routed.
+    witness: Vec<usize>,
+    owed_retained: Vec<retained::Owed>,
+    now: At,
+    /// Everything happens at once.
+    at_once: bool,
+}
+
+impl Ledger {
+    pub(crate) fn new(universe: Rc<Universe>, clients: usize, limits: Limits) -> Ledger {
+        let topics = universe.topics.len();
+        Ledger {
+            groups: universe.groups.iter().map(|_| Group::default()).collect(),
+            universe,
+            limits,
+            facts: Facts::default(),
+            messages: Vec::new(),
+            sessions: Vec::new(),
+            slots: Vec::new(),
+            current: vec![None; clients],
+            retained: vec![Vec::new(); topics],
+            travelling: Vec::new(),
+            wills: Vec::new(),
+            witness: Vec::new(),
+            owed_retained: Vec::new(),
+            now: At::default(),
+            at_once: false,
+        }
+    }
+
+    /// The next instant: later than all before.
+    pub(crate) fn instant(&mut self) -> At {
+        if !self.at_once {
+            self.now.stamp += 1;
+        }
+        self.now
+    }
+
+    /// What is done from here on happened within one turn of a broker, in an order of its own:
+    /// to the ledger it happens at the same instant, until `false`.
+    pub(crate) fn at_once(&mut self, at_once: bool) {
+        self.instant();
+        self.at_once = at_once;
+    }
+
+    /// Virtual time goes on: sessions expire.
+    pub(crate) fn time_is(&mut self, time: u64) {
+        self.now.time = time;
+        self.instant();
+        self.expire_sessions();
+    }
+
+    /// Nothing is on its way between shards.
+    pub(crate) fn channels_empty(&mut self) {
+        let at = self.instant();
+        for message in std::mem::take(&mut self.travelling) {
+            self.messages[message].home_at = Some(at);
+        }
+    }
+
+    /// The node has nothing left to do: what was due is done, and the witness has seen it.
+    pub(crate) fn node_at_rest(&mut self) {
+        self.channels_empty();
+        self.wills_overdue(|_| true);
+        self.wills_at_rest();
+        self.witness_at_rest();
+    }
+}

@@ -1,0 +1,139 @@
+//! Retained messages: a subscriber gets the last one of each topic, and never one that was
+//! replaced before it subscribed.
+
+use super::{At, Ledger, Place};
+use noctule_proto::QoS;
+
+/// A subscription made with the wish for retained messages, on a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owed {
+    link: usize,
+    place: Place,
+}
+
+impl Ledger {
+    pub(super) fn owe_retained(&mut self, link: usize, slot: usize, nth: usize) {
+        self.owed_retained.push(Owed { link, place: (slot, nth) });
+    }
+
+    /// A connection ended: what it was still owed is owed no more.
+    pub(crate) fn forgive_retained(&mut self, link: usize) {
+        self.owed_retained.retain(|owed| owed.link != link);
+    }
+
+    /// Whether a later retained publish certainly stood in its place at `at`. Times decide, since
+    /// messages of two shards within a millisecond have no order.
+    pub(super) fn replaced_by(&self, number: usize, at: At) -> Option<usize> {
+        let last = self.messages[number].routed.last()?;
+        let all = self.retained[self.messages[number].topic].iter().copied();
+        all.filter(|other| *other != number).find(|other| {
+            let other = &self.messages[*other];
+            other.routed.first().is_some_and(|first| first.time > last.time)
+                && other.home_at.is_some_and(|home| home < at)
+        })
+    }
+
+    /// [MQTT-3.3.1-5 v5], [MQTT-3.3.1-9 v5]
+    pub(super) fn retained_arrived(&mut self, slot: usize, number: usize) {
+        self.facts.retained_deliveries += 1;
+        let made = self.slots[slot].made.iter().filter(|made| made.wish);
+        let mut at = made.map(|made| made.from);
+        let fine = at.any(|at| self.replaced_by(number, at).is_none());
+        assert!(
+            fine,
+            "retained message {number} had been replaced by {:?} when slot {slot} subscribed",
+            self.slots[slot].made.last().and_then(|made| self.replaced_by(number, made.from)),
+        );
+    }
+
+    /// What each subscription with a wish must have received. Answers how much it has not.
+    pub(super) fn retained_owed(&mut self) -> u64 {
+        let mut missing = 0;
+        for owed in std::mem::take(&mut self.owed_retained) {
+            let (slot, nth) = owed.place;
+            for topic in 0..self.universe.topics.len() {
+                if self.universe.matches(self.slots[slot].filter, topic)
+                    && !self.has_retained((slot, nth), topic)
+                {
+                    missing += 1;
+                }
+            }
+        }
+        missing
+    }
+
+    fn has_retained(&mut self, (slot, nth): Place, topic: usize) -> bool {
+        let subscription = &self.slots[slot];
+        let made = subscription.made[nth];
+        let known = |number: &&usize| {
+            let home = self.messages[**number].home_at;
+            home.is_some_and(|home| home < made.from)
+        };
+        let all = &self.retained[topic];
+        let Some(&number) = all.iter().rev().find(known) else { return true };
+        let time = |number: usize| self.messages[number].routed.last().map(|at| at.time);
+        let first = |number: usize| self.messages[number].routed.first().map(|at| at.time);
+        // It and all that may have come after it: any of those will do.
+        let later: Vec<usize> =
+            all.iter().copied().filter(|other| time(*other) >= first(number)).collect();
+        let strong = |number: usize| {
+            let message = &self.messages[number];
+            let fits = message.size_bound() <= self.sessions[subscription.session].packet_size_max;
+            let qos = message.qos.min(made.options.qos);
+            let own = made.options.no_local && message.session == Some(subscription.session);
+            !message.clear
+                && message.expiry_secs.is_none()
+                && qos != QoS::AtMostOnce
+                && fits
+                && !own
+        };
+        let unsure = !later.iter().all(|number| strong(*number));
+        if unsure || !subscription.alive() {
+            return true;
+        }
+        self.facts.retained_owed += 1;
+        let there = later.iter().any(|number| subscription.got.contains_key(number))
+            || self.overtaken((slot, nth), number);
+        if !there {
+            self.trace(&format!(
+                "slot {slot} of session {} has none of {later:?} on {}: {made:?}",
+                subscription.session, self.universe.topics[topic],
+            ));
+        }
+        there
+    }
+
+    /// Whether a later live message of the topic reached the session since it subscribed: the
+    /// retained one then stays away, as it would come out of order.
+    fn overtaken(&self, (slot, nth): Place, number: usize) -> bool {
+        let made = self.slots[slot].made[nth];
+        let first = self.messages[number].routed.first();
+        let slots = self.sessions[self.slots[slot].session].slots.iter();
+        let mut got = slots.flat_map(|slot| &self.slots[*slot].got);
+        got.any(|(other, got)| {
+            let message = &self.messages[*other];
+            got.live + got.either > 0
+                && got.last >= made.from.stamp
+                && message.topic == self.messages[number].topic
+                && message.routed.last() > first
+        })
+    }
+
+    /// Whether a topic certainly has a retained message, certainly has none, or it is not known.
+    pub(crate) fn has_retained_message(&self, topic: usize, time: u64) -> Option<bool> {
+        let all = &self.retained[topic];
+        let Some(last) = all.iter().filter_map(|number| self.messages[*number].routed.last()).max()
+        else {
+            return Some(false);
+        };
+        let mut latest = all
+            .iter()
+            .filter(|number| {
+                let at = self.messages[**number].routed.last();
+                at.is_some_and(|at| at.time >= last.time)
+            })
+            .map(|number| !self.messages[*number].clear && !self.messages[*number].expired(time));
+        let first = latest.next()?;
+        latest.all(|other| other == first).then_some(first)
+    }
+}

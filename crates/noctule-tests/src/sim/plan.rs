@@ -1,0 +1,69 @@
+//! What a seed decides before its first step: how many clients, which limits, how bad the world.
+
+use super::chance::Chance;
+use noctule_core::Limits;
+use noctule_core::limits::{Durability, Overflow};
+
+/// The shape of one run.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) clients: usize,
+    pub(crate) steps: u32,
+    pub(crate) limits: Limits,
+    /// A witness sees every message, not only Wills: then nobody is ever held for being the sole
+    /// receiver, so it is not there in every run.
+    pub(crate) all_seeing: bool,
+    /// How many in a hundred steps are faults.
+    pub(crate) faults: u32,
+    /// How many in a hundred steps are publishes.
+    pub(crate) publishes: u32,
+    /// Messages in the channel between two shards that make it full.
+    pub(crate) channel_max: usize,
+    /// Most messages one action publishes.
+    pub(crate) burst: usize,
+}
+
+impl Plan {
+    pub(crate) fn new(chance: &mut Chance) -> Plan {
+        let tight = chance.percent(45);
+        Plan {
+            clients: chance.between(10, 15) as usize,
+            steps: chance.between(500, 620) as u32,
+            limits: limits(chance, tight),
+            all_seeing: chance.percent(50),
+            faults: chance.pick(&[4, 10, 16]),
+            publishes: chance.pick(&[25, 40, 55]),
+            channel_max: chance.pick(&[4, 12, 60]),
+            burst: if tight { 8 } else { 4 },
+        }
+    }
+}
+
+fn limits(chance: &mut Chance, tight: bool) -> Limits {
+    let durability = if chance.percent(30) { Durability::Stored } else { Durability::Memory };
+    let wide = Limits {
+        durability,
+        turn_budget: chance.pick(&[4096, 4096, 64, 8]),
+        keep_alive_secs_max: chance.pick(&[0, 0, 120]),
+        session_expiry_secs_max: chance.pick(&[u32::MAX, 50]),
+        session_expiry_secs_v3: chance.pick(&[u32::MAX, u32::MAX, 45]),
+        stall_millis: chance.pick(&[1000, 100]),
+        queue_qos0: chance.percent(20),
+        receive_maximum: chance.pick(&[1024, 6, 3]),
+        topic_alias_max: chance.pick(&[64, 3, 0]),
+        topic_alias_out_max: chance.pick(&[64, 3, 2]),
+        ..Limits::default()
+    };
+    if !tight {
+        return wide;
+    }
+    Limits {
+        queue_messages_max: chance.pick(&[20, 8, 40]),
+        inflight_max: chance.pick(&[5, 2, 10]),
+        share_queue_max: chance.pick(&[10, 4, 100]),
+        overflow: chance.pick(&[Overflow::DropNewest, Overflow::DropNewest, Overflow::DropOldest]),
+        backlog_high: chance.pick(&[300, 1000, 4000]),
+        subscriptions_max: chance.pick(&[4, 8, 1000]),
+        ..wide
+    }
+}
