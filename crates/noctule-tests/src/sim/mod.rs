@@ -6,7 +6,7 @@
 //!       +---- what was sent ----------> Ledger <----------+-- what was received --------+
 //! ```
 //!
-//! A run is a function of its seed and the number of shards. The [`ledger`] is told what was
+//! A run is a function of its seed and the number of shards. The `ledger` is told what was
 //! handed in and what arrived, and panics where the two disagree; brokers check themselves after
 //! every step. [`run`] catches that and says how to replay it.
 
