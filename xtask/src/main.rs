@@ -9,6 +9,7 @@ mod fuzz;
 mod mutants;
 mod peers;
 mod process;
+mod simulate;
 mod soak;
 mod spec;
 mod test;
@@ -30,6 +31,7 @@ cargo xtask SUBCOMMAND
   peers            the programs noctule is compared with, brought into target/peers
   mutants [NAME]...
                    plants listed faults and asks the tests whether they notice
+  simulate [ARGS]  the simulator; ARGS are its own
   soak [NAME]      the long runs; without a name, which there are
   tidy             the house rules that a machine can check
   spec [--strict] [--open] [--update]
@@ -57,6 +59,7 @@ fn dispatch(name: &str, args: &[String]) -> Result<()> {
         "fuzz" => fuzz::run(args),
         "mutants" => mutants::run(args),
         "peers" => peers::run(),
+        "simulate" => simulate::run(args),
         "soak" => soak::run(args),
         "spec" => spec::run(args),
         "test" => test::run(args),

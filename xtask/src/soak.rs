@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{fuzz, mutants};
+use crate::{fuzz, mutants, simulate};
 
 /// A long run: its name, what it proves, and how it starts.
 struct Soak {
@@ -13,11 +13,16 @@ struct Soak {
     run: fn() -> Result<()>,
 }
 
-const SOAKS: [Soak; 2] = [
+const SOAKS: [Soak; 3] = [
     Soak {
         name: "fuzz",
         proves: "10 million executions of every fuzz target without a crash",
         run: || fuzz::run(&["--runs".to_owned(), "10000000".to_owned()]),
+    },
+    Soak {
+        name: "simulation",
+        proves: "30,000 seeds that the gate never sees, with 1, 2 and 5 shards",
+        run: simulate::long,
     },
     Soak {
         name: "mutants",

@@ -20,7 +20,7 @@ struct Suite {
 }
 
 /// The quickest first.
-const SUITES: [Suite; 3] = [
+const SUITES: [Suite; 4] = [
     Suite {
         name: "proto",
         build: &["test", "--no-run", "--package", "noctule-proto", "--all-features"],
@@ -36,10 +36,15 @@ const SUITES: [Suite; 3] = [
         build: &["test", "--no-run", "--package", "noctule-tests", "--test", "conformance"],
         run: &["test", "--package", "noctule-tests", "--test", "conformance"],
     },
+    Suite {
+        name: "simulation",
+        build: &["build", "--package", "noctule-tests", "--bin", "simulate"],
+        run: &["run", "--package", "noctule-tests", "--bin", "simulate", "--", "--seeds", "200"],
+    },
 ];
 
 /// A fault that makes a test run for ever is noticed by its not ending.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What became of a planted fault.
 pub(super) enum Verdict {

@@ -1,0 +1,36 @@
+//! `cargo xtask simulate`: many brokers, clients and faults on virtual time, a seed each.
+
+use anyhow::Result;
+
+use crate::ci::Outcome;
+use crate::process;
+
+/// Seeds of the gate's run.
+const SEEDS: &str = "10000";
+
+/// Hands its arguments to the simulator, which says what they are.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    simulate(&args)
+}
+
+/// A step of the gate.
+pub(crate) fn short() -> Result<Outcome> {
+    simulate(&["--seeds", SEEDS])?;
+    Ok(Outcome::Done)
+}
+
+/// A long run: seeds that the gate never sees.
+pub(crate) fn long() -> Result<()> {
+    for from in ["1000000", "2000000", "3000000"] {
+        simulate(&["--seeds", SEEDS, "--from", from])?;
+    }
+    Ok(())
+}
+
+/// Optimised, with debug assertions and overflow checks on, as all tests are.
+fn simulate(args: &[&str]) -> Result<()> {
+    let program = ["--package", "noctule-tests", "--bin", "simulate", "--"];
+    let build = ["run", "--quiet", "--profile", "test-fast"];
+    process::run("cargo", &[&build[..], &program, args].concat())
+}
