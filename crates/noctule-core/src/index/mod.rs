@@ -93,8 +93,10 @@ impl Index {
                 (*tenant, filter, self.trie.remove(*tenant, filter, *receiver))
             }
         };
+        // Also where nothing changed: what was routed before a subscription was made again is then
+        // older than that. [MQTT-3.8.4-4 v5]
+        self.version += 1;
         if changed {
-            self.version += 1;
             self.generations.advance(self.trie.seed(), tenant, filter);
         }
     }
@@ -105,7 +107,7 @@ impl Index {
         self.trie.route(tenant, topic, out);
     }
 
-    /// A number that differs from an earlier answer if anything has changed since.
+    /// How many changes were applied, those that changed nothing included.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version

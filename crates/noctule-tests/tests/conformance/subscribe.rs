@@ -69,6 +69,24 @@ fn a_filter_held_already_is_replaced_and_retained_messages_go_out_anew() {
     });
 }
 
+/// The subscription got the message live when it came. It is asked for again all the same, as a
+/// client does that subscribes after every reconnect. `[MQTT-3.8.4-4 v5]` `[MQTT-3.8.4-3 v3.1.1]`
+#[test]
+fn the_same_subscription_again_brings_what_it_got_live_as_retained() {
+    script().run(|world| {
+        let (a, b) = (world.connect("a"), world.connect("b"));
+        a.subscribes("t/+", 1);
+        b.publishes(publish("t/x", "kept").qos(1, 0).retain());
+        a.receives(publish("t/x", "kept").qos(1, 0));
+        for id in 2..4 {
+            a.send(subscribe(id).filter("t/+", 1));
+            a.expect(suback(id, &[1]));
+            a.receives(publish("t/x", "kept").qos(1, 0).retain());
+        }
+        a.expect_nothing();
+    });
+}
+
 /// `[MQTT-3.8.4-4 v5]` `[MQTT-3.8.4-3 v3.1.1]`
 #[test]
 fn replacing_a_subscription_loses_nothing() {
