@@ -12,6 +12,19 @@ use crate::verdict::Verdict;
 use noctule_proto::delivery::Entry;
 use noctule_proto::{PacketId, QoS};
 
+/// What became of a message for one receiver, and whether that one is behind.
+pub(crate) struct Given {
+    fate: Fate,
+    behind: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Sent,
+    Queued,
+    Withheld,
+}
+
 /// What became of an attempt to send.
 enum Sent {
     Yes,
@@ -46,11 +59,19 @@ impl Broker {
         let retain = outbound.retain && target.options.retain_as_published;
         // [MQTT-3.8.4-8 v5], [MQTT-3.8.4-6 v3.1.1]
         let qos = outbound.qos.min(target.options.qos);
-        if session.queries > 0 {
+        let awaits_retained = session.queries > 0;
+        let form = (qos, retain, target.subscription_id);
+        let given = self.deliver_as(turn, slot, (outbound, sole), (form, target.group));
+        // What waits and may expire before it is sent does not stand in for a retained message.
+        let certain = match given.fate {
+            Fate::Sent => true,
+            Fate::Queued => outbound.expires_at.is_none(),
+            Fate::Withheld => false,
+        };
+        if awaits_retained && certain {
             self.seen_live(slot, outbound.topic.as_str(), outbound.id);
         }
-        let form = (qos, retain, target.subscription_id);
-        self.deliver_as(turn, slot, (outbound, sole), (form, target.group))
+        given.behind
     }
 
     /// The same with everything about the delivery decided.
@@ -60,12 +81,12 @@ impl Broker {
         slot: u32,
         (outbound, sole): (&mut Outbound<'_>, bool),
         ((qos, retain, subscription_id), group): ((QoS, bool, u32), Option<GroupNumber>),
-    ) -> bool {
+    ) -> Given {
         // [MQTT-3.3.2-5 v5]
         if outbound.expires_at.is_some_and(|at| at <= turn.now) {
             self.counters.verdict(Verdict::Expired);
             self.settle_group(turn, slot, group, outbound.id);
-            return false;
+            return Given { fate: Fate::Withheld, behind: false };
         }
         let session = self.sessions.at(slot);
         let behind = session.link.is_some_and(|link| link.congested) || !session.queue.is_empty();
@@ -76,38 +97,48 @@ impl Broker {
                 let message = outbound.shared();
                 Outgoing { message, subscription_id, qos, retain, group }
             };
-            match session.link {
+            let fate = match session.link {
                 // What waits goes first: order.
                 Some(link) if !link.congested && !waiting => {
-                    self.send_publish(turn, slot, outbound, (form, None));
+                    match self.send_publish(turn, slot, outbound, (form, None)) {
+                        Sent::Yes => Fate::Sent,
+                        Sent::Never => Fate::Withheld,
+                    }
                 }
                 // While its publisher is being held, what was under way is not lost.
                 Some(link) if !link.congested || (sole && !self.stalled(slot, turn)) => {
                     let out = out(outbound);
-                    self.enqueue(turn, slot, out);
+                    self.enqueue(turn, slot, out)
                 }
                 None if self.limits.queue_qos0 => {
                     let out = out(outbound);
-                    self.enqueue(turn, slot, out);
+                    self.enqueue(turn, slot, out)
                 }
-                Some(_) => self.counters.verdict(Verdict::SlowReceiver),
-                None => self.counters.verdict(Verdict::Offline),
-            }
-            return behind;
+                Some(_) => {
+                    self.counters.verdict(Verdict::SlowReceiver);
+                    Fate::Withheld
+                }
+                None => {
+                    self.counters.verdict(Verdict::Offline);
+                    Fate::Withheld
+                }
+            };
+            return Given { fate, behind };
         }
         let room =
             session.link.is_some_and(|link| !link.congested && session.takes_another(link.window));
         let message = outbound.shared();
         let out = Outgoing { message, subscription_id, qos, retain, group };
-        if room && session.queue.is_empty() && session.resend.is_empty() {
-            self.start(turn, slot, outbound, out);
+        let fate = if room && session.queue.is_empty() && session.resend.is_empty() {
+            self.start(turn, slot, outbound, out)
         } else {
-            self.enqueue(turn, slot, out);
-        }
-        behind
+            self.enqueue(turn, slot, out)
+        };
+        Given { fate, behind }
     }
 
-    /// Sends a QoS 1 or 2 message for the first time. [MQTT-2.2.1-4 v5], [MQTT-4.3.2-2 v5],
+    /// Sends a QoS 1 or 2 message for the first time.
+    /// [MQTT-2.2.1-4 v5], [MQTT-4.3.2-2 v5],
     /// [MQTT-4.3.3-2 v5], [MQTT-3.3.4-9 v5]
     /// [MQTT-2.3.1-4 v3.1.1].
     fn start(
@@ -116,14 +147,13 @@ impl Broker {
         slot: u32,
         outbound: &mut Outbound<'_>,
         out: Outgoing,
-    ) {
+    ) -> Fate {
         let form = Form::first((out.qos, out.retain, out.subscription_id));
         let (group, id_of_message) = (out.group, out.message.id);
         let session = self.sessions.at_mut(slot);
         let Some(id) = session.sender.start(out.qos, out.clone()) else {
             // The callers have asked `takes_another`; should one not, the message waits.
-            self.enqueue(turn, slot, out);
-            return;
+            return self.enqueue(turn, slot, out);
         };
         match self.send_publish(turn, slot, outbound, (form, Some(id))) {
             Sent::Yes => {
@@ -131,11 +161,13 @@ impl Broker {
                 if form.qos == QoS::ExactlyOnce {
                     self.note_sent(turn, slot, id_of_message, id);
                 }
+                Fate::Sent
             }
             Sent::Never => {
                 let session = self.sessions.at_mut(slot);
                 session.sender.remove(id);
                 self.settled(turn, slot, (id_of_message, group));
+                Fate::Withheld
             }
         }
     }
@@ -190,7 +222,8 @@ impl Broker {
 
     /// Puts a message in the queue; what the queue cannot hold is dropped as configured.
     /// [MQTT-3.1.2-5 v3.1.1].
-    fn enqueue(&mut self, turn: &mut Turn<'_>, slot: u32, out: Outgoing) {
+    fn enqueue(&mut self, turn: &mut Turn<'_>, slot: u32, out: Outgoing) -> Fate {
+        let mut fate = Fate::Queued;
         let session = self.sessions.at_mut(slot);
         let before = (session.queue.len() as u64, session.queue.bytes());
         let dropped = session.queue.push(out, &self.limits);
@@ -198,6 +231,9 @@ impl Broker {
         self.counters.queued_now = self.counters.queued_now + after.0 - before.0;
         self.counters.queued_bytes_now = self.counters.queued_bytes_now + after.1 - before.1;
         for lost in dropped {
+            if lost.verdict == Verdict::QueueFullNewest {
+                fate = Fate::Withheld;
+            }
             self.counters.verdict(lost.verdict);
             if lost.first {
                 turn.out.events.push(Event::QueueOverflow {
@@ -207,6 +243,7 @@ impl Broker {
             }
             self.settled(turn, slot, (lost.outgoing.message.id, lost.outgoing.group));
         }
+        fate
     }
 
     /// Sends what waits, as far as there is room: first what an earlier connection left open, then
