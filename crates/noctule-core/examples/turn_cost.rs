@@ -28,7 +28,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        let homes = Homes { shards: 1, seed: 7 };
+        let homes = Homes::new(1, 7);
         Bench {
             broker: Broker::new(ShardId(0), homes, Limits::default()),
             index: Index::new(7),

@@ -52,9 +52,9 @@ impl Broker {
                     id: *subscription_id,
                     group: None,
                 };
-                let seed = self.homes.seed;
+                let seed = self.homes.seed.clone();
                 self.apply_to(*session, |found| {
-                    found.subscriptions.insert(held, seed);
+                    found.subscriptions.insert(held, &seed);
                 });
             }
             Record::Unsubscribed { session, filter } => self.apply_to(*session, |found| {

@@ -92,10 +92,10 @@ impl Broker {
     pub fn new(shard: ShardId, homes: Homes, limits: Limits) -> Broker {
         Broker {
             me: shard,
-            random: Random::new(homes.seed ^ (u64::from(shard.0) << 48)),
+            random: Random::new(homes.seed.number() ^ (u64::from(shard.0) << 48)),
             connections: Connections::default(),
-            sessions: Sessions::new(homes.seed),
-            groups: Groups::new(shard, homes),
+            sessions: Sessions::new(homes.seed.clone()),
+            groups: Groups::new(shard, &homes),
             retention: Retention::default(),
             timers: Timers::default(),
             jobs: Jobs::default(),

@@ -66,15 +66,21 @@ impl Time {
 }
 
 /// Which shard is home to what. The same value on every shard of a node.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Homes {
     /// Number of shards, at least 1.
     pub shards: u16,
     /// Seed of the hash, drawn at start so that nobody can aim at one shard.
-    pub seed: u64,
+    pub(crate) seed: Seed,
 }
 
 impl Homes {
+    /// The homes of a node with so many shards, by a secret number.
+    #[must_use]
+    pub fn new(shards: u16, seed: u64) -> Homes {
+        Homes { shards, seed: Seed::new(seed) }
+    }
+
     /// Home of a client's connection and session.
     #[must_use]
     pub fn of_client(&self, tenant: Tenant, client_id: &str) -> ShardId {
@@ -97,7 +103,7 @@ impl Homes {
         if self.shards <= 1 {
             return ShardId(0);
         }
-        let hash = Seed::new(self.seed).of(key);
+        let hash = self.seed.of(key);
         ShardId((hash % u64::from(self.shards)) as u16)
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// What one or more calls of `handle` and `tick` had to say. The server empties it after each
 /// batch, in any order between the fields, in order within each.
-#[derive(Default, Debug)]
+#[derive(Default, PartialEq, Debug)]
 pub struct Outbox {
     /// Encoded bytes that `sends` point into.
     pub frames: Vec<u8>,
@@ -31,7 +31,7 @@ pub struct Outbox {
 
 /// Bytes for one connection: `frames[start..start + len]`, then the payload of `body` if there is
 /// one. The same bytes may go to many connections, each with a packet id of its own.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Send {
     /// Receiver.
     pub conn: ConnId,

@@ -163,8 +163,7 @@ impl Broker {
 
     fn find_route(&mut self, turn: &Turn<'_>, (tenant, topic): (Tenant, &str)) -> u32 {
         let generation = turn.index.generation(tenant, topic);
-        let seed = Seed::new(self.homes.seed);
-        let hash = key(&seed, tenant, topic);
+        let hash = key(&self.homes.seed, tenant, topic);
         let found = self.routes.find(hash, tenant, topic);
         if let Some(at) = found
             && self.routes.get(at).is_some_and(|route| route.generation == generation)
@@ -179,7 +178,10 @@ impl Broker {
                 self.routes.replace(at, route);
                 at
             }
-            None => self.routes.insert(&seed, hash, route, self.limits.route_cache_bytes as usize),
+            None => {
+                let bytes_max = self.limits.route_cache_bytes as usize;
+                self.routes.insert(&self.homes.seed, hash, route, bytes_max)
+            }
         }
     }
 

@@ -119,9 +119,8 @@ impl Broker {
         gathered: &mut Gathered,
     ) {
         let held = HeldSubscription { filter: filter.as_str().into(), options, id, group: None };
-        let seed = self.homes.seed;
         let session = self.sessions.at_mut(slot);
-        let new = session.subscriptions.insert(held, seed);
+        let new = session.subscriptions.insert(held, &self.homes.seed);
         let (number, tenant) = (session.number, session.tenant);
         if session.is_persistent() && self.limits.durability == Durability::Stored {
             let record = Record::Subscribed {

@@ -157,7 +157,7 @@ impl Server {
         let users = Arc::new(config.users.clone());
         let plan = Plan {
             config: &config,
-            homes: Homes { shards: count, seed },
+            homes: Homes::new(count, seed),
             shared: &shared,
             users: &users,
             passwords: &passwords,
@@ -228,7 +228,7 @@ impl Plan<'_> {
         Ok(Parts {
             id,
             poll,
-            broker: Broker::new(id, self.homes, self.config.limits.clone()),
+            broker: Broker::new(id, self.homes.clone(), self.config.limits.clone()),
             limits: self.config.limits.clone(),
             store: Box::new(MemoryStore::default()),
             listeners,

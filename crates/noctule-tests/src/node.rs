@@ -53,6 +53,7 @@ pub type Authenticator = Box<dyn FnMut(&AuthRequest) -> AuthAnswer>;
 pub struct Node {
     now: Time,
     homes: Homes,
+    seed: u64,
     limits: Limits,
     index: Index,
     shards: Vec<Shard>,
@@ -113,9 +114,9 @@ enum LineState {
 }
 
 impl Shard {
-    fn new(number: ShardId, homes: Homes, limits: &Limits) -> Shard {
+    fn new(number: ShardId, homes: &Homes, limits: &Limits) -> Shard {
         Shard {
-            broker: Broker::new(number, homes, limits.clone()),
+            broker: Broker::new(number, homes.clone(), limits.clone()),
             heard: (0..homes.shards).map(|_| VecDeque::new()).collect(),
             slots: Vec::new(),
             changes: Vec::new(),
@@ -139,13 +140,14 @@ impl Node {
     /// is home to what. Everybody may do everything until [`Node::set_authenticator`].
     #[must_use]
     pub fn new(shards: u16, seed: u64, limits: &Limits) -> Node {
-        let homes = Homes { shards, seed };
+        let homes = Homes::new(shards, seed);
         Node {
             now: Time(3_600_000),
-            homes,
             limits: limits.clone(),
             index: Index::new(seed),
-            shards: (0..shards).map(|number| Shard::new(ShardId(number), homes, limits)).collect(),
+            shards: (0..shards).map(|number| Shard::new(ShardId(number), &homes, limits)).collect(),
+            homes,
+            seed,
             lines: Vec::new(),
             authenticator: Box::new(|_| AuthAnswer::Allow { grant: Grant::default(), data: None }),
             events: Vec::new(),
@@ -162,9 +164,9 @@ impl Node {
             line.asked = None;
         }
         let Node { homes, limits, .. } = self;
-        let shards = (0..homes.shards).map(|number| Shard::new(ShardId(number), *homes, limits));
+        let shards = (0..homes.shards).map(|number| Shard::new(ShardId(number), homes, limits));
         self.shards = shards.collect();
-        self.index = Index::new(self.homes.seed);
+        self.index = Index::new(self.seed);
         for shard in &mut self.shards {
             self.log.iter().for_each(|record| shard.broker.apply(record));
         }
@@ -395,7 +397,7 @@ impl Node {
         }
         twin.tick(*now, index, &mut said);
         assert!(
-            format!("{said:?}") == format!("{outbox:?}"),
+            said == *outbox,
             "a thawed broker does not say what the frozen one said:\n{outbox:?}\n{said:?}"
         );
         if inputs > 1 {

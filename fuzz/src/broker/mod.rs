@@ -97,7 +97,7 @@ struct Link {
 
 impl World {
     fn new(mode: u8) -> World {
-        let homes = Homes { shards: 1, seed: 7 };
+        let homes = Homes::new(1, 7);
         let durability = if mode & 2 == 0 { Durability::Memory } else { Durability::Stored };
         World {
             broker: Broker::new(ShardId(0), homes, tight_limits(durability)),

@@ -112,7 +112,7 @@ impl Session {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Sessions {
     slots: Slab<Session>,
-    seed: u64,
+    seed: Seed,
     next: u64,
     #[serde(skip)]
     by_client: HashTable<u32>,
@@ -121,7 +121,7 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    pub(crate) fn new(seed: u64) -> Sessions {
+    pub(crate) fn new(seed: Seed) -> Sessions {
         Sessions {
             slots: Slab::new(),
             seed,
@@ -151,12 +151,11 @@ impl Sessions {
     }
 
     fn link(&mut self, slot: u32, client: u64, number: u64) {
-        let seed = Seed::new(self.seed);
         let slots = &self.slots;
         let of = |slot: &u32| slots.get(*slot).expect("tables name live slots");
         self.by_client.insert_unique(client, slot, |slot| {
             let session = of(slot);
-            seed.of((session.tenant, &*session.client_id))
+            self.seed.of((session.tenant, &*session.client_id))
         });
         self.by_number.insert_unique(number, slot, |slot| hash_number(of(slot).number));
     }
@@ -223,13 +222,13 @@ impl Sessions {
             .collect();
         for (slot, client, number) in all {
             self.link(slot, client, number);
-            let seed = self.seed;
-            self.at_mut(slot).subscriptions.relink(seed);
+            let seed = self.seed.clone();
+            self.at_mut(slot).subscriptions.relink(&seed);
         }
     }
 
     fn hash_client(&self, tenant: Tenant, client_id: &str) -> u64 {
-        Seed::new(self.seed).of((tenant, client_id))
+        self.seed.of((tenant, client_id))
     }
 }
 

@@ -55,7 +55,7 @@ impl Subscriptions {
     }
 
     /// Adds or replaces `[MQTT-3.8.4-3 v5]`; says whether it is new.
-    pub(crate) fn insert(&mut self, held: Held, seed: u64) -> bool {
+    pub(crate) fn insert(&mut self, held: Held, seed: &Seed) -> bool {
         if let Some(at) = self.position(&held.filter) {
             let group = self.list[at].group;
             self.list[at] = Held { group, ..held };
@@ -91,7 +91,7 @@ impl Subscriptions {
     }
 
     /// Builds the table anew after a thaw.
-    pub(crate) fn relink(&mut self, seed: u64) {
+    pub(crate) fn relink(&mut self, seed: &Seed) {
         self.table = None;
         if self.list.len() > LIST_MAX {
             self.build(seed);
@@ -108,7 +108,7 @@ impl Subscriptions {
         }
     }
 
-    fn index_last(&mut self, seed: u64) {
+    fn index_last(&mut self, seed: &Seed) {
         let at = self.list.len() - 1;
         match &mut self.table {
             Some(table) => {
@@ -123,9 +123,9 @@ impl Subscriptions {
         }
     }
 
-    fn build(&mut self, seed: u64) {
+    fn build(&mut self, seed: &Seed) {
         let list = &self.list;
-        let seed = Seed::new(seed);
+        let seed = seed.clone();
         let mut places = HashTable::with_capacity(list.len());
         for (at, held) in list.iter().enumerate() {
             places.insert_unique(seed.of(&*held.filter), at as u32, |at| {

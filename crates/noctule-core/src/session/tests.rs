@@ -20,7 +20,7 @@ struct Rig {
 
 impl Rig {
     fn new() -> Rig {
-        let homes = Homes { shards: 1, seed: 7 };
+        let homes = Homes::new(1, 7);
         let limits = Limits { queue_messages_max: 70_000, ..Limits::default() };
         let broker = Broker::new(ShardId(0), homes, limits);
         Rig { broker, index: Index::new(7), changes: 0 }

@@ -67,7 +67,7 @@ struct Joining {
 }
 
 impl Groups {
-    pub(crate) fn new(me: ShardId, homes: Homes) -> Groups {
+    pub(crate) fn new(me: ShardId, homes: &Homes) -> Groups {
         Groups {
             me,
             shards: homes.shards,
