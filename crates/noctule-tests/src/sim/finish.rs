@@ -9,7 +9,7 @@ use noctule_core::verdict::Verdict;
 impl World {
     /// Checks everything that is promised for the end.
     pub(crate) fn finish(&mut self) {
-        self.ledger.trace("everybody comes back");
+        self.ledger.trace(|| "everybody comes back".into());
         self.stuck.clear();
         for client in 0..self.plan.clients {
             if self.clients[client].asleep {
@@ -36,19 +36,20 @@ impl World {
                     self.connect(client, false);
                 }
             }
-            let moved = self.settle();
+            self.settle();
             self.set_time(self.now() + 2);
             self.rest();
+            let moved = self.is_moving();
             if self.paused() && !moved {
                 paused += 1;
                 if paused == 3 {
                     for number in &self.live {
                         let link = &self.links[*number];
                         if self.node.is_paused(link.line) {
-                            self.ledger.trace(&format!("paused: {link:?}"));
+                            self.ledger.trace(|| format!("paused: {link:?}"));
                         }
                     }
-                    self.ledger.trace(&format!("{:#?}", self.node.broker(ShardId(0))));
+                    self.ledger.trace(|| format!("{:#?}", self.node.broker(ShardId(0))));
                 }
                 assert!(paused < 3, "publishers are held although everybody has caught up");
                 self.set_time(self.now() + u64::from(self.plan.limits.stall_millis));
@@ -62,25 +63,30 @@ impl World {
         panic!("the world does not come to rest");
     }
 
-    /// Every byte moves once in each direction; whether any did.
+    /// Every byte moves once in each direction; whether some have to again.
     fn settle(&mut self) -> bool {
-        let mut moved = false;
         for at in 0..self.live.len() {
             let number = self.live[at];
-            let link = &self.links[number];
-            moved |= !link.up.is_empty() || !link.down.is_empty() || link.closed;
             self.carry_up(number, usize::MAX);
             self.hear(number, usize::MAX);
             self.watch_backlog(number);
             let link = &self.links[number];
             if link.given_up && link.sent.is_empty() && link.goodbye.is_none() {
-                moved = true;
                 self.hang_up(number);
             }
         }
         self.rest();
         self.bury();
-        moved
+        self.is_moving()
+    }
+
+    /// Whether bytes are on their way, or an end that one side does not know of.
+    fn is_moving(&self) -> bool {
+        let mut live = self.live.iter().map(|number| &self.links[*number]);
+        live.any(|link| {
+            let leaving = link.given_up && link.goodbye.is_none();
+            !link.up.is_empty() || !link.down.is_empty() || link.closed || leaving
+        })
     }
 
     fn paused(&self) -> bool {
@@ -122,7 +128,7 @@ impl World {
 
     /// Two clients that never were here subscribe to everything.
     fn observe(&mut self) {
-        self.ledger.trace("observers come");
+        self.ledger.trace(|| "observers come".into());
         let first = self.plan.clients + 1;
         for client in first..first + 2 {
             self.connect(client, true);
@@ -179,7 +185,7 @@ impl World {
 
     /// All sessions end: nothing is left but what is retained.
     fn leave(&mut self) {
-        self.ledger.trace("everybody leaves");
+        self.ledger.trace(|| "everybody leaves".into());
         for client in 0..self.clients.len() {
             if client < self.plan.clients {
                 self.connect(client, true);

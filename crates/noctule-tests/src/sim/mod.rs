@@ -87,7 +87,7 @@ pub fn run(seed: u64, shards: u16, traced: bool) -> Result<Coverage, Failure> {
 
 fn play(seed: u64, shards: u16, traced: bool) -> Coverage {
     let mut world = World::new(seed, shards, traced);
-    world.ledger.trace(&format!("{:?}", world.plan));
+    world.ledger.trace(|| format!("{:?}", world.plan));
     world.call_witness();
     for _ in 0..world.plan.steps {
         world.step();

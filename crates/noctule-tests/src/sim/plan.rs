@@ -28,7 +28,7 @@ impl Plan {
         let tight = chance.percent(45);
         Plan {
             clients: chance.between(10, 15) as usize,
-            steps: chance.between(500, 620) as u32,
+            steps: chance.between(500, 540) as u32,
             limits: limits(chance, tight),
             all_seeing: chance.percent(50),
             faults: chance.pick(&[4, 10, 16]),

@@ -1,6 +1,7 @@
 //! The steps of a run: clients act, bytes move, things break, time passes.
 
 use super::world::World;
+use crate::node::Step;
 use noctule_core::{Broker, ShardId};
 
 impl World {
@@ -75,7 +76,18 @@ impl World {
             let due = keep_alive > 0 && self.now() - link.last_sent >= keep_alive;
             if due && link.live && !self.clients[client].asleep {
                 self.ping(number);
+                if client == self.witness() {
+                    self.hand_in(number);
+                }
             }
+        }
+    }
+
+    /// What a client said reaches the node and is read at once, before the clock jumps again.
+    fn hand_in(&mut self, number: usize) {
+        self.carry_up(number, usize::MAX);
+        while !self.links[number].sent.is_empty() {
+            self.take(Step::Read(self.links[number].line));
         }
     }
 

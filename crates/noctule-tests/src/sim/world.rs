@@ -34,7 +34,7 @@ impl World {
     pub(crate) fn new(seed: u64, shards: u16, traced: bool) -> World {
         let mut chance = Chance::new(seed);
         let plan = Plan::new(&mut chance);
-        let homes = Homes { shards, seed };
+        let homes = Homes::new(shards, seed);
         // The last three: the witness, and two that look at what is retained in the end.
         let count = plan.clients + 3;
         let universe = Rc::new(Universe::new(count, homes, traced));
@@ -96,9 +96,7 @@ impl World {
         self.ledger.wills_overdue(ticked);
         self.ledger.at_once(false);
         for event in self.node.take_events() {
-            if self.ledger.universe.traced {
-                self.ledger.trace(&format!("{event:?}"));
-            }
+            self.ledger.trace(|| format!("{event:?}"));
             if let Event::QueueOverflow { client_id, .. } = event {
                 self.overflowed(&client_id);
             }
@@ -219,7 +217,7 @@ impl World {
             Some(true) | None => LineEnd::Lost,
         };
         if let Some((session, _)) = link.session {
-            self.ledger.trace(&format!("link {number} of session {session} is closed: {end:?}"));
+            self.ledger.trace(|| format!("link {number} of session {session} is closed: {end:?}"));
             self.ledger.line_ended(session, end);
         }
         self.ledger.forgive_retained(number);
@@ -249,10 +247,12 @@ impl World {
             let delay_secs = if link.is_v5() { delay_secs } else { 0 };
             self.ledger.will_armed(session.0, will, delay_secs);
         }
-        self.ledger.trace(&format!(
-            "link {} of {} serves session {session:?}: {:?}",
-            link.number, self.clients[link.client].id, link.terms
-        ));
+        self.ledger.trace(|| {
+            format!(
+                "link {} of {} serves session {session:?}: {:?}",
+                link.number, self.clients[link.client].id, link.terms
+            )
+        });
         number
     }
 
@@ -265,9 +265,7 @@ impl World {
             Step::Answer(line) => (vec![self.node.home(line)], Some(line)),
             Step::Read(line) => return self.read(line),
         };
-        if self.ledger.universe.traced {
-            self.ledger.trace(&format!("{step:?}"));
-        }
+        self.ledger.trace(|| format!("{step:?}"));
         self.node.take(step);
         self.after(&shards, answered);
     }
@@ -278,10 +276,7 @@ impl World {
         let link = &mut self.links[number.expect("an open line has a link")];
         let home = self.node.home(line);
         let sent = link.sent.pop_front().expect("every packet was sent by the client");
-        if self.ledger.universe.traced {
-            let text = format!("{} -> {sent:?}", self.clients[link.client].id);
-            self.ledger.trace(&text);
-        }
+        self.ledger.trace(|| format!("{} -> {sent:?}", self.clients[link.client].id));
         (link.last_handed_in, link.was_paused) = (self.node.now().0, false);
         sent.handed_in(link, &mut self.ledger);
         self.node.take(Step::Read(line));

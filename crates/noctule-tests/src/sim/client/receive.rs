@@ -31,10 +31,7 @@ impl Ear<'_> {
             let sent_at = self.link.marks.front().expect("bytes have their instant").1;
             let packet = Packet::decode(frame, Some(self.client.version), Role::Server)
                 .unwrap_or_else(|error| panic!("client {}: {error}", self.client.id));
-            if self.ledger.universe.traced {
-                let line = format!("{} <- {packet:?}", self.client.id);
-                self.ledger.trace(&line);
-            }
+            self.ledger.trace(|| format!("{} <- {packet:?}", self.client.id));
             self.hear(&packet, sent_at);
             done = end;
         }

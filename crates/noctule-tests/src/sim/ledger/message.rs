@@ -90,7 +90,9 @@ impl Ledger {
         let number: usize =
             std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).expect("a number");
         let message = self.messages.get(number).expect("a message that was never published");
-        assert_eq!(message.payload(number), payload, "message {number} arrived changed");
+        let rest = &payload[(text.len() + 1).min(payload.len())..];
+        let whole = rest.len() == message.padding && rest.iter().all(|byte| *byte == b'.');
+        assert!(whole && !message.clear, "message {number} arrived changed");
         Some(number)
     }
 

@@ -24,34 +24,43 @@ impl Ledger {
     fn missing_of(&mut self, session: usize) -> u64 {
         let mut missing = 0;
         for number in 0..self.messages.len() {
+            let message = &self.messages[number];
+            if !message.acknowledged || message.expiry_secs.is_some() || message.clear {
+                continue;
+            }
             let slots = self.sessions[session].slots.iter().copied();
             let owed: Vec<usize> = slots.filter(|slot| self.is_owed(*slot, number)).collect();
+            if owed.is_empty() {
+                continue;
+            }
             self.facts.owed += owed.len() as u64;
             let got = |slot: &usize| {
                 let got = self.slots[*slot].got.get(&number);
                 got.map_or(0, |got| (got.live + got.either + got.retained) as usize)
             };
             let lacking: Vec<usize> = owed.iter().copied().filter(|slot| got(slot) == 0).collect();
-            // Without identifiers it is not known which arrival came by which subscription.
-            let all: usize = self.sessions[session].slots.iter().map(got).sum();
-            if lacking.is_empty() || !self.sessions[session].v5 && all >= owed.len() {
+            if lacking.is_empty() {
                 continue;
             }
-            self.trace(&format!("slots {lacking:?} of session {session} lack message {number}"));
+            // Without identifiers it is not known which arrival came by which subscription.
+            let all: usize = self.sessions[session].slots.iter().map(got).sum();
+            if !self.sessions[session].v5 && all >= owed.len() {
+                continue;
+            }
+            self.trace(|| format!("slots {lacking:?} of session {session} lack message {number}"));
             missing += lacking.len() as u64;
         }
         missing
     }
 
-    /// Whether a message was certainly routed to a subscription with a QoS that promises.
+    /// Whether a message that somebody may be owed was certainly routed to a subscription with a QoS
+    /// that promises.
     fn is_owed(&self, slot: usize, number: usize) -> bool {
         let message = &self.messages[number];
         let slot = &self.slots[slot];
         let session = &self.sessions[slot.session];
-        let unsure = !message.acknowledged || message.expiry_secs.is_some() || message.clear;
-        if unsure
+        if !self.universe.matches(slot.filter, message.topic)
             || self.universe.filters[slot.filter].group.is_some()
-            || !self.universe.matches(slot.filter, message.topic)
             || message.size_bound() > session.packet_size_max
         {
             return false;
@@ -100,9 +109,9 @@ impl Ledger {
 
     /// Prints to whoever replays a seed.
     #[allow(clippy::print_stdout, reason = "asked for by --trace")]
-    pub(crate) fn trace(&self, line: &str) {
+    pub(crate) fn trace(&self, line: impl FnOnce() -> String) {
         if self.universe.traced {
-            println!("{:>6} {:>9}  {line}", self.now.stamp, self.now.time);
+            println!("{:>6} {:>9}  {}", self.now.stamp, self.now.time, line());
         }
     }
 }

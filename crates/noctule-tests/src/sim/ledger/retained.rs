@@ -95,10 +95,12 @@ impl Ledger {
         let there = later.iter().any(|number| subscription.got.contains_key(number))
             || self.overtaken((slot, nth), number);
         if !there {
-            self.trace(&format!(
-                "slot {slot} of session {} has none of {later:?} on {}: {made:?}",
-                subscription.session, self.universe.topics[topic],
-            ));
+            self.trace(|| {
+                format!(
+                    "slot {slot} of session {} has none of {later:?} on {}: {made:?}",
+                    subscription.session, self.universe.topics[topic],
+                )
+            });
         }
         there
     }

@@ -81,7 +81,7 @@ impl Ledger {
                 let got = self.groups[group].got.get(&number);
                 let taken = got.is_some_and(|all| all.iter().any(|taken| !self.gave_up(taken)));
                 if !taken {
-                    self.trace(&format!("group {group} is owed message {number}"));
+                    self.trace(|| format!("group {group} is owed message {number}"));
                     missing += 1;
                 }
             }
