@@ -138,7 +138,7 @@ impl Subscriptions {
 
 #[cfg(test)]
 mod tests {
-    use super::{Held, Subscriptions};
+    use super::{Held, Seed, Subscriptions};
 
     fn held(filter: &str) -> Held {
         Held { filter: filter.into(), options: Default::default(), id: 0, group: None }
@@ -146,16 +146,16 @@ mod tests {
 
     #[test]
     fn finds_what_it_holds_through_growth_removal_and_thaw() {
-        let mut all = Subscriptions::default();
+        let (mut all, seed) = (Subscriptions::default(), Seed::new(7));
         for n in 0..200 {
-            assert!(all.insert(held(&format!("a/{n}")), 7));
-            assert!(!all.insert(held(&format!("a/{n}")), 7));
+            assert!(all.insert(held(&format!("a/{n}")), &seed));
+            assert!(!all.insert(held(&format!("a/{n}")), &seed));
         }
         for n in (0..200).step_by(3) {
             assert!(all.remove(&format!("a/{n}")).is_some());
             assert!(all.remove(&format!("a/{n}")).is_none());
         }
-        all.relink(7);
+        all.relink(&seed);
         for n in 0..200 {
             assert_eq!(all.get(&format!("a/{n}")).is_some(), n % 3 != 0, "a/{n}");
         }
