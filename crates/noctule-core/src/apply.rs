@@ -42,7 +42,7 @@ impl Broker {
                 };
                 let found = self.sessions.at_mut(slot);
                 found.expiry_secs = *expiry_secs;
-                found.since = away_since.unwrap_or(found.since);
+                found.since = away_since.unwrap_or_default();
             }
             Record::SessionEnded(session) => self.apply_ended(*session),
             Record::Subscribed { session, filter, options, subscription_id } => {

@@ -18,7 +18,7 @@ use crate::share::Groups;
 use crate::timer::Timers;
 use crate::wait::Waits;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// One shard's broker. Plain data: [`Broker::freeze`] hands it to a new process.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub struct Broker {
     pub(crate) counters: Counters,
     /// Messages to this shard itself: said like those to others, heard at the end of the call.
     pub(crate) loopback: VecDeque<PeerMessage>,
-    /// Peers whose channel is full, and who waits for it.
+    /// Who waits for peers whose channel is full.
     pub(crate) full_peers: FullPeers,
     /// Deliveries left in this turn before the rest becomes a job.
     pub(crate) budget: u32,
@@ -65,17 +65,16 @@ pub(crate) enum TimerKey {
     Retained,
 }
 
-/// Peers whose channel is full.
+/// Peers whose channel is full, each with the connections not read until it has room.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct FullPeers {
-    full: Vec<ShardId>,
-    /// Connections not read until a channel has room.
-    pub(crate) waiting: BTreeSet<ConnId>,
-}
+pub(crate) struct FullPeers(BTreeMap<ShardId, BTreeSet<ConnId>>);
 
 impl FullPeers {
-    pub(crate) fn contains(&self, shard: ShardId) -> bool {
-        self.full.contains(&shard)
+    /// A connection is gone: it waits for nothing.
+    pub(crate) fn forget(&mut self, conn: ConnId) {
+        for waiting in self.0.values_mut() {
+            waiting.remove(&conn);
+        }
     }
 }
 
@@ -92,7 +91,7 @@ impl Broker {
     pub fn new(shard: ShardId, homes: Homes, limits: Limits) -> Broker {
         Broker {
             me: shard,
-            random: Random::new(homes.seed.number() ^ (u64::from(shard.0) << 48)),
+            random: Random::new((homes.seed.number(), u64::from(shard.0))),
             connections: Connections::default(),
             sessions: Sessions::new(homes.seed.clone()),
             groups: Groups::new(shard, &homes),
@@ -143,9 +142,10 @@ impl Broker {
     /// Does what is due at `now` and gives running jobs their share of the turn.
     pub fn tick(&mut self, now: Time, index: &Index, out: &mut Outbox) {
         let turn = &mut Turn { now, index, out };
-        self.budget = self.limits.turn_budget;
-        self.run_jobs(turn);
-        while self.budget > 0
+        let all = self.limits.turn_budget.max(2);
+        self.budget = all;
+        // Half of the turn is for what is due, so that jobs cannot put it off for ever, nor it them.
+        while self.budget > all / 2
             && let Some(key) = self.timers.pop_due(now)
         {
             self.budget -= 1;
@@ -155,6 +155,8 @@ impl Broker {
                 TimerKey::Retained => self.retained_due(turn),
             }
         }
+        self.budget = self.budget.max(all / 2);
+        self.run_jobs(turn);
         self.hear_myself(turn);
     }
 
@@ -236,6 +238,10 @@ impl Broker {
             PeerMessage::Fence { asker, request } => {
                 self.tell(turn, from, PeerMessage::Passed { asker, request });
             }
+            // Behind what that peer said before: a message of a group that was left, above all.
+            PeerMessage::Passed { asker, request } if self.jobs.has_delivery_of(from) => {
+                self.jobs.pass_later(from, asker, request);
+            }
             PeerMessage::Passed { asker, request } => self.passed(turn, from, asker, request),
             PeerMessage::Hold { publisher, receiver } => {
                 self.hold_publisher(turn, publisher, receiver);
@@ -250,18 +256,23 @@ impl Broker {
         match level {
             Level::High => {
                 self.counters.peer_channel_full += 1;
-                if !self.full_peers.contains(to) {
-                    self.full_peers.full.push(to);
-                }
+                self.full_peers.0.entry(to).or_default();
             }
             Level::Low => {
-                self.full_peers.full.retain(|full| *full != to);
-                if self.full_peers.full.is_empty() {
-                    for conn in std::mem::take(&mut self.full_peers.waiting) {
-                        self.release(turn, conn);
-                    }
+                for conn in self.full_peers.0.remove(&to).unwrap_or_default() {
+                    self.release(turn, conn);
                 }
             }
+        }
+    }
+
+    /// A connection said something for a peer: if the channel to it is full, it is not read until
+    /// there is room.
+    pub(crate) fn hold_for_peer(&mut self, turn: &mut Turn<'_>, to: ShardId, conn: ConnId) {
+        if let Some(waiting) = self.full_peers.0.get_mut(&to)
+            && waiting.insert(conn)
+        {
+            self.hold(turn, conn);
         }
     }
 

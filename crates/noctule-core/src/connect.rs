@@ -2,7 +2,7 @@
 
 use crate::alias::Aliases;
 use crate::broker::{Broker, TimerKey, Turn};
-use crate::connection::{Extras, Phase};
+use crate::connection::{Announced, Extras, Phase, Proving};
 use crate::identity::{ConnId, Tenant};
 use crate::input::AuthAnswer;
 use crate::limits::Limits;
@@ -27,6 +27,8 @@ pub(crate) struct Applicant {
     will: Option<Box<StoredWill>>,
     session_expiry_secs: u32,
     expiry_lowered: bool,
+    /// It asked for one above 0.
+    expiry_asked: bool,
     receive_maximum: u16,
     alias_max: u16,
     wants_response_information: bool,
@@ -53,6 +55,7 @@ impl Broker {
     pub(crate) fn connect(&mut self, turn: &mut Turn<'_>, conn: ConnId, connect: &Connect<'_>) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.version = connect.version;
+        connection.bridge = connect.bridge;
         let size_max = connect.properties.maximum_packet_size;
         connection.packet_size_max = size_max.map_or(u32::MAX, NonZeroU32::get);
         let tenant = connection.origin.tenant;
@@ -63,12 +66,6 @@ impl Broker {
         let assigned = connect.client_id.is_empty();
         let client_id: Box<str> =
             if assigned { self.assign_id(tenant) } else { connect.client_id.into() };
-        let home = self.homes.of_client(tenant, &client_id);
-        if home != self.me {
-            self.move_away(conn);
-            turn.out.effects.push(Effect::Move { conn, to: home });
-            return;
-        }
         let mut will = connect.will.as_ref().map(stored_will);
         if connect.version != Version::V5
             && let Some(will) = &mut will
@@ -86,6 +83,7 @@ impl Broker {
         };
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.phase = Phase::Proving(Box::new(applicant));
+            self.counters.connections_opened += 1;
         }
         self.hold(turn, conn);
         turn.out.effects.push(Effect::Authenticate { conn, request: Box::new(request) });
@@ -160,6 +158,7 @@ impl Broker {
             user_name: connect.user_name.map(Into::into),
             will,
             session_expiry_secs: expiry.min(self.limits.session_expiry_secs_max),
+            expiry_asked: expiry > 0,
             expiry_lowered: expiry > self.limits.session_expiry_secs_max,
             receive_maximum: properties.receive_maximum.map_or(u16::MAX, NonZeroU16::get),
             alias_max: properties.topic_alias_maximum.unwrap_or(0),
@@ -175,7 +174,16 @@ impl Broker {
     fn assign_id(&mut self, tenant: Tenant) -> Box<str> {
         loop {
             let (high, low) = (self.random.next(), self.random.next());
-            let id = format!("{}{high:016x}{low:016x}", self.limits.assigned_id_prefix);
+            // In the form of a random UUID.
+            let id = format!(
+                "{}{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+                self.limits.assigned_id_prefix,
+                high >> 32,
+                high >> 16 & 0xFFFF,
+                high & 0xFFF,
+                low >> 50 | 0x8000,
+                low & 0xFFFF_FFFF_FFFF,
+            );
             if self.homes.of_client(tenant, &id) == self.me
                 && self.sessions.find(tenant, &id).is_none()
             {
@@ -251,44 +259,47 @@ impl Broker {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let slot = connection.session;
         let extras = connection.v5.as_mut();
-        let step = extras.as_ref().is_some_and(|extras| extras.proving_again);
-        let expected =
-            if step { ReasonCode::ContinueAuthentication } else { ReasonCode::ReAuthenticate };
         let Some(extras) = extras.filter(|extras| {
-            auth.reason == expected
-                && extras.method.is_some()
-                && extras.method.as_deref() == auth.method
+            // [MQTT-4.12.0-3 v5]: it speaks only when it is its turn.
+            let expected = match extras.proving {
+                Proving::No => auth.reason == ReasonCode::ReAuthenticate,
+                Proving::Asked => auth.reason == ReasonCode::ContinueAuthentication,
+                Proving::Judged => false,
+            };
+            expected && extras.method.is_some() && extras.method.as_deref() == auth.method
         }) else {
-            let why = "AUTH does not fit: wrong method or reason code";
+            let why = "AUTH does not fit: wrong method or reason code, or not its turn";
             self.fail(turn, conn, ReasonCode::ProtocolError, why);
             return;
         };
-        extras.proving_again = true;
         let data = auth.data.map(Into::into);
-        let request = match (&extras.method, step) {
-            (Some(method), false) => {
+        let request = match (&extras.method, extras.proving) {
+            (Some(method), Proving::No) => {
                 let client_id = self.sessions.at(slot).client_id.clone();
                 AuthRequest::Again { client_id, method: method.clone(), data }
             }
             _ => AuthRequest::Step { data },
         };
+        extras.proving = Proving::Judged;
         turn.out.effects.push(Effect::Authenticate { conn, request: Box::new(request) });
     }
 
     /// The answer to a re-authentication; other packets flow on meanwhile `[U5-4.12.1-1]`.
     fn proved_again(&mut self, turn: &mut Turn<'_>, conn: ConnId, answer: AuthAnswer) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        let Some(extras) = connection.v5.as_mut().filter(|extras| extras.proving_again) else {
-            return;
-        };
+        let judged = |extras: &&mut Box<Extras>| extras.proving == Proving::Judged;
+        let Some(extras) = connection.v5.as_mut().filter(judged) else { return };
         let method = extras.method.clone();
         let (reason, data) = match answer {
             AuthAnswer::Allow { grant, data } => {
-                extras.proving_again = false;
+                extras.proving = Proving::No;
                 connection.grant = grant;
                 (ReasonCode::Success, data)
             }
-            AuthAnswer::Continue { data } => (ReasonCode::ContinueAuthentication, Some(data)),
+            AuthAnswer::Continue { data } => {
+                extras.proving = Proving::Asked;
+                (ReasonCode::ContinueAuthentication, Some(data))
+            }
             // [MQTT-4.12.1-2 v5]
             AuthAnswer::Deny { reason, why } => {
                 self.end(turn, conn, reason, &why);
@@ -356,7 +367,14 @@ impl Broker {
                 aliases,
                 problem_information: applicant.problem_information,
                 method: applicant.method.clone(),
-                proving_again: false,
+                proving: Proving::No,
+                announced: Announced {
+                    receive_maximum: self.limits.receive_maximum,
+                    topic_alias_max: self.limits.topic_alias_max,
+                    qos_max: self.limits.qos_max,
+                    retain_available: self.limits.retain_available,
+                },
+                may_expire_late: applicant.expiry_asked,
             }));
         }
         let response = self.response_information(&applicant);
@@ -441,13 +459,18 @@ impl Broker {
         let told = !matches!(connection.phase, Phase::Fresh) || connection.version == Version::V5;
         let known = told || why != ReasonCode::ServerBusy;
         if known && (connection.version == Version::V5 || why.v3_return_code().is_some()) {
+            // Return code 4 is for credentials that are malformed; wrong ones are not authorized.
+            let wrong =
+                connection.version != Version::V5 && why == ReasonCode::BadUserNameOrPassword;
+            let reason = if wrong { ReasonCode::NotAuthorized } else { why };
             let refusal = |reason_string| {
                 let properties =
                     ConnAckProperties { reason_string, ..ConnAckProperties::default() };
-                Packet::ConnAck(ConnAck { session_present: false, reason: why, properties })
+                Packet::ConnAck(ConnAck { session_present: false, reason, properties })
             };
             // [MQTT-3.2.2-19 v5]
-            if !self.try_send(turn, conn, &refusal(Some(text))) {
+            let text = Some(text).filter(|_| self.limits.reason_strings);
+            if !self.try_send(turn, conn, &refusal(text)) {
                 self.send(turn, conn, &refusal(None));
             }
         }

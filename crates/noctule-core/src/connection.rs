@@ -10,9 +10,9 @@ use crate::output::{Effect, End, Event};
 use crate::route::LastRoute;
 use crate::timer::Deadline;
 use crate::wait::{AckKind, Held, Reply, Wait};
-use noctule_proto::packet::{Disconnect, Packet};
+use noctule_proto::packet::{Connect, Disconnect, Packet};
 use noctule_proto::property::UserProperties;
-use noctule_proto::{DecodeError, ReasonCode, Version};
+use noctule_proto::{DecodeError, PacketType, QoS, ReasonCode, Role, Version};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -21,6 +21,8 @@ use std::collections::VecDeque;
 pub(crate) struct Connection {
     pub(crate) origin: Origin,
     pub(crate) version: Version,
+    /// A bridge, by the bit that mosquitto's set: it must not get back what it sends.
+    pub(crate) bridge: bool,
     pub(crate) phase: Phase,
     pub(crate) last_heard: Time,
     pub(crate) timer: Deadline,
@@ -37,6 +39,8 @@ pub(crate) struct Connection {
     pub(crate) last_route: LastRoute,
     /// QoS 1 messages whose PUBACK is held.
     pub(crate) unacknowledged: u16,
+    /// QoS 2 messages it began on this connection and has not released.
+    pub(crate) unreleased: u16,
     pub(crate) grant: Grant,
     /// Acknowledgements that wait, in order.
     pub(crate) held: VecDeque<Held>,
@@ -58,15 +62,38 @@ pub(crate) enum Phase {
 }
 
 /// State of an MQTT 5 connection.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Extras {
     pub(crate) aliases: Aliases,
     /// The client wants reason strings on all packets.
     pub(crate) problem_information: bool,
-    /// Session Expiry Interval of the CONNECT was above 0.
+    /// Authentication Method of the CONNECT.
     pub(crate) method: Option<Box<str>>,
-    /// A re-authentication runs.
-    pub(crate) proving_again: bool,
+    pub(crate) proving: Proving,
+    pub(crate) announced: Announced,
+    /// Session Expiry Interval of the CONNECT was above 0: DISCONNECT may set one.
+    pub(crate) may_expire_late: bool,
+}
+
+/// Whose turn it is in a re-authentication.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(crate) enum Proving {
+    /// None runs.
+    #[default]
+    No,
+    /// The client's.
+    Asked,
+    /// The authenticator's.
+    Judged,
+}
+
+/// What CONNACK promised. It holds for the connection, whatever a reload brings.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Announced {
+    pub(crate) receive_maximum: u16,
+    pub(crate) topic_alias_max: u16,
+    pub(crate) qos_max: QoS,
+    pub(crate) retain_available: bool,
 }
 
 /// The connections of a shard by number.
@@ -122,13 +149,13 @@ impl Connection {
 
 impl Broker {
     pub(crate) fn opened(&mut self, turn: &mut Turn<'_>, conn: ConnId, from: Origin) {
-        self.counters.connections_opened += 1;
         self.counters.connections_now += 1;
         self.connections.insert(
             conn,
             Connection {
                 origin: from,
                 version: Version::V311,
+                bridge: false,
                 phase: Phase::Fresh,
                 last_heard: turn.now,
                 timer: Deadline::NONE,
@@ -139,6 +166,7 @@ impl Broker {
                 session: u32::MAX,
                 last_route: LastRoute::default(),
                 unacknowledged: 0,
+                unreleased: 0,
                 grant: Grant::default(),
                 held: VecDeque::new(),
                 v5: None,
@@ -158,8 +186,15 @@ impl Broker {
     pub(crate) fn packet(&mut self, turn: &mut Turn<'_>, conn: ConnId, p: &Packet<'_>, size: u32) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.last_heard = turn.now;
+        // The CONNECT of a connection that moves is heard again at its home, and counted there.
+        if let (Phase::Fresh, Packet::Connect(connect)) = (&connection.phase, p)
+            && self.moves_home(turn, conn, connect)
+        {
+            return;
+        }
         self.counters.packets_received += 1;
         self.counters.bytes_received += u64::from(size);
+        let Some(connection) = self.connections.get_mut(conn) else { return };
         match connection.phase {
             Phase::Live => self.live_packet(turn, conn, p),
             Phase::Fresh => match p {
@@ -239,7 +274,8 @@ impl Broker {
         {
             let slot = connection.session;
             // [U5-3.14.2-1]: not from 0 to above 0.
-            if self.sessions.at(slot).expiry_secs == 0 && secs > 0 {
+            let late = connection.v5.as_ref().is_some_and(|extras| extras.may_expire_late);
+            if !late && secs > 0 {
                 self.fail(
                     turn,
                     conn,
@@ -264,6 +300,7 @@ impl Broker {
         let slot = connection.session;
         let now = turn.now;
         let session = self.sessions.at_mut(slot);
+        // Its patience begins here; to come here again, half of what waits has to leave.
         session.last_progress = now;
         if let Some(link) = &mut session.link {
             link.congested = level == Level::High;
@@ -277,9 +314,21 @@ impl Broker {
     pub(crate) fn connection_due(&mut self, turn: &mut Turn<'_>, conn: ConnId) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.timer.clear();
-        if !connection.is_live() {
-            self.lose(turn, conn, ReasonCode::UnspecifiedError, "no CONNECT in time");
-            return;
+        match connection.phase {
+            Phase::Live => {}
+            Phase::Fresh => {
+                self.lose(turn, conn, ReasonCode::UnspecifiedError, "no CONNECT in time");
+                return;
+            }
+            Phase::Proving(_) => {
+                let why = "authentication took too long";
+                self.refuse(turn, conn, ReasonCode::ServerBusy, why);
+                return;
+            }
+            Phase::Accepting => {
+                self.lose(turn, conn, ReasonCode::UnspecifiedError, "CONNACK took too long");
+                return;
+            }
         }
         // One and a half times the keep alive. While we do not read it, it cannot be blamed.
         let due = connection.last_heard.plus_millis(u64::from(connection.keep_alive_secs) * 1500);
@@ -307,11 +356,14 @@ impl Broker {
     /// [MQTT-4.13.2-1 v5]
     pub(crate) fn end(&mut self, turn: &mut Turn<'_>, conn: ConnId, why: ReasonCode, text: &str) {
         let Some(connection) = self.connections.get(conn) else { return };
+        // Codes of CONNACK may come here, from authenticators and operators. [MQTT-3.14.2-1 v5]
+        let fits = why.allowed_in(PacketType::Disconnect, Role::Server);
+        let why = if fits { why } else { ReasonCode::UnspecifiedError };
         if connection.version == Version::V5 && connection.is_live() {
             let mut packet = Disconnect {
                 reason: why,
                 session_expiry_secs: None,
-                reason_string: Some(text),
+                reason_string: Some(text).filter(|_| self.limits.reason_strings),
                 server_reference: None,
                 user_properties: UserProperties::default(),
             };
@@ -337,10 +389,13 @@ impl Broker {
         self.waits.forget(conn);
         if connection.holds > 0 {
             // Its number may be given to another connection, which these do not hold.
-            self.full_peers.waiting.remove(&conn);
+            self.full_peers.forget(conn);
             self.jobs.forget_hold(conn);
         }
         self.counters.connections_now -= 1;
+        if matches!(connection.phase, Phase::Fresh) {
+            self.counters.connections_opened += 1;
+        }
         if connection.session == u32::MAX {
             if let End::ByBroker { reason, why } = end {
                 self.counters.connects_refused += 1;
@@ -363,13 +418,20 @@ impl Broker {
         self.detach(turn, slot, &end);
     }
 
-    /// Removes a connection that moves to another shard: it never was here.
-    pub(crate) fn move_away(&mut self, conn: ConnId) {
+    /// Whether a connection moves to another shard, the home of its client: then it never was here.
+    /// A client without an identifier is given one that is at home here.
+    fn moves_home(&mut self, turn: &mut Turn<'_>, conn: ConnId, connect: &Connect<'_>) -> bool {
+        let Some(connection) = self.connections.get(conn) else { return false };
+        let home = self.homes.of_client(connection.origin.tenant, connect.client_id);
+        if connect.client_id.is_empty() || home == self.me {
+            return false;
+        }
         if let Some(mut connection) = self.connections.remove(conn) {
             self.timers.cancel(TimerKey::Connection(conn), &mut connection.timer);
             self.counters.connections_now -= 1;
-            self.counters.connections_opened -= 1;
         }
+        turn.out.effects.push(Effect::Move { conn, to: home });
+        true
     }
 
     /// One more reason not to read a connection.

@@ -39,7 +39,7 @@ counters! {
     sessions_now,
     /// Sessions ended by their expiry interval.
     sessions_expired,
-    /// Connections opened.
+    /// Connections that sent a CONNECT, or ended without one: each once, at its home.
     connections_opened,
     /// CONNECTs accepted.
     connects_accepted,

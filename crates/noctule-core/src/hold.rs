@@ -5,12 +5,26 @@
 //! configured.
 
 use crate::broker::{Broker, Turn};
-use crate::identity::{SessionNumber, ShardId};
+use crate::identity::{SessionNumber, ShardId, Time};
 use crate::index::Receiver;
 use crate::peer::{PeerMessage, Target};
+use crate::session::Session;
 
 /// Messages waiting for a session above which its publishers are held, and (a quarter) released.
 const HOLD_ABOVE: usize = 1000;
+
+/// Milliseconds after which publishers are read for a while even if the receiver still moves, were
+/// it ever so slowly: they are to be heard within their keep alive. [MQTT-3.12.4-1 v5]
+const HOLD_MILLIS_MAX: u64 = 5000;
+
+impl Session {
+    /// When it holds publishers no longer, unless it moves on.
+    pub(crate) fn patience_ends(&self, stall_millis: u64) -> Option<Time> {
+        let stalled = self.last_progress.plus_millis(stall_millis);
+        let longest = self.holding_since.plus_millis(HOLD_MILLIS_MAX.max(stall_millis));
+        (!self.holding.is_empty()).then(|| stalled.min(longest))
+    }
+}
 
 impl Broker {
     /// Whether a session has stopped taking anything.
@@ -41,8 +55,10 @@ impl Broker {
                 (link.congested || session.queue.len() > mark) && session.number != publisher;
             if holds && !self.stalled(slot, turn) {
                 let session = self.sessions.at_mut(slot);
-                if !session.holding.contains(&(from, publisher)) {
-                    session.holding.push((from, publisher));
+                if session.holding.is_empty() {
+                    session.holding_since = turn.now;
+                }
+                if session.holding.insert((from, publisher)) {
                     self.counters.publishers_held += 1;
                     let hold = PeerMessage::Hold { publisher, receiver: number };
                     self.tell(turn, from, hold);

@@ -1,85 +1,138 @@
 //! Long work, cut into turns: a message for very many receivers, the end of a session with very
 //! many subscriptions, the end of all connections. Resumed by `tick` under a budget.
+//!
+//! Each kind has a queue of its own, in which order is kept, and its share of the turn, so that
+//! none waits for the end of another.
 
 use crate::broker::{Broker, Turn};
-use crate::identity::{ConnId, SessionNumber, ShardId, Tenant};
+use crate::identity::{ConnId, GroupNumber, MessageId, SessionNumber, ShardId, Tenant};
 use crate::message::Message;
 use crate::outbound::Outbound;
 use crate::output::Effect;
-use crate::peer::{Delivery, Target};
-use crate::session::HeldSubscription;
+use crate::peer::{Delivery, PeerMessage, Target};
+use crate::session::{HeldSubscription, Queue};
+use crate::verdict::Verdict;
 use noctule_proto::ReasonCode;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// Work with a cursor.
-#[derive(Debug, Serialize, Deserialize)]
-enum Job {
-    /// Deliver from target `next` on; `hold` is not read meanwhile.
-    Spread { message: Arc<Message>, targets: Arc<[Target]>, next: u32, hold: Option<ConnId> },
-    /// The same for a peer; later messages of that peer queue up behind.
-    Delivery { from: ShardId, delivery: Delivery, next: u32 },
-    /// Take the rest of an ended session's subscriptions out of the index.
-    Unsubscribe { tenant: Tenant, number: SessionNumber, rest: Vec<HeldSubscription> },
-    /// Ask for more retained messages for a session.
-    AskOn { number: SessionNumber },
-    /// End all connections from this number on.
-    Shutdown { next: u32 },
-}
+/// Messages of one peer that wait before nothing more is heard from it.
+const PEER_WAITING_MAX: usize = 64;
 
-/// The jobs of a shard, in the order they came.
+/// The jobs of a shard.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Jobs {
-    queue: VecDeque<Job>,
+    spreads: VecDeque<Spread>,
+    peers: BTreeMap<ShardId, VecDeque<Heard>>,
+    ends: VecDeque<Ending>,
+    asks: VecDeque<SessionNumber>,
+    /// End all connections from this number on.
+    shutdown: Option<u32>,
+}
+
+/// Deliver from target `next` on; `hold` is not read meanwhile.
+#[derive(Debug, Serialize, Deserialize)]
+struct Spread {
+    message: Arc<Message>,
+    targets: Arc<[Target]>,
+    next: u32,
+    hold: Option<ConnId>,
+}
+
+/// What a peer said, in order from the first message on that took more than a turn.
+#[derive(Debug, Serialize, Deserialize)]
+enum Heard {
+    Delivery { delivery: Delivery, next: u32 },
+    Passed { asker: SessionNumber, request: u64 },
+}
+
+/// What is left of a session that ended.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Ending {
+    /// Its subscriptions leave the index.
+    Unsubscribe { tenant: Tenant, number: SessionNumber, rest: Vec<HeldSubscription> },
+    /// It leaves its share groups, each with the messages that stay with it.
+    Leave { number: SessionNumber, rest: Vec<(GroupNumber, Vec<MessageId>)> },
+    /// What waited for it, counted out already, is let go.
+    Discard { queue: Queue },
+}
+
+/// The kinds of jobs, each with its share of a turn.
+#[derive(Clone, Copy)]
+enum Kind {
+    Spreads,
+    Peer(ShardId),
+    Ends,
+    Asks,
+    Shutdown,
 }
 
 impl Jobs {
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.spreads.is_empty()
+            && self.peers.is_empty()
+            && self.ends.is_empty()
+            && self.asks.is_empty()
+            && self.shutdown.is_none()
     }
 
     /// A message of this peer waits to be delivered.
     pub(crate) fn has_delivery_of(&self, shard: ShardId) -> bool {
-        self.queue.iter().any(|job| match job {
-            Job::Delivery { from, .. } => *from == shard,
-            Job::Spread { .. }
-            | Job::Unsubscribe { .. }
-            | Job::AskOn { .. }
-            | Job::Shutdown { .. } => false,
-        })
+        self.peers.contains_key(&shard)
     }
 
     pub(crate) fn deliver(&mut self, from: ShardId, delivery: Delivery) {
-        self.queue.push_back(Job::Delivery { from, delivery, next: 0 });
+        let waiting = self.peers.entry(from).or_default();
+        waiting.push_back(Heard::Delivery { delivery, next: 0 });
+    }
+
+    /// A fence is passed once what the peer said before it is delivered.
+    pub(crate) fn pass_later(&mut self, from: ShardId, asker: SessionNumber, request: u64) {
+        self.peers.entry(from).or_default().push_back(Heard::Passed { asker, request });
     }
 
     /// A connection is gone: nothing is to be released once a job is done.
     pub(crate) fn forget_hold(&mut self, conn: ConnId) {
-        for job in &mut self.queue {
-            if let Job::Spread { hold, .. } = job
-                && *hold == Some(conn)
-            {
-                *hold = None;
+        for spread in &mut self.spreads {
+            if spread.hold == Some(conn) {
+                spread.hold = None;
             }
         }
     }
 
     pub(crate) fn ask_on(&mut self, number: SessionNumber) {
-        self.queue.push_back(Job::AskOn { number });
+        self.asks.push_back(number);
     }
 
-    pub(crate) fn unsubscribe(
-        &mut self,
-        tenant: Tenant,
-        number: SessionNumber,
-        rest: Vec<HeldSubscription>,
-    ) {
-        self.queue.push_back(Job::Unsubscribe { tenant, number, rest });
+    pub(crate) fn end(&mut self, ending: Ending) {
+        self.ends.push_back(ending);
+    }
+
+    fn kinds(&self) -> Vec<Kind> {
+        let mut kinds = Vec::new();
+        let mut add = |empty: bool, kind| {
+            if !empty {
+                kinds.push(kind);
+            }
+        };
+        add(self.spreads.is_empty(), Kind::Spreads);
+        self.peers.keys().for_each(|peer| add(false, Kind::Peer(*peer)));
+        add(self.ends.is_empty(), Kind::Ends);
+        add(self.asks.is_empty(), Kind::Asks);
+        add(self.shutdown.is_none(), Kind::Shutdown);
+        kinds
     }
 }
 
 impl Broker {
+    /// Whether messages of this peer may go in. One that says more than can be delivered is not
+    /// listened to for a while: its channel fills, and it holds its publishers.
+    #[must_use]
+    pub fn listens_to(&self, peer: ShardId) -> bool {
+        self.jobs.peers.get(&peer).is_none_or(|waiting| waiting.len() < PEER_WAITING_MAX)
+    }
+
     /// Delivers to many receivers as a job. The publisher is not read until it is done, so that
     /// its next message cannot overtake. [MQTT-4.6.0-5 v5]
     pub(crate) fn spread_later(
@@ -92,65 +145,137 @@ impl Broker {
         if let Some(conn) = conn {
             self.hold(turn, conn);
         }
-        self.jobs.queue.push_back(Job::Spread { message, targets, next: 0, hold: conn });
+        self.jobs.spreads.push_back(Spread { message, targets, next: 0, hold: conn });
     }
 
     /// Works through the jobs until they are done or the turn's budget is.
     pub(crate) fn run_jobs(&mut self, turn: &mut Turn<'_>) {
-        // Each job that is not done goes to the back, so that none starves; deliveries of one
-        // peer stay in order because a job that is not done used up the budget.
+        while self.budget > 0 && !self.jobs.is_empty() {
+            let kinds = self.jobs.kinds();
+            let share = (self.budget / kinds.len() as u32).max(1);
+            for kind in kinds {
+                let all = self.budget;
+                self.budget = share.min(all);
+                let given = self.budget;
+                self.run_kind(turn, kind);
+                self.budget = all - (given - self.budget);
+            }
+        }
+        self.counters.jobs_continued += u64::from(!self.jobs.is_empty());
+    }
+
+    /// One share of one kind; whatever was done costs one at least.
+    fn run_kind(&mut self, turn: &mut Turn<'_>, kind: Kind) {
         while self.budget > 0 {
-            let Some(job) = self.jobs.queue.pop_front() else { return };
-            if let Some(rest) = self.run_job(turn, job) {
-                self.counters.jobs_continued += 1;
-                self.jobs.queue.push_front(rest);
+            let before = self.budget;
+            let done = match kind {
+                Kind::Spreads => self.run_spread(turn),
+                Kind::Peer(peer) => self.run_peer(turn, peer),
+                Kind::Ends => self.run_ending(turn),
+                Kind::Asks => self.run_ask(turn),
+                Kind::Shutdown => self.run_shutdown(turn),
+            };
+            if self.budget == before {
+                self.budget -= 1;
+            }
+            if done {
+                return;
             }
         }
     }
 
-    fn run_job(&mut self, turn: &mut Turn<'_>, job: Job) -> Option<Job> {
-        match job {
-            Job::Spread { message, targets, next, hold } => {
-                match self.run_delivery(turn, &message, &targets, next) {
-                    Some(next) => Some(Job::Spread { message, targets, next, hold }),
-                    None => {
-                        if let Some(conn) = hold {
-                            self.release(turn, conn);
-                        }
-                        None
-                    }
+    /// Goes on with the first; whether none is left.
+    fn run_spread(&mut self, turn: &mut Turn<'_>) -> bool {
+        let Some(spread) = self.jobs.spreads.pop_front() else { return true };
+        let Spread { message, targets, next, hold } = spread;
+        match self.run_delivery(turn, (&message, &targets), next) {
+            Some(next) => self.jobs.spreads.push_front(Spread { message, targets, next, hold }),
+            None => {
+                if let Some(conn) = hold {
+                    self.release(turn, conn);
                 }
             }
-            Job::Delivery { from, delivery, next } => {
+        }
+        self.jobs.spreads.is_empty()
+    }
+
+    fn run_peer(&mut self, turn: &mut Turn<'_>, from: ShardId) -> bool {
+        let Some(waiting) = self.jobs.peers.get_mut(&from) else { return true };
+        let mut left = None;
+        match waiting.pop_front() {
+            Some(Heard::Delivery { delivery, next }) => {
                 let Delivery { message, targets, .. } = &delivery;
-                let next = self.run_delivery(turn, message, targets, next)?;
-                Some(Job::Delivery { from, delivery, next })
+                left = self
+                    .run_delivery(turn, (message, targets), next)
+                    .map(|next| Heard::Delivery { delivery, next });
             }
-            Job::Unsubscribe { tenant, number, mut rest } => {
-                let left = rest.len().saturating_sub(self.budget as usize);
-                let now = rest.split_off(left);
-                self.budget -= now.len() as u32;
-                for held in now {
+            Some(Heard::Passed { asker, request }) => self.passed(turn, from, asker, request),
+            None => {}
+        }
+        // Nothing is said to this shard meanwhile but by itself, and that is heard later.
+        let Some(waiting) = self.jobs.peers.get_mut(&from) else { return true };
+        left.into_iter().for_each(|left| waiting.push_front(left));
+        if waiting.is_empty() {
+            self.jobs.peers.remove(&from);
+            return true;
+        }
+        false
+    }
+
+    fn run_ending(&mut self, turn: &mut Turn<'_>) -> bool {
+        let left = match self.jobs.ends.pop_front() {
+            Some(Ending::Unsubscribe { tenant, number, mut rest }) => {
+                for held in self.portion(&mut rest) {
                     self.remove_from_index(turn, tenant, &held.filter, number);
                 }
-                (!rest.is_empty()).then_some(Job::Unsubscribe { tenant, number, rest })
+                (!rest.is_empty()).then_some(Ending::Unsubscribe { tenant, number, rest })
             }
-            Job::AskOn { number } => {
-                if let Some(slot) = self.sessions.slot_of(number) {
-                    self.ask_on(turn, slot);
+            Some(Ending::Leave { number, mut rest }) => {
+                for (group, keep) in self.portion(&mut rest) {
+                    let home = self.group_home(group);
+                    let leave = PeerMessage::ShareLeave { group, session: number, keep };
+                    self.tell(turn, home, leave);
                 }
-                None
+                (!rest.is_empty()).then_some(Ending::Leave { number, rest })
             }
-            Job::Shutdown { next } => self.run_shutdown(turn, next),
+            Some(Ending::Discard { mut queue }) => {
+                while self.budget > 0
+                    && let Some(out) = queue.pop()
+                {
+                    self.budget -= 1;
+                    // Those of a share group go to other members.
+                    if out.group.is_none() {
+                        self.counters.verdict(Verdict::SessionEnded);
+                    }
+                }
+                (!queue.is_empty()).then_some(Ending::Discard { queue })
+            }
+            None => None,
+        };
+        left.into_iter().for_each(|left| self.jobs.ends.push_front(left));
+        self.jobs.ends.is_empty()
+    }
+
+    /// As much as the budget allows, from the end.
+    fn portion<T>(&mut self, rest: &mut Vec<T>) -> Vec<T> {
+        let now = rest.split_off(rest.len().saturating_sub(self.budget as usize));
+        self.budget -= now.len() as u32;
+        now
+    }
+
+    fn run_ask(&mut self, turn: &mut Turn<'_>) -> bool {
+        let number = self.jobs.asks.pop_front();
+        if let Some(slot) = number.and_then(|number| self.sessions.slot_of(number)) {
+            self.ask_on_again(turn, slot);
         }
+        self.jobs.asks.is_empty()
     }
 
     /// Delivers from `next` on and says where to go on.
     fn run_delivery(
         &mut self,
         turn: &mut Turn<'_>,
-        message: &Arc<Message>,
-        targets: &[Target],
+        (message, targets): (&Arc<Message>, &[Target]),
         next: u32,
     ) -> Option<u32> {
         let mut outbound = Outbound::of_message(message);
@@ -168,28 +293,25 @@ impl Broker {
             return;
         }
         self.stopping = true;
-        self.jobs.queue.push_back(Job::Shutdown { next: 0 });
+        self.jobs.shutdown = Some(0);
         self.run_jobs(turn);
     }
 
-    fn run_shutdown(&mut self, turn: &mut Turn<'_>, mut next: u32) -> Option<Job> {
-        while next < self.connections.end() {
-            if self.budget == 0 {
-                return Some(Job::Shutdown { next });
-            }
-            self.budget -= 1;
-            let conn = ConnId(next);
-            next += 1;
-            let Some(connection) = self.connections.get(conn) else { continue };
-            if connection.is_live() {
-                let why = "the broker is shutting down";
-                self.end(turn, conn, ReasonCode::ServerShuttingDown, why);
-            } else {
-                let why = "the broker is shutting down";
-                self.lose(turn, conn, ReasonCode::ServerShuttingDown, why);
-            }
+    fn run_shutdown(&mut self, turn: &mut Turn<'_>) -> bool {
+        let Some(next) = self.jobs.shutdown else { return true };
+        if next >= self.connections.end() {
+            self.jobs.shutdown = None;
+            turn.out.effects.push(Effect::Stopped);
+            return true;
         }
-        turn.out.effects.push(Effect::Stopped);
-        None
+        self.jobs.shutdown = Some(next + 1);
+        let conn = ConnId(next);
+        let why = "the broker is shutting down";
+        match self.connections.get(conn).map(|connection| connection.is_live()) {
+            Some(true) => self.end(turn, conn, ReasonCode::ServerShuttingDown, why),
+            Some(false) => self.lose(turn, conn, ReasonCode::ServerShuttingDown, why),
+            None => {}
+        }
+        false
     }
 }

@@ -67,6 +67,8 @@ pub struct Limits {
     pub assign_client_ids: bool,
     /// Prefix of assigned client ids.
     pub assigned_id_prefix: Box<str>,
+    /// Refusals say why in a Reason String, to v5 clients that want it; otherwise in the code alone.
+    pub reason_strings: bool,
     /// Response Information given to v5 clients that ask, `%c` = client id; none if empty.
     pub response_information: Box<str>,
     /// What must be on disk before an acknowledgement leaves.
@@ -129,6 +131,7 @@ impl Default for Limits {
             shared_available: true,
             assign_client_ids: true,
             assigned_id_prefix: "auto-".into(),
+            reason_strings: true,
             response_information: "".into(),
             durability: Durability::Memory,
             turn_budget: 4096,

@@ -164,6 +164,8 @@ pub struct ShareJoin {
 pub struct RetainedAsk {
     /// Number of the question at the asking shard.
     pub query: u64,
+    /// Who gets the answer.
+    pub session: SessionNumber,
     /// Namespace.
     pub tenant: Tenant,
     /// Filter.
@@ -177,6 +179,8 @@ pub struct RetainedAsk {
 pub struct RetainedAnswer {
     /// Number of the question.
     pub query: u64,
+    /// Who gets it.
+    pub session: SessionNumber,
     /// Messages, in topic order.
     pub messages: Vec<Arc<Message>>,
     /// Last topic looked at if there may be more.

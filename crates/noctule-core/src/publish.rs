@@ -53,11 +53,11 @@ impl Broker {
     ) -> Result<Option<()>, (ReasonCode, &'static str)> {
         let Some(alias) = publish.properties.topic_alias else { return Ok(None) };
         // [MQTT-3.2.2-17 v5], [MQTT-3.2.2-18 v5], [MQTT-3.3.2-9 v5]
-        if alias.get() > self.limits.topic_alias_max {
-            return Err((ReasonCode::TopicAliasInvalid, "topic alias above the maximum"));
-        }
         let extras = self.connections.get_mut(conn).and_then(|found| found.v5.as_mut());
         let Some(extras) = extras else { return Ok(None) };
+        if alias.get() > extras.announced.topic_alias_max {
+            return Err((ReasonCode::TopicAliasInvalid, "topic alias above the maximum"));
+        }
         if !publish.topic.is_empty() {
             extras.aliases.learn(alias, publish.topic.as_str());
             return Ok(None);
@@ -80,6 +80,14 @@ impl Broker {
     ) {
         let Some(connection) = self.connections.get(conn) else { return };
         let slot = connection.session;
+        // What came before was taken then, whatever has changed since. [MQTT-4.3.3-10 v5]
+        if publish.qos == QoS::ExactlyOnce
+            && let Some(id) = publish.packet_id
+            && self.sessions.at(slot).receiver.is_open(id)
+        {
+            self.confirm_receipt(turn, conn, Wait::default(), id);
+            return;
+        }
         if let Err(refused) = self.check_publish(connection, topic, publish) {
             self.refuse_publish(turn, conn, publish, refused);
             return;
@@ -94,7 +102,10 @@ impl Broker {
         match publish.packet_id {
             None => {
                 let lent = self.route_of(turn, conn, &outbound);
-                self.keep_if_retained(turn, &mut outbound);
+                if outbound.retain {
+                    self.store(turn, &lent.route, &mut outbound);
+                }
+                self.keep_if_retained(turn, &mut outbound, Some(conn));
                 self.spread(turn, &lent.route, &mut outbound, Some(conn));
                 self.route_back(lent);
             }
@@ -117,7 +128,7 @@ impl Broker {
     ) {
         let lent = self.route_of(turn, conn, &outbound);
         let mut wait = self.store(turn, &lent.route, &mut outbound);
-        self.keep_if_retained(turn, &mut outbound);
+        self.keep_if_retained(turn, &mut outbound, Some(conn));
         self.await_retained(turn, conn, (&lent.route, &outbound), &mut wait);
         let reason = match lent.route.is_empty() {
             true => ReasonCode::NoMatchingSubscribers,
@@ -138,40 +149,34 @@ impl Broker {
         id: PacketId,
         mut outbound: Outbound<'_>,
     ) {
-        let Some(connection) = self.connections.get(conn) else { return };
-        let slot = connection.session;
-        // It is routed at PUBREL, but only this answer can say that nobody subscribes at present.
-        let lonely = connection.version == Version::V5 && {
-            let lent = self.route_of(turn, conn, &outbound);
-            let lonely = lent.route.is_empty();
-            self.route_back(lent);
-            lonely
-        };
-        let session = self.sessions.at_mut(slot);
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        connection.unreleased = connection.unreleased.saturating_add(1);
+        let session = self.sessions.at_mut(connection.session);
         let mut wait = Wait::default();
-        if !session.receiver.is_open(id) {
-            let message = outbound.shared();
-            session.received_bytes += message.cost() as u64;
-            session.receiver.publish(id, message.clone());
-            if session.is_persistent() && self.limits.durability == Durability::Stored {
-                let session = session.number;
-                wait = self.record(turn, Record::Received { session, id, message });
-            }
+        let message = outbound.shared();
+        session.received_bytes += message.cost() as u64;
+        session.receiver.publish(id, message.clone());
+        if session.is_persistent() && self.limits.durability == Durability::Stored {
+            let session = session.number;
+            wait = self.record(turn, Record::Received { session, id, message });
         }
-        let reason = match lonely {
-            true => ReasonCode::NoMatchingSubscribers,
-            false => ReasonCode::Success,
-        };
-        let kind = AckKind::PubRec;
+        self.confirm_receipt(turn, conn, wait, id);
+    }
+
+    /// PUBREC. It never says that nobody subscribes: who does is only found out at PUBREL.
+    fn confirm_receipt(&mut self, turn: &mut Turn<'_>, conn: ConnId, wait: Wait, id: PacketId) {
+        let (kind, reason) = (AckKind::PubRec, ReasonCode::Success);
         self.reply(turn, conn, wait, Reply::Ack { kind, id, reason, why: None });
     }
 
     /// QoS 2, second half: the message is routed. [MQTT-4.3.3-11 v5], [MQTT-4.3.3-12 v5]
     pub(crate) fn pubrel(&mut self, turn: &mut Turn<'_>, conn: ConnId, ack: &Ack<'_>) {
-        let Some(connection) = self.connections.get(conn) else { return };
-        let slot = connection.session;
-        let session = self.sessions.at_mut(slot);
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let session = self.sessions.at_mut(connection.session);
         let (id, kind) = (ack.packet_id, AckKind::PubComp);
+        if session.receiver.is_open(id) {
+            connection.unreleased = connection.unreleased.saturating_sub(1);
+        }
         let Some(mut message) = session.receiver.release(id) else {
             // [MQTT-2.2.1-5 v5]
             let reason = ReasonCode::PacketIdentifierNotFound;
@@ -194,7 +199,7 @@ impl Broker {
         }
         let expired = message.expired(turn.now);
         if !expired {
-            self.keep_if_retained(turn, &mut outbound);
+            self.keep_if_retained(turn, &mut outbound, Some(conn));
             self.await_retained(turn, conn, (&lent.route, &outbound), &mut wait);
         }
         let reason = ReasonCode::Success;
@@ -229,7 +234,7 @@ impl Broker {
         let mut last = LastRoute::default();
         let lent = self.route(turn, (outbound.tenant, outbound.topic.as_str()), &mut last);
         self.store(turn, &lent.route, outbound);
-        self.keep_if_retained(turn, outbound);
+        self.keep_if_retained(turn, outbound, None);
         self.spread(turn, &lent.route, outbound, None);
         self.route_back(lent);
     }
@@ -259,11 +264,19 @@ impl Broker {
     }
 
     /// [MQTT-3.3.1-5 v5] to [MQTT-3.3.1-8 v5], [MQTT-3.3.1-5 v3.1.1], [MQTT-3.3.1-12 v3.1.1]
-    fn keep_if_retained(&mut self, turn: &mut Turn<'_>, outbound: &mut Outbound<'_>) {
+    fn keep_if_retained(
+        &mut self,
+        turn: &mut Turn<'_>,
+        outbound: &mut Outbound<'_>,
+        conn: Option<ConnId>,
+    ) {
         if outbound.retain {
             let home = self.homes.of_topic(outbound.tenant, outbound.topic.as_str());
             let message = outbound.shared();
             self.tell(turn, home, PeerMessage::Retain(message));
+            if let Some(conn) = conn {
+                self.hold_for_peer(turn, home, conn);
+            }
         }
     }
 
@@ -297,11 +310,13 @@ impl Broker {
         publish: &Publish<'_>,
     ) -> Result<(), Refused> {
         let limits = &self.limits;
-        if publish.qos > limits.qos_max {
+        let announced = connection.v5.as_ref().map(|extras| extras.announced);
+        if publish.qos > announced.map_or(limits.qos_max, |all| all.qos_max) {
             // [MQTT-3.2.2-11 v5]
             return Err(Refused::Fatal(ReasonCode::QoSNotSupported, "QoS above the maximum"));
         }
-        if publish.retain && !limits.retain_available {
+        if publish.retain && !announced.map_or(limits.retain_available, |all| all.retain_available)
+        {
             // [MQTT-3.2.2-14 v5]
             let reason = ReasonCode::RetainNotSupported;
             return Err(Refused::Fatal(reason, "retained messages are switched off"));
@@ -331,17 +346,15 @@ impl Broker {
     /// [MQTT-3.3.4-7 v5], [MQTT-4.9.0-1 v5], [MQTT-4.9.0-2 v5]
     fn check_window(&self, connection: &Connection, publish: &Publish<'_>) -> Result<(), Refused> {
         let session = self.sessions.at(connection.session);
-        let repeated = publish.packet_id.is_some_and(|id| session.receiver.is_open(id));
-        if repeated && publish.qos == QoS::ExactlyOnce {
-            return Ok(());
-        }
-        if repeated {
+        if publish.packet_id.is_some_and(|id| session.receiver.is_open(id)) {
             let reason = ReasonCode::PacketIdentifierInUse;
             return Err(Refused::Message(reason, "the packet identifier is open for QoS 2"));
         }
-        let open = session.receiver.open() + usize::from(connection.unacknowledged);
-        // 3.x clients were never told the number; they are bounded by bytes alone.
-        if connection.version == Version::V5 && open >= usize::from(self.limits.receive_maximum) {
+        // What an earlier connection left open does not count [U5-4.9.0-1]. 3.x clients were never
+        // told the number; they are bounded by bytes alone.
+        let open = u32::from(connection.unreleased) + u32::from(connection.unacknowledged);
+        let max = connection.v5.as_ref().map(|extras| extras.announced.receive_maximum);
+        if max.is_some_and(|max| open >= u32::from(max)) {
             let reason = ReasonCode::ReceiveMaximumExceeded;
             return Err(Refused::Fatal(reason, "more messages open than Receive Maximum"));
         }

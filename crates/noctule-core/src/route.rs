@@ -234,11 +234,8 @@ impl Broker {
             let delivery =
                 Delivery { message: outbound.shared(), targets: Arc::clone(targets), sole };
             turn.out.peers.push((*shard, PeerMessage::Deliver(delivery)));
-            if self.full_peers.contains(*shard)
-                && let Some(conn) = conn
-                && self.full_peers.waiting.insert(conn)
-            {
-                self.hold(turn, conn);
+            if let Some(conn) = conn {
+                self.hold_for_peer(turn, *shard, conn);
             }
         }
         if route.here.len() > self.budget as usize && route.here.len() > 16 {

@@ -4,6 +4,7 @@ use crate::broker::{Broker, Turn};
 use crate::connect::too_deep;
 use crate::identity::{ConnId, SessionNumber, Tenant};
 use crate::index::{IndexChange, Match, Receiver};
+use crate::job::Ending;
 use crate::limits::Durability;
 use crate::output::Event;
 use crate::record::Record;
@@ -12,9 +13,16 @@ use crate::session::HeldSubscription;
 use crate::wait::{Reply, Wait};
 use noctule_proto::packet::{RetainHandling, Subscribe, SubscribeOptions, Unsubscribe};
 use noctule_proto::{ReasonCode, TopicFilter, Version};
+use std::collections::BTreeSet;
 
-/// Filters of one SUBSCRIBE that are looked at: with more, one packet could stall a shard.
+/// Filters of one SUBSCRIBE or UNSUBSCRIBE that are looked at: with more, one packet could stall a shard.
 const FILTERS_MAX: usize = 131_072;
+
+/// What the bridge bit of a 3.x CONNECT asks for: a bridge does not get back what it sends, and has
+/// to see which messages are to be retained.
+fn for_bridge(options: SubscribeOptions) -> SubscribeOptions {
+    SubscribeOptions { no_local: true, retain_as_published: true, ..options }
+}
 
 /// What a SUBSCRIBE gathers on its way through the filters.
 struct Gathered {
@@ -31,6 +39,7 @@ impl Broker {
     pub(crate) fn subscribe(&mut self, turn: &mut Turn<'_>, conn: ConnId, packet: &Subscribe<'_>) {
         let Some(connection) = self.connections.get(conn) else { return };
         let (slot, v31) = (connection.session, connection.version == Version::V31);
+        let bridge = connection.bridge;
         // [U5-3.2.2-4]
         if packet.subscription_id.is_some() && !self.limits.subscription_ids_available {
             let reason = ReasonCode::SubscriptionIdentifiersNotSupported;
@@ -55,6 +64,7 @@ impl Broker {
                     // [MQTT-3.2.2-10 v5], [MQTT-3.9.3-1 v5], [MQTT-3.9.3-1 v3.1.1]
                     let qos = options.qos.min(self.limits.qos_max);
                     let options = SubscribeOptions { qos, ..options };
+                    let options = if bridge { for_bridge(options) } else { options };
                     gathered.codes.push(qos as u8);
                     self.subscribe_to(turn, slot, (filter, options, id), &mut gathered);
                 }
@@ -178,7 +188,12 @@ impl Broker {
         let slot = connection.session;
         let mut wait = Wait::default();
         let mut codes = Vec::new();
-        for filter in packet.filters {
+        let mut left = BTreeSet::new();
+        for (at, filter) in packet.filters.into_iter().enumerate() {
+            if at >= FILTERS_MAX {
+                codes.push(ReasonCode::ImplementationSpecificError as u8);
+                continue;
+            }
             let session = self.sessions.at_mut(slot);
             let Some(held) = session.subscriptions.remove(filter.as_str()) else {
                 codes.push(ReasonCode::NoSubscriptionExisted as u8);
@@ -196,15 +211,19 @@ impl Broker {
                 filter: held.filter.clone(),
             });
             match held.group {
-                Some(group) => self.leave_group_waiting(turn, slot, group, &mut wait),
+                Some(group) => {
+                    left.insert(group);
+                }
                 None if filter.share().is_some() => {}
                 None => {
+                    self.withdraw_wish(slot, filter.plain());
                     self.counters.subscriptions_now -= 1;
                     wait.index = self.remove_from_index(turn, tenant, filter.plain(), number);
                 }
             }
             self.counters.shared_subscriptions_now -= u64::from(filter.share().is_some());
         }
+        self.leave_groups(turn, slot, &left, &mut wait);
         let reply = Reply::UnsubAck { id: packet.packet_id, codes: codes.into() };
         self.reply(turn, conn, wait, reply);
     }
@@ -275,7 +294,7 @@ impl Broker {
             self.remove_from_index(turn, tenant, &held.filter, number);
         }
         if !rest.is_empty() {
-            self.jobs.unsubscribe(tenant, number, rest);
+            self.jobs.end(Ending::Unsubscribe { tenant, number, rest });
         }
     }
 }

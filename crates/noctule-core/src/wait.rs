@@ -13,6 +13,9 @@ use noctule_proto::{PacketId, ReasonCode, Version};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
+/// Acknowledgements of one connection that wait; with as many, it is not read until some leave.
+const HELD_MAX: usize = 1024;
+
 /// What an acknowledgement waits for; zeros wait for nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Wait {
@@ -133,8 +136,9 @@ impl Broker {
             connection.unacknowledged += u16::from(reply.is_puback());
             let holds = reply.is_of_index();
             connection.held.push_back(Held { wait, reply });
+            let full = connection.held.len() == HELD_MAX;
             self.waits.waiting.insert(conn);
-            if holds {
+            for _ in 0..u32::from(holds) + u32::from(full) {
                 self.hold(turn, conn);
             }
         }
@@ -227,11 +231,12 @@ impl Broker {
             if !self.waits.over(&first.wait) {
                 return;
             }
+            let was_full = connection.held.len() == HELD_MAX;
             let held = connection.held.pop_front().expect("just looked at it");
             connection.unacknowledged -= u16::from(held.reply.is_puback());
             let held_reading = held.reply.is_of_index();
             self.leave(turn, conn, held.reply);
-            if held_reading {
+            for _ in 0..u32::from(held_reading) + u32::from(was_full) {
                 self.release(turn, conn);
             }
         }
@@ -247,9 +252,7 @@ impl Broker {
             }
             Reply::SubAck { id, codes, why, wishes } => {
                 self.send_suback(turn, conn, (id, &codes, why.as_deref()), Request::Subscribe);
-                for wish in wishes {
-                    self.grant_wish(turn, conn, wish);
-                }
+                self.grant_wishes(turn, conn, wishes);
             }
             Reply::UnsubAck { id, codes } => {
                 self.send_suback(turn, conn, (id, &codes, None), Request::Unsubscribe);
@@ -306,7 +309,9 @@ impl Broker {
 
     fn reasons_for(&self, conn: ConnId) -> bool {
         self.connections.get(conn).is_some_and(|connection| {
-            connection.version == Version::V5 && connection.wants_reasons()
+            connection.version == Version::V5
+                && connection.wants_reasons()
+                && self.limits.reason_strings
         })
     }
 }

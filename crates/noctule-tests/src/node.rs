@@ -421,7 +421,9 @@ impl Node {
     /// [`Node::settle`] prefers: what a packet brought about comes before the next packet.
     pub fn due(&self, steps: &mut Vec<Step>) {
         for (to, shard) in self.shards.iter().enumerate() {
-            let waiting = shard.heard.iter().enumerate().filter(|(_, heard)| !heard.is_empty());
+            let waiting = shard.heard.iter().enumerate().filter(|(from, heard)| {
+                !heard.is_empty() && shard.broker.listens_to(ShardId(*from as u16))
+            });
             steps.extend(waiting.map(|(from, _)| Step::Hear {
                 from: ShardId(from as u16),
                 to: ShardId(to as u16),

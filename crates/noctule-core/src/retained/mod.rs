@@ -7,7 +7,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use query::{Queries, Wish};
+pub(crate) use query::{Awaited, Wish};
 pub use store::RetainedStore;
 
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,8 @@ use std::sync::Arc;
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Retention {
     pub(crate) store: RetainedStore,
-    pub(crate) queries: Queries,
+    /// Questions asked so far.
+    pub(crate) queries: u64,
     pub(crate) timer: Deadline,
 }
 

@@ -1,7 +1,7 @@
 //! A subscriber's shard asks for retained messages: in portions, at the pace of the subscriber.
 
 use crate::broker::{Broker, Turn};
-use crate::identity::{ConnId, MessageId, SessionNumber, ShardId};
+use crate::identity::{ConnId, MessageId, ShardId};
 use crate::outbound::Outbound;
 use crate::peer::{PeerMessage, RetainedAnswer, RetainedAsk};
 use crate::verdict::Verdict;
@@ -11,6 +11,10 @@ use std::collections::BTreeMap;
 
 /// Topics looked at for one portion.
 const PORTION: usize = 256;
+/// What asking for a portion by a wildcard takes from a turn's budget, and by a topic name.
+const ASK_COSTS: (u32, u32) = (64, 8);
+/// Questions of one session that are open at a time; its other wishes wait.
+const OPEN_MAX: usize = 4;
 /// Live topics remembered while retained messages are awaited.
 const SEEN_MAX: usize = 65_536;
 
@@ -24,52 +28,67 @@ pub(crate) struct Wish {
     pub(crate) live_since: u64,
 }
 
-/// The open questions of a shard.
+/// What a session awaits: there is one exactly while it awaits anything.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Queries {
-    next: u64,
+pub(crate) struct Awaited {
+    /// By filter: one that is wished again while it waits is sent for once.
+    wishes: BTreeMap<Box<str>, Wish>,
     open: BTreeMap<u64, Query>,
+    /// Live messages the session was given meanwhile, and the last question asked by then: an
+    /// older retained one must not follow.
+    seen: BTreeMap<Box<str>, (MessageId, u64)>,
+    /// A job goes on with it.
+    on_list: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Query {
-    session: SessionNumber,
     wish: Wish,
     /// Shards that have not said that there is no more.
     awaited: u16,
     /// Portions to ask for once the subscriber has room: the shard and where to go on.
     parked: Vec<(ShardId, Box<str>)>,
-    /// Live messages the session was given meanwhile: an older retained one must not follow.
-    seen: BTreeMap<Box<str>, MessageId>,
+}
+
+impl Awaited {
+    fn is_over(&self) -> bool {
+        self.wishes.is_empty() && self.open.is_empty()
+    }
+
+    /// Whether a later message of the topic was given to the session since a question was asked.
+    fn has_seen_later(&self, query: u64, topic: &str, id: MessageId) -> bool {
+        self.seen.get(topic).is_some_and(|(live, at)| *live >= id && *at >= query)
+    }
 }
 
 impl Broker {
-    /// Starts to send the retained messages a subscription is owed.
-    pub(crate) fn grant_wish(&mut self, turn: &mut Turn<'_>, conn: ConnId, wish: Wish) {
+    /// Starts to send the retained messages that new subscriptions are owed.
+    pub(crate) fn grant_wishes(&mut self, turn: &mut Turn<'_>, conn: ConnId, wishes: Vec<Wish>) {
         let Some(connection) = self.connections.get(conn) else { return };
-        let session = self.sessions.at_mut(connection.session);
-        session.queries += 1;
-        let (number, tenant) = (session.number, session.tenant);
-        let queries = &mut self.retention.queries;
-        queries.next += 1;
-        let query = queries.next;
-        let ask = RetainedAsk { query, tenant, filter: wish.filter.clone(), after: None };
-        let exact = !has_wildcard(&wish.filter);
-        let awaited = if exact { 1 } else { self.homes.shards };
-        let (parked, seen) = (Vec::new(), BTreeMap::new());
-        queries.open.insert(query, Query { session: number, wish, awaited, parked, seen });
-        if exact {
-            let home = self.homes.of_topic(tenant, &ask.filter);
-            self.tell(turn, home, PeerMessage::RetainedAsk(ask));
-        } else {
-            self.tell_all(turn, &PeerMessage::RetainedAsk(ask));
+        if wishes.is_empty() {
+            return;
+        }
+        let slot = connection.session;
+        let awaited = self.sessions.at_mut(slot).awaited.get_or_insert_default();
+        awaited.wishes.extend(wishes.into_iter().map(|wish| (wish.filter.clone(), wish)));
+        self.ask_on(turn, slot);
+    }
+
+    /// A subscription is gone, and with it what it was owed.
+    pub(crate) fn withdraw_wish(&mut self, slot: u32, filter: &str) {
+        let session = self.sessions.at_mut(slot);
+        let Some(awaited) = &mut session.awaited else { return };
+        awaited.wishes.remove(filter);
+        awaited.open.retain(|_, query| *query.wish.filter != *filter);
+        if awaited.is_over() {
+            session.awaited = None;
         }
     }
 
     /// Another shard (or this one) asks for a portion.
     pub(crate) fn retained_asked(&mut self, turn: &mut Turn<'_>, from: ShardId, ask: RetainedAsk) {
         let mut messages = Vec::new();
-        let RetainedAsk { query, tenant, filter, after } = ask;
+        let RetainedAsk { query, session, tenant, filter, after } = ask;
         let store = &self.retention.store;
         let more_after = if has_wildcard(&filter) {
             let from = (&*filter, after.as_deref());
@@ -79,7 +98,7 @@ impl Broker {
             messages.extend(found.cloned());
             None
         };
-        let answer = RetainedAnswer { query, messages, more_after };
+        let answer = RetainedAnswer { query, session, messages, more_after };
         self.tell(turn, from, PeerMessage::RetainedAnswer(answer));
     }
 
@@ -90,24 +109,29 @@ impl Broker {
         from: ShardId,
         answer: RetainedAnswer,
     ) {
-        let Some(query) = self.retention.queries.open.get_mut(&answer.query) else { return };
-        let Some(slot) = self.sessions.slot_of(query.session) else { return };
-        match answer.more_after {
+        let RetainedAnswer { query: id, session: number, messages, more_after } = answer;
+        let Some(slot) = self.sessions.slot_of(number) else { return };
+        let Some(awaited) = &mut self.sessions.at_mut(slot).awaited else { return };
+        let Some(query) = awaited.open.get_mut(&id) else { return };
+        match more_after {
             Some(after) => query.parked.push((from, after)),
             None => query.awaited -= 1,
         }
         let (wish, done) = (query.wish.clone(), query.awaited == 0);
-        for message in answer.messages {
-            let query = self.retention.queries.open.get(&answer.query);
+        for message in messages {
+            let awaited = &self.sessions.at(slot).awaited;
             // Its live copy went out, or is on its way behind others of its publisher, which it
             // must not overtake. [MQTT-4.6.0-5 v5]
             let live = message.routed_at >= wish.live_since;
             let newer = live
-                || query
-                    .and_then(|query| query.seen.get(message.topic()))
-                    .is_some_and(|live| *live >= message.id);
-            if newer {
-                self.counters.verdict(Verdict::RetainedSuperseded);
+                || awaited
+                    .as_ref()
+                    .is_some_and(|all| all.has_seen_later(id, message.topic(), message.id));
+            // [MQTT-3.8.3-3 v5]
+            let own = wish.options.no_local && message.publisher == Some(number);
+            if newer || own {
+                let verdict = if newer { Verdict::RetainedSuperseded } else { Verdict::NoLocal };
+                self.counters.verdict(verdict);
                 continue;
             }
             let qos = message.qos.min(wish.options.qos);
@@ -116,66 +140,96 @@ impl Broker {
             // `sole`: what was asked for is queued even if the socket is full just now.
             self.deliver_as(turn, slot, (&mut outbound, true), (form, None));
         }
-        if done {
-            self.retention.queries.open.remove(&answer.query);
-            let session = self.sessions.at_mut(slot);
-            session.queries = session.queries.saturating_sub(1);
+        if done && let Some(awaited) = &mut self.sessions.at_mut(slot).awaited {
+            awaited.open.remove(&id);
         }
         self.ask_on(turn, slot);
     }
 
-    /// Asks for the next portions if the subscriber has taken most of the last.
+    /// Asks for the next portions if the subscriber has taken most of the last; later in this turn
+    /// or in the next where the budget is used up.
     pub(crate) fn ask_on(&mut self, turn: &mut Turn<'_>, slot: u32) {
-        let session = self.sessions.at(slot);
-        if session.queries == 0 {
+        let session = self.sessions.at_mut(slot);
+        let Some(awaited) = &mut session.awaited else { return };
+        if awaited.is_over() {
+            session.awaited = None;
             return;
         }
-        let room = session.link.is_some_and(|link| !link.congested)
-            && session.queue.len() < PORTION
-            && self.budget > 0;
-        if !room {
-            if self.budget == 0 && session.link.is_some() {
+        let takes = session.link.is_some_and(|link| !link.congested);
+        if !takes || session.queue.len() >= PORTION {
+            return;
+        }
+        if self.budget == 0 {
+            if !std::mem::replace(&mut awaited.on_list, true) {
                 self.jobs.ask_on(session.number);
             }
             return;
         }
-        let (number, tenant) = (session.number, session.tenant);
-        let mut asks = Vec::new();
-        for (id, query) in &mut self.retention.queries.open {
-            if query.session == number {
-                for (shard, after) in query.parked.drain(..) {
-                    let filter = query.wish.filter.clone();
-                    let after = Some(after);
-                    asks.push((shard, RetainedAsk { query: *id, tenant, filter, after }));
+        match self.next_ask(slot) {
+            Some((to, ask)) => {
+                let wild = has_wildcard(&ask.filter);
+                let cost = if wild { ASK_COSTS.0 } else { ASK_COSTS.1 };
+                self.budget = self.budget.saturating_sub(cost);
+                match to {
+                    Some(shard) => self.tell(turn, shard, PeerMessage::RetainedAsk(ask)),
+                    None => self.tell_all(turn, &PeerMessage::RetainedAsk(ask)),
                 }
+                self.ask_on(turn, slot);
+            }
+            None => {}
+        }
+    }
+
+    /// The job of a session comes up: it may have something to ask.
+    pub(crate) fn ask_on_again(&mut self, turn: &mut Turn<'_>, slot: u32) {
+        if let Some(awaited) = &mut self.sessions.at_mut(slot).awaited {
+            awaited.on_list = false;
+        }
+        self.ask_on(turn, slot);
+    }
+
+    /// What a session asks next, and whom (`None`: all shards): a portion that is parked, or the
+    /// first ones of a wish.
+    fn next_ask(&mut self, slot: u32) -> Option<(Option<ShardId>, RetainedAsk)> {
+        let session = self.sessions.at_mut(slot);
+        let (number, tenant) = (session.number, session.tenant);
+        let awaited = session.awaited.as_mut()?;
+        let ask = |query, filter: &str, after| {
+            let filter = filter.into();
+            RetainedAsk { query, session: number, tenant, filter, after }
+        };
+        for (id, query) in &mut awaited.open {
+            if let Some((shard, after)) = query.parked.pop() {
+                return Some((Some(shard), ask(*id, &query.wish.filter, Some(after))));
             }
         }
-        for (shard, ask) in asks {
-            self.budget = self.budget.saturating_sub(PORTION as u32);
-            self.tell(turn, shard, PeerMessage::RetainedAsk(ask));
+        if awaited.open.len() >= OPEN_MAX {
+            return None;
         }
+        let (filter, wish) = awaited.wishes.pop_first()?;
+        self.retention.queries += 1;
+        let id = self.retention.queries;
+        let (to, shards) = match has_wildcard(&filter) {
+            true => (None, self.homes.shards),
+            false => (Some(self.homes.of_topic(tenant, &filter)), 1),
+        };
+        awaited.open.insert(id, Query { wish, awaited: shards, parked: Vec::new() });
+        Some((to, ask(id, &filter, None)))
     }
 
     /// A live message went to a session that awaits retained ones.
     pub(crate) fn seen_live(&mut self, slot: u32, topic: &str, id: MessageId) {
-        let number = self.sessions.at(slot).number;
-        for query in self.retention.queries.open.values_mut() {
-            if query.session == number && query.seen.len() < SEEN_MAX {
-                let seen = query.seen.entry(topic.into()).or_default();
-                *seen = id.max(*seen);
+        let asked = self.retention.queries;
+        let Some(awaited) = &mut self.sessions.at_mut(slot).awaited else { return };
+        let known = awaited.seen.len();
+        match awaited.seen.get_mut(topic) {
+            Some(seen) if seen.0 <= id => *seen = (id, asked),
+            Some(_) => {}
+            None if known < SEEN_MAX => {
+                awaited.seen.insert(topic.into(), (id, asked));
             }
+            None => {}
         }
-    }
-
-    /// The connection is gone: retained messages were owed to it alone.
-    pub(crate) fn stop_queries(&mut self, slot: u32) {
-        let session = self.sessions.at_mut(slot);
-        if session.queries == 0 {
-            return;
-        }
-        session.queries = 0;
-        let number = session.number;
-        self.retention.queries.open.retain(|_, query| query.session != number);
     }
 }
 

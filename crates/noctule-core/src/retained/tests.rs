@@ -69,7 +69,7 @@ fn filter(random: &mut Random) -> String {
 #[test]
 fn a_scan_finds_what_the_plain_matcher_finds_in_portions_of_any_size() {
     for seed in 0..4 {
-        let mut random = Random::new(seed);
+        let mut random = Random::new((seed, 0));
         let mut store = RetainedStore::new();
         let mut naive: BTreeMap<String, Option<Time>> = BTreeMap::new();
         for step in 0..2_000 {
@@ -103,7 +103,7 @@ fn a_scan_finds_what_the_plain_matcher_finds_in_portions_of_any_size() {
 #[test]
 fn the_greatest_id_of_a_topic_wins_in_whatever_order_messages_arrive() {
     for seed in 0..200 {
-        let mut random = Random::new(seed);
+        let mut random = Random::new((seed, 0));
         let mut messages: Vec<Arc<Message>> = (1..=12)
             .map(|id| {
                 let topic = ["a", "b"][below(&mut random, 2)];
@@ -233,7 +233,7 @@ fn cleared_topics_are_remembered_within_bounds() {
 
 #[test]
 fn a_thawed_store_is_the_one_that_was_frozen() {
-    let mut random = Random::new(4);
+    let mut random = Random::new((4, 0));
     let mut store = RetainedStore::new();
     for id in 0..2_000 {
         let topic = levels(&mut random, false).join("/");

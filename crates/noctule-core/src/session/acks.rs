@@ -21,7 +21,6 @@ impl Broker {
     ) {
         let Some(connection) = self.connections.get(conn) else { return };
         let slot = connection.session;
-        self.sessions.at_mut(slot).last_progress = turn.now;
         match kind {
             AckKind::PubAck => self.puback(turn, conn, slot, ack),
             AckKind::PubRec => self.pubrec(turn, conn, slot, ack),
@@ -29,7 +28,7 @@ impl Broker {
                 // [MQTT-4.3.3-5 v5], [MQTT-4.3.3-1 v3.1.1]
                 match self.sessions.at_mut(slot).sender.pubcomp(ack.packet_id) {
                     Ok(()) => {
-                        self.sessions.at_mut(slot).forget_resend(ack.packet_id);
+                        self.progressed(turn, slot, ack.packet_id);
                         self.counters.inflight_now -= 1;
                         self.note_completed(turn, slot, ack.packet_id);
                     }
@@ -56,10 +55,17 @@ impl Broker {
             Err(Unknown::NotOpen) => return,
             Err(Unknown::OtherKind) => return self.wrong_kind(turn, conn),
         };
-        self.sessions.at_mut(slot).forget_resend(ack.packet_id);
+        self.progressed(turn, slot, ack.packet_id);
         self.counters.inflight_now -= 1;
         self.count_refusal(ack.reason, out.group.is_some());
         self.settled(turn, slot, (out.message.id, out.group));
+    }
+
+    /// A hand-shake with the client came further by what it said.
+    fn progressed(&mut self, turn: &Turn<'_>, slot: u32, settled: PacketId) {
+        let session = self.sessions.at_mut(slot);
+        session.last_progress = turn.now;
+        session.forget_resend(settled);
     }
 
     /// [MQTT-4.3.3-3 v5], [MQTT-4.3.3-4 v5], [MQTT-4.4.0-2 v5]
@@ -68,6 +74,7 @@ impl Broker {
         let outcome = self.sessions.at_mut(slot).sender.pubrec(id, ack.reason);
         match outcome {
             PubRecOutcome::Release(out) => {
+                self.sessions.at_mut(slot).last_progress = turn.now;
                 let wait = self.note_released(turn, slot, id);
                 self.settled(turn, slot, (out.message.id, out.group));
                 self.pubrel_out(turn, conn, wait, (id, ReasonCode::Success));
@@ -76,7 +83,7 @@ impl Broker {
                 self.pubrel_out(turn, conn, Wait::default(), (id, ReasonCode::Success));
             }
             PubRecOutcome::Settled(out) => {
-                self.sessions.at_mut(slot).forget_resend(id);
+                self.progressed(turn, slot, id);
                 self.counters.inflight_now -= 1;
                 self.count_refusal(ack.reason, out.group.is_some());
                 self.settled(turn, slot, (out.message.id, out.group));

@@ -59,7 +59,7 @@ impl Broker {
         let retain = outbound.retain && target.options.retain_as_published;
         // [MQTT-3.8.4-8 v5], [MQTT-3.8.4-6 v3.1.1]
         let qos = outbound.qos.min(target.options.qos);
-        let awaits_retained = session.queries > 0;
+        let awaits_retained = session.awaited.is_some();
         let form = (qos, retain, target.subscription_id);
         let given = self.deliver_as(turn, slot, (outbound, sole), (form, target.group));
         // What waits and may expire before it is sent does not stand in for a retained message.
@@ -199,9 +199,12 @@ impl Broker {
                     let sent = outbound.send_aliased(turn, to, how, id);
                     self.counters.aliases_replaced += u64::from(chosen.replaced);
                     if sent.is_err() && !chosen.known {
+                        // Perhaps it was the alias that made it too large. [MQTT-3.1.2-25 v5]
                         extras.aliases.unlearn(chosen.alias);
+                        outbound.send(turn, to, form, id)
+                    } else {
+                        sent
                     }
-                    sent
                 }
             },
         };
@@ -226,6 +229,10 @@ impl Broker {
         let mut fate = Fate::Queued;
         let session = self.sessions.at_mut(slot);
         let before = (session.queue.len() as u64, session.queue.bytes());
+        if session.queue.is_empty() {
+            // Something waits from now on: before, there was nothing to be slow with.
+            session.last_progress = turn.now;
+        }
         let dropped = session.queue.push(out, &self.limits);
         let after = (session.queue.len() as u64, session.queue.bytes());
         self.counters.queued_now = self.counters.queued_now + after.0 - before.0;

@@ -3,6 +3,7 @@
 use super::{PendingWill, Queue, Session, Subscriptions};
 use crate::broker::{Broker, TimerKey, Turn};
 use crate::identity::{ConnId, Tenant, Time};
+use crate::job::Ending;
 use crate::limits::Durability;
 use crate::output::{End, Event};
 use crate::record::{Record, StoredWill};
@@ -11,7 +12,7 @@ use crate::verdict::Verdict;
 use crate::wait::Wait;
 use noctule_proto::delivery::{Receiver, Sender};
 use noctule_proto::{QoS, ReasonCode};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 impl Broker {
     /// An empty session. [MQTT-3.1.2-6 v5], [MQTT-3.1.2-4 v3.1.1]
@@ -131,7 +132,8 @@ impl Broker {
         }
         self.release_all(turn, slot);
         self.tell_presence(turn, slot);
-        self.stop_queries(slot);
+        // Retained messages were owed to the connection alone.
+        self.sessions.at_mut(slot).awaited = None;
         let due_now = self.sessions.at(slot).will.as_ref().is_some_and(|will| will.due.is_none());
         if due_now {
             self.publish_will(turn, slot);
@@ -167,8 +169,7 @@ impl Broker {
         let will = session.will.as_ref().and_then(|pending| pending.due);
         let expiry = (session.conn.is_none() && session.expiry_secs != u32::MAX)
             .then(|| session.since.plus_secs(u64::from(session.expiry_secs)));
-        let stall = (!session.holding.is_empty())
-            .then(|| session.last_progress.plus_millis(u64::from(self.limits.stall_millis)));
+        let stall = session.patience_ends(u64::from(self.limits.stall_millis));
         let first = [will, expiry, stall].into_iter().flatten().min();
         match first {
             Some(at) => {
@@ -206,7 +207,8 @@ impl Broker {
             self.end_session(turn, slot);
             return;
         }
-        if !session.holding.is_empty() && self.stalled(slot, turn) {
+        let patience = session.patience_ends(u64::from(self.limits.stall_millis));
+        if patience.is_some_and(|end| end <= turn.now) {
             self.release_all(turn, slot);
         }
         self.arm_session(turn.now, slot);
@@ -216,18 +218,15 @@ impl Broker {
     /// [MQTT-4.1.0-2 v5], [MQTT-3.1.2-8 v5]
     pub(crate) fn end_session(&mut self, turn: &mut Turn<'_>, slot: u32) {
         self.publish_will(turn, slot);
-        self.leave_groups(turn, slot);
+        self.leave_all_groups(turn, slot);
         let Some(mut session) = self.sessions.remove(slot) else { return };
         self.timers.cancel(TimerKey::Session(slot), &mut session.timer);
         self.counters.sessions_now -= 1;
         self.counters.inflight_now -= session.sender.open() as u64;
-        while let Some(out) = session.queue.pop() {
-            self.counters.queued_now -= 1;
-            self.counters.queued_bytes_now -= out.message.cost() as u64;
-            // Those of a share group go to other members.
-            if out.group.is_none() {
-                self.counters.verdict(Verdict::SessionEnded);
-            }
+        self.counters.queued_now -= session.queue.len() as u64;
+        self.counters.queued_bytes_now -= session.queue.bytes();
+        if !session.queue.is_empty() {
+            self.jobs.end(Ending::Discard { queue: session.queue });
         }
         if self.limits.durability == Durability::Stored && session.is_persistent() {
             self.record(turn, Record::SessionEnded(session.number));
@@ -277,8 +276,9 @@ impl Session {
             leaving: Vec::new(),
             will: None,
             last_progress: Time::default(),
-            holding: Vec::new(),
-            queries: 0,
+            holding: BTreeSet::new(),
+            holding_since: Time::default(),
+            awaited: None,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Sessions: state that outlives a connection.
 
 mod acks;
+#[cfg(test)]
+mod bounds_tests;
 mod deliver;
 mod end;
 mod queue;
@@ -14,6 +16,7 @@ pub(crate) use subscriptions::{Held as HeldSubscription, Subscriptions};
 use crate::identity::{ConnId, GroupNumber, SessionNumber, ShardId, Tenant, Time};
 use crate::message::Message;
 use crate::record::StoredWill;
+use crate::retained::Awaited;
 use crate::seed::Seed;
 use crate::slab::Slab;
 use crate::timer::Deadline;
@@ -21,7 +24,7 @@ use hashbrown::HashTable;
 use noctule_proto::PacketId;
 use noctule_proto::delivery::{Receiver, Sender};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// One client's session on its home shard. `[U5-4.1.0-1]`
@@ -56,9 +59,11 @@ pub(crate) struct Session {
     /// When the client last took or acknowledged something.
     pub(crate) last_progress: Time,
     /// Publishers not read because of this session, and their shards.
-    pub(crate) holding: Vec<(ShardId, SessionNumber)>,
-    /// Retained messages are being sent: questions open.
-    pub(crate) queries: u32,
+    pub(crate) holding: BTreeSet<(ShardId, SessionNumber)>,
+    /// Since when it holds any.
+    pub(crate) holding_since: Time,
+    /// Retained messages that it is owed and was not sent yet.
+    pub(crate) awaited: Option<Box<Awaited>>,
 }
 
 /// How to reach a live client, all that delivery needs to know.

@@ -12,36 +12,56 @@ use noctule_proto::packet::{Packet, Role};
 use noctule_proto::{Version, next_frame};
 
 /// One shard, told what a server would tell it.
-struct Rig {
-    broker: Broker,
+pub(super) struct Rig {
+    pub(super) broker: Broker,
+    pub(super) now: Time,
     index: Index,
     changes: u64,
 }
 
 impl Rig {
-    fn new() -> Rig {
+    pub(super) fn new() -> Rig {
         let homes = Homes::new(1, 7);
         let limits = Limits { queue_messages_max: 70_000, ..Limits::default() };
         let broker = Broker::new(ShardId(0), homes, limits);
-        Rig { broker, index: Index::new(7), changes: 0 }
+        Rig { broker, now: Time(1000), index: Index::new(7), changes: 0 }
     }
 
-    fn tell(&mut self, input: Input<'_>) -> Outbox {
+    pub(super) fn tell(&mut self, input: Input<'_>) -> Outbox {
         let mut out = Outbox::default();
-        self.broker.handle(Time(1000), &self.index, input, &mut out);
+        self.broker.handle(self.now, &self.index, input, &mut out);
         while !out.index.is_empty() {
             self.changes += out.index.len() as u64;
             out.index.drain(..).for_each(|change| self.index.apply(&change));
             let version = self.index.version();
             let input = Input::IndexVisible { up_to: self.changes, version };
-            self.broker.handle(Time(1000), &self.index, input, &mut out);
+            self.broker.handle(self.now, &self.index, input, &mut out);
         }
-        self.broker.tick(Time(1000), &self.index, &mut out);
+        self.broker.tick(self.now, &self.index, &mut out);
         self.broker.check();
         out
     }
 
-    fn send(&mut self, conn: u32, bytes: &[u8]) -> Outbox {
+    /// A turn in which nothing comes in.
+    pub(super) fn idle(&mut self) -> Outbox {
+        let mut out = Outbox::default();
+        self.broker.tick(self.now, &self.index, &mut out);
+        self.broker.check();
+        out
+    }
+
+    /// A peer says something; no turn ends with it.
+    pub(super) fn told_by_peer(&mut self, message: PeerMessage) {
+        let input = Input::Peer { from: ShardId(1), message };
+        self.broker.handle(self.now, &self.index, input, &mut Outbox::default());
+    }
+
+    pub(super) fn open(&mut self, conn: u32) {
+        let from = Origin { listener: ListenerId(0), tenant: Tenant(0), remote: None };
+        self.tell(Input::Opened { conn: ConnId(conn), from });
+    }
+
+    pub(super) fn send(&mut self, conn: u32, bytes: &[u8]) -> Outbox {
         let frame = next_frame(bytes, u32::MAX).expect("valid").expect("whole");
         let version = (bytes[0] != 0x10).then_some(Version::V5);
         let packet = Packet::decode(frame, version, Role::Client).expect("valid");
@@ -50,10 +70,9 @@ impl Rig {
     }
 
     /// Connects client `c` to its session, with this Receive Maximum.
-    fn connect(&mut self, conn: u32, receive_maximum: u8) {
+    pub(super) fn connect(&mut self, conn: u32, receive_maximum: u8) {
         let id = ConnId(conn);
-        let from = Origin { listener: ListenerId(0), tenant: Tenant(0), remote: None };
-        self.tell(Input::Opened { conn: id, from });
+        self.open(conn);
         let mut bytes = vec![0x10, 22, 0, 4];
         bytes.extend_from_slice(b"MQTT\x05\x00\x00\x00");
         bytes.extend_from_slice(&[8, 0x11, 0, 0, 1, 0, 0x21, 0, receive_maximum, 0, 1, b'c']);

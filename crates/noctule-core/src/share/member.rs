@@ -2,11 +2,16 @@
 
 use crate::broker::{Broker, Turn};
 use crate::identity::{GroupNumber, MessageId, SessionNumber, ShardId};
+use crate::job::Ending;
 use crate::peer::{PeerMessage, ShareJoin};
 use crate::session::{Outgoing, Session};
 use crate::wait::Wait;
 use noctule_proto::QoS;
 use noctule_proto::delivery::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Groups that the end of a session leaves at once; more are a job.
+const LEFT_AT_ONCE: usize = 256;
 
 impl Broker {
     /// Asks a group's home to take a session in.
@@ -48,7 +53,8 @@ impl Broker {
             // answer; what comes behind it is refused.
             match slot {
                 Some(slot) => {
-                    self.leave_group_waiting(turn, slot, group, &mut Wait::default());
+                    let group = BTreeSet::from([group]);
+                    self.leave_groups(turn, slot, &group, &mut Wait::default());
                 }
                 None => {
                     let (home, keep) = (self.group_home(group), Vec::new());
@@ -58,11 +64,10 @@ impl Broker {
             return;
         };
         held.group = Some(group);
-        if let Some(slot) = slot
-            && self.sessions.at(slot).link.is_none()
-        {
-            // It went away while it was joining, when nobody knew the group to tell.
-            let message = PeerMessage::SharePresence { group, session, window: 0 };
+        if let Some(slot) = slot {
+            // It may have come or gone while it was joining, when nobody knew the group to tell.
+            let window = self.sessions.at(slot).link.map_or(0, |link| u32::from(link.window));
+            let message = PeerMessage::SharePresence { group, session, window };
             let home = self.group_home(group);
             self.tell(turn, home, message);
         }
@@ -86,38 +91,36 @@ impl Broker {
     }
 
     /// A session unsubscribes: what it was sent it still settles, what waits for it goes to other
-    /// members. [MQTT-3.10.4-3 v5]
-    pub(crate) fn leave_group(&mut self, turn: &mut Turn<'_>, slot: u32, group: GroupNumber) {
-        let session = self.sessions.at_mut(slot);
-        let before = (session.queue.len() as u64, session.queue.bytes());
-        session.queue.retain(|out| out.group != Some(group));
-        let after = (session.queue.len() as u64, session.queue.bytes());
-        let number = session.number;
-        let keep = open_of(session, group, |_| true);
-        self.counters.queued_now -= before.0 - after.0;
-        self.counters.queued_bytes_now -= before.1 - after.1;
-        let home = self.group_home(group);
-        self.tell(turn, home, PeerMessage::ShareLeave { group, session: number, keep });
-    }
-
-    /// Leaves a group of another shard, which may have picked this session for messages that are
-    /// on their way: they are refused here, and go to other members. The UNSUBACK waits until no
-    /// more can come. [MQTT-3.10.4-2 v5], [MQTT-3.10.4-2 v3.1.1]
-    pub(crate) fn leave_group_waiting(
+    /// members. Groups of other shards may have picked this session for messages that are on their
+    /// way: they are refused here, and go to other members. The UNSUBACK waits until no more can
+    /// come. [MQTT-3.10.4-2 v5], [MQTT-3.10.4-2 v3.1.1], [MQTT-3.10.4-3 v5]
+    pub(crate) fn leave_groups(
         &mut self,
         turn: &mut Turn<'_>,
         slot: u32,
-        group: GroupNumber,
+        groups: &BTreeSet<GroupNumber>,
         wait: &mut Wait,
     ) {
-        self.leave_group(turn, slot, group);
-        let home = self.group_home(group);
-        if home == self.me {
+        if groups.is_empty() {
             return;
         }
-        let number = self.sessions.at(slot).number;
-        self.fence(turn, home, number, wait);
-        self.sessions.at_mut(slot).leaving.push((wait.request, group));
+        let session = self.sessions.at_mut(slot);
+        let before = (session.queue.len() as u64, session.queue.bytes());
+        session.queue.retain(|out| out.group.is_none_or(|group| !groups.contains(&group)));
+        let after = (session.queue.len() as u64, session.queue.bytes());
+        let number = session.number;
+        let mut open = open_by_group(session, |_| true);
+        self.counters.queued_now -= before.0 - after.0;
+        self.counters.queued_bytes_now -= before.1 - after.1;
+        for &group in groups {
+            let home = self.group_home(group);
+            let keep = open.remove(&group).unwrap_or_default();
+            self.tell(turn, home, PeerMessage::ShareLeave { group, session: number, keep });
+            if home != self.me {
+                self.fence(turn, home, number, wait);
+                self.sessions.at_mut(slot).leaving.push((wait.request, group));
+            }
+        }
     }
 
     /// Nothing more comes from a group that a session left.
@@ -134,29 +137,42 @@ impl Broker {
 
     /// A session ends: other members get what it had not settled, but for QoS 2 messages it may
     /// have seen. [MQTT-4.8.2-5 v5]
-    pub(crate) fn leave_groups(&mut self, turn: &mut Turn<'_>, slot: u32) {
+    pub(crate) fn leave_all_groups(&mut self, turn: &mut Turn<'_>, slot: u32) {
         let session = self.sessions.at(slot);
         let number = session.number;
-        let groups: Vec<GroupNumber> =
-            session.subscriptions.iter().filter_map(|held| held.group).collect();
-        for group in groups {
-            let session = self.sessions.at(slot);
-            let keep = open_of(session, group, |out| out.qos == QoS::ExactlyOnce);
+        if session.subscriptions.iter().all(|held| held.group.is_none()) {
+            return;
+        }
+        let mut open = open_by_group(session, |out| out.qos == QoS::ExactlyOnce);
+        let groups = session.subscriptions.iter().filter_map(|held| held.group);
+        let mut groups: Vec<(GroupNumber, Vec<MessageId>)> =
+            groups.map(|group| (group, open.remove(&group).unwrap_or_default())).collect();
+        let rest = groups.split_off(groups.len().min(LEFT_AT_ONCE));
+        for (group, keep) in groups {
             let home = self.group_home(group);
             self.tell(turn, home, PeerMessage::ShareLeave { group, session: number, keep });
+        }
+        if !rest.is_empty() {
+            self.jobs.end(Ending::Leave { number, rest });
         }
     }
 }
 
-/// Messages of a group that a session was sent and has not settled.
-fn open_of(
+/// Messages of each group that a session was sent and has not settled.
+fn open_by_group(
     session: &Session,
-    group: GroupNumber,
     wanted: impl Fn(&Outgoing) -> bool,
-) -> Vec<MessageId> {
-    let open = session.sender.iter().filter_map(|(_, entry)| match entry {
-        Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out) => Some(out),
-        Entry::Released | Entry::Reserved => None,
-    });
-    open.filter(|out| out.group == Some(group) && wanted(out)).map(|out| out.message.id).collect()
+) -> BTreeMap<GroupNumber, Vec<MessageId>> {
+    let mut open: BTreeMap<GroupNumber, Vec<MessageId>> = BTreeMap::new();
+    for (_, entry) in session.sender.iter() {
+        match entry {
+            Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out) => {
+                if let Some(group) = out.group.filter(|_| wanted(out)) {
+                    open.entry(group).or_default().push(out.message.id);
+                }
+            }
+            Entry::Released | Entry::Reserved => {}
+        }
+    }
+    open
 }

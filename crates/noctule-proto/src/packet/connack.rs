@@ -146,6 +146,7 @@ impl<'a> ConnAckProperties<'a> {
 }
 
 impl PropertyWriter for ConnAckProperties<'_> {
+    /// Their order means nothing; it is mosquitto's, for whoever compares bytes.
     fn write_properties(&self, out: &mut impl Sink) {
         use PropertyId as P;
         // Absent means QoS 2, which has no value of its own.
@@ -153,22 +154,22 @@ impl PropertyWriter for ConnAckProperties<'_> {
         let maximum_qos = maximum_qos.map(|qos| qos == QoS::AtLeastOnce);
         let (wildcard, ids) =
             (self.wildcard_subscription_available, self.subscription_identifiers_available);
-        property::u32(out, P::SessionExpiryInterval, self.session_expiry_secs);
-        property::u16(out, P::ReceiveMaximum, self.receive_maximum.map(NonZeroU16::get));
-        property::flag(out, P::MaximumQoS, maximum_qos);
-        property::flag(out, P::RetainAvailable, self.retain_available);
-        property::u32(out, P::MaximumPacketSize, self.maximum_packet_size.map(NonZeroU32::get));
-        property::text(out, P::AssignedClientIdentifier, self.assigned_client_id);
         property::u16(out, P::TopicAliasMaximum, self.topic_alias_maximum);
+        property::text(out, P::AssignedClientIdentifier, self.assigned_client_id);
+        property::u16(out, P::ServerKeepAlive, self.server_keep_alive_secs);
+        property::text(out, P::AuthenticationMethod, self.authentication_method);
+        property::binary(out, P::AuthenticationData, self.authentication_data);
+        property::u32(out, P::SessionExpiryInterval, self.session_expiry_secs);
         property::text(out, P::ReasonString, self.reason_string);
         property::flag(out, P::WildcardSubscriptionAvailable, wildcard);
         property::flag(out, P::SubscriptionIdentifierAvailable, ids);
         property::flag(out, P::SharedSubscriptionAvailable, self.shared_subscription_available);
-        property::u16(out, P::ServerKeepAlive, self.server_keep_alive_secs);
         property::text(out, P::ResponseInformation, self.response_information);
         property::text(out, P::ServerReference, self.server_reference);
-        property::text(out, P::AuthenticationMethod, self.authentication_method);
-        property::binary(out, P::AuthenticationData, self.authentication_data);
+        property::flag(out, P::RetainAvailable, self.retain_available);
+        property::u32(out, P::MaximumPacketSize, self.maximum_packet_size.map(NonZeroU32::get));
+        property::u16(out, P::ReceiveMaximum, self.receive_maximum.map(NonZeroU16::get));
+        property::flag(out, P::MaximumQoS, maximum_qos);
         self.user_properties.write(out);
     }
 }

@@ -351,7 +351,10 @@ impl Shard {
     fn listen_to_peers(&mut self, index: &Index) {
         for from in (0..self.peers.count()).map(ShardId) {
             let mut taken = 0;
-            while let Some(batch) = self.peers.next(from, &mut taken) {
+            // One that says more than can be delivered waits in its channel, which then fills.
+            while self.broker.listens_to(from)
+                && let Some(batch) = self.peers.next(from, &mut taken)
+            {
                 for message in batch.messages {
                     let input = Input::Peer { from, message };
                     self.broker.handle(self.now, index, input, &mut self.outbox);

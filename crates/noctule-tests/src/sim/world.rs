@@ -202,7 +202,7 @@ impl World {
         let link = &self.links[number];
         let keep_alive = u64::from(link.keep_alive_of(&self.plan.limits)) * 1500;
         let timeout = u64::from(self.plan.limits.connect_timeout_secs) * 1000;
-        let overdue = match link.spoken_to {
+        let overdue = match link.spoken_to && link.session.is_some() {
             true => keep_alive > 0 && now - link.last_handed_in >= keep_alive,
             // CONNACK may be late as well, for want of the store.
             false => now - link.opened_at >= timeout,

@@ -56,8 +56,8 @@ fn a_client_that_is_not_who_it_says_is_refused() {
     script().pure(ALONE).run(|world| {
         guarded(world);
         let refused = [
-            (connect("a").user_name(b"user").password(b"wrong"), world.by_version(0x86, 4)),
-            (connect("a").user_name(b"user"), world.by_version(0x86, 4)),
+            (connect("a").user_name(b"user").password(b"wrong"), world.by_version(0x86, 5)),
+            (connect("a").user_name(b"user"), world.by_version(0x86, 5)),
             (connect("a"), world.by_version(0x87, 5)),
         ];
         for (connect, code) in refused {
@@ -81,7 +81,7 @@ fn who_is_refused_takes_no_session_over_and_publishes_no_will() {
         b.subscribes("#", 0);
         let thief = world.line();
         thief.send_connect(&resume("a").user_name(b"user").will(will("will", "x")));
-        thief.expect(connack(world.by_version(0x86, 4)));
+        thief.expect(connack(world.by_version(0x86, 5)));
         thief.expect_closed();
         a.pings();
         b.expect_nothing();

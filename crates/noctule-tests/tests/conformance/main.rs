@@ -9,6 +9,7 @@ mod disconnect;
 mod errors;
 mod flow_control;
 mod keep_alive;
+mod promises;
 mod publish;
 mod qos;
 mod races;

@@ -74,9 +74,9 @@ fn challenge(packet: &Packet) -> String {
 fn a_password_lets_its_user_in_and_nobody_else() {
     guarded().run(|world| {
         let refused = [
-            (connect("a").user_name(b"user").password(b"wrong"), world.by_version(0x86, 4)),
-            (connect("a").user_name(b"user"), world.by_version(0x86, 4)),
-            (connect("a").user_name(b"nobody").password(b"secret"), world.by_version(0x86, 4)),
+            (connect("a").user_name(b"user").password(b"wrong"), world.by_version(0x86, 5)),
+            (connect("a").user_name(b"user"), world.by_version(0x86, 5)),
+            (connect("a").user_name(b"nobody").password(b"secret"), world.by_version(0x86, 5)),
             (connect("a"), world.by_version(0x87, 5)),
         ];
         for (connect, code) in refused {

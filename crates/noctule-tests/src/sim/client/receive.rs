@@ -47,7 +47,7 @@ impl Ear<'_> {
             let Packet::ConnAck(connack) = packet else {
                 panic!("{} before CONNACK", packet.packet_type())
             };
-            return self.connack(connack);
+            return self.connack(connack, sent_at);
         }
         match packet {
             Packet::Publish(publish) => self.publish(publish, sent_at),
@@ -82,8 +82,18 @@ impl Ear<'_> {
     }
 
     /// [MQTT-3.2.2-2 v5], [MQTT-3.2.2-3 v5], [MQTT-3.2.2-21 v5]
-    fn connack(&mut self, connack: &ConnAck<'_>) {
-        assert_eq!(connack.reason, ReasonCode::Success, "client {} refused", self.client.id);
+    fn connack(&mut self, connack: &ConnAck<'_>, sent_at: u64) {
+        if connack.reason != ReasonCode::Success {
+            // Only if it took too long to find out who it is; it comes again.
+            let timeout = u64::from(self.ledger.limits.connect_timeout_secs) * 1000;
+            let busy = [ReasonCode::ServerBusy, ReasonCode::ServerUnavailable];
+            assert!(
+                busy.contains(&connack.reason) && sent_at >= self.link.opened_at + timeout,
+                "client {} refused: {connack:?}",
+                self.client.id
+            );
+            return;
+        }
         let (session, present) = self.link.session.expect("CONNACK follows acceptance");
         // MQTT 3.1 does not say; its clients have to know.
         let told = present && self.client.version != Version::V31;

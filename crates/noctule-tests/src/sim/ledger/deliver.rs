@@ -127,7 +127,9 @@ impl Ledger {
                 let wishes = subscription.made.iter().filter(|made| made.wish);
                 let fitting = wishes.filter(|made| self.replaced_by(number, made.from).is_none());
                 let latest = fitting.map(|made| made.from.stamp).max();
-                (full, latest.is_none(), got.retained, u32::MAX - latest.unwrap_or(0))
+                // One that is gone is owed nothing, though something of it may be on its way.
+                let stale = latest.is_none() || subscription.gone.is_some();
+                (full, stale, got.retained, u32::MAX - latest.unwrap_or(0))
             } else {
                 let routed = message.routed.iter();
                 let ways = routed.map(|at| subscription.in_force(*at).count()).sum::<usize>();

@@ -1,0 +1,128 @@
+//! A turn is bounded in work, whatever one client asks for.
+
+use super::tests::Rig;
+use crate::identity::{GroupNumber, MessageId, SessionNumber};
+use crate::index::Receiver;
+use crate::input::{Input, SystemPublish};
+use crate::message::{Message, Origin, Parts};
+use crate::peer::{Delivery, PeerMessage, Target};
+use crate::{ConnId, ShardId, Tenant, Time};
+use noctule_proto::QoS;
+use noctule_proto::packet::SubscribeOptions;
+use std::sync::Arc;
+
+fn retained(topic: &str) -> SystemPublish<'_> {
+    SystemPublish { tenant: Tenant(0), topic, payload: b"x", qos: QoS::AtMostOnce, retain: true }
+}
+
+fn message(id: u64) -> Arc<Message> {
+    let origin = Origin { id: MessageId(id), tenant: Tenant(0), publisher: None, routed_at: 0 };
+    let (topic, properties, payload, qos) = ("t", &[][..], &b"x"[..], QoS::AtMostOnce);
+    let parts = Parts { topic, properties, payload, qos, retain: false, expiry_secs: None };
+    Arc::new(Message::new(Time(1000), origin, &parts))
+}
+
+/// A message of a peer for so many receivers, none of which exists.
+fn delivery(id: u64, receivers: u64) -> PeerMessage {
+    let target = |number| Target {
+        receiver: Receiver::Session(SessionNumber(number)),
+        options: SubscribeOptions::default(),
+        subscription_id: 0,
+        group: None,
+    };
+    let targets = (0..receivers).map(|number| target(1_000_000 + number)).collect();
+    PeerMessage::Deliver(Delivery { message: message(id), targets, sole: false })
+}
+
+/// A SUBSCRIBE for filters that all match every topic: `#`, `+/#`, `+/+/#` and so on are too deep
+/// for these topics, so `#` beside exact names.
+fn subscribe_to_all(count: usize) -> Vec<u8> {
+    let mut body = vec![0, 9, 0];
+    for number in 0..count {
+        let filter = format!("a{}/#", number % 700);
+        body.extend_from_slice(&(filter.len() as u16).to_be_bytes());
+        body.extend_from_slice(filter.as_bytes());
+        body.push(0);
+    }
+    let mut bytes = vec![0x82];
+    let mut rest = body.len();
+    while rest >= 0x80 {
+        bytes.push((rest & 0x7F) as u8 | 0x80);
+        rest >>= 7;
+    }
+    bytes.push(rest as u8);
+    bytes.extend(body);
+    bytes
+}
+
+#[test]
+fn retained_messages_for_very_many_filters_come_in_portions() {
+    let mut rig = Rig::new();
+    for number in 0..700 {
+        rig.tell(Input::Publish(retained(&format!("a{number}/x"))));
+    }
+    rig.connect(0, 8);
+    let mut sent = rig.send(0, &subscribe_to_all(5000)).sends.len();
+    let mut turns = 0;
+    // What was asked for twice while it waited is sent once.
+    while sent < 701 {
+        let now = rig.idle().sends.len();
+        assert!(now <= 128, "{now} in one turn");
+        sent += now;
+        turns += 1;
+        assert!(turns < 100, "they do not come");
+    }
+    assert_eq!(sent, 701, "SUBACK and each message once");
+    assert!(turns > 5, "all at once");
+    assert!(rig.idle().sends.is_empty());
+}
+
+#[test]
+fn a_peer_that_says_too_much_is_not_listened_to_until_it_is_delivered() {
+    let mut rig = Rig::new();
+    let from = ShardId(1);
+    for id in 1..=70 {
+        rig.told_by_peer(delivery(id, 1000));
+    }
+    assert!(!rig.broker.listens_to(from));
+    assert!(rig.broker.listens_to(ShardId(0)));
+    while rig.broker.next_deadline() == Some(Time(0)) {
+        rig.idle();
+    }
+    assert!(rig.broker.listens_to(from));
+}
+
+#[test]
+fn a_fence_is_not_passed_before_what_was_said_ahead_of_it_is_delivered() {
+    let mut rig = Rig::new();
+    rig.connect(0, 8);
+    let group = GroupNumber(7);
+    let session = rig.broker.sessions.at_mut(0);
+    session.leaving.push((5, group));
+    let asker = session.number;
+    rig.told_by_peer(delivery(1, 20_000));
+    rig.told_by_peer(PeerMessage::Passed { asker, request: 5 });
+    rig.broker.homes.shards = 2;
+    let mut turns = 0;
+    while !rig.broker.sessions.at(0).leaving.is_empty() {
+        rig.idle();
+        turns += 1;
+        assert!(turns < 50, "it never passes");
+    }
+    assert!(turns >= 4, "it overtook the delivery");
+}
+
+#[test]
+fn work_without_end_puts_nothing_off_that_is_due() {
+    let mut rig = Rig::new();
+    // A connection that sends no CONNECT is closed after 10 seconds.
+    rig.open(0);
+    for id in 1..=60 {
+        rig.told_by_peer(delivery(id, 20_000));
+    }
+    rig.now = Time(20_000);
+    rig.idle();
+    assert_eq!(rig.broker.counters().connections_now, 0);
+    assert_eq!(rig.broker.next_deadline(), Some(Time(0)), "work is left");
+    assert!(rig.broker.connections.get(ConnId(0)).is_none());
+}
