@@ -11,7 +11,6 @@ use crate::outbound::Outbound;
 use crate::output::Effect;
 use crate::peer::{Delivery, PeerMessage, Target};
 use crate::session::{HeldSubscription, Queue};
-use crate::verdict::Verdict;
 use noctule_proto::ReasonCode;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -239,15 +238,8 @@ impl Broker {
                 (!rest.is_empty()).then_some(Ending::Leave { number, rest })
             }
             Some(Ending::Discard { mut queue }) => {
-                while self.budget > 0
-                    && let Some(out) = queue.pop()
-                {
-                    self.budget -= 1;
-                    // Those of a share group go to other members.
-                    if out.group.is_none() {
-                        self.counters.verdict(Verdict::SessionEnded);
-                    }
-                }
+                self.discard(&mut queue, self.budget);
+                self.budget = 0;
                 (!queue.is_empty()).then_some(Ending::Discard { queue })
             }
             None => None,

@@ -165,19 +165,14 @@ impl Broker {
             }
             return;
         }
-        match self.next_ask(slot) {
-            Some((to, ask)) => {
-                let wild = has_wildcard(&ask.filter);
-                let cost = if wild { ASK_COSTS.0 } else { ASK_COSTS.1 };
-                self.budget = self.budget.saturating_sub(cost);
-                match to {
-                    Some(shard) => self.tell(turn, shard, PeerMessage::RetainedAsk(ask)),
-                    None => self.tell_all(turn, &PeerMessage::RetainedAsk(ask)),
-                }
-                self.ask_on(turn, slot);
-            }
-            None => {}
+        let Some((to, ask)) = self.next_ask(slot) else { return };
+        let cost = if has_wildcard(&ask.filter) { ASK_COSTS.0 } else { ASK_COSTS.1 };
+        self.budget = self.budget.saturating_sub(cost);
+        match to {
+            Some(shard) => self.tell(turn, shard, PeerMessage::RetainedAsk(ask)),
+            None => self.tell_all(turn, &PeerMessage::RetainedAsk(ask)),
         }
+        self.ask_on(turn, slot);
     }
 
     /// The job of a session comes up: it may have something to ask.

@@ -14,6 +14,9 @@ use noctule_proto::delivery::{Receiver, Sender};
 use noctule_proto::{QoS, ReasonCode};
 use std::collections::{BTreeSet, VecDeque};
 
+/// Messages of a session that its end lets go at once; more are a job.
+const DISCARDED_AT_ONCE: u32 = 256;
+
 impl Broker {
     /// An empty session. [MQTT-3.1.2-6 v5], [MQTT-3.1.2-4 v3.1.1]
     pub(crate) fn new_session(&mut self, tenant: Tenant, client_id: &str) -> u32 {
@@ -225,13 +228,25 @@ impl Broker {
         self.counters.inflight_now -= session.sender.open() as u64;
         self.counters.queued_now -= session.queue.len() as u64;
         self.counters.queued_bytes_now -= session.queue.bytes();
-        if !session.queue.is_empty() {
-            self.jobs.end(Ending::Discard { queue: session.queue });
+        let mut queue = std::mem::take(&mut session.queue);
+        self.discard(&mut queue, DISCARDED_AT_ONCE);
+        if !queue.is_empty() {
+            self.jobs.end(Ending::Discard { queue });
         }
         if self.limits.durability == Durability::Stored && session.is_persistent() {
             self.record(turn, Record::SessionEnded(session.number));
         }
         self.unsubscribe_all(turn, session.tenant, session.number, session.subscriptions.take());
+    }
+
+    /// Lets go so many messages that wait for a session that ended.
+    pub(crate) fn discard(&mut self, queue: &mut Queue, count: u32) {
+        for out in (0..count).map_while(|_| queue.pop()) {
+            // Those of a share group go to other members.
+            if out.group.is_none() {
+                self.counters.verdict(Verdict::SessionEnded);
+            }
+        }
     }
 
     /// An operator ends a client.
