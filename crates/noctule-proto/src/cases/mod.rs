@@ -4,7 +4,11 @@
 //! broker and client, and the seeds of the fuzz targets. Outcomes are written down by hand or
 //! follow from a stated rule; none is taken from the decoder.
 
+mod codes;
+mod flags;
+mod lengths;
 mod packets;
+mod plain;
 mod properties;
 #[cfg(test)]
 mod tests;
@@ -30,6 +34,8 @@ pub struct Case {
     pub bytes: Vec<u8>,
     /// What they are.
     pub expect: Expect,
+    /// What a server says to them if they are a valid packet of a client.
+    reply: Answer,
 }
 
 /// What the bytes of a case are.
@@ -43,27 +49,28 @@ pub enum Expect {
     Error(Cause, ReasonCode),
 }
 
-/// How a server answers the bytes of a client; it closes the connection in any case but `Packet`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// How a server answers the bytes of a client.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// As its type demands: the packet is valid.
-    Packet,
+    /// With exactly these bytes, which may be none, and the connection goes on.
+    Bytes(Vec<u8>),
     /// It waits for the rest.
     Wait,
     /// It closes without a word.
     Close,
-    /// CONNACK with this reason code (v5) or return code (3.x), then it closes.
+    /// CONNACK with this reason code (v5) or return code (3.x); it closes then, unless that is 0.
     ConnAck(u8),
     /// DISCONNECT with this reason code, then it closes.
     Disconnect(u8),
 }
 
 impl Case {
-    /// How a server answers this case, if a client sent it on a connection that was accepted
-    /// (or as its first packet).
+    /// How a server with the limits it has by default answers this case, if a client sent it on a
+    /// connection on which nothing was said since a CONNECT with a clean session that asked for
+    /// nothing (or as its first packet), and nobody else is there.
     pub fn answer(&self) -> Answer {
         let (cause, code) = match self.expect {
-            Expect::Packet(_) => return Answer::Packet,
+            Expect::Packet(_) => return self.reply.clone(),
             Expect::Incomplete => return Answer::Wait,
             Expect::Error(cause, code) => (cause, code),
         };
@@ -80,8 +87,26 @@ impl Case {
 
     fn new(name: &str, version: Version, sender: Role, bytes: Vec<u8>, expect: Expect) -> Case {
         let first = bytes.first().is_some_and(|first| first >> 4 == PacketType::Connect as u8);
-        let name = name.to_string();
-        Case { name, version: Some(version), first, sender, bytes, expect }
+        let (name, reply) = (name.to_string(), Answer::Bytes(Vec::new()));
+        Case { name, version: Some(version), first, sender, bytes, expect, reply }
+    }
+
+    /// With this reply to a valid packet: bytes in their readable form (`""`: none),
+    /// `"accepted"`, `"refused 8C"` (a CONNACK), `"ends 82"` (a DISCONNECT, where the version has
+    /// one), or `"closed"`.
+    fn replied(mut self, text: &str) -> Case {
+        let code = |digits| u8::from_str_radix(digits, 16).expect("two hexadecimal digits");
+        self.reply = match text.split_once(' ') {
+            _ if text == "accepted" => Answer::ConnAck(0),
+            _ if text == "closed" => Answer::Close,
+            Some(("refused", digits)) => Answer::ConnAck(code(digits)),
+            Some(("ends", digits)) if self.version == Some(Version::V5) => {
+                Answer::Disconnect(code(digits))
+            }
+            Some(("ends", _)) => Answer::Close,
+            _ => Answer::Bytes(bytes(text)),
+        };
+        self
     }
 }
 
@@ -90,6 +115,9 @@ pub fn all() -> Vec<Case> {
     let mut cases = packets::cases();
     cases.extend(properties::cases());
     cases.extend(truncated::cases());
+    cases.extend(flags::cases());
+    cases.extend(lengths::cases());
+    cases.extend(codes::cases());
     cases
 }
 

@@ -31,14 +31,17 @@ struct Home {
     name: &'static str,
     packet: PacketType,
     sender: Role,
-    will: bool,
+    /// The properties that the standard allows here, whoever sends it `[2.2.2.2 v5]`.
+    ids: &'static [u8],
     before: Vec<u8>,
     after: Vec<u8>,
+    /// What a server replies to it, if a client sent it.
+    reply: &'static str,
 }
 
 impl Home {
     fn takes(&self, id: PropertyId) -> bool {
-        if self.will { id.belongs_in_will() } else { id.belongs_in(self.packet) }
+        self.ids.contains(&(id as u8))
     }
 
     /// The packet with these properties.
@@ -54,39 +57,82 @@ impl Home {
         let body = [&self.before, section, &self.after].concat();
         let name = format!("5 {} of {:?}: {what}", self.name, self.sender);
         let bytes = frame(&[self.packet.first()], &body);
-        Case::new(&name, Version::V5, self.sender, bytes, expect)
+        Case::new(&name, Version::V5, self.sender, bytes, expect).replied(self.reply)
     }
+}
+
+/// The identifiers that belong into each packet, written down from the table of the standard.
+mod allowed {
+    pub(super) const CONNECT: &[u8] = &[0x11, 0x15, 0x16, 0x17, 0x19, 0x21, 0x22, 0x26, 0x27];
+    pub(super) const WILL: &[u8] = &[0x01, 0x02, 0x03, 0x08, 0x09, 0x18, 0x26];
+    pub(super) const CONNACK: &[u8] = &[
+        0x11, 0x12, 0x13, 0x15, 0x16, 0x1A, 0x1C, 0x1F, 0x21, 0x22, 0x24, 0x25, 0x26, 0x27, 0x28,
+        0x29, 0x2A,
+    ];
+    pub(super) const PUBLISH: &[u8] = &[0x01, 0x02, 0x03, 0x08, 0x09, 0x0B, 0x23, 0x26];
+    pub(super) const SUBSCRIBE: &[u8] = &[0x0B, 0x26];
+    pub(super) const UNSUBSCRIBE: &[u8] = &[0x26];
+    pub(super) const ACKS: &[u8] = &[0x1F, 0x26];
+    pub(super) const DISCONNECT: &[u8] = &[0x11, 0x1C, 0x1F, 0x26];
+    pub(super) const AUTH: &[u8] = &[0x15, 0x16, 0x1F, 0x26];
 }
 
 /// Every packet that has properties, once for each side that sends it.
 fn homes() -> Vec<Home> {
     use PacketType as T;
-    let rows = [
-        ("CONNECT", T::Connect, Some(Client), r#""MQTT" 05 02 00 3C"#, r#""a""#),
-        ("will", T::Connect, Some(Client), r#""MQTT" 05 06 00 3C 00 "a""#, r#""w" "bye""#),
-        ("CONNACK", T::ConnAck, Some(Server), "00 00", ""),
-        ("PUBLISH", T::Publish, None, r#""t""#, "'hello'"),
-        ("PUBACK", T::PubAck, None, "00 01 00", ""),
-        ("PUBREC", T::PubRec, None, "00 01 00", ""),
-        ("PUBREL", T::PubRel, None, "00 01 00", ""),
-        ("PUBCOMP", T::PubComp, None, "00 01 00", ""),
-        ("SUBSCRIBE", T::Subscribe, Some(Client), "00 01", r#""a" 00"#),
-        ("SUBACK", T::SubAck, Some(Server), "00 01", "00"),
-        ("UNSUBSCRIBE", T::Unsubscribe, Some(Client), "00 01", r#""a""#),
-        ("UNSUBACK", T::UnsubAck, Some(Server), "00 01", "00"),
-        ("DISCONNECT", T::Disconnect, None, "00", ""),
-        ("AUTH", T::Auth, None, "18", ""),
+    let client = [
+        ("CONNECT", T::Connect, allowed::CONNECT, (r#""MQTT" 05 02 00 3C"#, r#""a""#), "accepted"),
+        (
+            "will",
+            T::Connect,
+            allowed::WILL,
+            (r#""MQTT" 05 06 00 3C 00 "a""#, r#""w" "bye""#),
+            "accepted",
+        ),
+        ("PUBLISH", T::Publish, allowed::PUBLISH, (r#""t""#, "'hello'"), ""),
+        ("PUBACK", T::PubAck, allowed::ACKS, ("00 01 00", ""), ""),
+        ("PUBREC", T::PubRec, allowed::ACKS, ("00 01 00", ""), "62 03 00 01 92"),
+        ("PUBREL", T::PubRel, allowed::ACKS, ("00 01 00", ""), "70 03 00 01 92"),
+        ("PUBCOMP", T::PubComp, allowed::ACKS, ("00 01 00", ""), ""),
+        (
+            "SUBSCRIBE",
+            T::Subscribe,
+            allowed::SUBSCRIBE,
+            ("00 01", r#""a" 00"#),
+            "90 04 00 01 00 00",
+        ),
+        (
+            "UNSUBSCRIBE",
+            T::Unsubscribe,
+            allowed::UNSUBSCRIBE,
+            ("00 01", r#""a""#),
+            "B0 04 00 01 00 11",
+        ),
+        ("DISCONNECT", T::Disconnect, allowed::DISCONNECT, ("00", ""), "closed"),
+        // The CONNECT before it named no method.
+        ("AUTH", T::Auth, allowed::AUTH, ("18", ""), "ends 82"),
     ];
-    let mut homes = Vec::new();
-    for (name, packet, only, before, after) in rows {
-        for sender in [Client, Server] {
-            if only.is_none_or(|only| only == sender) {
-                let (before, after) = (bytes(before), bytes(after));
-                homes.push(Home { name, packet, sender, will: name == "will", before, after });
-            }
-        }
-    }
-    homes
+    let server = [
+        ("CONNACK", T::ConnAck, allowed::CONNACK, ("00 00", "")),
+        ("PUBLISH", T::Publish, allowed::PUBLISH, (r#""t""#, "'hello'")),
+        ("PUBACK", T::PubAck, allowed::ACKS, ("00 01 00", "")),
+        ("PUBREC", T::PubRec, allowed::ACKS, ("00 01 00", "")),
+        ("PUBREL", T::PubRel, allowed::ACKS, ("00 01 00", "")),
+        ("PUBCOMP", T::PubComp, allowed::ACKS, ("00 01 00", "")),
+        ("SUBACK", T::SubAck, allowed::ACKS, ("00 01", "00")),
+        ("UNSUBACK", T::UnsubAck, allowed::ACKS, ("00 01", "00")),
+        ("DISCONNECT", T::Disconnect, allowed::DISCONNECT, ("00", "")),
+        ("AUTH", T::Auth, allowed::AUTH, ("18", "")),
+    ];
+    let home = |sender, (name, packet, ids, (before, after), reply)| {
+        let (before, after): (&str, &str) = (before, after);
+        Home { name, packet, sender, ids, before: bytes(before), after: bytes(after), reply }
+    };
+    let client = client.into_iter().map(|row| home(Client, row));
+    let server = server
+        .into_iter()
+        .map(|(name, packet, ids, around)| home(Server, (name, packet, ids, around, "")));
+    client.chain(server).collect()
 }
 
 /// How a value looks on the wire.
@@ -182,7 +228,8 @@ fn at_home(home: &Home, id: PropertyId, cases: &mut Vec<Case>) {
     }
     let needed = needed(home, id);
     let mut push = |what: String, entry: &[u8], expect| {
-        cases.push(home.case(what, &[&needed, entry].concat(), expect));
+        let reply = reply_to(home, id, entry).unwrap_or(home.reply);
+        cases.push(home.case(what, &[&needed, entry].concat(), expect).replied(reply));
     };
     push(format!("{id}"), &good, ok);
     let repeats = id == PropertyId::UserProperty
@@ -200,6 +247,23 @@ fn at_home(home: &Home, id: PropertyId, cases: &mut Vec<Case>) {
     if !needed.is_empty() {
         let expect = protocol_error(Cause::AuthDataWithoutMethod);
         cases.push(home.case(format!("{id} without method"), &good, expect));
+    }
+}
+
+/// What a server replies to a valid entry that asks for more than the packet without it.
+fn reply_to(home: &Home, id: PropertyId, entry: &[u8]) -> Option<&'static str> {
+    use PropertyId as P;
+    let zero = entry[1..].iter().all(|byte| *byte == 0);
+    match (home.packet, id) {
+        // No method is known.
+        (PacketType::Connect, P::AuthenticationMethod | P::AuthenticationData) => {
+            Some("refused 8C")
+        }
+        // Every value above 0 in these cases is above the maximum that the broker announces.
+        (PacketType::Publish, P::TopicAlias) => Some("ends 94"),
+        // The CONNECT said 0.
+        (PacketType::Disconnect, P::SessionExpiryInterval) if !zero => Some("ends 82"),
+        _ => None,
     }
 }
 

@@ -64,6 +64,7 @@ fn answers_follow_the_version() {
         sender: Client,
         bytes: Vec::new(),
         expect,
+        reply: Answer::Close,
     };
     let level = Expect::Error(Cause::UnsupportedLevel(9), ReasonCode::UnsupportedProtocolVersion);
     assert_eq!(case(Some(V5), true, level).answer(), Answer::ConnAck(0x84));

@@ -5,6 +5,7 @@ use super::packet::{
     Packet, disconnect, frame_len, kind, pingreq, puback, pubcomp, pubrec, pubrel, subscribe,
     unsubscribe,
 };
+use super::property::REASON_STRING;
 use super::transport::{Arrival, Patience, Transport};
 use super::watch::Watch;
 use noctule_proto::Version;
@@ -180,6 +181,23 @@ impl Client {
         assert_eq!(bytes, expected, "line {}: found left, expected right", self.line);
     }
 
+    /// Expects exactly this packet next, byte for byte; a Reason String may be in it besides, whose
+    /// words are the broker's own.
+    pub fn expect_packet_bytes(&self, expected: &[u8]) {
+        let bytes = self.next_frame(Patience::Long).unwrap_or_default();
+        let wanted = Packet::parse(expected, self.version).expect("the script writes packets");
+        if bytes != expected {
+            self.note(&format!("{} <      {bytes:02x?} for {expected:02x?}", self.line));
+            assert!(!bytes.is_empty(), "line {}: no packet came", self.line);
+            let found = self.checked(&bytes);
+            let explained = found.property(REASON_STRING).is_some();
+            assert!(explained, "line {}: found {bytes:02x?}, expected {expected:02x?}", self.line);
+            assert_eq!(found.without(REASON_STRING), wanted, "line {}", self.line);
+        } else {
+            self.checked(&bytes);
+        }
+    }
+
     /// Expects that nothing came, and that the connection lives.
     pub fn expect_nothing(&self) {
         self.settle();
@@ -226,20 +244,6 @@ impl Client {
         let connack = self.next_packet();
         assert_eq!((connack.kind(), connack.code), (kind::CONNACK, code), "{connack:?}");
         self.expect_closed();
-    }
-
-    /// The code of the DISCONNECT or CONNACK that ended the connection, if one did; what else came
-    /// is dropped.
-    pub fn end_code(&self) -> Option<u8> {
-        let mut code = None;
-        self.settle();
-        while let Ok(bytes) = self.next_frame(Patience::Short) {
-            let packet = Packet::parse(&bytes, self.version).ok()?;
-            self.note(&format!("{} <      {packet:?}", self.line));
-            code =
-                [kind::DISCONNECT, kind::CONNACK].contains(&packet.kind()).then_some(packet.code);
-        }
-        code
     }
 
     /// One whole packet.
