@@ -39,20 +39,77 @@ fn every_case_has_its_outcome() {
     assert_eq!(wrong, 0);
 }
 
-#[test]
-fn there_are_cases_for_every_packet_and_every_property() {
-    let cases = all();
-    assert!(cases.len() > 2_000, "{}", cases.len());
-    for packet in PacketType::ALL {
-        assert!(cases.iter().any(|case| case.expect == Expect::Packet(packet)), "{packet}");
-        let broken = |case: &&Case| case.bytes[0] >> 4 == packet as u8;
-        let count = cases
-            .iter()
-            .filter(broken)
-            .filter(|case| matches!(case.expect, Expect::Error(..)))
-            .count();
-        assert!(count > 3, "{packet}: {count}");
+/// Who sends what in which version, and whether it has a body that can be cut.
+fn sent() -> Vec<(Version, Role, PacketType, bool)> {
+    use PacketType as T;
+    let mut sent = Vec::new();
+    for version in ALL_VERSIONS {
+        let v5 = version == V5;
+        let mut add = |role, packet, body| sent.push((version, role, packet, body));
+        add(Client, T::Connect, true);
+        add(Client, T::Subscribe, true);
+        add(Client, T::Unsubscribe, true);
+        add(Client, T::PingReq, false);
+        add(Client, T::Disconnect, v5);
+        add(Server, T::ConnAck, true);
+        add(Server, T::SubAck, true);
+        add(Server, T::UnsubAck, true);
+        add(Server, T::PingResp, false);
+        for role in [Client, Server] {
+            for packet in [T::Publish, T::PubAck, T::PubRec, T::PubRel, T::PubComp] {
+                add(role, packet, true);
+            }
+        }
+        if v5 {
+            add(Server, T::Disconnect, true);
+            add(Client, T::Auth, true);
+            add(Server, T::Auth, true);
+        }
     }
+    sent
+}
+
+#[test]
+fn there_are_cases_of_every_kind_for_every_packet() {
+    let cases = all();
+    assert!(cases.len() > 8_000, "{}", cases.len());
+    for (version, sender, packet, has_body) in sent() {
+        // A CONNECT whose version is behind what is wrong is of all versions.
+        let of = |case: &&Case| {
+            case.version.is_none_or(|told| told == version)
+                && case.sender == sender
+                && case.bytes[0] >> 4 == packet as u8
+        };
+        let has = |wanted: &dyn Fn(Expect) -> bool| {
+            cases.iter().filter(of).any(|case| wanted(case.expect))
+        };
+        let broken = |cause| has(&|expect| matches!(expect, Expect::Error(c, _) if c == cause));
+        let flags = if packet == PacketType::Publish { Cause::QoS3 } else { Cause::ReservedFlags };
+        let what = format!("{} {packet} of {sender:?}", version_name(version));
+        assert!(has(&|expect| expect == Expect::Packet(packet)), "{what}: valid");
+        assert!(has(&|expect| expect == Expect::Incomplete), "{what}: incomplete");
+        assert!(broken(Cause::BadRemainingLength), "{what}: length not minimal");
+        assert!(broken(flags), "{what}: flags");
+        assert!(!has_body || broken(Cause::Truncated), "{what}: cut");
+    }
+}
+
+/// A reply to a valid packet is itself a packet that servers send.
+#[test]
+fn every_reply_is_a_packet_of_a_server() {
+    let mut replies = 0;
+    for case in all() {
+        let (Answer::Bytes(bytes), Client) = (case.answer(), case.sender) else { continue };
+        if !bytes.is_empty() {
+            let frame = next_frame(&bytes, SIZE_MAX).expect("legal").expect("whole");
+            assert_eq!(frame.len, bytes.len(), "{}", case.name);
+            let version = case.version.expect("a connection has a version");
+            let reply = Packet::decode(frame, Some(version), Server).map(|p| p.packet_type());
+            assert!(reply.is_ok(), "{}: {reply:?}", case.name);
+            replies += 1;
+        }
+    }
+    assert!(replies > 150, "{replies}");
 }
 
 #[test]
