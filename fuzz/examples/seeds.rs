@@ -1,17 +1,19 @@
 //! Writes the byte cases as seeds, one file each, into a folder per target: `seeds FOLDER`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Result;
 use std::path::Path;
 
 use noctule_fuzz::broker::as_script;
 use noctule_proto::cases::Case;
-use noctule_proto::{Role, Version};
+use noctule_proto::{PacketType, Role, Version};
 
 fn main() -> Result<()> {
     let home = std::env::args().nth(1).expect("the folder to write to");
     let home = Path::new(&home);
-    for (at, case) in noctule_proto::cases::all().iter().enumerate() {
+    let cases = noctule_proto::cases::all();
+    for (at, case) in cases.iter().enumerate() {
         for target in decoders(case) {
             write(&home.join(target), at, &case.bytes)?;
         }
@@ -20,11 +22,47 @@ fn main() -> Result<()> {
         }
     }
     write_config(home)?;
-    let topics = ["a/b\na/b", "a/+/c\na/b/c", "#\n$SYS/x", "$share/g/a/#\na", "+/+\n/"];
-    for (at, topic) in topics.iter().enumerate() {
-        write(&home.join("topic"), at, topic.as_bytes())?;
+    write_topics(home, &cases)
+}
+
+/// Every filter of the byte cases with every topic, good or broken.
+fn write_topics(home: &Path, cases: &[Case]) -> Result<()> {
+    let mut names = BTreeSet::from(["$SYS/x".to_owned(), "a/b/c".to_owned()]);
+    let mut filters = BTreeSet::from(["a/+/c".to_owned(), "+/+".to_owned()]);
+    for case in cases {
+        let (topics, into) = match PacketType::from_u8(case.bytes[0] >> 4) {
+            Some(PacketType::Publish) => (texts(case, 0, 0).into_iter().take(1), &mut names),
+            Some(PacketType::Subscribe) => (texts(case, 2, 1).into_iter().take(9), &mut filters),
+            Some(PacketType::Unsubscribe) => (texts(case, 2, 0).into_iter().take(9), &mut filters),
+            _ => continue,
+        };
+        into.extend(topics);
+    }
+    let pairs = filters.iter().flat_map(|filter| names.iter().map(move |name| (filter, name)));
+    for (at, (filter, name)) in pairs.enumerate() {
+        write(&home.join("topic"), at, format!("{filter}\n{name}").as_bytes())?;
     }
     Ok(())
+}
+
+/// The texts in the body of a packet, whose length takes one byte: they begin after `skip` bytes
+/// (and, in a v5 packet with an identifier, after the properties), with `between` bytes after each.
+fn texts(case: &Case, skip: usize, between: usize) -> Vec<String> {
+    let mut texts = Vec::new();
+    let mut rest = case.bytes.get(2 + skip..).unwrap_or_default();
+    if skip > 0 && case.version == Some(Version::V5) {
+        let properties = rest.first().map_or(0, |len| usize::from(*len));
+        rest = rest.get(1 + properties..).unwrap_or_default();
+    }
+    while let [high, low, tail @ ..] = rest {
+        let len = usize::from(u16::from_be_bytes([*high, *low]));
+        let Some(text) = tail.get(..len).and_then(|text| std::str::from_utf8(text).ok()) else {
+            break;
+        };
+        texts.push(text.to_owned());
+        rest = tail.get(len + between..).unwrap_or_default();
+    }
+    texts
 }
 
 /// The sample whole, and each of its lines as if it were set.
