@@ -10,6 +10,9 @@ use crate::process;
 
 const PATH: &str = "spec/mutants.tsv";
 
+/// With fewer faults a clean report says little.
+const LISTED_MIN: usize = 50;
+
 /// One planted fault.
 pub(super) struct Mutant {
     pub(super) name: String,
@@ -34,6 +37,9 @@ pub(super) fn load() -> Result<Vec<Mutant>> {
             bail!("{PATH}:{}: {} stands twice", at + 1, mutant.name);
         }
         mutants.push(mutant);
+    }
+    if mutants.len() < LISTED_MIN {
+        bail!("{PATH} lists {} faults, {LISTED_MIN} at least are wanted", mutants.len());
     }
     Ok(mutants)
 }

@@ -32,12 +32,16 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     scratch.baseline().context("the tests must pass before a fault is planted")?;
     let mut survivors = Vec::new();
     let mut void = Vec::new();
-    let mut argued = 0;
+    let (mut argued, mut endless) = (0, 0);
     for mutant in &mutants {
         let start = Instant::now();
         let verdict = scratch.judge(mutant).with_context(|| mutant.name.clone())?;
         let said = match &verdict {
             Verdict::Caught(by) => format!("caught by {by}"),
+            Verdict::DidNotEnd(by) => {
+                endless += 1;
+                format!("did not end: {by}")
+            }
             Verdict::Void => {
                 void.push(mutant.name.as_str());
                 "does not compile".to_owned()
@@ -56,7 +60,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if !void.is_empty() {
         bail!("these faults do not compile: {}", void.join(", "));
     }
-    report(mutants.len(), &survivors, argued)
+    report(mutants.len(), &survivors, (argued, endless))
 }
 
 /// Every fault of the list can still be planted in the tree as it stands: a step of the gate.
@@ -71,9 +75,15 @@ pub(crate) fn check() -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn report(planted: usize, survivors: &[&Mutant], argued: usize) -> Result<()> {
-    let caught = planted - survivors.len() - argued;
-    println!("{planted} planted, {caught} caught, {argued} argued, {} survived", survivors.len());
+/// `argued` survived for a reason; `endless` were noticed only by a suite that did not end.
+fn report(planted: usize, survivors: &[&Mutant], counts: (usize, usize)) -> Result<()> {
+    let (argued, endless) = counts;
+    let caught = planted - survivors.len() - argued - endless;
+    let survived = survivors.len();
+    println!(
+        "{planted} planted, {caught} caught, {endless} did not end, {argued} argued, \
+         {survived} survived"
+    );
     for mutant in survivors {
         println!("survived: {} ({}): {}", mutant.name, mutant.file, mutant.breaks);
     }

@@ -48,8 +48,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What became of a planted fault.
 pub(super) enum Verdict {
-    /// This suite failed or did not end.
+    /// This suite failed.
     Caught(&'static str),
+    /// This suite ran for longer than anybody waits: noticed, if not by a test that says what is
+    /// wrong.
+    DidNotEnd(&'static str),
     /// Every suite passed.
     Survived,
     /// It is no fault at all: it does not compile.
@@ -84,6 +87,7 @@ impl Scratch {
         match self.ask()? {
             Verdict::Survived => Ok(()),
             Verdict::Caught(name) => bail!("{name} does not pass"),
+            Verdict::DidNotEnd(name) => bail!("{name} does not end"),
             Verdict::Void => bail!("the tree does not compile"),
         }
     }
@@ -104,25 +108,27 @@ impl Scratch {
             if !self.cargo(suite.build).status().context("cannot start cargo")?.success() {
                 return Ok(Verdict::Void);
             }
-            if !self.ends_well(suite.run)? {
-                return Ok(Verdict::Caught(suite.name));
+            match self.end_of(suite.run)? {
+                None => return Ok(Verdict::DidNotEnd(suite.name)),
+                Some(false) => return Ok(Verdict::Caught(suite.name)),
+                Some(true) => {}
             }
         }
         Ok(Verdict::Survived)
     }
 
-    /// Runs cargo in the copy, and stops it where it does not end.
-    fn ends_well(&self, args: &[&str]) -> Result<bool> {
+    /// Runs cargo in the copy and says whether it succeeded; `None` if it had to be stopped.
+    fn end_of(&self, args: &[&str]) -> Result<Option<bool>> {
         let mut child = self.cargo(args).spawn().context("cannot start cargo")?;
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
             if let Some(status) = child.try_wait()? {
-                return Ok(status.success());
+                return Ok(Some(status.success()));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
         stop(&mut child)?;
-        Ok(false)
+        Ok(None)
     }
 
     /// A cargo that works in the copy, unseen.
