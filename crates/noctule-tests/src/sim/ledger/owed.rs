@@ -53,8 +53,8 @@ impl Ledger {
         missing
     }
 
-    /// Whether a message that anybody is owed was certainly routed to a subscription with a QoS that
-    /// promises.
+    /// Whether a message that anybody is owed was certainly routed to a subscription with a QoS
+    /// that promises.
     fn is_owed(&self, slot: usize, number: usize) -> bool {
         let message = &self.messages[number];
         let slot = &self.slots[slot];
