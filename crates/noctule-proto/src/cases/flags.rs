@@ -17,6 +17,12 @@ pub(super) fn cases() -> Vec<Case> {
             }
         }
     }
+    for other in plain.iter().filter(|plain| plain.sender == Client && plain.first != 0x10) {
+        let expect = protocol_error(Cause::NotConnect);
+        let mut case = other.with_first("in place of CONNECT", other.first, expect);
+        (case.version, case.first) = (None, true);
+        cases.push(case);
+    }
     for connect in plain.iter().filter(|plain| plain.first == 0x10) {
         cases.push(connect.with_first("flags 0", 0x10, ok(PacketType::Connect)));
         for flags in 1..0x10 {

@@ -137,7 +137,7 @@ fn connect_openings(t: &mut Table) {
     t.first(None, ("reserved flags", r#"11| "MQTT" 04 02 00 3C "a""#), {
         malformed(Cause::ReservedFlags)
     });
-    for text in ["C0 00", "E0 00", "30| 'a'", "20 02 00 00", "F0 00", "82 00"] {
+    for text in ["20 02 00 00", "30| 'a'", "82 00", "90 00", "B0 00", "D0 00", "F0 00"] {
         t.first(None, ("no CONNECT", text), protocol_error(Cause::NotConnect));
     }
     t.on(&ALL_VERSIONS, Client, ("second", r#"10| "MQTT" 04 02 00 3C "a""#), {
