@@ -1,6 +1,8 @@
 //! Attacks by many connections, slow ones, and such as do not know when to end.
 
-use std::net::SocketAddr;
+use std::collections::{HashSet, VecDeque};
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -32,6 +34,95 @@ fn connections_that_send_nothing_are_closed() -> Result<()> {
         for (number, wire) in silent?.iter_mut().enumerate() {
             let said = wire.closed().with_context(|| format!("connection {number}"))?;
             ensure!(said.is_empty(), "a CONNECT was never sent, and yet {said:02x?}");
+        }
+        Ok(())
+    })
+}
+
+/// Whoever begins a CONNECT and comes again instead of ending it, without a pause.
+#[test]
+fn a_flood_of_half_open_connections_holds_nobody_back() -> Result<()> {
+    const FLOODS: usize = 2;
+    attack("half-open-flood", 96, |broker| {
+        let address = broker.address();
+        std::thread::scope(|scope| {
+            let floods: Vec<_> = (0..FLOODS).map(|_| scope.spawn(|| begin(address))).collect();
+            floods.into_iter().try_for_each(|flood| flood.join().expect("no panic"))
+        })
+    })
+}
+
+/// Opens 5000 connections, each of which gets another part of a CONNECT, with 100 open at a time.
+fn begin(address: SocketAddr) -> Result<()> {
+    let will = Some(("flood/will".to_owned(), vec![b'x'; 1000]));
+    let whole = Connect { will, ..Connect::new("flood") }.bytes();
+    let mut open = VecDeque::new();
+    for number in 0..5000 {
+        let mut stream = TcpStream::connect_timeout(&address, crate::wire::PATIENCE)
+            .with_context(|| format!("connection {number} was not taken"))?;
+        stream.write_all(&whole[..number % whole.len()])?;
+        open.push_back(stream);
+        if open.len() > 100 {
+            open.pop_front();
+        }
+    }
+    Ok(())
+}
+
+/// Each was connected when it vanished, so each will is due, once.
+#[test]
+fn clients_that_vanish_after_connect_leave_nothing_but_their_wills() -> Result<()> {
+    const CLIENTS: usize = 2000;
+    attack("vanished", 96, |broker| {
+        let address = broker.address();
+        let mut watcher = Wire::connect(address, &Connect::new("vanished-watcher"))?;
+        watcher.subscribe("vanished/#")?;
+        for number in 0..CLIENTS {
+            let will = Some((format!("vanished/{number}"), b"gone".to_vec()));
+            let level = if number % 2 == 0 { Level::V311 } else { Level::V5 };
+            let connect = Connect { will, level, ..Connect::new(&format!("vanished-{number}")) };
+            let mut wire = Wire::open(address)?;
+            wire.send(&connect.bytes())?;
+            wire.vanish()?;
+            // Some do not even wait for an answer; what becomes of their wills is a race.
+            let hasty = Connect::new(&format!("hasty-{number}"));
+            Wire::open(address)?.send(&hasty.bytes())?;
+        }
+        let mut seen = HashSet::new();
+        while seen.len() < CLIENTS {
+            let message = watcher.message().with_context(|| format!("after {}", seen.len()))?;
+            ensure!(message.payload() == b"gone", "{message:02x?}");
+            ensure!(seen.insert(message.topic().to_vec()), "twice: {message:02x?}");
+        }
+        watcher.ping().context("more wills than clients")
+    })
+}
+
+/// Garbage that comes along with a valid CONNECT: the CONNECT is answered, and the rest ends it.
+#[test]
+fn garbage_behind_a_connect_ends_what_was_connected() -> Result<()> {
+    const PROTOCOL_ERROR: u8 = 0x82;
+    attack("garbage-behind", 96, |broker| {
+        let mut noise = Noise(0xD1B5_4A32_D192_ED03);
+        for number in 0..400 {
+            let level = if number % 2 == 0 { Level::V311 } else { Level::V5 };
+            let connect = Connect { level, ..Connect::new("garbage-behind") };
+            let mut bytes = connect.bytes();
+            // The packet type that is forbidden. [U5-2.1.2-1]
+            bytes.push(noise.next() & 0x0F);
+            bytes.extend(noise.bytes(1 << (number % 14)));
+            let mut wire = Wire::open(broker.address())?;
+            wire.send(&bytes)?;
+            let connack = wire.expect(CONNACK)?;
+            ensure!(connack.body[..2] == [0, 0], "{connack:02x?}");
+            let said = wire.closed()?;
+            match level {
+                Level::V311 => ensure!(said.is_empty(), "{said:02x?}"),
+                Level::V5 => ensure!(
+                    said.len() >= 3 && said[0] == DISCONNECT && said[2] == PROTOCOL_ERROR,
+                    "{said:02x?}"
+                ),
+            }
         }
         Ok(())
     })

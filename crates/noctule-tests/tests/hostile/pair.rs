@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -17,7 +17,14 @@ pub(crate) struct Pair {
     stop: Arc<AtomicBool>,
     received: Arc<AtomicU64>,
     publisher: JoinHandle<Result<u64>>,
-    subscriber: JoinHandle<Result<u64>>,
+    subscriber: JoinHandle<Result<Flow>>,
+}
+
+/// What the subscriber saw.
+struct Flow {
+    received: u64,
+    /// The longest that it waited for a message, from the first one on.
+    gap: Duration,
 }
 
 impl Pair {
@@ -31,7 +38,12 @@ impl Pair {
         let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&received));
         let publisher = std::thread::spawn(move || publish_until(writer, &topic, &stopped));
         let subscriber = std::thread::spawn(move || receive_all(reader, &counted));
-        Ok(Self { stop, received, publisher, subscriber })
+        let pair = Self { stop, received, publisher, subscriber };
+        // An attack that is over at once still begins beside a flow.
+        while pair.received() == 0 && !pair.subscriber.is_finished() {
+            std::thread::sleep(PACE);
+        }
+        Ok(pair)
     }
 
     /// How many messages went all the way so far.
@@ -39,15 +51,16 @@ impl Pair {
         self.received.load(Ordering::Relaxed)
     }
 
-    /// Ends the flow; every message must have arrived, once and in order.
-    pub(crate) fn finish(self) -> Result<()> {
+    /// Ends the flow; every message must have arrived, once and in order. Answers the longest gap
+    /// between two of them.
+    pub(crate) fn finish(self) -> Result<Duration> {
         self.stop.store(true, Ordering::Relaxed);
         let sent = self.publisher.join().expect("the publisher does not panic");
         let sent = sent.context("the well-behaved publisher was held back")?;
-        let received = self.subscriber.join().expect("the subscriber does not panic");
-        let received = received.context("the well-behaved subscriber was held back")?;
-        ensure!(sent == received, "{sent} sent, {received} received");
-        Ok(())
+        let flow = self.subscriber.join().expect("the subscriber does not panic");
+        let flow = flow.context("the well-behaved subscriber was held back")?;
+        ensure!(sent == flow.received, "{sent} sent, {} received", flow.received);
+        Ok(flow.gap)
     }
 }
 
@@ -67,12 +80,17 @@ fn publish_until(mut wire: Wire, topic: &str, stop: &AtomicBool) -> Result<u64> 
     }
 }
 
-fn receive_all(mut wire: Wire, received: &AtomicU64) -> Result<u64> {
+fn receive_all(mut wire: Wire, received: &AtomicU64) -> Result<Flow> {
+    let mut gap = Duration::ZERO;
+    let mut last: Option<Instant> = None;
     loop {
         let wanted = received.load(Ordering::Relaxed);
         let message = wire.message().with_context(|| format!("message {wanted}"))?;
+        let now = Instant::now();
+        gap = gap.max(last.map_or(Duration::ZERO, |last| now - last));
+        last = Some(now);
         if message.payload().is_empty() {
-            return Ok(wanted);
+            return Ok(Flow { received: wanted, gap });
         }
         let number: u64 = std::str::from_utf8(message.payload())?.parse()?;
         ensure!(number == wanted, "message {number} came where {wanted} was due");

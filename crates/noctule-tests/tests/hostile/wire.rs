@@ -13,12 +13,16 @@ pub(crate) const CONNACK: u8 = 0x20;
 pub(crate) const PUBLISH: u8 = 0x30;
 pub(crate) const PUBACK: u8 = 0x40;
 pub(crate) const PUBREC: u8 = 0x50;
+pub(crate) const PUBREL: u8 = 0x60;
+pub(crate) const PUBCOMP: u8 = 0x70;
 pub(crate) const SUBSCRIBE: u8 = 0x82;
 pub(crate) const SUBACK: u8 = 0x90;
+pub(crate) const PINGREQ: u8 = 0xC0;
+pub(crate) const PINGRESP: u8 = 0xD0;
 pub(crate) const DISCONNECT: u8 = 0xE0;
 
 /// The protocol level in CONNECT.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
     V311 = 4,
     V5 = 5,
@@ -32,11 +36,13 @@ pub(crate) struct Connect {
     pub clean: bool,
     /// Topic and payload, at QoS 1.
     pub will: Option<(String, Vec<u8>)>,
+    /// Of MQTT 5, as they stand in the packet.
+    pub properties: Vec<u8>,
 }
 
 impl Connect {
     pub(crate) fn new(id: &str) -> Self {
-        Self { level: Level::V311, id: id.to_owned(), clean: true, will: None }
+        Self { level: Level::V311, id: id.to_owned(), clean: true, will: None, properties: vec![] }
     }
 
     pub(crate) fn v5(id: &str) -> Self {
@@ -48,7 +54,7 @@ impl Connect {
         let will_at_qos_1 = if self.will.is_some() { 0x0C } else { 0 };
         body.extend([self.level as u8, u8::from(self.clean) << 1 | will_at_qos_1]);
         body.extend(60_u16.to_be_bytes());
-        body.extend(no_properties(self.level));
+        body.extend(properties(self.level, &self.properties));
         body.extend(text(&self.id));
         if let Some((topic, payload)) = &self.will {
             body.extend(no_properties(self.level));
@@ -111,6 +117,28 @@ pub(crate) fn puback(id: [u8; 2]) -> [u8; 4] {
     [PUBACK, 2, id[0], id[1]]
 }
 
+/// PUBLISH of MQTT 5 at QoS 1, with a topic alias.
+pub(crate) fn publish_aliased(topic: &str, alias: u16, id: u16, payload: &[u8]) -> Vec<u8> {
+    let mut body = text(topic);
+    body.extend(id.to_be_bytes());
+    let [high, low] = alias.to_be_bytes();
+    body.extend(properties(Level::V5, &[0x23, high, low]));
+    body.extend(payload);
+    packet(PUBLISH | 2, &body)
+}
+
+/// The properties with their length before them, below 128 bytes; MQTT 3 has none.
+fn properties(level: Level, bytes: &[u8]) -> Vec<u8> {
+    match level {
+        Level::V311 => Vec::new(),
+        Level::V5 => {
+            let length = u8::try_from(bytes.len()).expect("a length of one byte");
+            assert!(length < 128, "a length of one byte");
+            [&[length], bytes].concat()
+        }
+    }
+}
+
 fn no_properties(level: Level) -> &'static [u8] {
     match level {
         Level::V311 => &[],
@@ -159,6 +187,12 @@ impl Packet {
     pub(crate) fn payload(&self) -> &[u8] {
         &self.body[self.topic_end() + self.id().map_or(0, |id| id.len())..]
     }
+
+    /// The properties of a PUBLISH of MQTT 5, below 128 bytes, and its payload.
+    pub(crate) fn properties_and_payload(&self) -> (&[u8], &[u8]) {
+        let rest = self.payload();
+        rest[1..].split_at(usize::from(rest[0]))
+    }
 }
 
 /// A connection to the broker.
@@ -198,20 +232,26 @@ impl Wire {
 
     /// The next packet.
     pub(crate) fn receive(&mut self) -> Result<Packet> {
+        receive_from(&mut self.reader)
+    }
+
+    /// The next packet, of which these bytes were read already.
+    pub(crate) fn receive_after(&mut self, start: &[u8]) -> Result<Packet> {
+        receive_from(&mut start.chain(&mut self.reader))
+    }
+
+    /// Takes one byte out of the socket and leaves the others there.
+    pub(crate) fn byte(&mut self) -> Result<u8> {
+        assert!(self.reader.buffer().is_empty(), "more was taken already");
         let mut byte = [0];
-        self.reader.read_exact(&mut byte).context("waiting for a packet")?;
-        let first = byte[0];
-        let mut length = 0;
-        for shift in [0, 7, 14, 21] {
-            self.reader.read_exact(&mut byte)?;
-            length |= usize::from(byte[0] & 0x7F) << shift;
-            if byte[0] & 0x80 == 0 {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        self.reader.read_exact(&mut body)?;
-        Ok(Packet { first, body })
+        self.stream.read_exact(&mut byte).context("waiting for a byte")?;
+        Ok(byte[0])
+    }
+
+    /// Asks whether the broker is there, which must be the next that it says.
+    pub(crate) fn ping(&mut self) -> Result<()> {
+        self.send(&[PINGREQ, 0])?;
+        self.expect(PINGRESP).map(drop)
     }
 
     /// The next packet, which must be of this type.
@@ -222,6 +262,35 @@ impl Wire {
             bail!("wanted {kind:#04x}, got {:#04x} {start:02x?}", packet.first);
         }
         Ok(packet)
+    }
+
+    /// Receives so many messages of any QoS and answers whatever asks for an answer.
+    pub(crate) fn settle(&mut self, count: usize) -> Result<()> {
+        let mut received = 0;
+        while received < count {
+            let packet = self.receive().with_context(|| format!("after {received} messages"))?;
+            match (packet.kind(), packet.first & 6) {
+                (PUBLISH, qos) => {
+                    received += 1;
+                    let id = packet.id().unwrap_or_default();
+                    match qos {
+                        0 => {}
+                        2 => self.send(&puback(id))?,
+                        _ => self.send(&[PUBREC, 2, id[0], id[1]])?,
+                    }
+                }
+                (PUBREL, _) => self.send(&[PUBCOMP, 2, packet.body[0], packet.body[1]])?,
+                _ => bail!("after {received} messages came {packet:02x?}"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves when the CONNACK is there but unread, which tells the broker so by a reset (RST).
+    pub(crate) fn vanish(self) -> Result<()> {
+        let there = self.stream.peek(&mut [0]).context("waiting for the CONNACK")?;
+        ensure!(there == 1, "closed without a CONNACK");
+        Ok(())
     }
 
     /// Subscribes to one filter and waits for the SUBACK.
@@ -256,4 +325,21 @@ impl Wire {
             Err(error) => Err(error).context("the broker did not close the connection"),
         }
     }
+}
+
+fn receive_from(reader: &mut impl Read) -> Result<Packet> {
+    let mut byte = [0];
+    reader.read_exact(&mut byte).context("waiting for a packet")?;
+    let first = byte[0];
+    let mut length = 0;
+    for shift in [0, 7, 14, 21] {
+        reader.read_exact(&mut byte)?;
+        length |= usize::from(byte[0] & 0x7F) << shift;
+        if byte[0] & 0x80 == 0 {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok(Packet { first, body })
 }
