@@ -93,7 +93,8 @@ pub fn leave_out(what: &str) {
     }
 }
 
-/// Runs a program to its end; its output is the error when it does not end well.
+/// Runs a program to its end; its output is the error when it does not end well. What its client
+/// cannot do (lines that begin with `cannot: `) is said aloud in any case.
 pub fn run(command: &mut Command) -> Result<()> {
     let name = format!("{command:?}");
     let mut child = command
@@ -111,7 +112,13 @@ pub fn run(command: &mut Command) -> Result<()> {
     let mut text = String::new();
     loop {
         match output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(line) => text.extend([line.as_str(), "\n"]),
+            Ok(line) => {
+                if line.starts_with("cannot: ") {
+                    // As in `leave_out`: seen even when the test passes, and nobody to tell else.
+                    let _ = writeln!(std::io::stderr(), "{line}");
+                }
+                text.extend([line.as_str(), "\n"]);
+            }
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
                 child.kill()?;

@@ -16,7 +16,7 @@ root=mosquitto/$run
 work=$(mktemp -d)
 # Every wait ends: a broker that does not answer fails the test instead of hanging it.
 patience=20
-trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
+trap 'kill -KILL $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
 
 fail() {
     echo "FAILED (MQTT $version): $*"
@@ -46,6 +46,27 @@ listen() {
         [ "$tries" -lt $((patience * 20)) ] || fail "$name: no SUBACK: $(cat "$work/$name")"
         sleep 0.05
     done
+}
+
+# await_lines NAME COUNT PATTERN: waits until the subscriber has said as many lines of that kind.
+await_lines() {
+    tries=0
+    until [ "$(grep -c "$3" "$work/$1")" -ge "$2" ]; do
+        tries=$((tries + 1))
+        [ "$tries" -lt $((patience * 20)) ] || fail "$1: no $2 times '$3': $(cat "$work/$1")"
+        sleep 0.05
+    done
+}
+
+await_line() {
+    await_lines "$1" 1 "$2"
+}
+
+# kill_hard NAME: ends a subscriber as a crash does.
+kill_hard() {
+    eval "pid=\$pid_$1"
+    kill -KILL "$pid"
+    wait "$pid" 2>/dev/null || true
 }
 
 # heard NAME LINE...: waits until the subscriber has ended by itself (-C); its messages must be

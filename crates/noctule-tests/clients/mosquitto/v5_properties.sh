@@ -56,3 +56,12 @@ publish -q 1 -t "$root/size" -m small
 publish -q 1 -t "$root/size" -m "$(head -c 500 /dev/zero | tr '\0' x)"
 publish -q 1 -t "$root/size" -m end
 heard size "MSG small" "MSG end"
+
+# The RETAIN flag is kept where that is asked for, and else only says that a message was stored.
+listen as_published -q 1 -t "$root/rap" --retain-as-published -C 2 -F 'MSG %r %p'
+listen as_usual -q 1 -t "$root/rap" -C 2 -F 'MSG %r %p'
+publish -q 1 -r -t "$root/rap" -m kept
+publish -q 1 -t "$root/rap" -m passing
+heard as_published "MSG 1 kept" "MSG 0 passing"
+heard as_usual "MSG 0 kept" "MSG 0 passing"
+echo "cannot: mosquitto_sub 2.0 asks neither for No Local nor for Retain Handling"

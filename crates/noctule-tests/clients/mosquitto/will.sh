@@ -7,8 +7,7 @@ for qos in 0 1 2; do
     listen watcher -q 2 -t "$topic" -C 1 -F 'MSG %t %q %r %p'
     listen mortal -t "$root/nothing" --will-topic "$topic" --will-payload offline \
         --will-qos "$qos" --will-retain
-    kill -KILL "$pid_mortal"
-    wait "$pid_mortal" 2>/dev/null || true
+    kill_hard mortal
     heard watcher "MSG $topic $qos 0 offline"
     same late "$(subscribe -q 2 -t "$topic" -C 1 -F '%q %r %p')" "$qos 1 offline"
 done
@@ -20,13 +19,26 @@ wait "$pid_polite"
 publish -q 1 -t "$root/polite" -m alive
 heard watcher "MSG alive"
 
+# A will may wait, and whoever comes back in time has none.
 if [ "$version" = 5 ]; then
     topic=$root/v5
-    listen watcher -q 2 -t "$topic" -C 1 -F 'MSG %C %R %D %P %p'
-    listen mortal -t "$root/nothing" --will-topic "$topic" --will-payload offline --will-qos 1 \
-        -D will content-type text/plain -D will response-topic answer -D will correlation-data 42 \
-        -D will user-property why test -D will will-delay-interval 1 -x 60
-    kill -KILL "$pid_mortal"
-    wait "$pid_mortal" 2>/dev/null || true
-    heard watcher "MSG text/plain answer 42 why:test offline"
+    mortal() {
+        listen mortal -c -x 60 -i "$1" -t "$root/nothing" --will-topic "$topic" \
+            --will-payload "$2" --will-qos 1 -D will will-delay-interval "$3" \
+            -D will content-type text/plain -D will response-topic answer \
+            -D will correlation-data 42 -D will user-property why test
+    }
+    listen watcher -q 2 -t "$topic" -C 2 -F 'MSG %C %R %D %P %p'
+    mortal "back-$run" "of one who came back" 4
+    kill_hard mortal
+    subscribe -c -x 60 -i "back-$run" -t "$root/nothing" -E
+    mortal "late-$run" offline 5
+    death=$(date +%s%N)
+    kill_hard mortal
+    # The first will was due before this one.
+    await_line watcher '^MSG .*offline'
+    waited=$((($(date +%s%N) - death) / 1000000))
+    [ "$waited" -ge 5000 ] || fail "the will came after $waited ms"
+    publish -q 1 -t "$topic" -m end
+    heard watcher "MSG text/plain answer 42 why:test offline" "MSG     end"
 fi

@@ -1,7 +1,10 @@
 // What holds in every version of MQTT: round trips, retained messages, wills, sessions.
 import assert from 'node:assert/strict'
-import { Party, root, runCases, saysPresent } from './party.mjs'
+import { Party, pause, root, runCases, saysPresent } from './party.mjs'
 
+// MQTT.js pings after as much silence, and the broker waits half as long again: with two seconds a
+// busy machine has one to spare.
+const keepAliveSeconds = 2
 const numbers = (count) => Array.from({ length: count }, (_, n) => String(n))
 
 await runCases({
@@ -131,5 +134,38 @@ await runCases({
       await clean.expectNothing()
       await clean.leave()
     }
+  },
+
+  async 'what was not acknowledged comes again, marked as such'() {
+    const topic = `${root}/again`
+    const deaf = await Party.keep('again')
+    await deaf.subscribe(topic, { qos: 1 })
+    deaf.neverAcknowledge()
+    const publisher = await Party.connect('again-pub')
+    await publisher.publish(topic, 'again', { qos: 1 })
+    const [first] = await deaf.expect('again')
+    assert.deepEqual([first.dup, first.qos], [false, 1])
+    await deaf.die()
+    const back = await Party.keep('again')
+    const [second] = await back.expect('again')
+    assert.deepEqual([second.dup, second.qos], [true, 1])
+    await back.leave()
+    // Now it was acknowledged.
+    const settled = await Party.keep('again')
+    await settled.expectNothing()
+    await settled.leave()
+    await publisher.leave()
+  },
+
+  async 'an idle client pings and stays'() {
+    const idle = await Party.connect('idle', { keepalive: keepAliveSeconds })
+    await idle.subscribe(`${root}/idle`, { qos: 1 })
+    await pause(2.5 * keepAliveSeconds * 1000)
+    const publisher = await Party.connect('idle-pub')
+    await publisher.publish(`${root}/idle`, 'still there', { qos: 1 })
+    // MQTT.js does not connect again here, so this came over the first connection.
+    await idle.expect('still there')
+    await idle.leave()
+    await publisher.leave()
   },
 })

@@ -1,6 +1,6 @@
 // What MQTT 5 adds, as far as MQTT.js speaks it.
 import assert from 'node:assert/strict'
-import { Party, pause, root, runCases } from './party.mjs'
+import { Party, inTime, pause, root, runCases } from './party.mjs'
 
 const takenOver = 0x8e
 const numbers = (count) => Array.from({ length: count }, (_, n) => String(n))
@@ -153,23 +153,47 @@ await runCases({
     for (const party of [...members, publisher]) await party.leave()
   },
 
-  async 'a will waits for its delay and carries its properties'() {
+  async 'a will waits for its delay and a return cancels it'() {
     const watcher = await Party.connect('delay-see')
     await watcher.subscribe(`${root}/delay`, { qos: 1 })
-    const will = {
-      topic: `${root}/delay`,
-      payload: Buffer.from('late'),
-      qos: 1,
-      properties: { willDelayInterval: 1, contentType: 'text/plain' },
-    }
-    const keep = { will, properties: { sessionExpiryInterval: 60 } }
-    await (await Party.keep('delay', keep)).die()
-    await (await Party.keep('delay', { properties: keep.properties })).leave()
-    await watcher.expectNothing()
-    await (await Party.keep('delay', keep)).die()
-    await watcher.expectNothing()
+    const mortal = (payload, willDelayInterval) => ({
+      will: {
+        topic: `${root}/delay`,
+        payload: Buffer.from(payload),
+        qos: 1,
+        properties: { willDelayInterval, contentType: 'text/plain' },
+      },
+      properties: { sessionExpiryInterval: 60 },
+    })
+    await (await Party.keep('delay-back', mortal('of one who came back', 4))).die()
+    await (await Party.keep('delay-back')).leave()
+    const death = performance.now()
+    await (await Party.keep('delay-late', mortal('late', 5))).die()
+    // The first will was due before this one.
     const [message] = await watcher.expect('late')
+    const waited = performance.now() - death
+    assert.ok(waited >= 5000, `the will came after ${waited} ms`)
     assert.equal(message.properties.contentType, 'text/plain')
+    await watcher.expectNothing()
     await watcher.leave()
+  },
+
+  async 'what was not acknowledged at QoS 2 comes again, marked as such'() {
+    let arrived
+    const arrival = new Promise((resolve) => { arrived = resolve })
+    // Without an answer to this question MQTT.js sends no PUBREC.
+    const customHandleAcks = (_topic, _payload, packet) => arrived(packet)
+    const deaf = await Party.keep('again2', { customHandleAcks })
+    await deaf.subscribe(`${root}/again2`, { qos: 2 })
+    const publisher = await Party.connect('again2-pub')
+    await publisher.publish(`${root}/again2`, 'again', { qos: 2 })
+    assert.equal((await inTime(arrival, 'the first delivery')).dup, false)
+    await deaf.die()
+    const back = await Party.keep('again2')
+    const [message] = await back.expect('again')
+    assert.deepEqual([message.dup, message.qos], [true, 2])
+    await back.expectNothing()
+    await back.leave()
+    await publisher.leave()
   },
 })

@@ -46,11 +46,14 @@ class Party:
     """A connected client; what it receives waits in a queue."""
 
     def __init__(self, name, clean=True, expiry=None, will=None, connect=None, keep_alive=60,
-                 manual_ack=False):
+                 manual_ack=False, stuck=False):
         self.client_id = name + RUN if name else ""
         self.messages = queue.Queue()
         self.answers = queue.Queue()
         self.closed = threading.Event()
+        self.unstuck = threading.Event()
+        if not stuck:
+            self.unstuck.set()
         self.close_reason = None
         more = {} if V5 else {"clean_session": clean}
         if manual_ack:
@@ -63,7 +66,7 @@ class Party:
         self.client.on_disconnect = self._on_disconnect
         self.client.on_subscribe = self._on_subscribe
         self.client.on_unsubscribe = self._on_unsubscribe
-        self.client.on_message = lambda _client, _data, message: self.messages.put(message)
+        self.client.on_message = self._on_message
         if will:
             self.client.will_set(**will)
         self._connect(clean, expiry, dict(connect or {}), keep_alive)
@@ -88,6 +91,11 @@ class Party:
     def _on_connect(self, _client, _data, flags, reason, props=None):
         present = flags["session present"] if isinstance(flags, dict) else flags.session_present
         self.answers.put(("connack", bool(present), reason, props))
+
+    def _on_message(self, _client, _data, message):
+        self.messages.put(message)
+        # paho acknowledges QoS 1 after this: who is stuck here never does.
+        self.unstuck.wait()
 
     def _on_disconnect(self, _client, _data, *rest):
         # 1.6: (code[, properties]); 2.x: (flags, code, properties)
@@ -155,11 +163,17 @@ class Party:
     def die(self):
         """Ends as a crash does: the connection closes and no DISCONNECT was sent."""
         self.client.socket().shutdown(socket.SHUT_RDWR)
+        self.unstuck.set()
         self._wait_closed()
 
     def _wait_closed(self):
         assert self.closed.wait(PATIENCE), "the connection did not end"
         self.client.loop_stop()
+
+
+def cannot(what):
+    """Says what the client cannot do; the driver passes such lines on even when all goes well."""
+    print("cannot: paho-mqtt %s %s" % ("2" if PAHO_2 else "1", what), flush=True)
 
 
 def run(*cases):

@@ -1,5 +1,5 @@
 """A session outlives its connection: what came while its client was away is delivered in order."""
-from party import ROOT, V5, VERSION, Party, run
+from party import ROOT, V5, VERSION, Party, cannot, run
 
 KEPT = {"clean": False, "expiry": 300}
 # MQTT 3.1 has no flag for it.
@@ -45,6 +45,26 @@ def a_death_keeps_the_session_too():
     party = Party("ps-dead", **KEPT)
     party.expect("kept")
     party.leave()
+
+
+def what_was_not_acknowledged_comes_again_marked_as_such():
+    topic = ROOT + "/again"
+    party = Party("ps-again", stuck=True, **KEPT)
+    party.subscribe(topic, 1)
+    publisher = Party("ps-again-pub")
+    publisher.publish(topic, "again", 1)
+    (message,) = party.expect("again")
+    assert not message.dup
+    party.die()
+    party = Party("ps-again", **KEPT)
+    (message,) = party.expect("again")
+    assert message.dup and message.qos == 1, (message.dup, message.qos)
+    party.leave()
+    # Now it was acknowledged.
+    party = Party("ps-again", **KEPT)
+    party.expect_nothing()
+    party.leave()
+    publisher.leave()
 
 
 def a_clean_start_ends_the_session():
@@ -96,6 +116,8 @@ def a_session_ends_when_its_expiry_is_over():
     other.leave()
 
 
+cannot("answers QoS 2 with PUBREC by itself, so that none is sent to it again")
 run(what_came_while_away_is_delivered_in_order, a_death_keeps_the_session_too,
-    a_clean_start_ends_the_session, without_clean_the_subscriptions_are_still_there,
+    what_was_not_acknowledged_comes_again_marked_as_such, a_clean_start_ends_the_session,
+    without_clean_the_subscriptions_are_still_there,
     *([a_session_ends_when_its_expiry_is_over] if V5 else []))

@@ -1,5 +1,11 @@
 """What is published arrives: every QoS against every granted QoS, any payload, wildcards."""
+import time
+
 from party import ROOT, V5, Party, run
+
+# paho pings after as much silence, and the broker waits half as long again: with two seconds a busy
+# machine has one to spare.
+KEEP_ALIVE = 2
 
 
 def every_qos_arrives_at_the_lower_of_both():
@@ -76,6 +82,18 @@ def unsubscribed_means_silent():
     party.leave()
 
 
+def an_idle_client_pings_and_stays():
+    idle = Party("rt-idle", keep_alive=KEEP_ALIVE)
+    idle.subscribe(ROOT + "/idle", 1)
+    time.sleep(2.5 * KEEP_ALIVE)
+    publisher = Party("rt-idle-pub")
+    publisher.publish(ROOT + "/idle", "still there", 1)
+    # Parties do not connect again, so this came over the first connection.
+    idle.expect("still there")
+    idle.leave()
+    publisher.leave()
+
+
 run(every_qos_arrives_at_the_lower_of_both, many_messages_keep_their_order,
     payloads_arrive_to_the_last_byte, wildcards_choose_by_level, topics_are_any_text,
-    unsubscribed_means_silent)
+    unsubscribed_means_silent, an_idle_client_pings_and_stays)

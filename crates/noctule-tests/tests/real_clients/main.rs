@@ -79,6 +79,7 @@ drives! {
     mosquitto_retained: MosquittoClients, "mosquitto/retained.sh", ALL;
     mosquitto_will: MosquittoClients, "mosquitto/will.sh", ALL;
     mosquitto_persistent_session: MosquittoClients, "mosquitto/persistent_session.sh", ALL;
+    mosquitto_sessions: MosquittoClients, "mosquitto/sessions.sh", ALL;
     mosquitto_properties_of_v5: MosquittoClients, "mosquitto/v5_properties.sh", V5;
     mqttjs_any_version: MqttJs, "mqttjs/any_version.mjs", ALL;
     mqttjs_version_5: MqttJs, "mqttjs/version_5.mjs", V5;
