@@ -14,6 +14,7 @@
 
 mod rumqttc_v4;
 mod rumqttc_v5;
+mod rumqttc_v5_connections;
 
 use std::path::Path;
 use std::process::Command;

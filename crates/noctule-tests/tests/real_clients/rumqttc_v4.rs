@@ -202,12 +202,17 @@ fn rumqttc_v4_will() -> Result<()> {
     for qos in EVERY_QOS {
         let topic = format!("rumqttc4/will/{qos:?}");
         let mut mortal = options(&broker, "wi-mortal");
-        mortal.set_last_will(LastWill::new(&topic, "died", qos, false));
+        mortal.set_last_will(LastWill::new(&topic, "died", qos, true));
         Party::connect(mortal.clone())?.leave()?;
         watcher.expect_nothing()?;
         Party::connect(mortal)?.die();
         let message = watcher.expect("died")?;
-        ensure!(message.qos == qos && message.topic == topic, "{message:?}");
+        ensure!(message.qos == qos && message.topic == topic && !message.retain, "{message:?}");
+        let mut late = Party::connect(options(&broker, "wi-late"))?;
+        late.subscribe(&topic, QoS::ExactlyOnce)?;
+        let message = late.expect("died")?;
+        ensure!(message.qos == qos && message.retain, "{message:?}");
+        late.leave()?;
     }
     watcher.leave()
 }
@@ -275,5 +280,25 @@ fn rumqttc_v4_what_was_not_acknowledged_comes_again() -> Result<()> {
     }
     party.expect_nothing()?;
     party.leave()?;
+    publisher.leave()
+}
+
+#[test]
+fn rumqttc_v4_an_idle_client_pings_and_stays() -> Result<()> {
+    // rumqttc pings after as much silence, and the broker waits half as long again: with two
+    // seconds a busy machine has one to spare.
+    const KEEP_ALIVE: Duration = Duration::from_secs(2);
+    let broker = BrokerProcess::start()?;
+    let mut restless = options(&broker, "idle");
+    restless.set_keep_alive(KEEP_ALIVE);
+    let mut idle = Party::connect(restless)?;
+    idle.subscribe("rumqttc4/idle", QoS::AtLeastOnce)?;
+    // Silence is what this is about.
+    std::thread::sleep(KEEP_ALIVE * 5 / 2);
+    let mut publisher = Party::connect(options(&broker, "idle-pub"))?;
+    publisher.publish("rumqttc4/idle", QoS::AtLeastOnce, false, "still there")?;
+    // A party whose connection ends does not connect again.
+    idle.expect("still there")?;
+    idle.leave()?;
     publisher.leave()
 }

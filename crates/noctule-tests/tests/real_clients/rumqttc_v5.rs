@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use noctule_tests::process::BrokerProcess;
@@ -22,11 +22,11 @@ const QUIET: Duration = Duration::from_millis(400);
 const EVERY_QOS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
 
 /// A connected client; what it receives waits in a queue.
-struct Party {
-    client: Client,
+pub(crate) struct Party {
+    pub client: Client,
     heard: Receiver<Heard>,
     messages: VecDeque<Publish>,
-    connack: ConnAck,
+    pub connack: ConnAck,
     stop: Arc<AtomicBool>,
     pump: JoinHandle<()>,
 }
@@ -38,12 +38,12 @@ enum Heard {
 }
 
 /// What a test wants of a connection beyond the usual.
-struct Wish {
-    options: MqttOptions,
-    properties: ConnectProperties,
+pub(crate) struct Wish {
+    pub options: MqttOptions,
+    pub properties: ConnectProperties,
 }
 
-fn wish(broker: &BrokerProcess, name: &str) -> Wish {
+pub(crate) fn wish(broker: &BrokerProcess, name: &str) -> Wish {
     let id = format!("v5-{name}-{}", std::process::id());
     let address = broker.address();
     let mut options = MqttOptions::new(id, address.ip().to_string(), address.port());
@@ -54,13 +54,13 @@ fn wish(broker: &BrokerProcess, name: &str) -> Wish {
 }
 
 impl Wish {
-    fn kept(mut self) -> Self {
+    pub(crate) fn kept(mut self) -> Self {
         self.options.set_clean_start(false);
         self.properties.session_expiry_interval = Some(300);
         self
     }
 
-    fn connect(mut self) -> Result<Party> {
+    pub(crate) fn connect(mut self) -> Result<Party> {
         self.options.set_connect_properties(self.properties);
         let (client, connection) = Client::new(self.options, 1000);
         let (sender, heard) = channel();
@@ -110,7 +110,7 @@ impl Party {
         }
     }
 
-    fn subscribe(&mut self, filter: Filter, id: Option<usize>) -> Result<()> {
+    pub(crate) fn subscribe(&mut self, filter: Filter, id: Option<usize>) -> Result<()> {
         let wanted = [SubscribeReasonCode::Success(filter.qos)];
         match id {
             Some(id) => {
@@ -135,7 +135,13 @@ impl Party {
         })
     }
 
-    fn publish(&mut self, topic: &str, qos: QoS, retain: bool, payload: &str) -> Result<()> {
+    pub(crate) fn publish(
+        &mut self,
+        topic: &str,
+        qos: QoS,
+        retain: bool,
+        payload: &str,
+    ) -> Result<()> {
         self.publish_with(topic, qos, (payload, retain), PublishProperties::default())
     }
 
@@ -169,13 +175,13 @@ impl Party {
         })
     }
 
-    fn expect(&mut self, payload: &str) -> Result<Publish> {
+    pub(crate) fn expect(&mut self, payload: &str) -> Result<Publish> {
         let message = self.next()?;
         ensure!(message.payload == payload, "wanted {payload}, got {message:?}");
         Ok(message)
     }
 
-    fn expect_nothing(&mut self) -> Result<()> {
+    pub(crate) fn expect_nothing(&mut self) -> Result<()> {
         while let Ok(heard) = self.heard.recv_timeout(QUIET) {
             match heard {
                 Heard::Packet(packet) => {
@@ -189,7 +195,7 @@ impl Party {
     }
 
     /// Why the broker ended the connection.
-    fn end(&mut self) -> Result<String> {
+    pub(crate) fn end(&mut self) -> Result<String> {
         loop {
             match self.heard.recv_timeout(PATIENCE)? {
                 Heard::Packet(_) => {}
@@ -199,20 +205,20 @@ impl Party {
     }
 
     /// Ends as a client should: with DISCONNECT.
-    fn leave(self) -> Result<()> {
+    pub(crate) fn leave(self) -> Result<()> {
         self.client.disconnect()?;
         self.pump.join().expect("the pump does not panic");
         Ok(())
     }
 
     /// Ends as a crash does.
-    fn die(self) {
+    pub(crate) fn die(self) {
         self.stop.store(true, Ordering::Relaxed);
         self.pump.join().expect("the pump does not panic");
     }
 }
 
-fn filter(path: &str, qos: QoS) -> Filter {
+pub(crate) fn filter(path: &str, qos: QoS) -> Filter {
     Filter::new(path, qos)
 }
 
@@ -280,32 +286,61 @@ fn rumqttc_v5_will() -> Result<()> {
     watcher.subscribe(filter("rumqttc5/will/#", QoS::ExactlyOnce), None)?;
     for qos in EVERY_QOS {
         let topic = format!("rumqttc5/will/{qos:?}");
-        let properties = LastWillProperties {
-            delay_interval: Some(1),
-            payload_format_indicator: Some(1),
-            message_expiry_interval: Some(100),
-            content_type: Some("text/plain".to_owned()),
-            response_topic: None,
-            correlation_data: None,
-            user_properties: vec![("why".to_owned(), "test".to_owned())],
-        };
         let mortal = || {
-            let mut wish = wish(&broker, "wi-mortal").kept();
-            let will = LastWill::new(&topic, "died", qos, false, Some(properties.clone()));
-            wish.options.set_last_will(will);
+            let mut wish = wish(&broker, "wi-mortal");
+            wish.options.set_last_will(LastWill::new(&topic, "died", qos, true, None));
             wish
         };
-        mortal().connect()?.die();
         mortal().connect()?.leave()?;
         watcher.expect_nothing()?;
         mortal().connect()?.die();
         let message = watcher.expect("died")?;
-        ensure!(message.qos == qos && message.topic == topic, "{message:?}");
-        let got = message.properties.context("no properties")?;
-        ensure!(got.content_type == properties.content_type, "{got:?}");
-        ensure!(got.user_properties == properties.user_properties, "{got:?}");
-        ensure!(got.message_expiry_interval.is_some_and(|left| (90..=100).contains(&left)));
+        ensure!(message.qos == qos && message.topic == topic && !message.retain, "{message:?}");
+        let mut late = wish(&broker, "wi-late").connect()?;
+        late.subscribe(filter(&topic, QoS::ExactlyOnce), None)?;
+        let message = late.expect("died")?;
+        ensure!(message.qos == qos && message.retain, "{message:?}");
+        late.leave()?;
     }
+    watcher.leave()
+}
+
+#[test]
+fn rumqttc_v5_a_will_waits_for_its_delay_and_a_return_cancels_it() -> Result<()> {
+    const TOPIC: &str = "rumqttc5/delayed";
+    let broker = BrokerProcess::start()?;
+    let mut watcher = wish(&broker, "delay-see").connect()?;
+    watcher.subscribe(filter(TOPIC, QoS::ExactlyOnce), None)?;
+    let properties = LastWillProperties {
+        delay_interval: Some(5),
+        payload_format_indicator: Some(1),
+        message_expiry_interval: Some(100),
+        content_type: Some("text/plain".to_owned()),
+        response_topic: None,
+        correlation_data: None,
+        user_properties: vec![("why".to_owned(), "test".to_owned())],
+    };
+    let mortal = |name: &str, payload: &str, delay: u32| {
+        let mut wish = wish(&broker, name).kept();
+        let properties = LastWillProperties { delay_interval: Some(delay), ..properties.clone() };
+        let will = LastWill::new(TOPIC, payload, QoS::AtLeastOnce, false, Some(properties));
+        wish.options.set_last_will(will);
+        wish.connect()
+    };
+    mortal("delay-back", "of one who came back", 4)?.die();
+    wish(&broker, "delay-back").kept().connect()?.leave()?;
+    let death = Instant::now();
+    mortal("delay-late", "died", 5)?.die();
+    // The first will was due before this one.
+    let message = watcher.expect("died")?;
+    let waited = death.elapsed();
+    ensure!(waited >= Duration::from_secs(5), "the will came after {waited:?}");
+    let got = message.properties.context("no properties")?;
+    ensure!(got.content_type == properties.content_type, "{got:?}");
+    ensure!(got.user_properties == properties.user_properties, "{got:?}");
+    // Its life began when it was published.
+    ensure!(got.message_expiry_interval.is_some_and(|left| (70..=100).contains(&left)), "{got:?}");
+    watcher.expect_nothing()?;
     watcher.leave()
 }
 
