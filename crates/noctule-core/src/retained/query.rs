@@ -15,8 +15,11 @@ const PORTION: usize = 256;
 const ASK_COSTS: (u32, u32) = (64, 8);
 /// Questions of one session that are open at a time; its other wishes wait.
 const OPEN_MAX: usize = 4;
-/// Live topics remembered while retained messages are awaited.
+/// Live topics remembered while retained messages are awaited. One that is not remembered may be
+/// followed by its older retained message.
 const SEEN_MAX: usize = 65_536;
+/// Bytes of those topics: enough for as many of the usual length.
+const SEEN_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Retained messages a new subscription is owed once its SUBACK is out.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,6 +40,8 @@ pub(crate) struct Awaited {
     /// Live messages the session was given meanwhile, and the last question asked by then: an
     /// older retained one must not follow.
     seen: BTreeMap<Box<str>, (MessageId, u64)>,
+    /// Length of those topics together.
+    seen_bytes: usize,
     /// A job goes on with it.
     on_list: bool,
 }
@@ -53,6 +58,18 @@ struct Query {
 impl Awaited {
     fn is_over(&self) -> bool {
         self.wishes.is_empty() && self.open.is_empty()
+    }
+
+    /// Notes that the session was given a live message, when so many questions were asked.
+    fn remember(&mut self, topic: &str, id: MessageId, asked: u64) {
+        if let Some(seen) = self.seen.get_mut(topic) {
+            if seen.0 <= id {
+                *seen = (id, asked);
+            }
+        } else if self.seen.len() < SEEN_MAX && self.seen_bytes + topic.len() <= SEEN_BYTES_MAX {
+            self.seen_bytes += topic.len();
+            self.seen.insert(topic.into(), (id, asked));
+        }
     }
 
     /// Whether a later message of the topic was given to the session since a question was asked.
@@ -215,15 +232,8 @@ impl Broker {
     /// A live message went to a session that awaits retained ones.
     pub(crate) fn seen_live(&mut self, slot: u32, topic: &str, id: MessageId) {
         let asked = self.retention.queries;
-        let Some(awaited) = &mut self.sessions.at_mut(slot).awaited else { return };
-        let known = awaited.seen.len();
-        match awaited.seen.get_mut(topic) {
-            Some(seen) if seen.0 <= id => *seen = (id, asked),
-            Some(_) => {}
-            None if known < SEEN_MAX => {
-                awaited.seen.insert(topic.into(), (id, asked));
-            }
-            None => {}
+        if let Some(awaited) = &mut self.sessions.at_mut(slot).awaited {
+            awaited.remember(topic, id, asked);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use anyhow::{Context, Result, ensure};
 
 use crate::attack;
+use crate::silent::silent_subscribers;
 use crate::volume::publish_all;
 use crate::wire::{Connect, Level, PUBACK, PUBLISH, SUBACK, Wire, publish_aliased, subscribe};
 
@@ -44,6 +45,21 @@ fn the_longest_topics_are_retained_and_cleared() -> Result<()> {
         publish_all(&mut sender, 0, std::iter::once(("end".to_owned(), &b"x"[..])))?;
         ensure!(later.message()?.topic() == b"end", "something was left");
         Ok(())
+    })
+}
+
+/// Who still awaits retained messages is not sent an older one after a newer: what the broker
+/// remembers for that has an end, however long the topics are.
+#[test]
+fn the_longest_topics_for_who_awaits_retained_ones_stay_bounded() -> Result<()> {
+    const TOPICS: usize = 1000;
+    attack("long-awaited", 384, |broker| {
+        let address = broker.address();
+        let mut sender = Wire::connect(address, &Connect::new("long-awaited-pub"))?;
+        let kept = (0..TOPICS).map(|n| (format!("awaited-{n}"), &[b'x'; 65_536][..]));
+        publish_all(&mut sender, 1, kept)?;
+        let _silent = silent_subscribers(address, (Level::V311, 1), "+")?;
+        publish_all(&mut sender, 0, (0..TOPICS).map(|n| (longest(n), &b"x"[..])))
     })
 }
 
