@@ -112,8 +112,8 @@ fn a_display_that_keeps_its_session_misses_no_event() -> Result<()> {
     let mut display = room.display(&["keep"])?;
     let mut events = Vec::new();
     while events.len() < 4 {
-        // QoS 0 is not queued for a client that is away, unless the broker is told to (`queue_qos0`):
-        // a line with away-0, which was sent first, would make these too many.
+        // QoS 0 is not queued for a client that is away, unless the broker is told to
+        // (`queue_qos0`): a line with away-0, which was sent first, would make these too many.
         let line = display.next_line()?;
         if line != "watching" {
             events.push(line);

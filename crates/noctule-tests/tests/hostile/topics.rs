@@ -82,8 +82,8 @@ fn the_longest_topics_are_those_of_wills() -> Result<()> {
     })
 }
 
-/// Both ways: senders name 64 topics each and go on by their aliases; one reader is sent every topic
-/// whole, and another is sent aliases.
+/// Both ways: senders name 64 topics each and go on by their aliases; one reader is sent every
+/// topic whole, and another is sent aliases.
 #[test]
 fn the_longest_topics_have_aliases() -> Result<()> {
     const SENDERS: usize = 8;
