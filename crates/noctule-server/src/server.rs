@@ -11,7 +11,7 @@ use crate::shard::{
 };
 use crate::sys::SysTopics;
 use mio::{Poll, Waker};
-use noctule_core::{Broker, Homes, Index, ShardId};
+use noctule_core::{Broker, Homes, Index, ShardId, Tenant};
 use noctule_store::MemoryStore;
 use std::fmt;
 use std::io;
@@ -35,6 +35,7 @@ pub struct Handle {
     shards: Vec<JoinHandle<bool>>,
     passwords: Option<PasswordPool>,
     admin: Option<AdminServer>,
+    homes: Homes,
     shared: Arc<Shared>,
     config: Config,
 }
@@ -174,12 +175,14 @@ impl Server {
             parts.push(plan.parts(id, poll, peers, (mailbox.clone(), inbox, listeners))?);
             mailboxes.push(mailbox);
         }
+        let Plan { homes, .. } = plan;
         let mut handle = Handle {
             listeners: bound.into_iter().map(|it| it.running).collect(),
             mailboxes,
             shards: Vec::new(),
             passwords: Some(passwords),
             admin: None,
+            homes,
             shared,
             config,
         };
@@ -337,6 +340,12 @@ impl Handle {
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(AdminServer::address)
+    }
+
+    /// The shard on which a client's connection and session live.
+    #[must_use]
+    pub fn home_of(&self, tenant: Tenant, client_id: &str) -> ShardId {
+        self.homes.of_client(tenant, client_id)
     }
 
     /// Counts of all shards, a tenth of a second old at most.

@@ -3,7 +3,7 @@
 use super::connect::connect;
 use super::transport::{Arrival, Patience, Transport};
 use crate::node::Node;
-use noctule_core::Limits;
+use noctule_core::{Limits, ShardId, Tenant};
 use noctule_proto::Version;
 use noctule_server::auth::Verifier;
 use noctule_server::{Config, Handle, Server};
@@ -15,9 +15,6 @@ use std::time::Duration;
 /// How long a script waits for what has to come.
 const LONG: Duration = Duration::from_secs(10);
 
-/// Probes for each shard, so that every shard very likely has one.
-const PROBES_PER_SHARD: u16 = 4;
-
 /// Turns of all shards after which everything has had its effect: a packet moves its connection
 /// home, is routed to a share group, by it to a member, and comes back as an acknowledgement.
 const ROUNDS: usize = 5;
@@ -28,10 +25,10 @@ pub struct Tcp {
     lines: Vec<Option<TcpStream>>,
     /// Who wrote last: nobody else does anything until that has had its effect.
     writer: Option<usize>,
-    /// Connections that ask every shard for a turn.
+    /// One connection at home on each shard, which asks that shard for a turn.
     probes: Vec<TcpStream>,
     address: SocketAddr,
-    _server: Handle,
+    server: Handle,
 }
 
 impl Tcp {
@@ -51,10 +48,8 @@ impl Tcp {
         }
         let server = Server::start(config).expect("a loopback port can be had");
         let address = server.addresses()[0];
-        let mut tcp =
-            Tcp { lines: Vec::new(), writer: None, probes: Vec::new(), address, _server: server };
-        let probes = if shards == 1 { 1 } else { shards * PROBES_PER_SHARD };
-        tcp.probes = (0..probes).map(|number| tcp.probe(number, accounts.first())).collect();
+        let mut tcp = Tcp { lines: Vec::new(), writer: None, probes: Vec::new(), address, server };
+        tcp.probes = (0..shards).map(|shard| tcp.probe(ShardId(shard), accounts.first())).collect();
         tcp
     }
 
@@ -65,9 +60,12 @@ impl Tcp {
         stream
     }
 
-    fn probe(&self, number: u16, account: Option<&(String, String)>) -> TcpStream {
+    /// A client whose home is this shard: were a shard without one, nobody would wait for it.
+    fn probe(&self, shard: ShardId, account: Option<&(String, String)>) -> TcpStream {
         let mut stream = self.connect();
-        let mut hello = connect(&format!("probe-{number}"));
+        let at_home = |id: &String| self.server.home_of(Tenant(0), id) == shard;
+        let id = (0u32..).map(|number| format!("probe-{number}")).find(at_home);
+        let mut hello = connect(&id.expect("every shard is home to somebody"));
         if let Some((user_name, password)) = account {
             hello = hello.user_name(user_name.as_bytes()).password(password.as_bytes());
         }
