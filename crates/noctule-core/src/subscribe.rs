@@ -38,12 +38,13 @@ impl Broker {
     /// [MQTT-3.8.4-1 v3.1.1], [MQTT-3.8.4-2 v3.1.1], [MQTT-3.8.4-5 v3.1.1].
     pub(crate) fn subscribe(&mut self, turn: &mut Turn<'_>, conn: ConnId, packet: &Subscribe<'_>) {
         let Some(connection) = self.connections.get(conn) else { return };
-        let (slot, v31) = (connection.session, connection.version == Version::V31);
+        let (slot, version) = (connection.session, connection.version);
         let bridge = connection.bridge;
-        // [U5-3.2.2-4]
-        if packet.subscription_id.is_some() && !self.limits.subscription_ids_available {
-            let reason = ReasonCode::SubscriptionIdentifiersNotSupported;
-            self.fail(turn, conn, reason, "subscription identifiers are switched off");
+        // In v5 the client was told in CONNACK; before v5 each filter is refused by itself.
+        if version == Version::V5
+            && let Some((reason, why)) = self.unannounced(packet)
+        {
+            self.fail(turn, conn, reason, why);
             return;
         }
         let mut gathered = Gathered {
@@ -71,6 +72,7 @@ impl Broker {
                 Err((reason, why)) => {
                     // MQTT 3.1 has no code for a failure: what was asked for is said to be
                     // granted, and nothing is delivered.
+                    let v31 = version == Version::V31;
                     gathered.codes.push(if v31 { options.qos as u8 } else { reason as u8 });
                     gathered.why = Some(why);
                 }
@@ -85,6 +87,35 @@ impl Broker {
         self.reply(turn, conn, gathered.wait, reply);
     }
 
+    /// What a v5 client asks for although it was told that it is switched off.
+    fn unannounced(&self, packet: &Subscribe<'_>) -> Option<(ReasonCode, &'static str)> {
+        let limits = &self.limits;
+        // [U5-3.2.2-4]
+        if packet.subscription_id.is_some() && !limits.subscription_ids_available {
+            let reason = ReasonCode::SubscriptionIdentifiersNotSupported;
+            return Some((reason, "subscription identifiers are switched off"));
+        }
+        if limits.shared_available && limits.wildcard_available {
+            return None;
+        }
+        packet.filters.into_iter().find_map(|(filter, _)| self.switched_off(filter))
+    }
+
+    /// The kind of subscription that the filter asks for, if there is none such.
+    fn switched_off(&self, filter: TopicFilter<'_>) -> Option<(ReasonCode, &'static str)> {
+        if filter.share().is_some() && !self.limits.shared_available {
+            // [U5-3.2.2-5]
+            let reason = ReasonCode::SharedSubscriptionsNotSupported;
+            return Some((reason, "shared subscriptions are switched off"));
+        }
+        if filter.has_wildcard() && !self.limits.wildcard_available {
+            // [U5-3.2.2-3], [MQTT-3.8.3-2 v3.1.1]
+            let reason = ReasonCode::WildcardSubscriptionsNotSupported;
+            return Some((reason, "wildcard subscriptions are switched off"));
+        }
+        None
+    }
+
     fn check_filter(
         &self,
         conn: ConnId,
@@ -92,15 +123,8 @@ impl Broker {
         filter: TopicFilter<'_>,
     ) -> Result<(), (ReasonCode, &'static str)> {
         let limits = &self.limits;
-        if filter.share().is_some() && !limits.shared_available {
-            // [U5-3.2.2-5]
-            let reason = ReasonCode::SharedSubscriptionsNotSupported;
-            return Err((reason, "shared subscriptions are switched off"));
-        }
-        if filter.has_wildcard() && !limits.wildcard_available {
-            // [U5-3.2.2-3], [MQTT-3.8.3-2 v3.1.1]
-            let reason = ReasonCode::WildcardSubscriptionsNotSupported;
-            return Err((reason, "wildcard subscriptions are switched off"));
+        if let Some(refusal) = self.switched_off(filter) {
+            return Err(refusal);
         }
         if too_deep(filter.plain(), limits.topic_levels_max) {
             return Err((ReasonCode::TopicFilterInvalid, "filter has too many levels"));

@@ -36,7 +36,7 @@ use world::World;
 /// All that scripts use.
 pub mod prelude {
     pub use super::client::Client;
-    pub use super::connect::{Connect, connect, raw_connect, resume, will};
+    pub use super::connect::{Connect, Will, connect, raw_connect, resume, will};
     pub use super::packet::{
         Packet, auth, binary, connack, disconnect, frame, kind, pingreq, pingresp, puback, pubcomp,
         publish, pubrec, pubrel, suback, subscribe, text, unsuback, unsubscribe, varint,

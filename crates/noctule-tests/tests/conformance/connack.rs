@@ -74,7 +74,26 @@ fn without_retain_support_a_retained_will_or_message_is_refused() {
     });
 }
 
-/// `[MQTT-3.8.3-2 v3.1.1]` `[MQTT-3.9.3-2 v5]`
+/// A Will that cannot be kept as asked for: no return code says so. `[MQTT-3.2.2-6 v3.1.1]`
+#[test]
+fn a_refusal_that_no_return_code_fits_is_a_close_without_connack() {
+    let closed = |world: &World, refused: Will, accepted: Will| {
+        let line = world.line();
+        line.send_connect(&connect("a").will(refused));
+        line.expect_closed();
+        let _ = world.connect_with(&connect("a").will(accepted));
+    };
+    let once = |limits: &mut Limits| limits.qos_max = QoS::AtMostOnce;
+    script().versions(&[Version::V311]).limits(once).run(|world| {
+        closed(world, will("t", "x").qos(1), will("t", "x"));
+    });
+    let off = |limits: &mut Limits| limits.retain_available = false;
+    script().versions(&[Version::V311]).limits(off).run(|world| {
+        closed(world, will("t", "x").retain(), will("t", "x"));
+    });
+}
+
+/// `[U5-3.2.2-3]` `[U5-3.2.2-4]` `[U5-3.2.2-5]` `[MQTT-3.8.3-2 v3.1.1]`
 #[test]
 fn what_is_not_available_is_announced_and_refused() {
     let off = |limits: &mut Limits| {
@@ -95,17 +114,27 @@ fn what_is_not_available_is_announced_and_refused() {
             );
             client
         };
-        let a = connected("a");
-        a.send(subscribe(1).filter("a", 1).filter("a/+", 1).filter("$share/g/a", 1));
-        a.expect(suback(1, &[1, 0xA2, 0x9E]));
-        let b = connected("b");
-        b.send(subscribe(1).filter("a", 1).with(subscription_id(5)));
-        b.expect_end(0xA1);
+        let refused = [
+            (subscribe(1).filter("a/+", 1), 0xA2),
+            (subscribe(1).filter("a", 1).filter("#", 1), 0xA2),
+            (subscribe(1).filter("$share/g/a", 1), 0x9E),
+            (subscribe(1).filter("a", 1).filter("$share/g/a", 1), 0x9E),
+            (subscribe(1).filter("a", 1).with(subscription_id(5)), 0xA1),
+        ];
+        for (subscribe, code) in refused {
+            let a = connected("a");
+            a.send(subscribe);
+            a.expect_end(code);
+        }
+        let (a, b) = (connected("a"), connected("b"));
+        a.subscribes("a", 1);
+        b.publishes(publish("a", "x").qos(1, 0));
+        a.receives(publish("a", "x").qos(1, 0));
     });
     script().versions(&[Version::V311]).limits(off).run(|world| {
         let a = world.connect("a");
-        a.send(subscribe(1).filter("#", 1).filter("a", 1));
-        a.expect(suback(1, &[0x80, 1]));
+        a.send(subscribe(1).filter("#", 1).filter("a", 1).filter("$share/g/a", 1));
+        a.expect(suback(1, &[0x80, 1, 0x80]));
     });
 }
 
