@@ -70,6 +70,23 @@ impl Source {
         self.lines(true)
     }
 
+    /// The lines of the doc comments of test functions, with their numbers from 1. It leans on
+    /// rustfmt: the comment stands directly above the attributes.
+    pub(crate) fn test_docs(&self) -> Vec<(usize, &str)> {
+        let (mut docs, mut above) = (Vec::new(), Vec::new());
+        for (at, line) in self.text.lines().enumerate() {
+            let word = line.trim();
+            if word.starts_with("///") {
+                above.push((at + 1, line));
+            } else if word == "#[test]" || word.starts_with("#[tokio::test") {
+                docs.append(&mut above);
+            } else if !word.starts_with("#[") {
+                above.clear();
+            }
+        }
+        docs
+    }
+
     /// The lines inside or outside of items marked `#[cfg(test)]`. It leans on rustfmt: such an
     /// item ends at the next line of the same indent that closes it.
     fn lines(&self, in_tests: bool) -> Vec<(usize, &str)> {
@@ -143,6 +160,15 @@ mod tests {
         let kept: Vec<&str> = file.product_lines().iter().map(|(_, line)| line.trim()).collect();
         assert_eq!(kept, ["one", "two", "impl X {", "three", "}", "four"]);
         assert_eq!(file.test_lines().len() + kept.len(), text.lines().count());
+    }
+
+    #[test]
+    fn docs_of_tests_are_told_from_other_comments() {
+        let text = "/// one\n/// two\n#[test]\nfn a() {\n    // three\n}\n\n/// four\nfn b() {}\n\n\
+                    #[test]\nfn c() {}\n/// five\n#[ignore]\n#[tokio::test(x)]\nfn d() {}\n";
+        let file = source("crates/a/tests/b.rs", text);
+        let found: Vec<&str> = file.test_docs().iter().map(|(_, line)| &line[4..]).collect();
+        assert_eq!(found, ["one", "two", "five"]);
     }
 
     #[test]

@@ -1,5 +1,9 @@
-//! Finding citations: `[MQTT-3.3.1-5 v5]`, `[MQTT-3.8.4-3 v3.1.1]`, `[U5-3.8.3-1]`, and in a row
+//! Finding citations: `[MQTT-3.3.1-5 v5]`, `[MQTT-3.8.4-3 v3.1.1]`, `[U5-3.8.3-1]`,
+//! `[V31-3.1-1]`, and in a row
 //! `[MQTT-3.3.1-5 v5] to [MQTT-3.3.1-8 v5]`, which cites those between as well.
+//!
+//! A test shows a statement if its doc comment cites it: a line of a test file that says why it is
+//! there proves nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +15,10 @@ pub(super) struct Citations {
     /// Each id, and the places that cite it.
     places: BTreeMap<String, Vec<String>>,
     code: BTreeSet<String>,
+    /// What the doc comments of tests cite.
     tests: BTreeSet<String>,
+    /// What those of conformance scripts cite.
+    scripts: BTreeSet<String>,
     /// Ids without the version that would tell them apart.
     pub(super) malformed: Vec<String>,
 }
@@ -22,9 +29,10 @@ impl Citations {
         self.code.contains(id)
     }
 
-    /// Whether a test cites the id.
-    pub(super) fn in_tests(&self, id: &str) -> bool {
-        self.tests.contains(id)
+    /// Whether a test shows the statement. What binds the server has to be seen from outside, in a
+    /// conformance script.
+    pub(super) fn in_tests(&self, id: &str, binds_server: bool) -> bool {
+        if binds_server { &self.scripts } else { &self.tests }.contains(id)
     }
 
     /// Every citation with its place.
@@ -35,22 +43,25 @@ impl Citations {
     }
 }
 
+/// Where the scripts are.
+const SCRIPTS: &str = "crates/noctule-tests/tests/conformance/";
+
 /// Reads every Rust file under `crates/`.
 pub(super) fn collect(sources: &[Source]) -> Citations {
     let mut citations = Citations::default();
     let ours = |source: &&Source| source.is_rust() && source.path.starts_with("crates/");
     for source in sources.iter().filter(ours) {
-        let code = source.product_lines().into_iter().map(|(at, line)| (at, line, false));
-        let tests = source.test_lines().into_iter().map(|(at, line)| (at, line, true));
-        for (at, line, in_test) in code.chain(tests) {
+        citations.code.extend(cited(&source.product_lines()));
+        let shown = cited(&source.test_docs());
+        if source.path.starts_with(SCRIPTS) {
+            citations.scripts.extend(shown.clone());
+        }
+        citations.tests.extend(shown);
+        for (at, line) in source.product_lines().into_iter().chain(source.test_lines()) {
             let place = format!("{}:{at}", source.path);
             for found in scan(line) {
                 match found {
-                    Ok(id) => {
-                        if in_test { &mut citations.tests } else { &mut citations.code }
-                            .insert(id.clone());
-                        citations.places.entry(id).or_default().push(place.clone());
-                    }
+                    Ok(id) => citations.places.entry(id).or_default().push(place.clone()),
                     Err(id) => citations
                         .malformed
                         .push(format!("{place}: {id} needs its version: [{id} v5]")),
@@ -59,6 +70,11 @@ pub(super) fn collect(sources: &[Source]) -> Citations {
         }
     }
     citations
+}
+
+/// The ids in these lines that are well formed.
+fn cited(lines: &[(usize, &str)]) -> BTreeSet<String> {
+    lines.iter().flat_map(|(_, line)| scan(line)).filter_map(Result::ok).collect()
 }
 
 /// The ids in a line, as the tables have them; an `Err` is an id whose version is missing.
@@ -94,7 +110,7 @@ fn between(first: &str, last: &str) -> Vec<String> {
 
 fn ids(line: &str) -> Vec<Result<String, String>> {
     let mut found = Vec::new();
-    for (mark, numbered) in [("MQTT-", true), ("U5-", false)] {
+    for (mark, numbered) in [("MQTT-", true), ("U5-", false), ("V31-", false)] {
         for (at, _) in line.match_indices(mark) {
             let rest = &line[at + mark.len()..];
             let number = leading(rest, |c| c.is_ascii_digit() || c == '.' || c == '-');
@@ -131,8 +147,9 @@ mod tests {
 
     #[test]
     fn every_id_of_a_line_is_found_with_its_version() {
-        let line = "// [MQTT-3.3.1-5 v5], [MQTT-3.8.4-3 v3.1.1] and [U5-3.8.3-1]; MQTT-4.2-1 v5.";
-        let expected = ["MQTT-3.3.1-5 v5", "MQTT-3.8.4-3 v3.1.1", "MQTT-4.2-1 v5", "U5-3.8.3-1"];
+        let line = "// [MQTT-3.3.1-5 v5], [MQTT-3.8.4-3 v3.1.1] and [U5-3.8.3-1]; MQTT-4.2-1 v5, V31-3.1-2.";
+        let expected =
+            ["MQTT-3.3.1-5 v5", "MQTT-3.8.4-3 v3.1.1", "MQTT-4.2-1 v5", "U5-3.8.3-1", "V31-3.1-2"];
         assert_eq!(scan(line), expected.map(|id| Ok(id.to_owned())));
     }
 

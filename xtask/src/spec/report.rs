@@ -55,7 +55,7 @@ pub(super) fn print_open(tables: &[Table], citations: &Citations) {
         let open = table.rows.iter().filter(|row| row.state == State::Open && row.binds_server());
         for row in open {
             let id = table.version.citation(&row.id);
-            let lacks = match (citations.in_code(&id), citations.in_tests(&id)) {
+            let lacks = match (citations.in_code(&id), citations.in_tests(&id, true)) {
                 (false, false) => "code, test",
                 (false, true) => "code",
                 (true, false) => "test",

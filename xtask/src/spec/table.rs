@@ -8,10 +8,11 @@ use anyhow::{Context, Result, bail};
 use crate::process;
 
 /// The tables, with the standard each belongs to.
-const TABLES: [(&str, Version); 3] = [
+const TABLES: [(&str, Version); 4] = [
     ("spec/mqtt5.tsv", Version::V5),
     ("spec/mqtt5-unnumbered.tsv", Version::Unnumbered),
     ("spec/mqtt311.tsv", Version::V311),
+    ("spec/mqtt31.tsv", Version::Unnumbered),
 ];
 
 /// How the rows of a table are cited: the same id means different things in two standards.
@@ -19,7 +20,7 @@ const TABLES: [(&str, Version); 3] = [
 pub(super) enum Version {
     /// MQTT 5.0.
     V5,
-    /// Rules of MQTT 5.0 without a number; their ids are our own and need no version.
+    /// Rules of MQTT 5.0 without a number, and all of MQTT 3.1, which numbers none; their ids are our own and need no version.
     Unnumbered,
     /// MQTT 3.1.1.
     V311,

@@ -314,7 +314,7 @@ impl Link {
 }
 
 proptest! {
-    // [MQTT-4.4.0-1 v5], [MQTT-4.4.0-1 v3.1.1], [MQTT-4.6.0-1 v5], [MQTT-4.6.0-1 v3.1.1]
+    /// [MQTT-4.4.0-1 v5], [MQTT-4.4.0-1 v3.1.1], [MQTT-4.6.0-1 v5], [MQTT-4.6.0-1 v3.1.1]
     #[test]
     fn messages_survive_a_link_that_drops(
         steps in prop::collection::vec(0_u8..12, 0..300),

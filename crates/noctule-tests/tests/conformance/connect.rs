@@ -22,6 +22,7 @@ fn a_valid_connect_is_answered_by_connack_0() {
 
 /// Clients begin with CONNECT; who begins with something else is not known to speak MQTT.
 /// `[MQTT-4.8.0-1 v3.1.1]` `[MQTT-3.14.0-1 v5]`
+/// `[MQTT-3.1.0-1 v5]` `[MQTT-3.1.0-1 v3.1.1]`
 #[test]
 fn a_connection_that_begins_without_connect_is_closed_without_a_word() {
     script().run(|world| {
@@ -104,6 +105,14 @@ fn the_reserved_connect_flag_must_be_0() {
 }
 
 /// `[MQTT-3.1.4-1 v5]` `[MQTT-3.1.4-1 v3.1.1]` `[MQTT-3.14.0-1 v5]` `[U5-4.13.1-1]`
+/// `[MQTT-3.1.2-9 v5]` `[MQTT-3.1.2-11 v5]` `[MQTT-3.1.2-12 v5]` `[MQTT-3.1.2-13 v5]`
+/// `[MQTT-3.1.2-16 v5]` `[MQTT-3.1.2-17 v5]` `[MQTT-3.1.2-18 v5]` `[MQTT-3.1.2-19 v5]`
+/// `[MQTT-3.1.3-3 v5]` `[MQTT-3.1.3-4 v5]` `[MQTT-3.1.3-11 v5]` `[MQTT-3.1.3-12 v5]`
+/// `[MQTT-3.1.2-9 v3.1.1]` `[MQTT-3.1.2-11 v3.1.1]` `[MQTT-3.1.2-13 v3.1.1]`
+/// `[MQTT-3.1.2-14 v3.1.1]` `[MQTT-3.1.2-15 v3.1.1]` `[MQTT-3.1.2-18 v3.1.1]`
+/// `[MQTT-3.1.2-19 v3.1.1]` `[MQTT-3.1.2-20 v3.1.1]` `[MQTT-3.1.2-21 v3.1.1]`
+/// `[MQTT-3.1.3-3 v3.1.1]` `[MQTT-3.1.3-4 v3.1.1]` `[MQTT-3.1.3-10 v3.1.1]`
+/// `[MQTT-3.1.3-11 v3.1.1]`
 #[test]
 fn a_malformed_connect_is_refused() {
     let malformed = [
@@ -113,8 +122,12 @@ fn a_malformed_connect_is_refused() {
         connect("a").client_id(b"\xFF"),
         connect("a").will(will("", "x").topic(b"\xC0\x80")),
         connect("a").user_name(b"a\x00b"),
+        connect("a").set_flags(4),
+        connect("a").set_flags(0x80),
         connect("a").set_flags(0x40 | 0x80),
+        connect("a").user_name(b"u").set_flags(0x40),
         connect("a").user_name(b"u").clear_flags(0x80),
+        connect("a").user_name(b"u").password(b"p").clear_flags(0x40),
     ];
     script().versions(&[Version::V311, Version::V5]).run(|world| {
         for connect in &malformed {
@@ -125,11 +138,40 @@ fn a_malformed_connect_is_refused() {
             }
             line.expect_closed();
         }
+        // No client identifier at all.
+        let (level, rest): (u8, &[u8]) = world.by_version((5, &[0, 0, 0]), (4, &[0, 0]));
+        let line = world.line();
+        line.send_bytes(&raw_connect("MQTT", level, 2, rest));
+        if world.is_v5() {
+            line.expect(connack(0x81));
+        }
+        line.expect_closed();
+    });
+}
+
+/// `[MQTT-3.1.3-1 v5]` `[MQTT-3.1.3-1 v3.1.1]`
+#[test]
+fn the_fields_of_connect_are_read_in_their_order() {
+    let fields = || [text("id"), text("will"), text("gone"), text("user"), text("pass")];
+    script().versions(&[Version::V311, Version::V5]).run(|world| {
+        let listener = world.connect("listener");
+        listener.subscribes("will", 0);
+        let [id, topic, payload, user_name, password] = fields();
+        let none: &[u8] = world.by_version(&[0], &[]);
+        let rest = [&[0, 0], none, &id, none, &topic, &payload, &user_name, &password].concat();
+        let line = world.line();
+        line.send_bytes(&raw_connect("MQTT", world.by_version(5, 4), 0xC6, &rest));
+        line.expect(world.connack());
+        // The first field is the client identifier, the next are the Will.
+        let _thief = world.connect("id");
+        line.expect_end(0x8E);
+        listener.expect(publish("will", "gone"));
     });
 }
 
 /// A password without user name is what v5 added.
 /// `[MQTT-3.1.4-1 v3.1.1]`
+/// `[MQTT-3.1.2-22 v3.1.1]`
 #[test]
 fn a_password_without_user_name_needs_v5() {
     script().versions(&[Version::V311, Version::V5]).run(|world| {

@@ -117,6 +117,7 @@ fn packets_that_only_servers_send_end_the_connection() {
 
 /// `[MQTT-2.1.3-1 v5]` `[MQTT-2.2.2-1 v3.1.1]` `[MQTT-2.2.2-2 v3.1.1]` `[MQTT-3.6.1-1 v5]`
 /// `[MQTT-3.6.1-1 v3.1.1]` `[MQTT-3.14.1-1 v5]` `[MQTT-3.14.1-1 v3.1.1]` `[MQTT-3.15.1-1 v5]`
+/// `[MQTT-3.8.1-1 v5]` `[MQTT-3.10.1-1 v5]` `[MQTT-3.8.1-1 v3.1.1]` `[MQTT-3.10.1-1 v3.1.1]`
 #[test]
 fn reserved_flags_of_the_fixed_header_end_the_connection() {
     script().run(|world| {

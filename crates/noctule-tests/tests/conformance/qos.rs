@@ -240,6 +240,7 @@ fn a_qos_2_hand_shake_runs_to_its_end_even_if_the_message_has_expired() {
 }
 
 /// `[MQTT-2.3.1-1 v3.1.1]` `[MQTT-4.13.1-1 v5]`
+/// `[MQTT-2.2.1-3 v5]`
 #[test]
 fn packet_id_0_ends_the_connection() {
     script().run(|world| {

@@ -52,6 +52,7 @@ fn a_shared_subscription_is_sent_no_retained_messages() {
 }
 
 /// `[MQTT-4.13.1-1 v5]`: No Local on a shared subscription is a Protocol Error.
+/// `[MQTT-3.8.3-4 v5]`
 #[test]
 fn no_local_on_a_shared_subscription_is_a_protocol_error() {
     script().v5().run(|world| {
@@ -62,6 +63,7 @@ fn no_local_on_a_shared_subscription_is_a_protocol_error() {
 }
 
 /// `[U5-4.13.1-1]`
+/// `[MQTT-4.8.2-1 v5]` `[MQTT-4.8.2-2 v5]`
 #[test]
 fn a_share_name_that_is_none_ends_the_connection() {
     script().v5().run(|world| {

@@ -163,6 +163,7 @@ fn a_subscription_identifier_is_renewed_when_its_subscription_is_replaced() {
 }
 
 /// `[U5-3.3.2-4]` `[MQTT-4.13.1-1 v5]`
+/// `[MQTT-3.3.4-6 v5]`
 #[test]
 fn subscription_identifier_0_and_one_in_a_clients_publish_are_protocol_errors() {
     script().v5().run(|world| {
@@ -250,6 +251,7 @@ fn qos_3_and_retain_handling_3_are_protocol_errors() {
 }
 
 /// `[MQTT-4.8.0-1 v3.1.1]` `[MQTT-4.13.1-1 v5]`
+/// `[MQTT-3.8.3-2 v5]` `[MQTT-3.10.3-2 v5]` `[MQTT-3.8.3-3 v3.1.1]` `[MQTT-3.10.3-2 v3.1.1]`
 #[test]
 fn a_subscribe_or_unsubscribe_without_filters_ends_the_connection() {
     script().run(|world| {
@@ -263,6 +265,7 @@ fn a_subscribe_or_unsubscribe_without_filters_ends_the_connection() {
 }
 
 /// `[MQTT-4.7.3-1 v5]` `[MQTT-4.7.3-1 v3.1.1]` `[MQTT-4.7.1-1 v3.1.1]`
+/// `[MQTT-4.7.1-1 v5]` `[MQTT-4.7.1-2 v5]` `[MQTT-4.7.1-2 v3.1.1]` `[MQTT-4.7.1-3 v3.1.1]`
 #[test]
 fn an_invalid_filter_ends_the_connection() {
     script().run(|world| {
@@ -278,6 +281,7 @@ fn an_invalid_filter_ends_the_connection() {
 }
 
 /// `[MQTT-4.7.3-2 v5]` `[MQTT-4.7.3-2 v3.1.1]` `[MQTT-1.5.4-1 v5]` `[MQTT-1.5.3-1 v3.1.1]`
+/// `[MQTT-3.8.3-1 v5]` `[MQTT-3.10.3-1 v5]` `[MQTT-3.8.3-1 v3.1.1]` `[MQTT-3.10.3-1 v3.1.1]`
 #[test]
 fn a_filter_that_is_no_text_ends_the_connection() {
     script().run(|world| {
@@ -285,6 +289,11 @@ fn a_filter_that_is_no_text_ends_the_connection() {
         for filter in ill {
             let a = world.connect("a");
             let mut packet = subscribe(1);
+            packet.filters.push((filter.to_vec(), 0));
+            a.send(packet);
+            a.expect_end(0x81);
+            let a = world.connect("a");
+            let mut packet = unsubscribe(1, &[]);
             packet.filters.push((filter.to_vec(), 0));
             a.send(packet);
             a.expect_end(0x81);
