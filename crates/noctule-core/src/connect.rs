@@ -211,17 +211,18 @@ impl Broker {
             }
             AuthAnswer::Continue { data } => {
                 let Phase::Proving(applicant) = &mut connection.phase else { return };
+                let Some(method) = applicant.method.clone() else {
+                    // [MQTT-4.12.0-6 v5]: there is nobody to go on with.
+                    let why = "the authenticator wants more than a user name and password";
+                    self.refuse(turn, conn, ReasonCode::NotAuthorized, why);
+                    return;
+                };
                 applicant.asked = true;
-                let method = applicant.method.clone();
                 // [MQTT-4.12.0-2 v5], [MQTT-4.12.0-5 v5]
                 self.send(
                     turn,
                     conn,
-                    &auth_packet(
-                        ReasonCode::ContinueAuthentication,
-                        method.as_deref(),
-                        Some(&data),
-                    ),
+                    &auth_packet(ReasonCode::ContinueAuthentication, Some(&method), Some(&data)),
                 );
                 self.release(turn, conn);
             }
@@ -382,7 +383,8 @@ impl Broker {
             response_information: response.as_deref(),
             // [MQTT-3.2.2-21 v5]
             server_keep_alive_secs: Some(keep_alive).filter(|k| *k != applicant.keep_alive_secs),
-            authentication_data: auth_data.as_deref(),
+            // [MQTT-4.12.0-6 v5]
+            authentication_data: auth_data.as_deref().filter(|_| applicant.method.is_some()),
             ..announced(&self.limits, &applicant)
         };
         let reason = ReasonCode::Success;

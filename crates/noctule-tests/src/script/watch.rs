@@ -107,7 +107,8 @@ impl Watch {
             return Err("a packet before CONNACK".into());
         }
         // [MQTT-4.12.0-6 v5]
-        let about_auth = packet.kind() == kind::AUTH || connack && packet.property(0x15).is_some();
+        let in_connack = [0x15, 0x16].iter().any(|id| packet.property(*id).is_some());
+        let about_auth = packet.kind() == kind::AUTH || connack && in_connack;
         if about_auth && !self.auth_method {
             return Err("authentication nobody asked for".into());
         }

@@ -138,7 +138,29 @@ fn the_broker_may_refuse_at_any_step() {
     });
 }
 
-/// `[MQTT-4.12.0-6 v5]` `[U5-3.15.0-1]`
+/// Whatever the authenticators say. `[MQTT-4.12.0-6 v5]`
+#[test]
+fn a_client_that_named_no_method_hears_of_none() {
+    script().pure(ALONE).run(|world| {
+        let talkative = |request: &AuthRequest| match request {
+            AuthRequest::Connect { client_id, .. } if &**client_id == "more" => {
+                AuthAnswer::Continue { data: b"secret?"[..].into() }
+            }
+            _ => AuthAnswer::Allow { grant: Grant::Full, data: Some(b"welcome"[..].into()) },
+        };
+        world.with_node(|node| node.set_authenticator(Box::new(talkative)));
+        let a = world.line();
+        a.send_connect(&connect("a").user_name(b"user"));
+        a.expect(world.connack());
+        a.pings();
+        let b = world.line();
+        b.send_connect(&connect("more"));
+        b.expect(connack(world.by_version(0x87, 5)));
+        b.expect_closed();
+    });
+}
+
+/// `[U5-3.15.0-1]`
 #[test]
 fn without_a_method_in_connect_auth_is_a_protocol_error() {
     script().v5().run(|world| {
