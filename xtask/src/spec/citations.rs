@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn every_id_of_a_line_is_found_with_its_version() {
-        let line = "// [MQTT-3.3.1-5 v5], [MQTT-3.8.4-3 v3.1.1] and [U5-3.8.3-1]; MQTT-4.2-1 v5, V31-3.1-2.";
+        let line = "// [MQTT-3.3.1-5 v5], [MQTT-3.8.4-3 v3.1.1] and [U5-3.8.3-1]; \
+                    MQTT-4.2-1 v5, V31-3.1-2.";
         let expected =
             ["MQTT-3.3.1-5 v5", "MQTT-3.8.4-3 v3.1.1", "MQTT-4.2-1 v5", "U5-3.8.3-1", "V31-3.1-2"];
         assert_eq!(scan(line), expected.map(|id| Ok(id.to_owned())));

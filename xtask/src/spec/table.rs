@@ -20,7 +20,8 @@ const TABLES: [(&str, Version); 4] = [
 pub(super) enum Version {
     /// MQTT 5.0.
     V5,
-    /// Rules of MQTT 5.0 without a number, and all of MQTT 3.1, which numbers none; their ids are our own and need no version.
+    /// Rules of MQTT 5.0 without a number, and all of MQTT 3.1, which numbers none; their ids are
+    /// our own and need no version.
     Unnumbered,
     /// MQTT 3.1.1.
     V311,

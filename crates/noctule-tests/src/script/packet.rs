@@ -224,6 +224,13 @@ impl Packet {
         Some(&found.value)
     }
 
+    /// The Message Expiry Interval, if it is there.
+    #[must_use]
+    pub fn expiry(&self) -> Option<u32> {
+        let value = self.property(0x02)?.try_into().ok()?;
+        Some(u32::from_be_bytes(value))
+    }
+
     /// Without properties of this identifier.
     #[must_use]
     pub fn without(mut self, id: u8) -> Packet {

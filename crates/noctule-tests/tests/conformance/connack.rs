@@ -188,9 +188,45 @@ fn a_refusal_says_why_unless_the_client_does_not_want_to_know() {
         quiet.expect_bytes(&[0x50, 3, 0, 1, 0x87]);
         quiet.send(pubrel(9));
         quiet.expect_bytes(&[0x70, 3, 0, 9, 0x92]);
+        quiet.send(pubrec(9));
+        quiet.expect_bytes(&[0x62, 3, 0, 9, 0x92]);
+        quiet.send(unsubscribe(2, &["none"]));
+        quiet.expect_bytes(&[0xB0, 4, 0, 2, 0, 0x11]);
         let deep = "/".repeat(300);
         quiet.send(subscribe(1).filter(&deep, 0));
         quiet.expect_bytes(&[0x90, 4, 0, 1, 0, 0x8F]);
+    });
+}
+
+/// `[MQTT-3.4.2-2 v5]` `[MQTT-3.4.2-3 v5]` `[MQTT-3.5.2-2 v5]` `[MQTT-3.5.2-3 v5]`
+/// `[MQTT-3.6.2-2 v5]` `[MQTT-3.6.2-3 v5]` `[MQTT-3.7.2-2 v5]` `[MQTT-3.7.2-3 v5]`
+/// `[MQTT-3.14.2-3 v5]` `[MQTT-3.14.2-4 v5]`
+#[test]
+fn acknowledgements_and_disconnect_may_not_be_larger_than_the_broker_takes() {
+    let small = |limits: &mut Limits| limits.packet_size_max = 100;
+    script().v5().limits(small).run(|world| {
+        let packets = [puback(9), pubrec(9).code(0x80), pubrel(9), pubcomp(9), disconnect(0)];
+        for packet in packets {
+            let head = if packet.kind() == kind::DISCONNECT { 4 } else { 6 };
+            let reason = |len: usize| reason_string(&"x".repeat(len - head - 3));
+            let pair = |len: usize| user("k", &"x".repeat(len - head - 6));
+            for property in [reason(101), pair(101)] {
+                let a = world.connect("a");
+                let packet = packet.clone().with(property);
+                assert_eq!(packet.encode(world.version).len(), 101);
+                a.send(packet);
+                a.expect_end(0x95);
+            }
+            for property in [reason(100), pair(100)] {
+                let a = world.connect("a");
+                a.send(packet.clone().with(property));
+                match packet.kind() {
+                    kind::DISCONNECT => a.expect_closed(),
+                    kind::PUBREL => drop(a.expect(pubcomp(9).code(0x92))),
+                    _ => a.pings(),
+                }
+            }
+        }
     });
 }
 

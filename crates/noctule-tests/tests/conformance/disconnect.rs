@@ -79,7 +79,7 @@ fn at_shutdown_clients_are_told_and_new_ones_are_refused() {
     });
 }
 
-/// `[U5-4.11.0-1]`: this broker redirects nobody; an operator may end a client with any code.
+/// An operator may end a client with any code. `[MQTT-4.13.2-1 v5]`
 #[test]
 fn an_operator_may_end_a_client() {
     use noctule_core::{Input, ShardId, Tenant};

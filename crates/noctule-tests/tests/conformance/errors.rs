@@ -144,8 +144,40 @@ fn reserved_flags_of_the_fixed_header_end_the_connection() {
     });
 }
 
-/// `[MQTT-4.8.0-2 v3.1.1]`: no transient error is known to the pure broker but a full quota; the
-/// connection that met it is closed, others go on.
+/// What is full now may have room later: the connection that met it is closed, others go on, and
+/// the same succeeds on the next. v5 can refuse the one message. `[MQTT-4.8.0-2 v3.1.1]`
+/// `[U5-4.13.2-1]`
+#[test]
+fn a_passing_want_of_room_ends_a_connection_that_cannot_be_told() {
+    let little = |limits: &mut noctule_core::Limits| limits.queue_bytes_max = 100;
+    script().limits(little).run(|world| {
+        let (a, b) = (world.connect_with(&resume("a")), world.connect("b"));
+        b.subscribes("t", 2);
+        let message = |id: u16| publish("t", format!("{id}").repeat(60)).qos(2, id);
+        a.send(message(1));
+        a.expect(pubrec(1));
+        a.send(message(2));
+        let a = if world.is_v5() {
+            a.expect(pubrec(2).code(0x97));
+            a
+        } else {
+            a.expect_closed();
+            world.resume(&resume("a"))
+        };
+        b.pings();
+        for id in [1, 2] {
+            if id == 2 {
+                a.send(message(2));
+                a.expect(pubrec(2));
+            }
+            a.send(pubrel(id));
+            a.expect(pubcomp(id));
+            b.receives(message(id).qos(2, 0));
+        }
+    });
+}
+
+/// `[MQTT-4.8.0-1 v3.1.1]` `[MQTT-4.13.1-1 v5]`
 #[test]
 fn an_error_of_one_connection_leaves_the_others_alone() {
     script().run(|world| {

@@ -122,6 +122,42 @@ fn wills_survive_unless_their_client_said_goodbye() {
     });
 }
 
+/// `[U5-3.1.3-3]` `[U5-3.14.4-1]` `[MQTT-3.1.2-8 v5]` `[MQTT-3.1.2-8 v3.1.1]`
+#[test]
+fn wills_that_a_shutdown_brought_about_are_found_after_the_restart() {
+    durable().run(|world| {
+        let listener = world.connect_with(&resume("listener"));
+        listener.subscribes("will/+", 1);
+        let clients = ["a", "b", "c", "d"].map(|id| {
+            let last = will(&format!("will/{id}"), id).qos(1).retain();
+            world.connect_with(&connect(id).will(last))
+        });
+        world.with_node(Node::shut_down);
+        clients.iter().for_each(|client| client.expect_end(0x8B));
+        restart(world);
+        let wills = ["a", "b", "c", "d"].map(|id| publish(&format!("will/{id}"), id).qos(1, 0));
+        let listener = world.resume(&resume("listener"));
+        for packet in wills.iter().map(|_| listener.next_packet()).collect::<Vec<_>>() {
+            // What was on its way when the listener was told goodbye comes again.
+            let will = wills.iter().find(|will| will.topic == packet.topic).cloned();
+            let again = packet.first & 8 != 0;
+            let expected = will.map(|will| if again { will.dup() } else { will });
+            listener.same(&packet, expected.expect("a will"));
+            listener.acknowledges(&packet);
+        }
+        listener.expect_nothing();
+        let late = world.connect("late");
+        late.subscribes("will/+", 0);
+        late.expect_all(
+            &["a", "b", "c", "d"].map(|id| publish(&format!("will/{id}"), id).retain()),
+        );
+        // The next restart publishes nothing again.
+        restart(world);
+        world.advance(1);
+        world.resume(&resume("listener")).expect_nothing();
+    });
+}
+
 /// `[MQTT-4.1.0-2 v5]` `[U5-3.14.2-1]` `[MQTT-3.1.2-4 v5]` `[MQTT-3.1.2-6 v3.1.1]`
 #[test]
 fn sessions_that_ended_stay_ended() {

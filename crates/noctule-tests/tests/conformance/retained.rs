@@ -153,9 +153,14 @@ fn a_retained_message_expires() {
     });
     script().v5().run(|world| {
         let a = world.connect("a");
-        a.publishes(publish("t", "kept").qos(1, 0).retain().with(message_expiry(1)));
+        a.publishes(publish("t/1", "short").qos(1, 0).retain().with(message_expiry(1)));
+        a.publishes(publish("t/2", "long").qos(1, 0).retain().with(message_expiry(100)));
         world.advance_millis(1100);
-        a.subscribes("t", 0);
+        a.subscribes("t/+", 0);
+        let long = a.next_packet();
+        let expiry = long.expiry();
+        assert!(expiry.is_some_and(|secs| (1..=99).contains(&secs)), "{expiry:?}");
+        a.same(&long.without(0x02), publish("t/2", "long").retain());
         a.expect_nothing();
     });
 }

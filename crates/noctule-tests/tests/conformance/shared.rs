@@ -132,6 +132,21 @@ fn when_the_last_member_leaves_the_group_is_gone() {
         b.publishes(publish("t", "2").qos(1, 0));
         a.receives(publish("t", "2").qos(1, 0));
     });
+    // What waited for a member that was away goes with it.
+    script().run(|world| {
+        let p = world.connect("p");
+        let a = world.connect_with(&resume("a"));
+        a.subscribes("$share/g/t", 1);
+        a.hang_up();
+        p.publishes(publish("t", "waits").qos(1, 0));
+        world.connect("a").disconnects();
+        world.settle();
+        let a = world.connect("a");
+        a.subscribes("$share/g/t", 1);
+        a.expect_nothing();
+        p.publishes(publish("t", "live").qos(1, 0));
+        a.receives(publish("t", "live").qos(1, 0));
+    });
 }
 
 /// `[U5-4.8.2-2]`
@@ -192,21 +207,27 @@ fn a_qos_2_delivery_cut_off_is_finished_with_the_same_client() {
 /// `[MQTT-4.8.2-5 v5]`
 #[test]
 fn a_qos_2_message_of_an_ended_session_goes_to_nobody_else() {
-    script().run(|world| {
-        let p = world.connect("p");
-        let a = world.connect_with(&resume("a"));
-        a.subscribes("$share/g/t", 2);
-        p.publishes(publish("t", "1").qos(2, 0));
-        let id = a.expect(publish("t", "1").qos(2, 0)).id;
-        a.send(pubrec(id));
-        a.expect(pubrel(id));
-        let b = world.connect("b");
-        b.subscribes("$share/g/t", 2);
-        a.hang_up();
-        world.connect("a").disconnects();
-        world.settle();
-        b.expect_nothing();
-    });
+    for received in [false, true] {
+        script().run(|world| {
+            let p = world.connect("p");
+            let a = world.connect_with(&resume("a"));
+            a.subscribes("$share/g/t", 2);
+            p.publishes(publish("t", "1").qos(2, 0));
+            let id = a.expect(publish("t", "1").qos(2, 0)).id;
+            if received {
+                a.send(pubrec(id));
+                a.expect(pubrel(id));
+            }
+            let b = world.connect("b");
+            b.subscribes("$share/g/t", 2);
+            a.hang_up();
+            world.connect("a").disconnects();
+            world.settle();
+            b.expect_nothing();
+            p.publishes(publish("t", "2").qos(2, 0));
+            b.receives(publish("t", "2").qos(2, 0));
+        });
+    }
 }
 
 /// `[MQTT-4.8.2-6 v5]`

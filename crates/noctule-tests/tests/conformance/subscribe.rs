@@ -137,7 +137,39 @@ fn overlapping_subscriptions_bring_one_copy_each_at_its_qos_with_its_identifier(
     });
 }
 
-/// `[U5-3.8.2-1]` `[U5-3.8.4-2]` `[MQTT-3.3.4-3 v5]`
+/// `[U5-3.8.4-2]`
+#[test]
+fn what_is_sent_again_carries_one_identifier_and_never_an_older_one_again() {
+    script().v5().run(|world| {
+        let (a, b) = (world.connect("a"), world.connect_with(&resume("b")));
+        b.send(subscribe(1).filter("t", 1).with(subscription_id(5)));
+        b.expect(suback(1, &[1]));
+        a.publishes(publish("t", "x").qos(1, 0));
+        let id = b.expect(publish("t", "x").qos(1, 0).with(subscription_id(5))).id;
+        b.send(subscribe(2).filter("t", 0x20 | 1).with(subscription_id(6)));
+        b.expect(suback(2, &[1]));
+        b.hang_up();
+        let mut seen = vec![5];
+        for _ in 0..3 {
+            let b = world.resume(&resume("b"));
+            let again = b.next_packet();
+            let identifiers = again.properties.iter().filter(|property| property.id == 0x0B);
+            let identifiers: Vec<&[u8]> = identifiers.map(|found| &found.value[..]).collect();
+            assert_eq!((again.first, again.id), (0x3A, id), "DUP, QoS 1: {again:?}");
+            assert!(identifiers == [[5]] || identifiers == [[6]], "{identifiers:?}");
+            seen.push(identifiers[0][0]);
+            b.expect_nothing();
+            b.hang_up();
+        }
+        assert!(seen.is_sorted(), "an older identifier came back: {seen:?}");
+        let b = world.resume(&resume("b"));
+        b.acknowledges(&b.next_packet());
+        a.publishes(publish("t", "y").qos(1, 0));
+        b.receives(publish("t", "y").qos(1, 0).with(subscription_id(6)));
+    });
+}
+
+/// `[U5-3.8.2-1]` `[MQTT-3.3.4-3 v5]`
 #[test]
 fn a_subscription_identifier_is_renewed_when_its_subscription_is_replaced() {
     script().v5().run(|world| {
@@ -176,8 +208,8 @@ fn subscription_identifier_0_and_one_in_a_clients_publish_are_protocol_errors() 
     });
 }
 
-/// `[MQTT-3.3.4-4 v5]` `[MQTT-3.3.4-3 v5]` name what a single copy would carry; with one copy for
-/// each match no copy carries the identifier of another subscription.
+/// With one copy for each match no copy carries the identifier of another subscription.
+/// `[MQTT-3.3.4-3 v5]` `[MQTT-3.3.4-5 v5]`
 #[test]
 fn identifiers_of_subscriptions_that_do_not_match_stay_away() {
     script().v5().run(|world| {
@@ -206,9 +238,25 @@ fn with_no_local_a_client_does_not_hear_itself() {
         c.publishes(publish("t", "theirs").qos(1, 0));
         a.receives(publish("t", "theirs").qos(1, 0));
         b.receives(publish("t", "theirs").qos(1, 0));
-        // It is the ClientID that counts, not the connection.
         a.publishes(publish("t", "kept").qos(1, 0).retain());
         b.receives(publish("t", "kept").qos(1, 0));
+        a.expect_nothing();
+    });
+    // It is the ClientID that counts, not the connection.
+    script().v5().run(|world| {
+        let (a, b) = (world.connect_with(&resume("a")), world.connect("b"));
+        a.subscribes("t", 2 | 4);
+        b.subscribes("t", 2);
+        a.send(publish("t", "mine").qos(2, 7));
+        a.expect(pubrec(7));
+        a.hang_up();
+        let a = world.resume(&resume("a"));
+        a.send(pubrel(7));
+        a.expect(pubcomp(7));
+        b.receives(publish("t", "mine").qos(2, 0));
+        a.expect_nothing();
+        a.publishes(publish("t", "mine too").qos(1, 0));
+        b.receives(publish("t", "mine too").qos(1, 0));
         a.expect_nothing();
     });
 }

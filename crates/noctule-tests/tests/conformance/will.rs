@@ -267,12 +267,48 @@ fn a_will_that_its_client_may_not_publish_is_refused() {
     });
 }
 
-/// `[U5-3.1.3-3]` `[U5-3.14.4-1]`: the broker's own end is an end without DISCONNECT 0x00.
+/// `[U5-3.14.4-1]`: the broker's own end is an end without DISCONNECT 0x00. One shard ends while
+/// the others go on: who lives there hears of everybody who was told goodbye.
 #[test]
-fn the_shutdown_of_the_broker_publishes_wills() {
-    script().pure("the server is needed by nobody afterwards").run(|world| {
-        let a = world.connect_with(&connect("a").will(will("will", "gone").qos(1).retain()));
-        world.with_node(noctule_tests::node::Node::shut_down);
-        a.expect_end(0x8B);
+fn the_shutdown_of_a_shard_publishes_the_wills_of_its_clients() {
+    use noctule_core::{Input, ShardId};
+    script().v5().pure("shards of a server end together").run(|world| {
+        let listener = |number| {
+            let client = world.connect(&format!("listener-{number}"));
+            client.subscribes("will", 1);
+            client
+        };
+        let listeners: Vec<Client> = (0..10).map(listener).collect();
+        let dying = |number| {
+            let id = format!("client-{number}");
+            world.connect_with(&connect(&id).will(will("will", &id).qos(1)))
+        };
+        let clients: Vec<Client> = (0..10).map(dying).collect();
+        world.with_node(|node| node.tell(ShardId(0), Input::Shutdown));
+        let mut told = Vec::new();
+        for (number, client) in clients.iter().enumerate() {
+            match client.poll() {
+                Some(goodbye) => {
+                    client.same(&goodbye, disconnect(0x8B));
+                    told.push(publish("will", format!("client-{number}")).qos(1, 0));
+                }
+                None => client.pings(),
+            }
+        }
+        assert!(!told.is_empty(), "somebody lives on shard 0");
+        let mut heard = 0;
+        for listener in &listeners {
+            let packets: Vec<Packet> = std::iter::from_fn(|| listener.poll()).collect();
+            if packets.iter().all(|packet| packet.kind() == kind::PUBLISH) {
+                assert_eq!(packets.len(), told.len(), "{packets:?}");
+                packets
+                    .iter()
+                    .zip(&told)
+                    .for_each(|(found, will)| listener.same(found, will.clone()));
+                heard += 1;
+            }
+        }
+        let alone = world.with_node(|node| node.shards()) == Some(1);
+        assert!(alone || heard > 0, "somebody listens on another shard");
     });
 }
