@@ -108,6 +108,7 @@ fn between(first: &str, last: &str) -> Vec<String> {
     (first + 1..last).map(id).collect()
 }
 
+/// In the order in which they stand in the line.
 fn ids(line: &str) -> Vec<Result<String, String>> {
     let mut found = Vec::new();
     for (mark, numbered) in [("MQTT-", true), ("U5-", false), ("V31-", false)] {
@@ -121,20 +122,19 @@ fn ids(line: &str) -> Vec<Result<String, String>> {
                 continue;
             }
             let id = format!("{mark}{number}");
-            if !numbered {
-                found.push(Ok(id));
-                continue;
-            }
             let version = rest[number.len()..].strip_prefix(" v").map(|rest| {
                 leading(rest, |c| c.is_ascii_digit() || c == '.').trim_end_matches('.')
             });
-            found.push(match version {
+            let id = match version {
+                _ if !numbered => Ok(id),
                 Some(version @ ("5" | "3.1.1")) => Ok(format!("{id} v{version}")),
                 Some(_) | None => Err(id),
-            });
+            };
+            found.push((at, id));
         }
     }
-    found
+    found.sort_by_key(|(at, _)| *at);
+    found.into_iter().map(|(_, id)| id).collect()
 }
 
 fn leading(text: &str, wanted: impl Fn(char) -> bool) -> &str {
@@ -150,7 +150,7 @@ mod tests {
         let line = "// [MQTT-3.3.1-5 v5], [MQTT-3.8.4-3 v3.1.1] and [U5-3.8.3-1]; \
                     MQTT-4.2-1 v5, V31-3.1-2.";
         let expected =
-            ["MQTT-3.3.1-5 v5", "MQTT-3.8.4-3 v3.1.1", "MQTT-4.2-1 v5", "U5-3.8.3-1", "V31-3.1-2"];
+            ["MQTT-3.3.1-5 v5", "MQTT-3.8.4-3 v3.1.1", "U5-3.8.3-1", "MQTT-4.2-1 v5", "V31-3.1-2"];
         assert_eq!(scan(line), expected.map(|id| Ok(id.to_owned())));
     }
 
@@ -168,6 +168,7 @@ mod tests {
         ];
         assert_eq!(scan(line), expected.map(|id| Ok(id.to_owned())));
         assert_eq!(scan("[MQTT-3.3.1-5 v5] to [MQTT-3.3.2-8 v5]").len(), 2);
+        assert_eq!(scan("[U5-3.8.3-1], [MQTT-3.3.1-5 v5] to [MQTT-3.3.1-7 v5]").len(), 4);
     }
 
     #[test]
