@@ -96,7 +96,7 @@ impl Broker {
             return Err((ReasonCode::ServerUnavailable, "the broker is shutting down"));
         }
         let id = connect.client_id;
-        // MQTT 3.1 bounds client ids to 1 to 23 characters.
+        // MQTT 3.1 bounds client ids to 1 to 23 characters [V31-3.1-6].
         let v31_length = connect.version == Version::V31 && !(1..=23).contains(&id.chars().count());
         // [MQTT-3.1.3-7 v3.1.1], [MQTT-3.1.3-8 v3.1.1]: no id, no stored session.
         let unnamed_v311 =
@@ -146,7 +146,7 @@ impl Broker {
         let expiry = match (connect.version, connect.clean_start) {
             // [U5-3.1.2-1]
             (Version::V5, _) => properties.session_expiry_secs.unwrap_or(0),
-            // [MQTT-3.1.2-6 v3.1.1]
+            // [V31-3.1-8], [MQTT-3.1.2-6 v3.1.1]
             (_, true) => 0,
             (_, false) => self.limits.session_expiry_secs_v3,
         };
@@ -226,7 +226,7 @@ impl Broker {
                 );
                 self.release(turn, conn);
             }
-            // [MQTT-4.12.0-4 v5], [MQTT-3.1.4-2 v5]
+            // [V31-3.2-3], [MQTT-4.12.0-4 v5], [MQTT-3.1.4-2 v5]
             AuthAnswer::Deny { reason, why } => self.refuse(turn, conn, reason, &why),
         }
     }
@@ -405,7 +405,7 @@ impl Broker {
         if keep_alive > 0 {
             self.timers.set(TimerKey::Connection(conn), &mut connection.timer, due);
         } else {
-            // [U5-3.1.2-2]
+            // [V31-3.1-10], [U5-3.1.2-2]
             self.timers.cancel(TimerKey::Connection(conn), &mut connection.timer);
         }
         let window = applicant.receive_maximum.min(self.limits.inflight_max);
@@ -443,7 +443,7 @@ impl Broker {
             .then(|| template.replace("%c", &applicant.client_id))
     }
 
-    /// Refuses a connection: CONNACK where one fits, then close. [MQTT-3.2.2-6 v5],
+    /// Refuses a connection: CONNACK where one fits, then close. [MQTT-3.2.2-6 v5], [V31-3.2-2],
     /// [MQTT-3.2.2-7 v5], [MQTT-3.2.2-5 v3.1.1], [MQTT-3.2.2-6 v3.1.1], [MQTT-3.1.4-6 v5]
     /// [MQTT-3.1.4-5 v3.1.1].
     pub(crate) fn refuse(

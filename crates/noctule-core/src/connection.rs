@@ -199,7 +199,7 @@ impl Broker {
             Phase::Live => self.live_packet(turn, conn, p),
             Phase::Fresh => match p {
                 Packet::Connect(connect) => self.connect(turn, conn, connect),
-                // [MQTT-3.1.0-1 v5], [MQTT-3.1.0-1 v3.1.1]
+                // [V31-3.1-4], [MQTT-3.1.0-1 v5], [MQTT-3.1.0-1 v3.1.1]
                 _ => self.lose(turn, conn, ReasonCode::ProtocolError, "no CONNECT"),
             },
             Phase::Proving(_) => match p {
@@ -227,7 +227,7 @@ impl Broker {
             Packet::PubRel(ack) => self.pubrel(turn, conn, ack),
             Packet::Subscribe(subscribe) => self.subscribe(turn, conn, subscribe),
             Packet::Unsubscribe(unsubscribe) => self.unsubscribe(turn, conn, unsubscribe),
-            // [MQTT-3.12.4-1 v5], [MQTT-3.12.4-1 v3.1.1]
+            // [V31-3.12-1], [MQTT-3.12.4-1 v5], [MQTT-3.12.4-1 v3.1.1]
             // In its turn: a client may take the answer for the end of all it asked before.
             Packet::PingReq => self.reply(turn, conn, Wait::default(), Reply::PingResp),
             Packet::Disconnect(disconnect) => self.disconnected(turn, conn, disconnect),
@@ -311,6 +311,7 @@ impl Broker {
     }
 
     /// Time to CONNECT is over, or keep alive may be. [MQTT-3.1.2-22 v5], [MQTT-3.1.2-24 v3.1.1]
+    /// [V31-3.1-3], [V31-3.1-9].
     pub(crate) fn connection_due(&mut self, turn: &mut Turn<'_>, conn: ConnId) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.timer.clear();

@@ -27,7 +27,7 @@ enum Refused {
 }
 
 impl Broker {
-    /// A PUBLISH. [MQTT-3.3.4-1 v5], [MQTT-3.3.4-1 v3.1.1]
+    /// A PUBLISH. [MQTT-3.3.4-1 v5], [MQTT-3.3.4-1 v3.1.1], [V31-3.3-1]
     pub(crate) fn publish(&mut self, turn: &mut Turn<'_>, conn: ConnId, publish: &Publish<'_>) {
         self.counters.publishes_received += 1;
         self.counters.publish_bytes_received += publish.payload.len() as u64;
@@ -141,7 +141,7 @@ impl Broker {
     }
 
     /// QoS 2, first half: kept until PUBREL. [MQTT-4.3.3-8 v5], [MQTT-4.3.3-10 v5],
-    /// [MQTT-4.3.3-2 v3.1.1]
+    /// [V31-3.6-1], [MQTT-4.3.3-2 v3.1.1]
     fn receive_once(
         &mut self,
         turn: &mut Turn<'_>,
@@ -263,6 +263,7 @@ impl Broker {
         self.record(turn, Record::Published { message, receivers, retained })
     }
 
+    /// [V31-2.1-4],
     /// [MQTT-3.3.1-5 v5] to [MQTT-3.3.1-8 v5], [MQTT-3.3.1-5 v3.1.1], [MQTT-3.3.1-12 v3.1.1]
     fn keep_if_retained(
         &mut self,
@@ -366,7 +367,8 @@ impl Broker {
         Ok(())
     }
 
-    /// [MQTT-3.3.5-2 v3.1.1]: 3.x has no error reply, so it is acknowledged and dropped.
+    /// [MQTT-3.3.5-2 v3.1.1], [V31-3.3-2]: 3.x has no error reply, so it is acknowledged and
+    /// dropped.
     /// [U5-4.13.2-1].
     fn refuse_publish(
         &mut self,

@@ -34,7 +34,7 @@ struct Gathered {
 
 impl Broker {
     /// [MQTT-3.8.4-1 v5], [MQTT-3.8.4-5 v5], [MQTT-3.8.4-6 v5], [MQTT-3.8.4-4 v3.1.1]
-    /// [MQTT-2.2.1-6 v5], [MQTT-3.8.4-2 v5], [MQTT-3.8.4-7 v5], [MQTT-2.3.1-7 v3.1.1],
+    /// [V31-3.8-2], [MQTT-2.2.1-6 v5], [MQTT-3.8.4-2 v5], [MQTT-3.8.4-7 v5], [MQTT-2.3.1-7 v3.1.1],
     /// [MQTT-3.8.4-1 v3.1.1], [MQTT-3.8.4-2 v3.1.1], [MQTT-3.8.4-5 v3.1.1].
     pub(crate) fn subscribe(&mut self, turn: &mut Turn<'_>, conn: ConnId, packet: &Subscribe<'_>) {
         let Some(connection) = self.connections.get(conn) else { return };
@@ -62,7 +62,7 @@ impl Broker {
             };
             match checked {
                 Ok(()) => {
-                    // [MQTT-3.2.2-10 v5], [MQTT-3.9.3-1 v5], [MQTT-3.9.3-1 v3.1.1]
+                    // [V31-3.9-1], [MQTT-3.2.2-10 v5], [MQTT-3.9.3-1 v5], [MQTT-3.9.3-1 v3.1.1]
                     let qos = options.qos.min(self.limits.qos_max);
                     let options = SubscribeOptions { qos, ..options };
                     let options = if bridge { for_bridge(options) } else { options };
@@ -71,7 +71,7 @@ impl Broker {
                 }
                 Err((reason, why)) => {
                     // MQTT 3.1 has no code for a failure: what was asked for is said to be
-                    // granted, and nothing is delivered.
+                    // granted, and nothing is delivered. [V31-3.8-3]
                     let v31 = version == Version::V31;
                     gathered.codes.push(if v31 { options.qos as u8 } else { reason as u8 });
                     gathered.why = Some(why);
@@ -199,7 +199,7 @@ impl Broker {
     }
 
     /// [MQTT-3.10.4-1 v5], [MQTT-3.10.4-4 v5] to [MQTT-3.10.4-6 v5], [MQTT-3.11.3-1 v5],
-    /// [MQTT-3.10.4-4 v3.1.1] to [MQTT-3.10.4-6 v3.1.1]
+    /// [V31-3.10-2], [MQTT-3.10.4-4 v3.1.1] to [MQTT-3.10.4-6 v3.1.1]
     /// [MQTT-3.10.4-2 v5], [U5-3.10.4-1], [MQTT-3.10.4-1 v3.1.1], [MQTT-3.10.4-2 v3.1.1],
     /// [MQTT-3.10.4-3 v3.1.1].
     pub(crate) fn unsubscribe(

@@ -10,8 +10,8 @@ use crate::record::Record;
 impl Broker {
     /// Publishes and erases the Will of a session, if it has one. [MQTT-3.1.2-8 v5],
     /// [MQTT-3.1.2-10 v5], [MQTT-3.1.2-14 v5], [MQTT-3.1.2-15 v5], [MQTT-3.1.3-10 v5],
-    /// [MQTT-3.1.2-8 v3.1.1], [MQTT-3.1.2-10 v3.1.1]
-    /// [MQTT-3.1.2-12 v3.1.1], [MQTT-3.1.2-16 v3.1.1], [MQTT-3.1.2-17 v3.1.1].
+    /// [V31-3.1-11], [MQTT-3.1.2-8 v3.1.1], [MQTT-3.1.2-10 v3.1.1]
+    /// [V31-3.1-12], [MQTT-3.1.2-12 v3.1.1], [MQTT-3.1.2-16 v3.1.1], [MQTT-3.1.2-17 v3.1.1].
     pub(crate) fn publish_will(&mut self, turn: &mut Turn<'_>, slot: u32) {
         let session = self.sessions.at_mut(slot);
         let Some(pending) = session.will.take() else { return };

@@ -95,7 +95,7 @@ const fn legal_flags() -> [u16; 16] {
 fn refuse_first(first: u8) -> DecodeError {
     let cause = match PacketType::from_u8(first >> 4) {
         None => Cause::ForbiddenType,
-        // [MQTT-3.3.1-4 v5], [MQTT-3.3.1-4 v3.1.1]
+        // [V31-2.1-2], [MQTT-3.3.1-4 v5], [MQTT-3.3.1-4 v3.1.1]
         Some(PacketType::Publish) if first & 0b110 == 0b110 => Cause::QoS3,
         // [MQTT-3.3.1-2 v5], [MQTT-4.3.1-1 v5], [MQTT-3.3.1-2 v3.1.1], [MQTT-4.3.1-1 v3.1.1]
         Some(PacketType::Publish) => Cause::DupWithQoS0,

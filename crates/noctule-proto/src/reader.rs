@@ -80,7 +80,8 @@ impl<'a> Reader<'a> {
         text::decode(self.binary()?)
     }
 
-    /// A packet identifier, which is not 0 `[MQTT-2.2.1-3 v5]` `[MQTT-2.3.1-1 v3.1.1]`.
+    /// A packet identifier, which is not 0 `[MQTT-2.2.1-3 v5]` `[MQTT-2.3.1-1 v3.1.1]`
+    /// `[V31-2.4-1]`.
     #[inline]
     pub(crate) fn packet_id(&mut self) -> Result<PacketId, Cause> {
         NonZeroU16::new(self.u16()?).map(PacketId).ok_or(Cause::PacketIdZero)

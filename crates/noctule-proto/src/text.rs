@@ -1,9 +1,9 @@
 //! UTF-8 strings: one rule for all text of all packets.
 //!
 //! Ill-formed bytes, surrogates and U+0000 are refused `[MQTT-1.5.4-1 v5]` `[MQTT-1.5.4-2 v5]`
-//! `[MQTT-1.5.3-1 v3.1.1]` `[MQTT-1.5.3-2 v3.1.1]`; control characters U+0001 to U+001F and U+007F
-//! to U+009F and non-characters are too, as the standard allows `[U5-1.5.4-1]`. U+FEFF is a
-//! character like others `[MQTT-1.5.4-3 v5]` `[MQTT-1.5.3-3 v3.1.1]`.
+//! `[MQTT-1.5.3-1 v3.1.1]` `[MQTT-1.5.3-2 v3.1.1]` `[V31-2.5-1]`; control characters U+0001 to
+//! U+001F and U+007F to U+009F and non-characters are too, as the standard allows `[U5-1.5.4-1]`.
+//! U+FEFF is a character like others `[MQTT-1.5.4-3 v5]` `[MQTT-1.5.3-3 v3.1.1]`.
 
 use crate::{Cause, TopicError};
 
@@ -72,6 +72,7 @@ fn check_topic_slow(text: &str) -> Result<(), TopicError> {
     if !is_clean_slow(text) {
         return Err(TopicError::ForbiddenCharacter);
     }
+    // [V31-3.3-3],
     // [MQTT-3.3.2-2 v5], [MQTT-4.7.0-1 v5], [MQTT-3.3.2-2 v3.1.1], [MQTT-4.7.1-1 v3.1.1]
     if memchr::memchr2(b'+', b'#', text.as_bytes()).is_some() {
         return Err(TopicError::Wildcard);

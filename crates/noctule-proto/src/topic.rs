@@ -221,7 +221,7 @@ fn check_wildcards(filter: &str) -> Result<(), TopicError> {
         let opens = at == 0 || bytes[at - 1] == b'/';
         let ends = at + 1 == bytes.len();
         let closes = ends || bytes[at + 1] == b'/';
-        // [MQTT-4.7.1-1 v5], [MQTT-4.7.1-2 v3.1.1]
+        // [V31-5-1], [MQTT-4.7.1-1 v5], [MQTT-4.7.1-2 v3.1.1]
         if bytes[at] == b'#' && !(opens && ends) {
             return Err(TopicError::Hash);
         }

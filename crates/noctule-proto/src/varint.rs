@@ -24,7 +24,7 @@ fn decode_long(bytes: &[u8]) -> Result<(u32, usize), Cause> {
             return if byte == 0 && i > 0 { Err(Cause::BadVarint) } else { Ok((value, i + 1)) };
         }
     }
-    // A fourth byte that wants a fifth [U5-1.5.5-1].
+    // A fourth byte that wants a fifth [U5-1.5.5-1] [V31-2.1-6].
     Err(if bytes.len() < 4 { Cause::Truncated } else { Cause::BadVarint })
 }
 

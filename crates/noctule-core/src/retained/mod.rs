@@ -28,7 +28,7 @@ pub(crate) struct Retention {
 }
 
 impl Broker {
-    /// Keeps the message of a topic at home here, or clears it. [MQTT-3.3.1-5 v5],
+    /// Keeps the message of a topic at home here, or clears it. [MQTT-3.3.1-5 v5], [V31-2.1-5],
     /// [MQTT-3.3.1-6 v5], [MQTT-3.3.1-7 v5], [MQTT-3.3.1-10 v3.1.1], [MQTT-3.3.1-11 v3.1.1]
     /// [MQTT-3.1.2-7 v3.1.1], [MQTT-3.3.1-7 v3.1.1].
     pub(crate) fn keep_retained(&mut self, turn: &mut Turn<'_>, message: Arc<Message>) {

@@ -25,7 +25,7 @@ impl Broker {
             AckKind::PubAck => self.puback(turn, conn, slot, ack),
             AckKind::PubRec => self.pubrec(turn, conn, slot, ack),
             AckKind::PubComp => {
-                // [MQTT-4.3.3-5 v5], [MQTT-4.3.3-1 v3.1.1]
+                // [V31-3.5-1], [MQTT-4.3.3-5 v5], [MQTT-4.3.3-1 v3.1.1]
                 match self.sessions.at_mut(slot).sender.pubcomp(ack.packet_id) {
                     Ok(()) => {
                         self.progressed(turn, slot, ack.packet_id);

@@ -55,9 +55,9 @@ impl Broker {
             self.counters.verdict(Verdict::NoLocal);
             return false;
         }
-        // [MQTT-3.3.1-12 v5], [MQTT-3.3.1-13 v5], [MQTT-3.3.1-9 v3.1.1]
+        // [V31-2.1-3], [MQTT-3.3.1-12 v5], [MQTT-3.3.1-13 v5], [MQTT-3.3.1-9 v3.1.1]
         let retain = outbound.retain && target.options.retain_as_published;
-        // [MQTT-3.8.4-8 v5], [MQTT-3.8.4-6 v3.1.1]
+        // [V31-3.3-4], [MQTT-3.8.4-8 v5], [MQTT-3.8.4-6 v3.1.1]
         let qos = outbound.qos.min(target.options.qos);
         let awaits_retained = session.awaited.is_some();
         let form = (qos, retain, target.subscription_id);
@@ -224,7 +224,7 @@ impl Broker {
     }
 
     /// Puts a message in the queue; what the queue cannot hold is dropped as configured.
-    /// [MQTT-3.1.2-5 v3.1.1].
+    /// [V31-3.1-7], [MQTT-3.1.2-5 v3.1.1].
     fn enqueue(&mut self, turn: &mut Turn<'_>, slot: u32, out: Outgoing) -> Fate {
         let mut fate = Fate::Queued;
         let session = self.sessions.at_mut(slot);
@@ -255,6 +255,7 @@ impl Broker {
 
     /// Sends what waits, as far as there is room: first what an earlier connection left open, then
     /// the queue, in order. [MQTT-4.6.0-5 v5], [MQTT-4.9.0-2 v5]
+    /// [V31-4.3-1],
     /// [MQTT-3.3.4-10 v5], [MQTT-4.6.0-6 v5], [MQTT-4.9.0-3 v5], [MQTT-4.6.0-5 v3.1.1],
     /// [MQTT-4.6.0-6 v3.1.1].
     pub(crate) fn pump(&mut self, turn: &mut Turn<'_>, slot: u32) {
@@ -290,7 +291,7 @@ impl Broker {
         self.ask_on(turn, slot);
     }
 
-    /// [MQTT-4.4.0-1 v5], [MQTT-4.4.0-1 v3.1.1], [MQTT-3.3.1-1 v5], [MQTT-4.3.3-6 v5]
+    /// [V31-4.2-1], [MQTT-4.4.0-1 v5], [MQTT-4.4.0-1 v3.1.1], [MQTT-3.3.1-1 v5], [MQTT-4.3.3-6 v5]
     /// [MQTT-4.3.3-7 v5], [MQTT-4.8.2-4 v5], [MQTT-3.3.1-1 v3.1.1], [U5-3.8.4-2].
     fn pump_resend(&mut self, turn: &mut Turn<'_>, slot: u32) {
         loop {

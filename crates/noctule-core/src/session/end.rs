@@ -27,7 +27,7 @@ impl Broker {
 
     /// The session of a client id, if it is to be carried on: whoever is connected with it is
     /// disconnected, and a clean start ends it. [MQTT-3.1.4-3 v5], [MQTT-3.1.4-2 v3.1.1],
-    /// [MQTT-3.1.2-4 v5], [MQTT-3.1.2-5 v5]
+    /// [V31-3.1-5], [MQTT-3.1.2-4 v5], [MQTT-3.1.2-5 v5]
     /// [U5-3.1.3-1].
     pub(crate) fn take_over(
         &mut self,
@@ -112,6 +112,7 @@ impl Broker {
 
     /// The connection of a session is gone. [MQTT-3.1.2-8 v5], [MQTT-3.14.4-3 v5],
     /// [MQTT-3.1.2-10 v5], [U5-3.14.4-1], [MQTT-4.1.0-2 v5]
+    /// [V31-3.14-1],
     /// [MQTT-4.1.0-1 v5], [MQTT-3.14.4-3 v3.1.1], [MQTT-4.1.0-1 v3.1.1], [MQTT-4.1.0-2 v3.1.1].
     pub(crate) fn detach(&mut self, turn: &mut Turn<'_>, slot: u32, end: &End) {
         let session = self.sessions.at_mut(slot);

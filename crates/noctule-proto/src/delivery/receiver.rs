@@ -35,7 +35,7 @@ impl<M> Receiver<M> {
     }
 
     /// A QoS 2 PUBLISH came in. `message` is kept until the release if it is fresh, else dropped
-    /// `[MQTT-4.3.3-10 v5]` `[MQTT-4.3.3-2 v3.1.1]`.
+    /// `[V31-4.2-2]` `[MQTT-4.3.3-10 v5]` `[MQTT-4.3.3-2 v3.1.1]`.
     pub fn publish(&mut self, id: PacketId, message: M) -> Arrival {
         use alloc::collections::btree_map::Entry;
         match self.open.entry(id) {

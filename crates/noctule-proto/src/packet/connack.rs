@@ -185,7 +185,7 @@ impl Body for ConnAck<'_> {
             // `encode` asks first whether there is one.
             Version::V31 | Version::V311 => self.reason.v3_return_code().unwrap_or(3),
         };
-        // [MQTT-3.2.2-6 v5], [MQTT-3.2.2-4 v3.1.1]; 3.1 has no such flag.
+        // [V31-3.2-1], [MQTT-3.2.2-6 v5], [MQTT-3.2.2-4 v3.1.1]; 3.1 has no such flag.
         let present = self.session_present && code == 0 && version != Version::V31;
         out.put(&[u8::from(present), code]);
         if version == Version::V5 {

@@ -105,6 +105,7 @@ impl<'a> Connect<'a> {
     }
 
     /// Decodes a CONNECT, checked field by field in the order of section 3.1 `[MQTT-3.1.3-1 v5]`
+    /// `[V31-3.1-15]`
     /// `[MQTT-3.1.4-1 v5]` `[MQTT-3.1.3-1 v3.1.1]` `[MQTT-3.1.4-1 v3.1.1]`; `told` becomes the
     /// version as soon as the bytes have told it.
     pub(super) fn decode(body: &'a [u8], told: &mut Option<Version>) -> Result<Connect<'a>, Cause> {
@@ -124,6 +125,7 @@ impl<'a> Connect<'a> {
             connect.will = Some(Will::decode(&mut reader, flags, version)?);
         }
         // MQTT 3.1 lets the remaining length overrule these flags: the fields may be missing.
+        // [V31-3.1-13]
         let present = |reader: &Reader<'_>| version != Version::V31 || !reader.is_empty();
         // [MQTT-3.1.2-17 v5], [MQTT-3.1.2-19 v3.1.1], [MQTT-3.1.3-12 v5], [MQTT-3.1.3-11 v3.1.1]
         if flags & flag::USER_NAME != 0 && present(&reader) {
@@ -171,7 +173,7 @@ impl<'a> Connect<'a> {
 /// Protocol name and level: the version, and whether the bridge bit is set.
 fn version(reader: &mut Reader<'_>, told: &mut Option<Version>) -> Result<(Version, bool), Cause> {
     let name = reader.binary()?;
-    // [MQTT-3.1.2-1 v5], [MQTT-3.1.2-1 v3.1.1]
+    // [V31-3.1-1], [MQTT-3.1.2-1 v5], [MQTT-3.1.2-1 v3.1.1]
     if name != b"MQTT" && name != b"MQIsdp" {
         return Err(Cause::WrongProtocolName);
     }
@@ -184,7 +186,7 @@ fn version(reader: &mut Reader<'_>, told: &mut Option<Version>) -> Result<(Versi
         (b"MQTT", level) if level == 4 | BRIDGE => (Version::V311, true),
         _ => {
             // Who is newer than v5 is taken to understand v5 [MQTT-3.1.2-2 v5]; who is older, or
-            // uses the old name, gets return code 1 [MQTT-3.1.2-2 v3.1.1].
+            // uses the old name, gets return code 1 [MQTT-3.1.2-2 v3.1.1] [V31-3.1-2].
             let newer = name == b"MQTT" && level > 5;
             *told = Some(if newer { Version::V5 } else { Version::V311 });
             return Err(Cause::UnsupportedLevel(level));
@@ -196,7 +198,7 @@ fn version(reader: &mut Reader<'_>, told: &mut Option<Version>) -> Result<(Versi
 
 /// The connect flags, or what they contradict.
 fn checked_flags(flags: u8, version: Version) -> Result<u8, Cause> {
-    // [MQTT-3.1.2-3 v5], [MQTT-3.1.2-3 v3.1.1]; 3.1 does not look at the bit.
+    // [V31-2.6-1], [MQTT-3.1.2-3 v5], [MQTT-3.1.2-3 v3.1.1]; 3.1 does not look at the bit.
     if flags & flag::RESERVED != 0 && version != Version::V31 {
         return Err(Cause::ReservedConnectFlags);
     }
@@ -211,7 +213,7 @@ fn checked_flags(flags: u8, version: Version) -> Result<u8, Cause> {
         // [MQTT-3.1.2-12 v5], [MQTT-3.1.2-14 v3.1.1]
         return Err(Cause::WillQoS3);
     }
-    // [MQTT-3.1.2-22 v3.1.1]
+    // [V31-3.1-14], [MQTT-3.1.2-22 v3.1.1]
     if flags & flag::PASSWORD != 0 && flags & flag::USER_NAME == 0 && version != Version::V5 {
         return Err(Cause::PasswordWithoutUserName);
     }

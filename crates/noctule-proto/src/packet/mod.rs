@@ -229,6 +229,7 @@ fn check_type(frame: Frame<'_>, version: Version, sender: Role) -> Result<Packet
         return Err(Cause::WrongDirection);
     }
     // Only MQTT 3.1 lets these be repeated with DUP [MQTT-3.6.1-1 v5] [MQTT-3.8.1-1 v5]
+    // [V31-2.1-1] [V31-3.8-1] [V31-3.10-1]
     // [MQTT-3.10.1-1 v5] [MQTT-3.6.1-1 v3.1.1] [MQTT-3.8.1-1 v3.1.1] [MQTT-3.10.1-1 v3.1.1].
     if frame.first & 0x0F == 0x0A && packet != PacketType::Publish && version != Version::V31 {
         return Err(Cause::ReservedFlags);

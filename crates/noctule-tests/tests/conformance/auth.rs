@@ -51,6 +51,7 @@ fn step(code: u8, data: &[u8]) -> Packet {
 
 /// `[MQTT-3.1.4-2 v5]` `[MQTT-3.2.2-6 v5]` `[MQTT-3.2.2-7 v5]` `[MQTT-3.2.2-8 v5]`
 /// `[MQTT-3.2.2-4 v3.1.1]` `[MQTT-3.2.2-5 v3.1.1]`
+/// `[V31-3.2-3]`
 #[test]
 fn a_client_that_is_not_who_it_says_is_refused() {
     script().pure(ALONE).run(|world| {

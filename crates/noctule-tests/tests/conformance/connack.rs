@@ -6,6 +6,7 @@ use noctule_tests::script::prelude::*;
 
 /// `[MQTT-3.2.2-1 v5]` `[MQTT-3.2.2-2 v5]` `[MQTT-3.2.2-3 v5]` `[MQTT-3.2.2-1 v3.1.1]`
 /// `[MQTT-3.2.2-2 v3.1.1]` `[MQTT-3.2.2-3 v3.1.1]`
+/// `[V31-3.2-1]`
 #[test]
 fn session_present_says_whether_a_session_was_found() {
     script().versions(&[Version::V311, Version::V5]).run(|world| {

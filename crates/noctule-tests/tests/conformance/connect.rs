@@ -23,6 +23,7 @@ fn a_valid_connect_is_answered_by_connack_0() {
 /// Clients begin with CONNECT; who begins with something else is not known to speak MQTT.
 /// `[MQTT-4.8.0-1 v3.1.1]` `[MQTT-3.14.0-1 v5]`
 /// `[MQTT-3.1.0-1 v5]` `[MQTT-3.1.0-1 v3.1.1]`
+/// `[V31-3.1-4]`
 #[test]
 fn a_connection_that_begins_without_connect_is_closed_without_a_word() {
     script().run(|world| {
@@ -86,6 +87,7 @@ fn an_unknown_protocol_level_is_told_so() {
 
 /// `[MQTT-3.1.2-3 v5]` `[MQTT-3.1.2-3 v3.1.1]` `[MQTT-3.1.4-1 v5]` `[MQTT-3.1.4-1 v3.1.1]`
 /// MQTT 3.1 does not use the bit and does not look at it.
+/// `[V31-2.6-1]`
 #[test]
 fn the_reserved_connect_flag_must_be_0() {
     script().run(|world| {
@@ -150,17 +152,23 @@ fn a_malformed_connect_is_refused() {
 }
 
 /// `[MQTT-3.1.3-1 v5]` `[MQTT-3.1.3-1 v3.1.1]`
+/// `[V31-3.1-15]`
 #[test]
 fn the_fields_of_connect_are_read_in_their_order() {
     let fields = || [text("id"), text("will"), text("gone"), text("user"), text("pass")];
-    script().versions(&[Version::V311, Version::V5]).run(|world| {
+    script().run(|world| {
         let listener = world.connect("listener");
         listener.subscribes("will", 0);
         let [id, topic, payload, user_name, password] = fields();
         let none: &[u8] = world.by_version(&[0], &[]);
         let rest = [&[0, 0], none, &id, none, &topic, &payload, &user_name, &password].concat();
         let line = world.line();
-        line.send_bytes(&raw_connect("MQTT", world.by_version(5, 4), 0xC6, &rest));
+        let (name, level) = match world.version {
+            Version::V31 => ("MQIsdp", 3),
+            Version::V311 => ("MQTT", 4),
+            Version::V5 => ("MQTT", 5),
+        };
+        line.send_bytes(&raw_connect(name, level, 0xC6, &rest));
         line.expect(world.connack());
         // The first field is the client identifier, the next are the Will.
         let _thief = world.connect("id");
@@ -268,6 +276,7 @@ fn a_client_id_that_is_not_acceptable_is_refused() {
 }
 
 /// `[MQTT-3.1.4-3 v5]` `[MQTT-3.1.4-2 v3.1.1]` `[MQTT-4.13.2-1 v5]`
+/// `[V31-3.1-5]`
 #[test]
 fn a_client_that_connects_again_ends_its_older_connection() {
     script().run(|world| {
@@ -350,6 +359,7 @@ fn a_message_right_behind_its_subscribe_is_delivered() {
 }
 
 /// `[U5-3.1.4-1]`
+/// `[V31-3.1-3]`
 #[test]
 fn a_connection_without_connect_is_closed_in_reasonable_time() {
     script().pure("ten seconds are too long").run(|world| {

@@ -3,6 +3,7 @@
 use noctule_tests::script::prelude::*;
 
 /// `[MQTT-3.14.4-1 v5]` `[MQTT-3.14.4-2 v5]` `[U5-3.14.4-2]` `[MQTT-3.14.4-3 v3.1.1]`
+/// `[V31-3.14-1]`
 #[test]
 fn the_broker_closes_after_disconnect_and_hears_nothing_that_follows() {
     script().run(|world| {
@@ -63,6 +64,7 @@ fn codes_that_only_servers_use_are_protocol_errors() {
 }
 
 /// `[MQTT-3.14.2-2 v5]` `[MQTT-3.14.4-2 v5]` `[MQTT-3.1.2-8 v5]` `[MQTT-4.13.2-1 v5]`
+/// `[V31-3.2-2]`
 #[test]
 fn at_shutdown_clients_are_told_and_new_ones_are_refused() {
     script().pure("the broker is needed by nobody afterwards").run(|world| {

@@ -118,6 +118,7 @@ fn packets_that_only_servers_send_end_the_connection() {
 /// `[MQTT-2.1.3-1 v5]` `[MQTT-2.2.2-1 v3.1.1]` `[MQTT-2.2.2-2 v3.1.1]` `[MQTT-3.6.1-1 v5]`
 /// `[MQTT-3.6.1-1 v3.1.1]` `[MQTT-3.14.1-1 v5]` `[MQTT-3.14.1-1 v3.1.1]` `[MQTT-3.15.1-1 v5]`
 /// `[MQTT-3.8.1-1 v5]` `[MQTT-3.10.1-1 v5]` `[MQTT-3.8.1-1 v3.1.1]` `[MQTT-3.10.1-1 v3.1.1]`
+/// `[V31-3.8-1]` `[V31-3.10-1]`
 #[test]
 fn reserved_flags_of_the_fixed_header_end_the_connection() {
     script().run(|world| {
@@ -178,6 +179,7 @@ fn a_passing_want_of_room_ends_a_connection_that_cannot_be_told() {
 }
 
 /// `[MQTT-4.8.0-1 v3.1.1]` `[MQTT-4.13.1-1 v5]`
+/// `[V31-2.1-6]`
 #[test]
 fn an_error_of_one_connection_leaves_the_others_alone() {
     script().run(|world| {

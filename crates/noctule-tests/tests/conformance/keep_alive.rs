@@ -4,6 +4,7 @@ use noctule_core::Limits;
 use noctule_tests::script::prelude::*;
 
 /// `[MQTT-3.12.4-1 v5]` `[MQTT-3.12.4-1 v3.1.1]`
+/// `[V31-3.12-1]`
 #[test]
 fn every_pingreq_is_answered() {
     script().run(|world| {
@@ -15,6 +16,7 @@ fn every_pingreq_is_answered() {
 }
 
 /// `[MQTT-3.1.2-22 v5]` `[MQTT-3.1.2-24 v3.1.1]` `[MQTT-3.2.2-22 v5]`
+/// `[V31-3.1-9]`
 #[test]
 fn silence_for_one_and_a_half_keep_alives_ends_the_connection() {
     script().pure("fifteen seconds are too long").run(|world| {
@@ -56,6 +58,7 @@ fn any_packet_of_the_client_counts_and_none_of_the_server_does() {
 }
 
 /// `[U5-3.1.2-2]`
+/// `[V31-3.1-10]`
 #[test]
 fn keep_alive_0_switches_the_timer_off() {
     script().pure("a day is too long").run(|world| {

@@ -5,6 +5,7 @@ use noctule_tests::script::prelude::*;
 
 /// `[MQTT-3.3.4-1 v5]` `[MQTT-3.3.4-1 v3.1.1]` `[MQTT-2.2.1-5 v5]` `[MQTT-2.3.1-6 v3.1.1]`
 /// `[MQTT-4.3.1-1 v5]` `[MQTT-4.3.1-1 v3.1.1]` `[MQTT-2.2.1-2 v5]` `[MQTT-2.3.1-5 v3.1.1]`
+/// `[V31-3.3-1]`
 #[test]
 fn the_answer_depends_on_the_qos() {
     script().run(|world| {
@@ -45,6 +46,7 @@ fn a_publisher_is_told_that_there_were_no_subscribers() {
 }
 
 /// `[MQTT-3.8.4-8 v5]` `[MQTT-3.8.4-6 v3.1.1]` `[MQTT-4.5.0-1 v5]` `[MQTT-4.5.0-1 v3.1.1]`
+/// `[V31-3.3-4]`
 #[test]
 fn a_message_is_delivered_at_the_lower_of_published_and_granted_qos() {
     script().run(|world| {
@@ -185,6 +187,7 @@ fn topics_of_the_broker_are_not_for_clients_to_publish() {
 }
 
 /// `[MQTT-4.7.0-1 v5]` `[MQTT-3.3.2-2 v5]` `[MQTT-3.3.2-2 v3.1.1]` `[MQTT-4.7.1-1 v3.1.1]`
+/// `[V31-3.3-3]`
 #[test]
 fn a_topic_name_with_a_wildcard_ends_the_connection() {
     script().run(|world| {
@@ -275,6 +278,7 @@ fn a_message_too_large_for_a_client_counts_as_delivered() {
 }
 
 /// `[MQTT-4.6.0-5 v5]` `[MQTT-4.6.0-6 v5]` `[MQTT-4.6.0-5 v3.1.1]` `[MQTT-4.6.0-6 v3.1.1]`
+/// `[V31-4.3-1]`
 #[test]
 fn messages_of_one_publisher_topic_and_qos_keep_their_order() {
     script().run(|world| {
@@ -291,6 +295,7 @@ fn messages_of_one_publisher_topic_and_qos_keep_their_order() {
 }
 
 /// `[MQTT-3.3.1-4 v5]` `[MQTT-3.3.1-4 v3.1.1]` `[MQTT-3.3.1-2 v5]` `[MQTT-3.3.1-2 v3.1.1]`
+/// `[V31-2.1-2]`
 #[test]
 fn flags_that_a_publish_may_not_have_end_the_connection() {
     script().run(|world| {
@@ -305,6 +310,7 @@ fn flags_that_a_publish_may_not_have_end_the_connection() {
 /// `[MQTT-3.3.2-1 v5]` `[MQTT-3.3.2-1 v3.1.1]` `[MQTT-1.5.4-1 v5]` `[MQTT-1.5.4-2 v5]`
 /// `[MQTT-1.5.3-1 v3.1.1]` `[MQTT-1.5.3-2 v3.1.1]` `[MQTT-4.7.3-2 v5]` `[MQTT-4.7.3-2 v3.1.1]`
 /// `[U5-1.5.4-1]`
+/// `[V31-2.5-1]`
 #[test]
 fn a_topic_name_that_is_no_text_ends_the_connection() {
     script().run(|world| {

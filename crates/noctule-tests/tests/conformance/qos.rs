@@ -3,6 +3,7 @@
 use noctule_tests::script::prelude::*;
 
 /// `[MQTT-4.3.2-4 v5]` `[MQTT-4.3.2-5 v5]` `[MQTT-4.3.2-2 v3.1.1]` `[U5-2.2.1-2]`
+/// `[V31-2.1-1]`
 #[test]
 fn after_puback_the_same_id_means_a_new_message_whatever_dup_says() {
     script().run(|world| {
@@ -19,6 +20,7 @@ fn after_puback_the_same_id_means_a_new_message_whatever_dup_says() {
 
 /// `[MQTT-4.3.3-8 v5]` `[MQTT-4.3.3-10 v5]` `[MQTT-4.3.3-11 v5]` `[MQTT-4.3.3-12 v5]`
 /// `[MQTT-4.3.3-2 v3.1.1]`
+/// `[V31-3.6-1]` `[V31-4.2-2]`
 #[test]
 fn a_qos_2_message_is_delivered_once_however_often_it_is_repeated() {
     script().run(|world| {
@@ -67,6 +69,7 @@ fn after_a_refusing_pubrec_the_id_means_a_new_message() {
 }
 
 /// `[MQTT-4.3.3-11 v5]` `[MQTT-2.2.1-5 v5]` `[MQTT-2.3.1-6 v3.1.1]`
+/// `[V31-3.6-1]`
 #[test]
 fn pubrel_of_an_unknown_id_is_answered_by_pubcomp() {
     script().v5().run(|world| {
@@ -82,6 +85,7 @@ fn pubrel_of_an_unknown_id_is_answered_by_pubcomp() {
 }
 
 /// `[MQTT-2.2.1-5 v5]` `[MQTT-2.3.1-6 v3.1.1]`
+/// `[V31-3.5-1]`
 #[test]
 fn pubrec_of_an_unknown_id_is_answered_by_pubrel() {
     script().run(|world| {
@@ -116,6 +120,7 @@ fn puback_and_pubcomp_of_an_unknown_id_are_ignored() {
 
 /// `[MQTT-4.3.2-2 v5]` `[MQTT-4.3.2-3 v5]` `[MQTT-4.3.2-1 v5]` `[MQTT-4.3.2-1 v3.1.1]`
 /// `[MQTT-2.2.1-4 v5]` `[MQTT-2.3.1-4 v3.1.1]` `[MQTT-2.3.1-1 v3.1.1]`
+/// `[V31-4.2-1]`
 #[test]
 fn the_broker_sends_qos_1_under_a_free_id_until_puback() {
     script().run(|world| {
@@ -139,6 +144,7 @@ fn the_broker_sends_qos_1_under_a_free_id_until_puback() {
 /// `[MQTT-4.3.3-1 v5]` `[MQTT-4.3.3-2 v5]` `[MQTT-4.3.3-3 v5]` `[MQTT-4.3.3-4 v5]`
 /// `[MQTT-4.3.3-5 v5]` `[MQTT-4.3.3-6 v5]` `[MQTT-4.3.3-1 v3.1.1]` `[MQTT-4.4.0-1 v5]`
 /// `[MQTT-4.4.0-1 v3.1.1]` `[MQTT-3.3.1-1 v5]` `[MQTT-3.3.1-1 v3.1.1]`
+/// `[V31-3.5-1]` `[V31-4.2-1]`
 #[test]
 fn a_qos_2_delivery_goes_on_where_it_stood_when_the_connection_was_lost() {
     script().run(|world| {
@@ -243,6 +249,7 @@ fn a_qos_2_hand_shake_runs_to_its_end_even_if_the_message_has_expired() {
 
 /// `[MQTT-2.3.1-1 v3.1.1]` `[MQTT-4.13.1-1 v5]`
 /// `[MQTT-2.2.1-3 v5]`
+/// `[V31-2.4-1]`
 #[test]
 fn packet_id_0_ends_the_connection() {
     script().run(|world| {
@@ -307,6 +314,7 @@ fn a_qos_1_message_under_an_id_that_is_open_for_qos_2_is_refused() {
 }
 
 /// `[MQTT-4.3.3-10 v5]` `[MQTT-4.3.3-2 v3.1.1]` `[U5-4.1.0-1]`
+/// `[V31-4.2-2]`
 #[test]
 fn a_qos_2_message_that_was_received_is_remembered_by_the_session() {
     script().run(|world| {
@@ -327,6 +335,7 @@ fn a_qos_2_message_that_was_received_is_remembered_by_the_session() {
 }
 
 /// `[MQTT-4.6.0-5 v5]` `[MQTT-4.6.0-6 v3.1.1]` `[MQTT-4.4.0-1 v5]` `[MQTT-4.4.0-1 v3.1.1]`
+/// `[V31-4.3-1]`
 #[test]
 fn what_is_sent_again_keeps_its_order_and_comes_before_what_is_new() {
     script().run(|world| {

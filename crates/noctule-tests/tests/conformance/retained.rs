@@ -5,6 +5,7 @@ use noctule_tests::script::prelude::*;
 
 /// `[MQTT-3.3.1-5 v5]` `[MQTT-3.3.1-9 v5]` `[U5-3.3.1-1]` `[MQTT-3.3.1-5 v3.1.1]`
 /// `[MQTT-3.3.1-6 v3.1.1]` `[MQTT-3.3.1-8 v3.1.1]`
+/// `[V31-2.1-3]` `[V31-2.1-4]`
 #[test]
 fn a_new_subscription_is_sent_the_last_retained_message_of_every_matching_topic() {
     script().run(|world| {
@@ -39,6 +40,7 @@ fn a_retained_message_of_qos_0_is_kept_too_and_ousts_the_older_one() {
 }
 
 /// `[MQTT-3.3.1-6 v5]` `[MQTT-3.3.1-7 v5]` `[MQTT-3.3.1-10 v3.1.1]` `[MQTT-3.3.1-11 v3.1.1]`
+/// `[V31-2.1-5]`
 #[test]
 fn an_empty_retained_message_is_forwarded_and_deletes_what_was_kept() {
     script().run(|world| {
@@ -73,6 +75,7 @@ fn a_message_without_retain_leaves_what_is_kept_untouched() {
 }
 
 /// `[MQTT-3.3.1-12 v5]` `[MQTT-3.3.1-13 v5]` `[MQTT-3.3.1-9 v3.1.1]`
+/// `[V31-2.1-3]`
 #[test]
 fn retain_is_passed_on_only_to_those_who_asked_for_it_as_published() {
     script().run(|world| {

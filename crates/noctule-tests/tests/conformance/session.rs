@@ -7,6 +7,7 @@ use noctule_tests::script::prelude::*;
 /// `[MQTT-4.1.0-1 v5]` `[U5-4.1.0-1]` `[MQTT-3.1.2-4 v3.1.1]` `[MQTT-3.1.2-5 v3.1.1]`
 /// `[MQTT-3.1.4-3 v3.1.1]` `[MQTT-4.1.0-1 v3.1.1]` `[MQTT-4.1.0-2 v3.1.1]`
 /// `[MQTT-4.5.0-1 v3.1.1]` `[MQTT-4.5.0-1 v5]`
+/// `[V31-3.1-7]`
 #[test]
 fn a_session_keeps_its_subscriptions_and_collects_messages_while_its_client_is_away() {
     script().run(|world| {
@@ -28,6 +29,7 @@ fn a_session_keeps_its_subscriptions_and_collects_messages_while_its_client_is_a
 }
 
 /// `[MQTT-3.1.2-4 v5]` `[MQTT-3.1.2-6 v3.1.1]` `[MQTT-3.2.2-2 v5]` `[MQTT-3.2.2-1 v3.1.1]`
+/// `[V31-3.1-8]`
 #[test]
 fn a_clean_start_throws_away_what_was_stored() {
     script().run(|world| {
@@ -56,6 +58,7 @@ fn a_clean_start_throws_away_what_was_stored() {
 }
 
 /// `[MQTT-3.1.2-6 v3.1.1]` `[U5-3.1.2-1]` `[MQTT-4.1.0-2 v5]`
+/// `[V31-3.1-8]`
 #[test]
 fn a_session_without_expiry_ends_with_its_connection() {
     script().run(|world| {

@@ -5,6 +5,7 @@ use noctule_tests::script::prelude::*;
 
 /// `[MQTT-3.8.4-1 v5]` `[MQTT-3.8.4-2 v5]` `[MQTT-2.2.1-6 v5]` `[MQTT-3.8.4-1 v3.1.1]`
 /// `[MQTT-3.8.4-2 v3.1.1]` `[MQTT-2.3.1-7 v3.1.1]`
+/// `[V31-3.8-2]`
 #[test]
 fn every_subscribe_is_answered_by_a_suback_with_its_id() {
     script().run(|world| {
@@ -19,6 +20,7 @@ fn every_subscribe_is_answered_by_a_suback_with_its_id() {
 /// `[MQTT-3.8.4-5 v5]` `[MQTT-3.8.4-6 v5]` `[MQTT-3.8.4-7 v5]` `[MQTT-3.9.3-1 v5]`
 /// `[MQTT-3.9.3-2 v5]` `[MQTT-3.8.4-4 v3.1.1]` `[MQTT-3.8.4-5 v3.1.1]` `[MQTT-3.9.3-1 v3.1.1]`
 /// `[MQTT-3.9.3-2 v3.1.1]`
+/// `[V31-3.8-3]` `[V31-3.9-1]`
 #[test]
 fn suback_has_one_code_for_each_filter_in_their_order() {
     script().run(|world| {
@@ -262,6 +264,7 @@ fn with_no_local_a_client_does_not_hear_itself() {
 }
 
 /// `[MQTT-3.8.3-5 v5]` `[MQTT-3.8.3-4 v3.1.1]`
+/// `[V31-2.6-1]`
 #[test]
 fn reserved_bits_of_the_options_end_the_connection() {
     script().v5().run(|world| {
@@ -314,6 +317,7 @@ fn a_subscribe_or_unsubscribe_without_filters_ends_the_connection() {
 
 /// `[MQTT-4.7.3-1 v5]` `[MQTT-4.7.3-1 v3.1.1]` `[MQTT-4.7.1-1 v3.1.1]`
 /// `[MQTT-4.7.1-1 v5]` `[MQTT-4.7.1-2 v5]` `[MQTT-4.7.1-2 v3.1.1]` `[MQTT-4.7.1-3 v3.1.1]`
+/// `[V31-5-1]`
 #[test]
 fn an_invalid_filter_ends_the_connection() {
     script().run(|world| {

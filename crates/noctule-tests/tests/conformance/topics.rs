@@ -25,6 +25,7 @@ const MATCHES: [(&str, &[&str], &[&str]); 17] = [
 
 /// `[MQTT-4.7.2-1 v5]` `[MQTT-4.7.2-1 v3.1.1]` `[MQTT-4.7.3-4 v5]` `[MQTT-4.7.3-4 v3.1.1]`
 /// `[MQTT-3.3.2-3 v5]` `[MQTT-3.3.2-3 v3.1.1]`
+/// `[V31-5-1]`
 #[test]
 fn filters_match_by_the_rules() {
     script().run(|world| {

@@ -4,6 +4,7 @@ use noctule_tests::script::prelude::*;
 
 /// `[MQTT-3.10.4-4 v5]` `[MQTT-3.10.4-5 v5]` `[MQTT-2.2.1-6 v5]` `[MQTT-3.10.4-4 v3.1.1]`
 /// `[MQTT-3.10.4-5 v3.1.1]` `[MQTT-2.3.1-7 v3.1.1]`
+/// `[V31-3.10-2]`
 #[test]
 fn every_unsubscribe_is_answered_by_an_unsuback_even_if_nothing_was_removed() {
     script().run(|world| {

@@ -11,6 +11,7 @@ fn listener(world: &World) -> Client {
 
 /// `[MQTT-3.1.2-7 v5]` `[MQTT-3.1.2-8 v5]` `[MQTT-3.1.2-8 v3.1.1]` `[MQTT-3.1.2-10 v5]`
 /// `[MQTT-3.1.2-10 v3.1.1]` `[U5-3.14.4-1]`
+/// `[V31-3.1-11]` `[V31-3.1-12]`
 #[test]
 fn a_lost_connection_publishes_the_will_once() {
     script().run(|world| {
@@ -28,6 +29,7 @@ fn a_lost_connection_publishes_the_will_once() {
 }
 
 /// `[MQTT-3.14.4-3 v5]` `[MQTT-3.14.4-3 v3.1.1]` `[MQTT-3.1.2-10 v5]` `[MQTT-3.1.2-8 v5]`
+/// `[V31-3.14-1]`
 #[test]
 fn disconnect_drops_the_will() {
     script().run(|world| {
@@ -53,6 +55,7 @@ fn disconnect_with_any_other_code_than_0_publishes_the_will() {
 }
 
 /// `[U5-3.14.4-1]` `[MQTT-3.1.2-8 v5]` `[MQTT-3.1.2-8 v3.1.1]`
+/// `[V31-3.1-11]`
 #[test]
 fn a_protocol_error_publishes_the_will() {
     script().run(|world| {
@@ -76,6 +79,7 @@ fn without_will_flag_nothing_is_published() {
 }
 
 /// `[MQTT-3.1.2-14 v5]` `[MQTT-3.1.2-15 v5]` `[MQTT-3.1.2-16 v3.1.1]` `[MQTT-3.1.2-17 v3.1.1]`
+/// `[V31-3.1-12]`
 #[test]
 fn will_retain_decides_whether_the_will_is_kept() {
     script().run(|world| {
