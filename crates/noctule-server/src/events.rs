@@ -8,7 +8,8 @@ use noctule_core::output::End;
 use std::net::SocketAddr;
 use tracing::{debug, info, warn};
 
-/// Writes one event. Text that clients chose is quoted, so that it cannot forge lines.
+/// Writes one event. Text that clients chose goes in as a string, not as its `Debug` form: both
+/// formats quote it, each in its own way, so that it cannot forge lines.
 pub(crate) fn log(event: &Event) {
     match event {
         Event::Connected {
@@ -20,45 +21,46 @@ pub(crate) fn log(event: &Event) {
             clean_start,
             user_name,
         } => info!(
-            client_id = ?client_id,
-            remote = ?shown(*remote),
+            client_id = &**client_id,
+            remote = shown(*remote),
             tenant = tenant.0,
             version = ?version,
             keep_alive_secs,
             clean_start,
-            user_name = ?user_name.as_deref().unwrap_or_default(),
+            user_name = user_name.as_deref().unwrap_or_default(),
             "client connected"
         ),
         Event::Refused { client_id, remote, reason, why } => warn!(
-            client_id = ?client_id.as_deref().unwrap_or_default(),
-            remote = ?shown(*remote),
+            client_id = client_id.as_deref().unwrap_or_default(),
+            remote = shown(*remote),
             reason = reason.name(),
-            why = ?why,
+            why = &**why,
             "client refused"
         ),
         Event::Disconnected { client_id, remote, end } => {
-            let remote = shown(*remote);
+            let (client_id, remote) = (&**client_id, shown(*remote));
             match end {
                 End::ByClient(reason) => {
                     let reason = reason.name();
-                    info!(?client_id, ?remote, reason, "client disconnected");
+                    info!(client_id, remote, reason, "client disconnected");
                 }
-                End::Lost => info!(?client_id, ?remote, "connection lost"),
+                End::Lost => info!(client_id, remote, "connection lost"),
                 End::ByBroker { reason, why } => {
                     let reason = reason.name();
-                    info!(?client_id, ?remote, reason, ?why, "connection ended");
+                    info!(client_id, remote, reason, why = &**why, "connection ended");
                 }
             }
         }
-        Event::SessionExpired { client_id } => debug!(?client_id, "session expired"),
+        Event::SessionExpired { client_id } => debug!(client_id = &**client_id, "session expired"),
         Event::QueueOverflow { client_id, messages } => {
-            warn!(?client_id, messages, "queue full, messages are dropped");
+            warn!(client_id = &**client_id, messages, "queue full, messages are dropped");
         }
         Event::Subscribed { client_id, filter, qos } => {
-            debug!(?client_id, ?filter, qos = *qos as u8, "subscribed");
+            let (client_id, filter) = (&**client_id, &**filter);
+            debug!(client_id, filter, qos = *qos as u8, "subscribed");
         }
         Event::Unsubscribed { client_id, filter } => {
-            debug!(?client_id, ?filter, "unsubscribed");
+            debug!(client_id = &**client_id, filter = &**filter, "unsubscribed");
         }
     }
 }

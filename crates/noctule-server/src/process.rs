@@ -71,15 +71,26 @@ enum Notice {
 pub fn run(options: &Options) -> Result<(), RunError> {
     let began = Instant::now();
     let config = read(options)?;
-    let log = LogOutput::start(&config.log, level(options, &config)).map_err(StartError::from)?;
-    // This is the first line, whatever else there is to say.
+    let chosen = level(options, &config);
+    // Nobody should have to find this out by losing something, so no level hides it.
+    let first = if chosen == LogLevel::Error { LogLevel::Warn } else { chosen };
+    let log = LogOutput::start(&config.log, first).map_err(StartError::from)?;
     warn!("everything is kept in memory: a restart forgets sessions and retained messages");
+    log.set_level(chosen);
     let (tell, notices) = channel();
     let signals = {
         let tell = tell.clone();
-        // The receiver outlives the thread but for the last moment, when nobody needs to be told.
-        SignalThread::start(move |request| drop(tell.send(Notice::Signal(request))))
-            .map_err(StartError::from)?
+        let mut stopping = false;
+        let hear = move |request| {
+            if request == Request::Stop && std::mem::replace(&mut stopping, true) {
+                // Who asks twice does not want to wait for goodbyes.
+                std::process::exit(1);
+            }
+            // The receiver outlives the thread but for the last moment, when nobody needs to be
+            // told.
+            drop(tell.send(Notice::Signal(request)));
+        };
+        SignalThread::start(hear).map_err(StartError::from)?
     };
     let handle = Server::start_watched(config, move || drop(tell.send(Notice::ShardEnded)))?;
     greet(&handle, began);

@@ -181,3 +181,61 @@ fn a_password_entry_lets_its_user_in() {
     assert!(noctule(&["config", "check", path.to_str().unwrap()], "").status.success());
     assert!(!noctule(&["passwd", "x"], "\n").status.success());
 }
+
+#[test]
+fn the_first_line_is_said_at_every_level() {
+    let text = "[[listener]]\nport = 0\n[admin]\nenabled = false\n[log]\nlevel = \"error\"\n";
+    let path = file("quiet.toml", text);
+    let mut broker = Broker::start(&["serve", "-c", path.to_str().unwrap()]);
+    assert!(broker.line().contains("kept in memory"));
+    broker.signal("-TERM");
+    assert_eq!(broker.line(), "", "nothing else is an error");
+    assert_eq!(broker.end().code(), Some(0));
+}
+
+#[test]
+fn a_log_that_nobody_reads_does_not_hold_the_end() {
+    let mut broker = Broker::start(&["serve", "-p", "0", "--shards", "1"]);
+    let port = broker.port();
+    // More lines than a pipe takes.
+    for _ in 0..1500 {
+        let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        // A CONNECT that is refused, with a line.
+        client.write_all(b"\x10\x0c\0\x04MQTT\x09\x02\0\x0a\0\0").unwrap();
+        let mut answer = Vec::new();
+        let _ = client.read_to_end(&mut answer);
+    }
+    broker.signal("-TERM");
+    assert_eq!(broker.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn who_asks_twice_does_not_wait_for_goodbyes() {
+    let mut broker = Broker::start(&["serve", "-p", "0", "--shards", "1"]);
+    let port = broker.port();
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    client.write_all(b"\x10\x0e\0\x04MQTT\x05\x02\0\x0a\0\0\x01a").unwrap();
+    client.read_exact(&mut [0; 4]).unwrap();
+    // Both wait while the process is stopped, so that they come at once when it goes on. The
+    // client does not close, which is what it would wait for.
+    for signal in ["-STOP", "-TERM", "-INT", "-CONT"] {
+        broker.signal(signal);
+    }
+    assert_eq!(broker.end().code(), Some(1));
+    drop(client);
+}
+
+#[test]
+fn a_log_of_json_holds_plain_strings() {
+    let text = "[[listener]]\nport = 0\n[admin]\nenabled = false\n[log]\nformat = \"json\"\n";
+    let path = file("json.toml", text);
+    let mut broker = Broker::start(&["serve", "-c", path.to_str().unwrap()]);
+    let port = broker.port();
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    client.write_all(b"\x10\x0e\0\x04MQTT\x05\x02\0\x0a\0\0\x01a").unwrap();
+    let line = broker.line_with("client connected");
+    assert!(line.contains("\"client_id\":\"a\""), "{line}");
+    assert!(line.contains("\"remote\":\"127.0.0.1:"), "{line}");
+    broker.signal("-TERM");
+    assert_eq!(broker.end().code(), Some(0));
+}
