@@ -4,9 +4,13 @@
 use clap::{ArgAction, Args};
 use noctule_client::{Client, Error, Message, Options, QoS, Version};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// How long a session of `-x` and `-c` lasts that never ends.
 const FOREVER: u32 = u32::MAX;
+
+/// How long a goodbye may take.
+const LEAVE_MAX: Duration = Duration::from_secs(2);
 
 /// Where to connect, and as whom.
 #[derive(Args, Debug)]
@@ -68,6 +72,9 @@ impl Connection {
         if self.disable_clean_session && self.id.is_none() {
             return Err("You must provide a client id if you are using the -c option.".into());
         }
+        if self.password.is_some() && self.username.is_none() {
+            self.complain("Warning: Not using password since username not set.");
+        }
         self.options().check().map_err(|invalid| invalid.to_string())
     }
 
@@ -83,7 +90,8 @@ impl Connection {
         options.clean_start = !self.disable_clean_session;
         options.keep_alive_secs = self.keepalive;
         options.user_name.clone_from(&self.username);
-        options.password = self.password.as_ref().map(|password| password.clone().into_bytes());
+        let password = self.password.as_ref().filter(|_| self.username.is_some());
+        options.password = password.map(|password| password.clone().into_bytes());
         let kept = if self.disable_clean_session { FOREVER } else { 0 };
         options.session_expiry_secs = self.session_expiry_interval.unwrap_or(kept);
         options.will = self.will_topic.as_ref().map(|topic| {
@@ -157,17 +165,29 @@ pub(crate) fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {
     code
 }
 
-/// Ready when the user or the system asks the command to end.
-pub(crate) async fn asked_to_end() {
+/// Ready when the user or the system asks the command to end; answers the exit code of a program
+/// that such a signal ends.
+pub(crate) async fn asked_to_end() -> ExitCode {
+    const INTERRUPTED: u8 = 130;
     #[cfg(unix)]
     if let Ok(mut terminate) =
         tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
     {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-        return;
+        const TERMINATED: u8 = 143;
+        return tokio::select! {
+            _ = terminate.recv() => ExitCode::from(TERMINATED),
+            _ = tokio::signal::ctrl_c() => ExitCode::from(INTERRUPTED),
+        };
     }
     let _ = tokio::signal::ctrl_c().await;
+    ExitCode::from(INTERRUPTED)
+}
+
+/// Says goodbye to the broker, but does not wait long for one that does not answer, and not at all
+/// if asked to end once more.
+pub(crate) async fn take_leave(client: Client) -> Result<(), Error> {
+    tokio::select! {
+        left = tokio::time::timeout(LEAVE_MAX, client.disconnect()) => left.unwrap_or(Ok(())),
+        _ = asked_to_end() => Ok(()),
+    }
 }

@@ -30,7 +30,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Cli { command, serve } = Cli::parse();
+    let Cli { command, serve } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
     match command {
         None => serve.run(),
         Some(Command::Serve(args)) => args.run(),
@@ -38,6 +41,23 @@ fn main() -> ExitCode {
         Some(Command::Passwd(args)) => args.run(),
         Some(Command::Pub(args)) => args.run(),
         Some(Command::Sub(args)) => args.run(),
+    }
+}
+
+/// Says how to use a command, or what is wrong with its use. `pub` and `sub` do it as mosquitto's
+/// tools do: with exit code 1, and not if asked to be quiet.
+fn misused(error: &clap::Error) -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    let mosquitto = words.next().is_some_and(|word| word == "pub" || word == "sub");
+    let wrong = error.use_stderr();
+    if !(wrong && mosquitto && words.any(|word| word == "--quiet")) {
+        // Nobody is left to be told when that stream is closed.
+        let _ = error.print();
+    }
+    match (wrong, mosquitto) {
+        (false, _) => ExitCode::SUCCESS,
+        (true, true) => ExitCode::FAILURE,
+        (true, false) => ExitCode::from(2),
     }
 }
 

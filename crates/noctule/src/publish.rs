@@ -1,6 +1,6 @@
 //! `noctule pub`: publishes messages, as mosquitto_pub does.
 
-use crate::connection::{Connection, asked_to_end, block_on, qos};
+use crate::connection::{Connection, asked_to_end, block_on, qos, take_leave};
 use clap::Args;
 use noctule_client::{Client, Error, Message, QoS, ReasonCode, Receipt};
 use std::collections::VecDeque;
@@ -60,7 +60,7 @@ impl PubArgs {
         };
         block_on(async {
             match self.publish(source).await {
-                Ok(()) => ExitCode::SUCCESS,
+                Ok(code) => code,
                 Err(error) => self.connection.fail(&error),
             }
         })
@@ -92,16 +92,17 @@ impl PubArgs {
         Ok(Source::One(payload))
     }
 
-    async fn publish(&self, source: Source) -> Result<(), Error> {
+    /// Whoever interrupts it cannot know what has arrived, so that is no success.
+    async fn publish(&self, source: Source) -> Result<ExitCode, Error> {
         let client = tokio::select! {
             client = self.connection.connect() => client?,
-            () = asked_to_end() => return Ok(()),
+            code = asked_to_end() => return Ok(code),
         };
-        tokio::select! {
-            done = self.publish_all(&client, source) => done?,
-            () = asked_to_end() => {}
-        }
-        client.disconnect().await
+        let code = tokio::select! {
+            done = self.publish_all(&client, source) => done.map(|()| ExitCode::SUCCESS)?,
+            code = asked_to_end() => code,
+        };
+        take_leave(client).await.map(|()| code)
     }
 
     async fn publish_all(&self, client: &Client, source: Source) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! `noctule sub`: prints messages, as mosquitto_sub does.
 
-use crate::connection::{Connection, asked_to_end, block_on, qos};
+use crate::connection::{Connection, asked_to_end, block_on, qos, take_leave};
 use clap::Args;
 use noctule_client::{Error, Message, QoS, Subscribe, SubscribeOptions, Subscription};
 use std::io::{BufWriter, ErrorKind, Write};
@@ -11,6 +11,20 @@ use std::time::Duration;
 
 /// What mosquitto_sub answers to `-W`.
 const TIMED_OUT: u8 = 27;
+
+/// Why printing ended.
+enum Trouble {
+    /// What is printed cannot be written.
+    Output(std::io::Error),
+    /// No more messages come.
+    Connection(Error),
+}
+
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Trouble {
+        Trouble::Output(error)
+    }
+}
 
 /// Subscribe to topics and print what comes.
 #[derive(Args, Debug)]
@@ -68,7 +82,7 @@ impl SubArgs {
             }
         };
         tokio::select! {
-            () = asked_to_end() => ExitCode::SUCCESS,
+            _ = asked_to_end() => ExitCode::SUCCESS,
             () = time_is_up => {
                 self.connection.complain("Timed out");
                 ExitCode::from(TIMED_OUT)
@@ -84,7 +98,7 @@ impl SubArgs {
         };
         let subscription = tokio::select! {
             subscription = client.subscribe(self.request()) => subscription,
-            code = &mut stop => return client.disconnect().await.map(|()| code),
+            code = &mut stop => return take_leave(client).await.map(|()| code),
         };
         let code = match subscription {
             Ok(mut messages) => self.print_all(&mut messages, stop).await?,
@@ -94,7 +108,7 @@ impl SubArgs {
             }
             Err(error) => return Err(error),
         };
-        client.disconnect().await.map(|()| code)
+        take_leave(client).await.map(|()| code)
     }
 
     fn request(&self) -> Subscribe {
@@ -103,14 +117,31 @@ impl SubArgs {
         topics.fold(Subscribe::default(), |subscribe, topic| subscribe.and(topic, options))
     }
 
-    /// Prints messages until there is a reason to end. What is printed is seen at once, but many
-    /// messages at a time are written together.
+    /// Prints messages until there is a reason to end. It is none of the errors if nobody reads
+    /// any more, as behind `head`.
     async fn print_all(
         &self,
         messages: &mut Subscription,
-        mut stop: Pin<&mut impl Future<Output = ExitCode>>,
+        stop: Pin<&mut impl Future<Output = ExitCode>>,
     ) -> Result<ExitCode, Error> {
         let mut out = BufWriter::new(std::io::stdout().lock());
+        match self.copy(messages, stop, &mut out).await {
+            Ok(code) => Ok(code),
+            Err(Trouble::Output(error)) if error.kind() == ErrorKind::BrokenPipe => {
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(Trouble::Output(error)) => Err(error.into()),
+            Err(Trouble::Connection(error)) => Err(error),
+        }
+    }
+
+    /// What is printed is seen at once, but many messages at a time are written together.
+    async fn copy(
+        &self,
+        messages: &mut Subscription,
+        mut stop: Pin<&mut impl Future<Output = ExitCode>>,
+        out: &mut BufWriter<impl Write>,
+    ) -> Result<ExitCode, Trouble> {
         let mut left = self.count.map(NonZeroU64::get);
         while left != Some(0) {
             let message = tokio::select! {
@@ -121,21 +152,18 @@ impl SubArgs {
                 }
                 message = messages.recv() => message,
                 () = std::future::ready(()), if !out.buffer().is_empty() => {
-                    match out.flush() {
-                        Ok(()) => continue,
-                        // Nobody reads any more, as behind `head`.
-                        Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
-                        Err(error) => return Err(error.into()),
-                    }
+                    out.flush()?;
+                    continue;
                 }
             };
             let Some(message) = message else {
                 out.flush()?;
-                return Err(messages.end().unwrap_or(Error::Closed));
+                return Err(Trouble::Connection(messages.end().unwrap_or(Error::Closed)));
             };
-            self.print(&message, &mut out)?;
+            self.print(&message, out)?;
             left = left.map(|left| left - 1);
         }
+        out.flush()?;
         Ok(ExitCode::SUCCESS)
     }
 
