@@ -122,6 +122,7 @@ impl Broker {
             Input::Broken { conn, error } => self.broken(turn, conn, error),
             Input::Closed { conn } => self.closed(turn, conn),
             Input::Backlog { conn, level } => self.backlog(turn, conn, level),
+            Input::Excused { conn } => self.excused(turn, conn),
             Input::Authenticated { conn, answer } => self.authenticated(turn, conn, answer),
             Input::Peer { from, message } => self.heard(turn, from, message),
             Input::PeerBacklog { to, level } => self.peer_backlog(turn, to, level),

@@ -310,6 +310,13 @@ impl Broker {
         }
     }
 
+    /// What it sends is not read for now. [MQTT-3.1.2-22 v5]
+    pub(crate) fn excused(&mut self, turn: &Turn<'_>, conn: ConnId) {
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.last_heard = turn.now;
+        }
+    }
+
     /// Time to CONNECT is over, or keep alive may be. [MQTT-3.1.2-22 v5], [MQTT-3.1.2-24 v3.1.1]
     /// [V31-3.1-3], [V31-3.1-9].
     pub(crate) fn connection_due(&mut self, turn: &mut Turn<'_>, conn: ConnId) {

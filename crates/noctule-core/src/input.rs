@@ -49,6 +49,11 @@ pub enum Input<'a> {
         /// Above the high mark, or back below the low one.
         level: Level,
     },
+    /// Its bytes wait unread for a reason of ours: its silence is not to be blamed on it.
+    Excused {
+        /// Which.
+        conn: ConnId,
+    },
     /// The answer to `Effect::Authenticate`.
     Authenticated {
         /// Who asked.

@@ -1,8 +1,7 @@
 //! The topics under `$SYS/broker`: the counts that mosquitto publishes, under its names.
 //!
 //! Published by the first shard, retained, from the sum over all shards; a topic only when its
-//! value changed. `store/messages` counts what waits in queues, is in flight, or is retained;
-//! `heap` is the resident memory of the process.
+//! value changed. `store/messages` counts what waits in queues or is retained; `heap` is the resident memory of the process.
 
 use crate::memory;
 use crate::shard::Snapshot;
@@ -61,7 +60,9 @@ impl SysTopics {
     pub(crate) fn set_interval(&mut self, interval_secs: u32, now: Time) {
         if interval_secs != self.interval_secs {
             self.interval_secs = interval_secs;
-            self.due = (interval_secs > 0).then_some(now);
+            // The last update of all takes back what was published.
+            let published = self.topics.iter().any(|topic| !topic.payload.is_empty());
+            self.due = (interval_secs > 0 || published).then_some(now);
         }
     }
 
@@ -77,13 +78,17 @@ impl SysTopics {
         uptime_millis: u64,
         sum: &Snapshot,
     ) -> impl Iterator<Item = SystemPublish<'_>> {
-        self.due = Some(now.plus_secs(u64::from(self.interval_secs)));
         self.topics.iter_mut().for_each(|topic| topic.changed = false);
-        self.set("version", format_args!("noctule version {}", env!("CARGO_PKG_VERSION")));
-        self.set("uptime", format_args!("{} seconds", uptime_millis / 1000));
-        self.set_counts(sum);
-        self.set_loads(now, &sum.core);
-        self.updated_at = Some(now);
+        if self.interval_secs == 0 {
+            self.take_back();
+        } else {
+            self.due = Some(now.plus_secs(u64::from(self.interval_secs)));
+            self.set("version", format_args!("noctule version {}", env!("CARGO_PKG_VERSION")));
+            self.set("uptime", format_args!("{} seconds", uptime_millis / 1000));
+            self.set_counts(sum);
+            self.set_loads(now, &sum.core);
+            self.updated_at = Some(now);
+        }
         let SysTopics { topics, tenants, .. } = self;
         topics.iter().filter(|topic| topic.changed).flat_map(|topic| {
             tenants.iter().map(|tenant| SystemPublish {
@@ -96,12 +101,23 @@ impl SysTopics {
         })
     }
 
+    /// An empty payload ends a retained message: a value that nobody renews is soon a lie.
+    fn take_back(&mut self) {
+        self.due = None;
+        self.updated_at = None;
+        self.loads = loads();
+        for topic in &mut self.topics {
+            topic.changed = !std::mem::take(&mut topic.payload).is_empty();
+        }
+    }
+
     fn set_counts(&mut self, sum: &Snapshot) {
         let core = &sum.core;
         let offline = core.sessions_now.saturating_sub(core.clients_now);
         let total = core.clients_now + offline;
         self.clients_maximum = self.clients_maximum.max(total);
-        let stored = core.queued_now + core.inflight_now + core.retained_now;
+        // Of what is in flight nobody counts the bytes, so it is in neither of the two.
+        let stored = core.queued_now + core.retained_now;
         let counts = [
             ("clients/total", total),
             ("clients/connected", core.clients_now),
@@ -126,6 +142,7 @@ impl SysTopics {
             ("subscriptions/count", core.subscriptions_now),
             ("shared_subscriptions/count", core.shared_subscriptions_now),
             ("retained messages/count", core.retained_now),
+            ("packet/out/count", sum.net.packets_waiting_now),
             ("packet/out/bytes", sum.net.bytes_waiting_now),
         ];
         for (name, count) in counts {
@@ -182,7 +199,7 @@ fn dropped(core: &Counters) -> u64 {
 fn loads() -> Vec<Load> {
     let load = |name, total| Load { name, total, last: 0, averages: [0.0; SPANS.len()] };
     vec![
-        load("connections", |c| c.connects_accepted),
+        load("connections", |c| c.connects_accepted + c.connects_refused),
         load("sockets", |c| c.connections_opened),
         load("bytes/received", |c| c.bytes_received),
         load("bytes/sent", |c| c.bytes_sent),
@@ -263,7 +280,29 @@ mod tests {
         assert_eq!(of(Tenant(0)), of(Tenant(3)));
         assert_eq!(all.len(), 2 * of(Tenant(0)));
         sys.set_interval(0, Time(1));
+        assert_eq!(sys.next_deadline(), Some(Time(1)), "what was published is taken back");
+        let last = published(&mut sys, Time(1), &Snapshot::default());
+        assert_eq!(last.len(), all.len());
+        assert!(last.iter().all(|(.., payload)| payload.is_empty()));
         assert_eq!(sys.next_deadline(), None);
+        sys.set_interval(10, Time(2));
+        assert_eq!(published(&mut sys, Time(2), &Snapshot::default()).len(), all.len());
         assert_eq!(SysTopics::new(vec![], 0, Time(0)).next_deadline(), None);
+    }
+
+    #[test]
+    fn what_is_stored_and_its_bytes_are_of_the_same_messages() {
+        let mut sys = SysTopics::new(vec![Tenant(0)], 10, Time(0));
+        let mut sum = Snapshot::default();
+        (sum.core.queued_now, sum.core.queued_bytes_now) = (3, 300);
+        (sum.core.retained_now, sum.core.retained_bytes_now) = (2, 20);
+        sum.core.inflight_now = 7;
+        (sum.net.packets_waiting_now, sum.net.bytes_waiting_now) = (4, 400);
+        let all = published(&mut sys, Time(0), &sum);
+        assert_eq!(value(&all, "store/messages/count"), Some("5"));
+        assert_eq!(value(&all, "messages/stored"), Some("5"));
+        assert_eq!(value(&all, "store/messages/bytes"), Some("320"));
+        assert_eq!(value(&all, "packet/out/count"), Some("4"));
+        assert_eq!(value(&all, "packet/out/bytes"), Some("400"));
     }
 }

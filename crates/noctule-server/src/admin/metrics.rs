@@ -4,7 +4,9 @@
 use crate::memory;
 use crate::shard::Snapshot;
 use noctule_core::verdict::Verdict;
+use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The whole page.
 pub(super) fn text(sum: &Snapshot, uptime_millis: u64) -> String {
@@ -16,7 +18,7 @@ pub(super) fn text(sum: &Snapshot, uptime_millis: u64) -> String {
     for (name, value) in sum.core.each() {
         match name.strip_suffix("_now") {
             Some(gauge) => page.gauge(gauge, help(name), value),
-            None => page.counter(name, help(name), value),
+            None => page.counter(&unit_last(name), help(name), value),
         }
     }
     let name = "messages_withheld_total";
@@ -34,18 +36,50 @@ pub(super) fn text(sum: &Snapshot, uptime_millis: u64) -> String {
         "Connections closed as they came, because their listener was full.",
         net.connections_refused,
     );
+    page.counter(
+        "connections_cut",
+        "Connections cut, because unfinished packets took too much memory.",
+        net.connections_cut,
+    );
+    page.gauge("unfinished_bytes", "Memory of unfinished packets.", net.bytes_unfinished_now);
     page.counter("accepts_failed", "Accepts that the system refused.", net.accepts_failed);
     page.gauge("socket_backlog_bytes", "Bytes waiting for full sockets.", net.bytes_waiting_now);
+    page.gauge("socket_backlog_packets", "Packets that wait, about.", net.packets_waiting_now);
     page.counter("turns", "Turns of the shards' loops.", net.turns);
-    if let Some(memory) = memory::resident() {
-        page.gauge("resident_memory_bytes", "Memory of the process.", memory.now);
-    }
+    page.process(uptime);
     page.0
+}
+
+/// Prometheus wants the unit of a counter at the end of its name, before `_total`.
+fn unit_last(name: &str) -> Cow<'_, str> {
+    match name.split_once("bytes_") {
+        Some((before, after)) => format!("{before}{after}_bytes").into(),
+        None => name.into(),
+    }
 }
 
 struct Page(String);
 
 impl Page {
+    /// What dashboards look for under the names that Prometheus' own clients give it.
+    fn process(&mut self, uptime_secs: f64) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let started = now - uptime_secs;
+        let mut gauges = vec![(
+            "process_start_time_seconds",
+            "Start of the process, in seconds since the Unix epoch.",
+            format!("{started:.3}"),
+        )];
+        if let Some(memory) = memory::resident() {
+            let name = "process_resident_memory_bytes";
+            gauges.push((name, "Resident memory of the process.", memory.now.to_string()));
+        }
+        for (name, help, value) in gauges {
+            writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}")
+                .expect("writing to a String cannot fail");
+        }
+    }
+
     fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
         self.family(name, "gauge", help);
         self.sample(name, None, value);
@@ -130,6 +164,8 @@ mod tests {
     fn the_page_is_what_prometheus_reads() {
         let mut sum = Snapshot::default();
         sum.core.publishes_received = 7;
+        sum.core.publish_bytes_received = 9;
+        sum.core.bytes_sent = 8;
         sum.core.clients_now = 3;
         sum.core.verdicts[Verdict::Expired as usize] = 5;
         let page = text(&sum, 1500);
@@ -154,18 +190,22 @@ mod tests {
             let name = sample.split('{').next().unwrap();
             let kind = &kinds[name];
             assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
-            assert!(name.starts_with("noctule_"));
+            assert!(name.starts_with("noctule_") || name.starts_with("process_"));
+            assert!(!name.contains("bytes_") || name.ends_with("bytes_total"), "{name}");
             assert!(
                 name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit())
             );
         }
         for expected in [
             "noctule_publishes_received_total 7",
+            "noctule_publish_received_bytes_total 9",
+            "noctule_sent_bytes_total 8",
             "noctule_clients 3",
             "noctule_messages_withheld_total{verdict=\"expired\"} 5",
             "noctule_uptime_seconds 1.5",
         ] {
             assert!(page.lines().any(|line| line == expected), "{expected}");
         }
+        assert!(kinds.contains_key("process_start_time_seconds"));
     }
 }

@@ -16,5 +16,5 @@ mod tcp;
 
 pub(crate) use listen::{Bound, bind};
 pub(crate) use output::{Output, Progress};
-pub(crate) use pool::{Pool, Slot};
+pub(crate) use pool::{Buffer, Pool, Slot};
 pub(crate) use tcp::{Received, Socket};

@@ -26,6 +26,8 @@ pub(crate) struct Output {
     bodies: VecDeque<Body>,
     /// Bytes of `bodies` that were not sent.
     bodies_waiting: usize,
+    /// Packets that came while the socket was full.
+    pub(crate) late: usize,
 }
 
 /// A payload that is sent from where it lies.
@@ -159,6 +161,7 @@ impl Buffer for Output {
         self.sent = 0;
         self.bodies.clear();
         self.bodies_waiting = 0;
+        self.late = 0;
     }
 }
 

@@ -3,7 +3,7 @@
 
 use mio::{Interest, Registry, Token};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 
 /// A short read tells that nothing is left, and the next byte makes a new event. Where readiness
 /// is emulated (Windows) only a read that would block arms the next event.
@@ -78,11 +78,6 @@ impl Socket {
     /// Tells the other side that no more comes; it can still be read.
     pub(crate) fn finish(&self) -> io::Result<()> {
         self.0.shutdown(Shutdown::Write)
-    }
-
-    /// Address of the other side.
-    pub(crate) fn remote(&self) -> Option<SocketAddr> {
-        self.0.peer_addr().ok()
     }
 }
 

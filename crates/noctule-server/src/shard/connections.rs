@@ -1,7 +1,7 @@
 //! The connections of a shard, one small entry each.
 
 use crate::net::{Slot, Socket};
-use noctule_core::input::Level;
+use noctule_core::input::{Level, Origin};
 use noctule_core::{ConnId, ListenerId, ShardId, Tenant};
 use noctule_proto::Version;
 
@@ -80,13 +80,13 @@ pub(crate) struct Connections {
 
 impl Connections {
     /// An entry for a new connection.
-    pub(crate) fn add(&mut self, socket: Socket, listener: ListenerId, tenant: Tenant) -> ConnId {
+    pub(crate) fn add(&mut self, socket: Socket, from: Origin) -> ConnId {
         let fresh = |epoch| Connection {
             socket: Some(socket),
             input: Slot::NONE,
             output: Slot::NONE,
-            listener,
-            tenant,
+            listener: from.listener,
+            tenant: from.tenant,
             epoch,
             phase: Phase::Open,
             intake: Intake::Drained,

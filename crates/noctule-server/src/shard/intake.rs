@@ -1,14 +1,16 @@
 //! The way in: accepted and arriving connections, received bytes, whole packets.
 
 use super::connections::{Farewell, Intake, Phase};
+use super::held::Holder;
 use super::peers::Arrival;
 use super::{Shard, ShardListener};
 use crate::net::{Received, Socket};
 use noctule_core::input::Origin;
-use noctule_core::{ConnId, Index, Input};
+use noctule_core::{ConnId, Index, Input, Time};
 use noctule_proto::packet::Role;
 use noctule_proto::{DecodeError, Packet, next_frame};
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 /// Bytes of one receive.
@@ -16,7 +18,7 @@ const RECEIVE: usize = 64 * 1024;
 
 /// A partial packet up to this size is moved in front of the next receive; a larger one grows in a
 /// buffer of its own.
-const TAIL_MAX: usize = 64 * 1024;
+pub(super) const TAIL_MAX: usize = 64 * 1024;
 
 /// Size of the buffer that all receives of a shard share.
 pub(super) const CHUNK: usize = TAIL_MAX + RECEIVE;
@@ -31,7 +33,7 @@ const ACCEPTED_MAX: usize = 64;
 /// Milliseconds until the next try when the system has no file descriptors left.
 const ACCEPT_AGAIN_MILLIS: u64 = 100;
 
-/// Seconds until the log says again that the system refuses.
+/// Seconds until the log says again that the system refuses, or that a listener is full.
 const SAID_AGAIN_SECS: u64 = 10;
 
 /// Sends and peer messages that are passed on before more packets are handled: they stay in the
@@ -44,12 +46,14 @@ impl Shard {
         for _ in 0..ACCEPTED_MAX {
             let listener = &mut self.listeners[at];
             listener.waiting = false;
+            listener.again_at = None;
             match listener.socket.accept() {
                 Ok((stream, remote)) => {
                     let id = super::listener_id(listener.at);
                     let tenant = listener.tenant;
                     if !listener.has_room() {
                         self.net.connections_refused += 1;
+                        listener.say_full(self.now, remote);
                         continue;
                     }
                     let Ok(socket) = Socket::accepted(stream) else {
@@ -90,11 +94,11 @@ impl Shard {
         let Arrival { stream, from, bytes } = arrival;
         let Some(conn) = self.open(index, Socket::arrived(stream), from) else { return };
         let used = self.decode(index, conn, &bytes);
-        self.keep_rest(conn, &bytes[used..]);
+        self.keep_rest(index, conn, &bytes[used..]);
     }
 
     fn open(&mut self, index: &Index, socket: Socket, from: Origin) -> Option<ConnId> {
-        let Some(conn) = self.lines.add(socket, from.listener, from.tenant) else {
+        let Some(conn) = self.lines.add(socket, from) else {
             tracing::warn!("cannot watch a connection: the system refuses");
             return None;
         };
@@ -148,21 +152,22 @@ impl Shard {
         if entry.phase == Phase::Open && !entry.input.is_none() {
             let bytes = self.lines.held.take(&mut entry.input);
             let used = self.decode(index, conn, &bytes);
-            self.keep_grown(conn, bytes, used);
+            self.keep_grown(index, conn, bytes, used);
         }
         self.readable(index, conn);
     }
 
     fn receive(&mut self, index: &Index, conn: ConnId, chunk: &mut [u8]) {
         let Some(entry) = self.lines.connections.get_mut(conn) else { return };
-        let Some(socket) = &entry.socket else { return };
         let held = self.lines.held.len(entry.input);
         let large = held > TAIL_MAX;
-        if large && self.lines.held.is_full() {
+        let Some(piece) = self.lines.allowance(conn, held, RECEIVE) else {
             return self.lines.starve(conn);
-        }
+        };
+        let Some(entry) = self.lines.connections.get_mut(conn) else { return };
+        let Some(socket) = &entry.socket else { return };
         let tail = if large { 0 } else { held };
-        let received = socket.receive(&mut chunk[tail..tail + RECEIVE]);
+        let received = socket.receive(&mut chunk[tail..tail + piece]);
         let (count, intake) = match received {
             // Without an event of its own (the intake is not drained) even a short receive may not
             // be the last: the end of the connection may have been told of long ago.
@@ -178,21 +183,22 @@ impl Shard {
             entry.intake = intake;
         }
         if large {
-            self.lines.held.append(&mut entry.input, &chunk[..count]);
-            let bytes = self.lines.held.take(&mut entry.input);
+            let mut bytes = self.lines.held.take(&mut entry.input);
+            bytes.extend_from_slice(&chunk[..count]);
             let used = self.decode(index, conn, &bytes);
-            return self.keep_grown(conn, bytes, used);
+            return self.keep_grown(index, conn, bytes, used);
         }
         self.lines.held.move_into(&mut entry.input, chunk);
         let whole = &chunk[..tail + count];
         let used = self.decode(index, conn, whole);
-        self.keep_rest(conn, &whole[used..]);
+        self.keep_rest(index, conn, &whole[used..]);
     }
 
     /// Handles the whole packets in `bytes`; answers how many bytes need not be kept.
     fn decode(&mut self, index: &Index, conn: ConnId, bytes: &[u8]) -> usize {
         let Some(entry) = self.lines.connections.get_mut(conn) else { return bytes.len() };
         let mut version = entry.version;
+        let mut remote = None;
         let mut at = 0;
         while at < bytes.len() {
             let start = at;
@@ -222,6 +228,7 @@ impl Shard {
                 if let Some(entry) = self.lines.connections.get_mut(conn) {
                     entry.version = version;
                 }
+                remote = self.lines.take_remote(conn);
             }
             let size = frame.len as u32;
             let input = Input::Packet { conn, packet: &packet, size };
@@ -234,15 +241,21 @@ impl Shard {
             self.settle(index);
             match self.lines.connections.get_mut(conn).map_or(Phase::Free, |it| it.phase) {
                 Phase::Open => {}
-                Phase::Paused => return at,
+                Phase::Paused => {
+                    self.lines.got_whole(conn);
+                    return at;
+                }
                 Phase::Leaving(home) => {
-                    self.send_home(conn, home, &bytes[start..]);
+                    self.send_home(conn, home, remote, &bytes[start..]);
                     return bytes.len();
                 }
                 Phase::Closing(_) | Phase::Free => return bytes.len(),
             }
         }
         self.settle(index);
+        if at > 0 {
+            self.lines.got_whole(conn);
+        }
         at
     }
 
@@ -254,26 +267,30 @@ impl Shard {
     }
 
     /// Keeps what was not used, if the connection goes on.
-    fn keep_rest(&mut self, conn: ConnId, rest: &[u8]) {
+    fn keep_rest(&mut self, index: &Index, conn: ConnId, rest: &[u8]) {
         if rest.is_empty() {
             return;
         }
         let Some(entry) = self.lines.connections.get_mut(conn) else { return };
         if matches!(entry.phase, Phase::Open | Phase::Paused) {
-            self.lines.held.append(&mut entry.input, rest);
+            self.keep(index, conn, rest);
         }
     }
 
     /// The same for bytes that have a buffer of their own.
-    fn keep_grown(&mut self, conn: ConnId, mut bytes: Vec<u8>, used: usize) {
+    fn keep_grown(&mut self, index: &Index, conn: ConnId, mut bytes: Vec<u8>, used: usize) {
         if used == bytes.len() {
             return;
         }
         let Some(entry) = self.lines.connections.get_mut(conn) else { return };
-        if matches!(entry.phase, Phase::Open | Phase::Paused) {
-            bytes.drain(..used);
-            self.lines.held.put(&mut entry.input, bytes);
+        if !matches!(entry.phase, Phase::Open | Phase::Paused) {
+            return;
         }
+        if entry.version.is_none() {
+            return self.keep(index, conn, &bytes[used..]);
+        }
+        bytes.drain(..used);
+        self.lines.held.put(&mut entry.input, Holder::Known, bytes);
     }
 
     /// The other side is gone.
@@ -298,6 +315,15 @@ impl Shard {
 }
 
 impl ShardListener {
+    /// Says that somebody found no room, now and then.
+    fn say_full(&mut self, now: Time, remote: SocketAddr) {
+        if self.said_full_at.is_none_or(|at| now >= at.plus_secs(SAID_AGAIN_SECS)) {
+            self.said_full_at = Some(now);
+            let (remote, max) = (remote.to_string(), self.connections_max);
+            tracing::warn!(remote, "a listener has its {max} connections: closing what comes");
+        }
+    }
+
     /// Counts one more connection, if there is room for it.
     fn has_room(&self) -> bool {
         let before = self.open[self.at].fetch_add(1, Ordering::Relaxed);

@@ -4,12 +4,14 @@
 
 use super::connections::{Connection, Connections, Farewell, Intake, Outlet, Phase};
 use super::held::Held;
+use super::relief::Starved;
 use crate::net::{Output, Pool, Progress, Socket};
 use mio::{Registry, Token};
-use noctule_core::input::{AuthAnswer, Level};
+use noctule_core::input::{AuthAnswer, Level, Origin};
 use noctule_core::output::Send;
-use noctule_core::{ConnId, ListenerId, ShardId, Tenant, Time};
-use std::collections::VecDeque;
+use noctule_core::{ConnId, ListenerId, ShardId, Time};
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -43,15 +45,19 @@ const SWAMPED_AT: usize = 4;
 pub(super) struct Lines {
     pub(super) connections: Connections,
     pub(super) held: Held,
-    /// In the middle of a large packet, and not read until others hold less.
-    starved: Vec<ConnId>,
+    pub(super) starved: Starved,
     pub(super) news: VecDeque<News>,
     /// To be read without an event.
-    pub(super) ready: Vec<ConnId>,
+    pub(super) ready: VecDeque<ConnId>,
     /// Limit in force: bytes waiting for a socket that make it a slow one.
     pub(super) backlog_high: usize,
     /// Bytes waiting for full sockets.
     pub(super) bytes_waiting: usize,
+    /// Packets that came for full sockets and wait, as far as can be told from their bytes.
+    pub(super) packets_waiting: usize,
+    /// Where connections come from whose CONNECT is awaited: it may show that they are at home at
+    /// another shard.
+    remotes: HashMap<ConnId, SocketAddr>,
     outputs: Pool<Output>,
     dirty: Vec<ConnId>,
     closing: VecDeque<(Time, ConnId, u16)>,
@@ -65,11 +71,13 @@ impl Lines {
         Lines {
             connections: Connections::default(),
             held: Held::new(),
-            starved: Vec::new(),
+            starved: Starved::default(),
             news: VecDeque::new(),
-            ready: Vec::new(),
+            ready: VecDeque::new(),
             backlog_high: usize::MAX,
             bytes_waiting: 0,
+            packets_waiting: 0,
+            remotes: HashMap::new(),
             outputs: Pool::new(),
             dirty: Vec::new(),
             closing: VecDeque::new(),
@@ -79,13 +87,11 @@ impl Lines {
     }
 
     /// Takes a connection in; `None` if the system does not let us watch it.
-    pub(super) fn add(
-        &mut self,
-        socket: Socket,
-        listener: ListenerId,
-        tenant: Tenant,
-    ) -> Option<ConnId> {
-        let conn = self.connections.add(socket, listener, tenant);
+    pub(super) fn add(&mut self, socket: Socket, from: Origin) -> Option<ConnId> {
+        let conn = self.connections.add(socket, from);
+        if let Some(remote) = from.remote {
+            self.remotes.insert(conn, remote);
+        }
         let entry = self.connections.get_mut(conn)?;
         let watched = entry.socket.as_mut()?.watch(&self.registry, Token(conn.0 as usize));
         if watched.is_err() {
@@ -126,6 +132,11 @@ impl Lines {
         stream.ok()
     }
 
+    /// Where a connection comes from, told once.
+    pub(super) fn take_remote(&mut self, conn: ConnId) -> Option<SocketAddr> {
+        self.remotes.remove(&conn)
+    }
+
     /// A connection that was counted, but never taken in.
     pub(super) fn uncount(&self, listener: ListenerId) {
         self.open[usize::from(listener.0)].fetch_sub(1, Ordering::Relaxed);
@@ -133,13 +144,17 @@ impl Lines {
 
     fn forget(&mut self, conn: ConnId) -> Option<ListenerId> {
         let entry = self.connections.get_mut(conn).filter(|it| it.phase != Phase::Free)?;
-        if entry.outlet == Outlet::Blocked {
-            self.bytes_waiting -= self.outputs.get_mut(entry.output).map_or(0, |it| it.waiting());
+        if entry.outlet == Outlet::Blocked
+            && let Some(output) = self.outputs.get_mut(entry.output)
+        {
+            self.bytes_waiting -= output.waiting();
+            self.packets_waiting -= output.late;
         }
         self.held.release(&mut entry.input);
         self.outputs.release(&mut entry.output);
         let listener = entry.listener;
         self.connections.remove(conn);
+        self.remotes.remove(&conn);
         Some(listener)
     }
 
@@ -166,6 +181,8 @@ impl Lines {
             Outlet::Dirty => {}
             Outlet::Blocked => {
                 self.bytes_waiting += waiting - before;
+                output.late += 1;
+                self.packets_waiting += 1;
                 if entry.level == Level::Low && waiting > self.backlog_high {
                     entry.level = Level::High;
                     self.news.push_back(News::Backlog(send.conn, Level::High));
@@ -203,13 +220,18 @@ impl Lines {
         let Some(output) = self.outputs.get_mut(entry.output) else { return };
         let Some(socket) = &entry.socket else { return };
         let before = if entry.outlet == Outlet::Blocked { output.waiting() } else { 0 };
+        let late = output.late;
         let progress = output.flush(socket);
         let waiting = output.waiting();
         self.bytes_waiting -= before;
+        self.packets_waiting -= late;
         match progress {
             Ok(Progress::Blocked) => {
                 entry.outlet = Outlet::Blocked;
                 self.bytes_waiting += waiting;
+                // What was sent of them is known in bytes only. One is under way at least.
+                output.late = (late * waiting).checked_div(before).unwrap_or_default().max(1);
+                self.packets_waiting += output.late;
             }
             Ok(Progress::Done) | Err(_) => {
                 entry.outlet = Outlet::Idle;
@@ -291,24 +313,7 @@ impl Lines {
         let Some(entry) = self.connections.get_mut(conn) else { return };
         if entry.intake != Intake::Queued {
             entry.intake = Intake::Queued;
-            self.ready.push(conn);
-        }
-    }
-
-    /// Leaves a connection unread until others hold less.
-    pub(super) fn starve(&mut self, conn: ConnId) {
-        let Some(entry) = self.connections.get_mut(conn) else { return };
-        if entry.intake != Intake::Queued {
-            // It counts as queued: it is on a list, and no event will come.
-            entry.intake = Intake::Queued;
-            self.starved.push(conn);
-        }
-    }
-
-    /// Goes on with those that were left unread, if there is room.
-    pub(super) fn feed_starved(&mut self) {
-        if !self.starved.is_empty() && self.held.has_room() {
-            self.ready.append(&mut self.starved);
+            self.ready.push_back(conn);
         }
     }
 
@@ -327,14 +332,16 @@ impl Lines {
         }
     }
 
-    /// When [`Lines::cut_closing`] has something to do.
+    /// When a connection has to be cut, or those that are left unread seen to.
     pub(super) fn next_deadline(&self) -> Option<Time> {
-        self.closing.front().map(|(due, ..)| *due)
+        let cut = self.closing.front().map(|(due, ..)| *due);
+        cut.into_iter().chain(self.starved.next_deadline()).min()
     }
 
     /// Something is left to do before a sleep.
     pub(super) fn has_work(&self) -> bool {
         !(self.ready.is_empty() && self.news.is_empty() && self.dirty.is_empty())
+            || self.starved.has_work()
     }
 }
 

@@ -8,6 +8,7 @@
 //! * `lines`        sockets and their buffers, the way out
 //! * `connections`  one small entry for each connection
 //! * `held`         received bytes that wait
+//! * `relief`       what is done when they take too much memory
 //! * `peers`        channels between shards
 //! * `mailbox`      commands from outside the message path, and waking
 //! * `index_cell`   how the index is shared
@@ -22,6 +23,7 @@ mod intake;
 mod lines;
 mod mailbox;
 mod peers;
+mod relief;
 mod snapshot;
 
 #[cfg(test)]
@@ -49,7 +51,7 @@ use noctule_core::{
 };
 use noctule_store::{Store, StoreError};
 use peers::Arrival;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::mpsc::Receiver;
@@ -57,6 +59,9 @@ use std::time::Duration;
 
 /// Events of one turn.
 const EVENTS_MAX: usize = 256;
+
+/// Connections of one turn that are read without an event.
+const QUEUED_MAX: usize = 256;
 
 /// Event of the waker.
 const WAKER: Token = Token(usize::MAX);
@@ -118,6 +123,8 @@ struct ShardListener {
     again_at: Option<Time>,
     /// When the log last said that the system refuses.
     said_at: Option<Time>,
+    /// When it last said that the listener is full.
+    said_full_at: Option<Time>,
     open: Arc<[AtomicU32]>,
 }
 
@@ -232,6 +239,7 @@ impl Shard {
                 waiting: true,
                 again_at: None,
                 said_at: None,
+                said_full_at: None,
                 open: Arc::clone(&self.shared.open),
             });
         }
@@ -266,6 +274,7 @@ impl Shard {
                 self.serve(&index, event);
             }
             self.accept_waiting(&index);
+            self.relieve(&index);
             self.publish_sys(&index);
             self.broker.tick(self.now, &index, &mut self.outbox);
             self.settle(&index);
@@ -281,7 +290,6 @@ impl Shard {
         }
         self.lines.flush_dirty();
         self.lines.cut_closing(self.now);
-        self.lines.feed_starved();
         let Shard { peers, lines, .. } = self;
         peers.flush(|to, level| lines.news.push_back(News::PeerBacklog(to, level)));
         self.stale = true;
@@ -339,13 +347,11 @@ impl Shard {
     }
 
     fn serve_queued(&mut self, index: &Index) {
-        let mut ready = std::mem::take(&mut self.lines.ready);
-        for conn in ready.drain(..) {
+        // What is queued meanwhile, and what is left, has its turn next time.
+        for _ in 0..self.lines.ready.len().min(QUEUED_MAX) {
+            let Some(conn) = self.lines.ready.pop_front() else { return };
             self.go_on(index, conn);
         }
-        // What was queued meanwhile has its turn next time.
-        ready.append(&mut self.lines.ready);
-        self.lines.ready = ready;
     }
 
     fn listen_to_peers(&mut self, index: &Index) {
@@ -486,10 +492,9 @@ impl Shard {
     }
 
     /// Hands a connection to its home shard, with its bytes from the CONNECT on.
-    fn send_home(&mut self, conn: ConnId, home: ShardId, bytes: &[u8]) {
+    fn send_home(&mut self, conn: ConnId, home: ShardId, remote: Option<SocketAddr>, bytes: &[u8]) {
         self.auth.forget(conn);
         let Some(entry) = self.lines.connections.get_mut(conn) else { return };
-        let remote = entry.socket.as_ref().and_then(crate::net::Socket::remote);
         let from = Origin { listener: entry.listener, tenant: entry.tenant, remote };
         let Some(stream) = self.lines.take(conn) else { return };
         self.peers.send_home(home, Arrival { stream, from, bytes: bytes.to_vec() });
@@ -521,6 +526,8 @@ impl Shard {
 
     fn copy_counters(&mut self) {
         self.net.bytes_waiting_now = self.lines.bytes_waiting as u64;
+        self.net.packets_waiting_now = self.lines.packets_waiting as u64;
+        self.net.bytes_unfinished_now = self.lines.held.total() as u64;
         self.shared.snapshots.put(self.id.0, self.broker.counters(), self.net);
         self.copied_at = self.now;
         self.stale = false;
@@ -530,6 +537,7 @@ impl Shard {
     fn sleep_time(&mut self) -> Option<Duration> {
         let busy = self.lines.has_work()
             || !self.outbox.index.is_empty()
+            || !self.outbox.records.is_empty()
             || self.listeners.iter().any(|it| it.waiting && it.again_at.is_none());
         if busy {
             return Some(Duration::ZERO);

@@ -11,12 +11,19 @@ use noctule_core::peer::PeerMessage;
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Batches a ring holds.
 const RING_BATCHES: usize = 64;
 
 /// Messages of a batch, at most.
 const BATCH_MESSAGES: usize = 512;
+
+/// Bytes of messages in a ring above which it counts as full, however few batches they are.
+const RING_BYTES: usize = 64 * 1024 * 1024;
+
+/// Bytes of messages that end a batch.
+const BATCH_BYTES: usize = 1024 * 1024;
 
 /// Batches taken from one peer in one turn.
 const TAKEN_MAX: usize = 8;
@@ -34,6 +41,8 @@ pub(crate) struct Arrival {
 pub(crate) struct Batch {
     pub(crate) messages: Vec<PeerMessage>,
     pub(crate) arrivals: Vec<Arrival>,
+    /// Bytes of the messages.
+    bytes: usize,
 }
 
 impl Batch {
@@ -51,6 +60,9 @@ pub(crate) struct Peers {
 struct Link {
     out: Producer<Batch>,
     inbox: Consumer<Batch>,
+    /// Bytes in either ring: whoever pushes adds, whoever pops subtracts.
+    out_bytes: Arc<AtomicUsize>,
+    inbox_bytes: Arc<AtomicUsize>,
     wake: Arc<Wake>,
     open: Batch,
     waiting: VecDeque<Batch>,
@@ -76,22 +88,26 @@ impl Peers {
                 consumers[to].push(inbox);
             }
         }
+        let bytes: Vec<Arc<AtomicUsize>> = (0..count * count).map(|_| Arc::default()).collect();
         let ends = producers.into_iter().zip(consumers);
-        ends.map(|(outs, ins)| {
-            let ends = outs.into_iter().zip(ins).zip(wakes);
-            let links = ends.map(|((out, inbox), wake)| {
-                Some(Link {
-                    out: out?,
-                    inbox: inbox?,
-                    wake: Arc::clone(wake),
-                    open: Batch::default(),
-                    waiting: VecDeque::new(),
-                    level: Level::Low,
-                })
-            });
-            Peers { links: links.collect() }
-        })
-        .collect()
+        ends.enumerate()
+            .map(|(me, (outs, ins))| {
+                let ends = outs.into_iter().zip(ins).zip(wakes);
+                let links = ends.enumerate().map(|(peer, ((out, inbox), wake))| {
+                    Some(Link {
+                        out: out?,
+                        inbox: inbox?,
+                        out_bytes: Arc::clone(&bytes[me * count + peer]),
+                        inbox_bytes: Arc::clone(&bytes[peer * count + me]),
+                        wake: Arc::clone(wake),
+                        open: Batch::default(),
+                        waiting: VecDeque::new(),
+                        level: Level::Low,
+                    })
+                });
+                Peers { links: links.collect() }
+            })
+            .collect()
     }
 
     /// Adds a message to what `to` is told this turn.
@@ -101,8 +117,9 @@ impl Peers {
             debug_assert!(false, "core speaks to itself, or to a shard that does not exist");
             return;
         };
+        link.open.bytes += size(&message);
         link.open.messages.push(message);
-        if link.open.messages.len() == BATCH_MESSAGES {
+        if link.open.messages.len() == BATCH_MESSAGES || link.open.bytes >= BATCH_BYTES {
             link.push();
         }
     }
@@ -137,7 +154,10 @@ impl Peers {
             return None;
         }
         *taken += 1;
-        self.links[usize::from(from.0)].as_mut()?.inbox.pop().ok()
+        let link = self.links[usize::from(from.0)].as_mut()?;
+        let batch = link.inbox.pop().ok()?;
+        link.inbox_bytes.fetch_sub(batch.bytes, Ordering::Relaxed);
+        Some(batch)
     }
 
     /// Shards of the node.
@@ -164,9 +184,18 @@ impl Link {
         }
         let mut pushed = false;
         while let Some(batch) = self.waiting.pop_front() {
-            match self.out.push(batch) {
+            let bytes = batch.bytes;
+            // Added first, so that the other side never subtracts what is not there yet.
+            let before = self.out_bytes.fetch_add(bytes, Ordering::Relaxed);
+            let full = bytes > 0 && before > 0 && before + bytes > RING_BYTES;
+            let outcome = match full {
+                true => Err(rtrb::PushError::Full(batch)),
+                false => self.out.push(batch),
+            };
+            match outcome {
                 Ok(()) => pushed = true,
                 Err(rtrb::PushError::Full(batch)) => {
+                    self.out_bytes.fetch_sub(bytes, Ordering::Relaxed);
                     self.waiting.push_front(batch);
                     break;
                 }
@@ -178,10 +207,32 @@ impl Link {
     }
 }
 
+/// Bytes that a message keeps in memory, as far as clients choose how many.
+#[inline]
+fn size(message: &PeerMessage) -> usize {
+    match message {
+        PeerMessage::Deliver(delivery) => delivery.message.cost(),
+        PeerMessage::Retain(message) => message.cost(),
+        PeerMessage::RetainedAnswer(answer) => answer.messages.iter().map(|it| it.cost()).sum(),
+        PeerMessage::RetainedAsk(_)
+        | PeerMessage::ShareJoin(_)
+        | PeerMessage::ShareJoined { .. }
+        | PeerMessage::ShareLeave { .. }
+        | PeerMessage::SharePresence { .. }
+        | PeerMessage::ShareSettled { .. }
+        | PeerMessage::Fence { .. }
+        | PeerMessage::Passed { .. }
+        | PeerMessage::Hold { .. }
+        | PeerMessage::Release { .. } => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use noctule_core::SessionNumber;
+    use noctule_core::message::{Origin, Parts};
+    use noctule_core::{Message, SessionNumber, Tenant, Time};
+    use noctule_proto::QoS;
 
     fn pair() -> (Peers, Peers) {
         let wake = || super::super::mailbox::for_tests().0.wake;
@@ -233,5 +284,41 @@ mod tests {
         all.extend(drain(&mut two));
         assert_eq!(all, (0..count).map(number).collect::<Vec<_>>());
         assert_eq!(crossed, [(ShardId(1), Level::High), (ShardId(1), Level::Low)]);
+    }
+
+    /// A message of so many bytes to keep.
+    fn large(bytes: usize) -> PeerMessage {
+        let parts = Parts {
+            topic: "t",
+            properties: &[],
+            payload: &vec![0; bytes],
+            qos: QoS::AtMostOnce,
+            retain: true,
+            expiry_secs: None,
+        };
+        let origin =
+            Origin { id: Default::default(), tenant: Tenant(0), publisher: None, routed_at: 0 };
+        PeerMessage::Retain(Arc::new(Message::new(Time(0), origin, &parts)))
+    }
+
+    #[test]
+    fn a_few_large_messages_fill_a_channel_as_well() {
+        let (mut one, mut two) = pair();
+        let mut crossed = Vec::new();
+        for _ in 0..6 {
+            one.tell(ShardId(1), large(RING_BYTES / 4));
+        }
+        one.flush(|to, level| crossed.push((to, level)));
+        assert!(one.has_waiting());
+        let mut all = drain(&mut two);
+        assert!(all.len() < 6, "six at once are more than the channel takes");
+        one.flush(|to, level| crossed.push((to, level)));
+        all.extend(drain(&mut two));
+        assert_eq!(all.len(), 6);
+        assert_eq!(crossed, [(ShardId(1), Level::High), (ShardId(1), Level::Low)]);
+        // What is larger than a channel passes when nothing else is in it.
+        one.tell(ShardId(1), large(RING_BYTES + 1));
+        one.flush(|_, _| panic!("the channel is not full"));
+        assert_eq!(drain(&mut two).len(), 1);
     }
 }

@@ -13,7 +13,11 @@ pub struct NetCounters {
     pub connections_refused: u64,
     /// Failed accepts, mostly for want of file descriptors.
     pub accepts_failed: u64,
-    /// Packets waiting for sockets, after the last flush.
+    /// Connections cut, because unfinished packets took too much memory.
+    pub connections_cut: u64,
+    /// Memory of unfinished packets, and of those that wait to be read, in bytes.
+    pub bytes_unfinished_now: u64,
+    /// Packets that came for full sockets and wait, about.
     pub packets_waiting_now: u64,
     /// Bytes waiting for sockets, after the last flush.
     pub bytes_waiting_now: u64,
@@ -26,6 +30,8 @@ impl NetCounters {
     pub fn add(&mut self, other: &NetCounters) {
         self.connections_refused += other.connections_refused;
         self.accepts_failed += other.accepts_failed;
+        self.connections_cut += other.connections_cut;
+        self.bytes_unfinished_now += other.bytes_unfinished_now;
         self.packets_waiting_now += other.packets_waiting_now;
         self.bytes_waiting_now += other.bytes_waiting_now;
         self.turns += other.turns;
