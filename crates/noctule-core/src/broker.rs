@@ -135,6 +135,7 @@ impl Broker {
             Input::Kick { tenant, client_id, reason } => {
                 self.kick(turn, (tenant, client_id), reason);
             }
+            Input::Revoked { conn, reason, why } => self.end(turn, conn, reason, why),
             Input::Shutdown => self.shutdown(turn),
         }
         self.hear_myself(turn);

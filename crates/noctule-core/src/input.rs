@@ -100,6 +100,15 @@ pub enum Input<'a> {
         /// Reason code of the DISCONNECT.
         reason: ReasonCode,
     },
+    /// A connection has lost its right to be here; its session goes on.
+    Revoked {
+        /// Which.
+        conn: ConnId,
+        /// Reason code of the DISCONNECT.
+        reason: ReasonCode,
+        /// In plain words.
+        why: &'a str,
+    },
     /// Refuse new connections and end all others with DISCONNECT 0x8B, as a job; afterwards
     /// `Effect::Stopped` comes out.
     Shutdown,

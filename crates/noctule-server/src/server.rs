@@ -20,9 +20,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Threads that check passwords: few, so that logins cannot starve the shards.
 const PASSWORD_THREADS: usize = 2;
+
+/// How long the end waits at least for password checks that were begun.
+const PASSWORD_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Starts brokers.
 #[derive(Debug)]
@@ -391,6 +395,8 @@ impl Handle {
             admin.not_ready();
         }
         let deadline = self.shared.clock.now().plus_millis(grace_millis);
+        let patience = Duration::from_millis(grace_millis).max(PASSWORD_PATIENCE);
+        let passwords_by = Instant::now() + patience;
         for mailbox in &self.mailboxes {
             mailbox.post(Command::Shutdown { deadline });
         }
@@ -399,7 +405,7 @@ impl Handle {
         let ends = self.shards.drain(..).map(|thread| thread.join().unwrap_or(false));
         let well = ends.fold(true, |all, one| all & one);
         if let Some(passwords) = self.passwords.take() {
-            passwords.join();
+            passwords.join(passwords_by);
         }
         if let Some(admin) = self.admin.take() {
             drop(admin);

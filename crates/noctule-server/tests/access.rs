@@ -180,3 +180,60 @@ fn tenants_share_nothing() {
     one.publish("t", b"for one", QoS::AtMostOnce);
     assert_eq!(one.message().1, b"for one");
 }
+
+#[test]
+fn a_reload_ends_who_is_logged_in_as_a_user_that_is_gone() {
+    let with_both = |config: &mut Config| {
+        with_user(config);
+        let verifier = Verifier::from_password("right", 4096, b"another salt");
+        config.users.insert("bob".into(), verifier);
+    };
+    let mut broker = broker_with(2, with_both);
+    let log_in = |broker: &Handle, user: &str| {
+        let mut client = Client::open(broker.addresses()[0]);
+        let mut connect = Connect::new(Version::V5, user);
+        connect.user_name = Some(user);
+        connect.password = Some(b"right");
+        connect.properties.session_expiry_secs = Some(600);
+        connect.clean_start = false;
+        let present = client.answer(&connect);
+        (client, present)
+    };
+    let (mut ann, _) = log_in(&broker, "ann");
+    let (mut bob, present) = log_in(&broker, "bob");
+    assert_eq!(present, Some(false));
+    let mut new = Config::for_tests();
+    new.shards = std::num::NonZeroU16::new(2);
+    with_user(&mut new);
+    assert!(broker.reload(&new).is_empty());
+    assert_eq!(bob.farewell(), ReasonCode::NotAuthorized);
+    bob.expect_end();
+    ann.ping();
+    // Only the connection has ended: when the user is back, so is the session.
+    with_both(&mut new);
+    assert!(broker.reload(&new).is_empty());
+    // The reload reaches a shard between two of its turns.
+    let back = loop {
+        if let (_, Some(present)) = log_in(&broker, "bob") {
+            break present;
+        }
+    };
+    assert!(back, "the session goes on");
+    ann.ping();
+}
+
+#[test]
+fn switching_sys_topics_off_takes_them_away() {
+    let mut broker = broker_with(2, |config| config.sys_interval_secs = 1);
+    let mut client = Client::connect(broker.addresses()[0], Version::V5, "c");
+    client.subscribe("$SYS/broker/version", QoS::AtMostOnce);
+    assert!(client.message().1.starts_with(b"noctule"));
+    let mut new = Config::for_tests();
+    new.shards = std::num::NonZeroU16::new(2);
+    new.sys_interval_secs = 0;
+    assert!(broker.reload(&new).is_empty());
+    assert_eq!(client.message(), ("$SYS/broker/version".into(), Vec::new()));
+    let mut late = Client::connect(broker.addresses()[0], Version::V5, "late");
+    late.subscribe("$SYS/broker/version", QoS::AtMostOnce);
+    late.ping();
+}

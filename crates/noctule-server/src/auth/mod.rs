@@ -15,6 +15,7 @@ mod verifier;
 pub use verifier::{ITERATIONS, Users, Verifier, VerifierError};
 
 pub(crate) use pool::{PasswordCheck, PasswordPool};
+pub(crate) use verifier::prepared_name;
 
 use noctule_core::ConnId;
 use noctule_core::grant::Grant;
@@ -32,18 +33,19 @@ pub(crate) struct Authenticator {
     /// Keys the salts told to unknown users: the same name is always told the same salt.
     secret: [u8; 32],
     running: HashMap<ConnId, Running>,
-    /// Who a connection with enhanced authentication is: a re-authentication cannot change it.
-    known: HashMap<ConnId, Box<str>>,
+    /// Who a connection is that proved it: a re-authentication cannot change it, a reload can end
+    /// it.
+    known: HashMap<ConnId, Arc<str>>,
     last_ticket: u64,
 }
 
 /// An authentication that waits for something.
 enum Running {
     /// For a password check; the answer has to carry this ticket, so that it cannot reach a
-    /// later connection with the same number.
-    Password(u64),
+    /// later connection with the same number. Without a user no password is right.
+    Password { ticket: u64, user: Option<Arc<str>> },
     /// For the client's proof.
-    Scram { exchange: Exchange, user_name: Box<str> },
+    Scram { exchange: Exchange, user: Option<Arc<str>> },
 }
 
 impl Authenticator {
@@ -64,9 +66,22 @@ impl Authenticator {
         })
     }
 
-    /// Other users from here on. Running exchanges end as they began.
-    pub(crate) fn reconfigure(&mut self, users: Arc<Users>) {
-        self.users = users;
+    /// Other users from here on. Answers whose user is gone or has another password: they are to
+    /// be ended, or were about to be let in by what does not hold any more.
+    pub(crate) fn reconfigure(&mut self, users: Arc<Users>) -> Vec<ConnId> {
+        let before = std::mem::replace(&mut self.users, users);
+        let changed = |user: &str| before.find(user) != self.users.find(user);
+        let known = self.known.iter().filter(|(_, user)| changed(user));
+        let running = self.running.iter().filter(|(_, running)| match running {
+            Running::Password { user, .. } | Running::Scram { user, .. } => {
+                user.as_deref().is_some_and(changed)
+            }
+        });
+        let mut ended: Vec<ConnId> =
+            known.map(|(conn, _)| *conn).chain(running.map(|(conn, _)| *conn)).collect();
+        ended.sort_unstable();
+        ended.dedup();
+        ended
     }
 
     /// Takes one step. `None`: a password is being checked; [`Authenticator::checked`] has the
@@ -100,9 +115,12 @@ impl Authenticator {
         accepted: bool,
     ) -> Option<AuthAnswer> {
         match self.running.get(&conn) {
-            Some(Running::Password(waiting)) if *waiting == ticket => {
+            Some(Running::Password { ticket: waiting, user }) if *waiting == ticket => {
+                let user = user.clone().filter(|_| accepted);
                 self.running.remove(&conn);
-                Some(if accepted { allow(None) } else { wrong_password() })
+                let Some(user) = user else { return Some(wrong_password()) };
+                self.known.insert(conn, user);
+                Some(allow(None))
             }
             _ => None,
         }
@@ -139,14 +157,13 @@ impl Authenticator {
                 (Some(_), _) => wrong_password(),
             });
         };
-        let nobody = || Verifier::of_nobody(self.salt_of_nobody(&user_name));
-        let verifier = self.users.find(&user_name).cloned().unwrap_or_else(nobody);
+        let (user, verifier) = self.user(&user_name);
         self.last_ticket += 1;
         let ticket = self.last_ticket;
         if !self.checks.ask(conn, ticket, verifier, password.unwrap_or_default()) {
             return Some(deny(ReasonCode::ServerBusy, "too many logins at a time"));
         }
-        self.running.insert(conn, Running::Password(ticket));
+        self.running.insert(conn, Running::Password { ticket, user });
         None
     }
 
@@ -169,7 +186,8 @@ impl Authenticator {
             Ok(first) => first,
             Err(error) => return refuse(error),
         };
-        if expected.is_some_and(|name| name != first.user_name) {
+        let same = |name: &str| prepared_name(name).is_some_and(|it| *it == *first.user_name);
+        if expected.is_some_and(|name| !same(name)) {
             return deny(ReasonCode::NotAuthorized, "another user name than before");
         }
         let mut nonce = [0; 18];
@@ -177,24 +195,31 @@ impl Authenticator {
             return deny(ReasonCode::ServerUnavailable, "no random numbers");
         }
         let nonce = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, nonce);
-        let user_name: Box<str> = first.user_name.as_str().into();
-        let nobody = || Verifier::of_nobody(self.salt_of_nobody(&user_name));
-        let verifier = self.users.find(&user_name).cloned().unwrap_or_else(nobody);
+        let (user, verifier) = self.user(&first.user_name);
         let (answer, exchange) = first.begin(verifier, &nonce);
-        self.running.insert(conn, Running::Scram { exchange, user_name });
+        self.running.insert(conn, Running::Scram { exchange, user });
         AuthAnswer::Continue { data: answer.into_bytes().into() }
     }
 
     fn scram_final(&mut self, conn: ConnId, data: Option<&[u8]>) -> AuthAnswer {
-        let Some(Running::Scram { exchange, user_name }) = self.running.remove(&conn) else {
+        let Some(Running::Scram { exchange, user }) = self.running.remove(&conn) else {
             return deny(ReasonCode::NotAuthorized, "no authentication exchange is running");
         };
         match exchange.finish(data.unwrap_or_default()) {
             Ok(proof) => {
-                self.known.insert(conn, user_name);
+                let Some(user) = user else { return refuse(ScramError::WrongProof) };
+                self.known.insert(conn, user);
                 allow(Some(proof.into_bytes().into()))
             }
             Err(error) => refuse(error),
+        }
+    }
+
+    /// A user and what to check against; for a name that is none, something no password fits.
+    fn user(&self, name: &str) -> (Option<Arc<str>>, Verifier) {
+        match self.users.entry(name) {
+            Some((user, verifier)) => (Some(Arc::clone(user)), verifier.clone()),
+            None => (None, Verifier::of_nobody(self.salt_of_nobody(name))),
         }
     }
 

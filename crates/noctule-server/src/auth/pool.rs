@@ -4,16 +4,22 @@
 use super::Verifier;
 use crate::shard::{Command, Mailbox};
 use noctule_core::ConnId;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Checks that may wait, node-wide: about ten seconds of work.
 const WAITING_MAX: usize = 1024;
 
+/// Between two looks whether a thread has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
 /// Owns the threads; they end once every [`PasswordCheck`] is gone.
 pub(crate) struct PasswordPool {
     questions: SyncSender<Question>,
+    stopping: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -36,13 +42,14 @@ impl PasswordPool {
     pub(crate) fn start(threads: usize) -> std::io::Result<PasswordPool> {
         let (questions, queue) = sync_channel(WAITING_MAX);
         let queue = Arc::new(Mutex::new(queue));
+        let stopping = Arc::new(AtomicBool::new(false));
         let spawn = |number| {
-            let queue = Arc::clone(&queue);
+            let (queue, stopping) = (Arc::clone(&queue), Arc::clone(&stopping));
             let name = format!("password-{number}");
-            std::thread::Builder::new().name(name).spawn(move || work(&queue))
+            std::thread::Builder::new().name(name).spawn(move || work(&queue, &stopping))
         };
         let threads = (0..threads.max(1)).map(spawn).collect::<std::io::Result<_>>()?;
-        Ok(PasswordPool { questions, threads })
+        Ok(PasswordPool { questions, stopping, threads })
     }
 
     /// A way to ask, answered into `answers`.
@@ -50,10 +57,18 @@ impl PasswordPool {
         PasswordCheck { questions: self.questions.clone(), answers }
     }
 
-    /// Waits for the threads to end.
-    pub(crate) fn join(self) {
+    /// Waits for the threads to end, until `deadline`. What they have not begun stays unanswered:
+    /// nobody is left to be let in. A check of many rounds that was begun ends by itself later.
+    pub(crate) fn join(self, deadline: Instant) {
+        self.stopping.store(true, Ordering::Relaxed);
         drop(self.questions);
         for thread in self.threads {
+            while !thread.is_finished() {
+                if Instant::now() >= deadline {
+                    return;
+                }
+                std::thread::sleep(LOOK_AGAIN);
+            }
             // A thread that panicked has been reported by the panic hook.
             let _ = thread.join();
         }
@@ -74,12 +89,35 @@ impl PasswordCheck {
     }
 }
 
-fn work(queue: &Mutex<Receiver<Question>>) {
+fn work(queue: &Mutex<Receiver<Question>>, stopping: &AtomicBool) {
     loop {
         // Only the wait for a question is under the lock, not the check.
         let question = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Question { verifier, password, conn, ticket, answers }) = question else { return };
+        if stopping.load(Ordering::Relaxed) {
+            return;
+        }
         let accepted = verifier.accepts(&password);
         answers.post(Command::PasswordChecked { conn, ticket, accepted });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::tests_only::mailbox;
+
+    #[test]
+    fn the_end_does_not_wait_for_checks_that_nobody_needs() {
+        let pool = PasswordPool::start(1).unwrap();
+        let (mailbox, inbox) = mailbox();
+        let asker = pool.asker(mailbox);
+        let slow = Verifier::from_password("right", 200_000, b"salty salt");
+        for ticket in 0..200 {
+            assert!(asker.ask(ConnId(1), ticket, slow.clone(), b"wrong".as_slice().into()));
+        }
+        drop(asker);
+        pool.join(Instant::now() + Duration::from_secs(20));
+        assert!(inbox.try_iter().count() < 200, "all were checked");
     }
 }

@@ -4,7 +4,7 @@
 //! client-first --begin--> server-first + Exchange --finish--> server-final, or a refusal
 //! ```
 
-use super::verifier::{Verifier, hmac};
+use super::verifier::{Verifier, hmac, prepared_name};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
@@ -147,7 +147,7 @@ fn user_name(escaped: &str) -> Result<String, ScramError> {
     if name.is_empty() {
         return Err(ScramError::Malformed);
     }
-    Ok(stringprep::saslprep(&name).map_err(|_| ScramError::Malformed)?.into_owned())
+    Ok(prepared_name(&name).ok_or(ScramError::Malformed)?.into_owned())
 }
 
 #[cfg(test)]

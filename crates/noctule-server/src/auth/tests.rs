@@ -126,7 +126,7 @@ fn passwords_are_checked_on_open_listeners_too() {
 #[test]
 fn an_answer_for_an_earlier_connection_is_dropped() {
     let mut it = fixture(&[("a", "x")]);
-    it.auth.running.insert(CONN, Running::Password(5));
+    it.auth.running.insert(CONN, Running::Password { ticket: 5, user: None });
     assert!(it.auth.checked(CONN, 4, true).is_none());
     assert!(it.auth.checked(ConnId(8), 5, true).is_none());
     it.auth.forget(CONN);
@@ -180,5 +180,33 @@ fn an_unknown_user_is_challenged_like_a_known_one() {
 fn the_threads_end_with_the_last_asker() {
     let it = fixture(&[]);
     drop(it.auth);
-    it.pool.join();
+    it.pool.join(std::time::Instant::now() + std::time::Duration::from_secs(20));
+}
+
+#[test]
+fn a_reload_names_who_is_logged_in_as_a_user_that_is_gone_or_changed() {
+    let mut it = fixture(&[("stays", "x"), ("goes", "x"), ("changes", "x")]);
+    let mut next = 0;
+    for name in ["stays", "goes", "changes"] {
+        let request = AuthRequest::Connect {
+            client_id: "c".into(),
+            user_name: Some(name.into()),
+            password: Some(b"x".as_slice().into()),
+            method: None,
+            data: None,
+        };
+        assert!(it.auth.step(ConnId(next), false, request).is_none());
+        let Ok(Command::PasswordChecked { conn, ticket, accepted }) = it.inbox.recv() else {
+            panic!("the pool answers")
+        };
+        assert!(matches!(it.auth.checked(conn, ticket, accepted), Some(AuthAnswer::Allow { .. })));
+        next += 1;
+    }
+    // The same user, still proving who it is.
+    let _ = it.scram(None, "SCRAM-SHA-256", "n,,n=goes,r=abc");
+    let mut users = Users::default();
+    let verifier = |password| Verifier::from_password(password, 4096, b"salty salt");
+    assert!(users.insert("stays".into(), verifier("x")));
+    assert!(users.insert("changes".into(), verifier("y")));
+    assert_eq!(it.auth.reconfigure(Arc::new(users)), [ConnId(1), ConnId(2), CONN]);
 }

@@ -6,8 +6,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 /// Rounds of PBKDF2 for new verifiers.
@@ -85,6 +87,11 @@ fn prepared(password: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
+/// A user name as it is compared; `None` if it holds what no name may.
+pub(crate) fn prepared_name(name: &str) -> Option<Cow<'_, str>> {
+    stringprep::saslprep(name).ok().filter(|prepared| !prepared.is_empty())
+}
+
 /// HMAC-SHA-256.
 pub(super) fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
@@ -154,18 +161,20 @@ fn key(text: &str) -> Result<[u8; 32], VerifierError> {
     bytes.try_into().map_err(|_| VerifierError)
 }
 
-/// Who may log in.
+/// Who may log in. Names are compared as SASLprep prepares them: the same name, however it is
+/// spelled, is the same user with a password and with SCRAM.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Users {
-    by_name: HashMap<Box<str>, Verifier>,
+    by_name: HashMap<Arc<str>, Verifier>,
 }
 
 impl Users {
-    /// Adds a user; `false` if the name has an entry already.
+    /// Adds a user; `false` if the name has an entry already, or is none.
     pub fn insert(&mut self, name: Box<str>, verifier: Verifier) -> bool {
-        match self.by_name.entry(name) {
-            std::collections::hash_map::Entry::Occupied(_) => false,
-            std::collections::hash_map::Entry::Vacant(free) => {
+        let Some(prepared) = prepared_name(&name) else { return false };
+        match self.by_name.entry(prepared.as_ref().into()) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(free) => {
                 free.insert(verifier);
                 true
             }
@@ -175,7 +184,12 @@ impl Users {
     /// The verifier of a user.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Verifier> {
-        self.by_name.get(name)
+        self.entry(name).map(|(_, verifier)| verifier)
+    }
+
+    /// The same, with the name as it is kept.
+    pub(super) fn entry(&self, name: &str) -> Option<(&Arc<str>, &Verifier)> {
+        self.by_name.get_key_value(&*prepared_name(name)?)
     }
 
     /// Number of users.
@@ -239,5 +253,16 @@ mod tests {
         // SASLprep: a no-break space is a space, compatibility forms are decomposed.
         let verifier = Verifier::from_password("a b\u{2168}", 4096, b"salt");
         assert!(verifier.accepts("a\u{a0}bIX".as_bytes()));
+    }
+
+    #[test]
+    fn equivalent_spellings_of_a_user_name_are_one() {
+        let verifier = || Verifier::from_password("x", 4096, b"salt");
+        let mut users = Users::default();
+        assert!(users.insert("a\u{a0}b\u{2168}".into(), verifier()));
+        assert!(users.find("a bIX").is_some() && users.find("a\u{a0}b\u{2168}").is_some());
+        assert!(!users.insert("a bIX".into(), verifier()));
+        assert!(!users.insert("a\u{7}b".into(), verifier()), "no name holds a bell");
+        assert!(users.find("a\u{7}b").is_none());
     }
 }

@@ -5,6 +5,7 @@ use super::{Admin, Config, Log, LogFormat, LogLevel, PORT, Presence, SHARDS_MAX}
 use noctule_core::Limits;
 use noctule_core::limits::Overflow;
 use noctule_proto::QoS;
+use noctule_proto::text::is_clean;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// One option of a table `T`.
@@ -49,6 +50,9 @@ macro_rules! opt {
         Opt { name: $name, doc: $doc, slot: $slot }
     };
 }
+
+/// Bytes that follow the prefix of a client id that the broker assigns.
+pub(super) const ASSIGNED_LEN: usize = 36;
 
 const U16: u64 = u16::MAX as u64;
 const U32: u64 = u32::MAX as u64;
@@ -371,9 +375,13 @@ pub(super) const LIMITS: &[Opt<Limits>] = &[
     ),
     opt!("assigned_id_prefix", "What assigned client ids begin with.", |l| Box::new(Text {
         slot: &mut l.assigned_id_prefix,
-        check: |text| match text.len() > 64 || text.contains(['+', '#', '/', '\0']) {
-            true => Err("at most 64 bytes without `+`, `#`, `/` and U+0000 expected".into()),
-            false => Ok(()),
+        check: |text| {
+            if text.len() > 64 || text.contains(['+', '#', '/']) || !is_clean(text) {
+                return Err("at most 64 bytes without `+`, `#`, `/` and control characters \
+                            expected"
+                    .into());
+            }
+            Ok(())
         },
     })),
     opt!(
@@ -381,9 +389,13 @@ pub(super) const LIMITS: &[Opt<Limits>] = &[
         "Response Information for v5 clients that ask, `%c` being the client id. Empty: none.",
         |l| Box::new(Text {
             slot: &mut l.response_information,
-            check: |text| match text.contains(['+', '#', '\0']) {
-                true => Err("must be (the beginning of) a topic: no `+`, `#` or U+0000".into()),
-                false => Ok(()),
+            check: |text| {
+                if text.contains(['+', '#']) || !is_clean(text) {
+                    return Err("must be (the beginning of) a topic: no `+`, `#` or control \
+                                characters"
+                        .into());
+                }
+                Ok(())
             },
         })
     ),

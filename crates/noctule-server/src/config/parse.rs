@@ -102,7 +102,29 @@ impl Walk<'_> {
                 },
             }
         }
+        self.assigned_ids(root, &config);
         config
+    }
+
+    /// A client id that the broker chooses has to be one that it takes.
+    fn assigned_ids(&mut self, root: &DeTable<'_>, config: &Config) {
+        let limits = &config.limits;
+        let len = limits.assigned_id_prefix.len() + options::ASSIGNED_LEN;
+        if !limits.assign_client_ids || usize::from(limits.client_id_len_max) >= len {
+            return;
+        }
+        let of_limits = root.iter().find(|(key, _)| key.get_ref() == "limits");
+        let table = of_limits.and_then(|(_, value)| value.get_ref().as_table());
+        let named = |name| {
+            table.and_then(|it| it.iter().find(|(key, _)| key.get_ref() == name)).map(|it| it.1)
+        };
+        let place = named("client_id_len_max").or_else(|| named("assigned_id_prefix"));
+        let span = place.map_or(0..0, Spanned::span);
+        let what = format!(
+            "the client ids that the broker assigns have {len} bytes: allow as many, or say \
+             assign_client_ids = false"
+        );
+        self.fault(&span, "limits.client_id_len_max", what);
     }
 
     fn table<T>(
@@ -156,6 +178,11 @@ impl Walk<'_> {
             }
             listeners.push(listener);
         }
+        if value.get_ref().as_array().is_some() && listeners.is_empty() {
+            let what = "a broker without a listener serves nobody: write a [[listener]], or leave \
+                        `listener` out to listen on loopback";
+            self.fault(&value.span(), "listener", what.into());
+        }
         listeners
     }
 
@@ -176,6 +203,11 @@ impl Walk<'_> {
                 }
             }
             let Ok(verifier) = draft.verifier.parse() else { continue };
+            if !draft.name.is_empty() && crate::auth::prepared_name(&draft.name).is_none() {
+                let what = "holds characters that no user name may (RFC 4013)".into();
+                self.fault(&entry.span(), "users.name", what);
+                continue;
+            }
             if !config.users.insert(draft.name.clone(), verifier) {
                 let what = format!("{:?} has an entry already", draft.name);
                 self.fault(&entry.span(), "users.name", what);

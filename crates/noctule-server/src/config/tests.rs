@@ -181,3 +181,42 @@ fn a_file_that_cannot_be_read_is_named() {
     let error = Config::load(Path::new("/nonexistent/noctule.toml")).unwrap_err();
     assert!(error.to_string().starts_with("/nonexistent/noctule.toml: cannot be read: "));
 }
+
+#[test]
+fn a_file_without_any_listener_is_wrong() {
+    let text = faults("shards = 1\nlistener = []\n");
+    assert!(text.starts_with("noctule.toml:2: listener: a broker without a listener"), "{text}");
+}
+
+#[test]
+fn texts_that_go_into_packets_hold_no_control_characters() {
+    for option in ["assigned_id_prefix", "response_information"] {
+        let text = faults(&format!("[limits]\n{option} = \"a\\u0007b\"\n"));
+        assert!(text.starts_with(&format!("noctule.toml:2: limits.{option}: ")), "{text}");
+        assert!(text.contains("control characters"), "{text}");
+    }
+}
+
+#[test]
+fn assigned_client_ids_have_to_be_short_enough() {
+    let text = faults("[limits]\nassigned_id_prefix = \"x-\"\nclient_id_len_max = 37\n");
+    assert!(text.starts_with("noctule.toml:3: limits.client_id_len_max: "), "{text}");
+    assert!(text.contains("38 bytes"), "{text}");
+    for fine in [
+        "client_id_len_max = 41",
+        "client_id_len_max = 23\nassign_client_ids = false",
+        "client_id_len_max = 38\nassigned_id_prefix = \"x-\"",
+    ] {
+        assert!(Config::parse("f", &format!("[limits]\n{fine}\n")).is_ok(), "{fine}");
+    }
+}
+
+#[test]
+fn user_names_are_prepared_and_impossible_ones_named() {
+    let good = crate::auth::Verifier::from_password("pw", 4096, b"0123456789abcdef").to_string();
+    let user = |name: &str| format!("[[users]]\nname = \"{name}\"\nverifier = \"{good}\"\n");
+    let text = faults(&user("a\\u0007b"));
+    assert!(text.starts_with("noctule.toml:1: users.name: holds characters"), "{text}");
+    let text = faults(&(user("a b") + &user("a\u{a0}b")));
+    assert!(text.starts_with("noctule.toml:4: users.name: ") && text.contains("already"), "{text}");
+}

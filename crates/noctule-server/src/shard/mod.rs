@@ -49,6 +49,7 @@ use noctule_core::input::Origin;
 use noctule_core::{
     Broker, ConnId, Effect, Index, Input, Limits, ListenerId, Outbox, ShardId, Tenant, Time,
 };
+use noctule_proto::ReasonCode;
 use noctule_store::{Store, StoreError};
 use peers::Arrival;
 use std::net::{SocketAddr, TcpListener};
@@ -397,7 +398,11 @@ impl Shard {
 
     fn reconfigure(&mut self, index: &Index, new: &Reconfiguration) {
         self.limit(&new.limits);
-        self.auth.reconfigure(Arc::<Users>::clone(&new.users));
+        for conn in self.auth.reconfigure(Arc::<Users>::clone(&new.users)) {
+            let why = "the user was removed or changed";
+            let input = Input::Revoked { conn, reason: ReasonCode::NotAuthorized, why };
+            self.broker.handle(self.now, index, input, &mut self.outbox);
+        }
         if let Some(sys) = &mut self.sys {
             sys.set_interval(new.sys_interval_secs, self.now);
         }

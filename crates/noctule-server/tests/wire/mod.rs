@@ -69,6 +69,18 @@ impl Client {
         })
     }
 
+    /// The same; answers whether there is a session, or `None` if refused.
+    pub(crate) fn answer(&mut self, connect: &Connect<'_>) -> Option<bool> {
+        self.version = connect.version;
+        self.send(&Packet::Connect(connect.clone()));
+        self.next(|packet| match packet {
+            Packet::ConnAck(ack) => {
+                (ack.reason == ReasonCode::Success).then_some(ack.session_present)
+            }
+            other => panic!("a CONNACK expected: {other:?}"),
+        })
+    }
+
     /// Sends a packet.
     pub(crate) fn send(&mut self, packet: &Packet<'_>) {
         let mut bytes = Vec::new();
