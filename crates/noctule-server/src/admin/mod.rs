@@ -5,6 +5,7 @@
 //! * `/readyz`   200 while clients are served, 503 when the broker is stopping
 
 mod metrics;
+mod socket;
 
 use crate::shard::Shared;
 use axum::Router;
@@ -13,6 +14,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use socket::Limited;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -23,6 +25,12 @@ use tokio::sync::oneshot;
 
 /// How long requests may take to end when the broker stops.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// Connections at a time; more wait.
+const CONNECTIONS_MAX: usize = 64;
+
+/// How long a connection may take for a request.
+const REQUEST_MAX: Duration = Duration::from_secs(30);
 
 /// The admin thread.
 pub(crate) struct AdminServer {
@@ -89,6 +97,7 @@ async fn serve(socket: TcpListener, app: Router, stopped: oneshot::Receiver<()>)
         Err(error) => return tracing::error!("the admin listener ended: {error}"),
     };
     let (begin, begun) = oneshot::channel::<()>();
+    let socket = Limited::new(socket, CONNECTIONS_MAX, REQUEST_MAX);
     let server = axum::serve(socket, app).with_graceful_shutdown(async {
         // Both an answer and a dropped sender mean the end.
         let _ = begun.await;
