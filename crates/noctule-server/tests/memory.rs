@@ -57,7 +57,7 @@ fn a_large_packet_comes_through_though_others_stop_in_the_middle_of_theirs() {
     assert_eq!(client.connect_with(&connect), ReasonCode::Success);
     client.publish("t", &vec![7; 300 * 1024], QoS::AtLeastOnce);
     client.next(|it| {
-        assert_eq!(*it, Packet::PubAck(Ack::new(id(7), ReasonCode::NoMatchingSubscribers)))
+        assert_eq!(*it, Packet::PubAck(Ack::new(id(7), ReasonCode::NoMatchingSubscribers)));
     });
     assert!(broker.stop());
     drop(hostile.into_iter().map(|it| it.join().unwrap()).collect::<Vec<_>>());
