@@ -1,7 +1,8 @@
 //! The topics under `$SYS/broker`: the counts that mosquitto publishes, under its names.
 //!
 //! Published by the first shard, retained, from the sum over all shards; a topic only when its
-//! value changed. `store/messages` counts what waits in queues or is retained; `heap` is the resident memory of the process.
+//! value changed. `store/messages` counts what waits in queues or is retained; `heap` is the
+//! resident memory of the process.
 
 use crate::memory;
 use crate::shard::Snapshot;

@@ -79,7 +79,7 @@ impl Held {
         Held::with(LARGE_MAX, ALL_MAX, STRANGERS_MAX)
     }
 
-    fn with(large: usize, all: usize, strangers: usize) -> Held {
+    pub(super) fn with(large: usize, all: usize, strangers: usize) -> Held {
         let marks = Marks { large, all, strangers };
         Held { buffers: Pool::new(), known: 0, strangers: 0, marks }
     }

@@ -224,3 +224,112 @@ impl Shard {
         self.lines.remove(conn);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Socket;
+    use crate::shard::held::Held;
+    use noctule_core::input::Origin;
+    use noctule_core::{ListenerId, Tenant};
+    use noctule_proto::Version;
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU32;
+
+    const USUAL: usize = 64 * 1024;
+
+    /// Marks of 1000 and 2000 bytes.
+    fn lines() -> Lines {
+        let poll = mio::Poll::new().unwrap();
+        let registry = poll.registry().try_clone().unwrap();
+        let mut lines = Lines::new(registry, Arc::new([AtomicU32::new(9)]));
+        lines.held = Held::with(1000, 2000, 100);
+        lines
+    }
+
+    /// A connection in the middle of a packet.
+    fn holder(lines: &mut Lines, version: Option<Version>, bytes: usize) -> ConnId {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let from = Origin { listener: ListenerId(0), tenant: Tenant(0), remote: None };
+        let conn = lines.add(Socket::arrived(stream), from).unwrap();
+        let entry = lines.connections.get_mut(conn).unwrap();
+        entry.version = version;
+        let of = if version.is_some() { Holder::Known } else { Holder::Stranger };
+        if bytes > 0 {
+            lines.held.append(&mut entry.input, of, &vec![0; bytes]);
+        }
+        conn
+    }
+
+    fn known(lines: &mut Lines, bytes: usize) -> ConnId {
+        holder(lines, Some(Version::V5), bytes)
+    }
+
+    fn hold_more(lines: &mut Lines, conn: ConnId, bytes: usize) {
+        let entry = lines.connections.get_mut(conn).unwrap();
+        lines.held.append(&mut entry.input, Holder::Known, &vec![0; bytes]);
+    }
+
+    #[test]
+    fn each_mark_stops_those_that_it_is_for() {
+        let mut lines = lines();
+        let empty = known(&mut lines, 0);
+        let small = known(&mut lines, 900);
+        assert_eq!(lines.allowance(small, 900, USUAL), Some(USUAL));
+        let second = known(&mut lines, 900);
+        // Above the first mark large packets wait, and nobody else.
+        assert_eq!(lines.allowance(second, USUAL + 1, USUAL), None);
+        assert_eq!(lines.allowance(small, 900, USUAL), Some(USUAL));
+        let third = known(&mut lines, 900);
+        // Above the second whoever holds anything, and the others take little at a time.
+        assert_eq!(lines.allowance(third, 900, USUAL), None);
+        assert_eq!(lines.allowance(empty, 0, USUAL), Some(PIECE));
+        // Strangers have a budget apart.
+        let stranger = holder(&mut lines, None, 50);
+        assert_eq!(lines.allowance(stranger, 50, USUAL), Some(USUAL));
+    }
+
+    #[test]
+    fn one_goes_on_after_the_other_and_who_makes_them_wait_is_cut() {
+        let mut lines = lines();
+        let conns = [900, 900, 900, 700].map(|bytes| known(&mut lines, bytes));
+        for conn in &conns {
+            lines.starve(*conn);
+        }
+        let at = |millis| Time(1_000_000 + millis);
+        assert!(lines.starved.has_work());
+        assert_eq!(lines.feed_starved(at(0)), None);
+        assert_eq!(lines.ready, [conns[0]]);
+        assert_eq!(lines.allowance(conns[0], 900, USUAL), Some(USUAL));
+        assert_eq!(lines.allowance(conns[1], 900, USUAL), None);
+        assert!(!lines.starved.has_work());
+        // It goes on while it brings more, and is late when it does not.
+        hold_more(&mut lines, conns[0], 10);
+        assert_eq!(lines.feed_starved(at(SILENT_MILLIS)), None);
+        assert_eq!(lines.feed_starved(at(2 * SILENT_MILLIS - 1)), None);
+        assert_eq!(lines.feed_starved(at(2 * SILENT_MILLIS)), Some(conns[0]));
+        lines.remove(conns[0]);
+        assert_eq!(lines.ready, [conns[0], conns[1]]);
+        // A whole packet makes room for the next at once, and nobody is cut.
+        lines.got_whole(conns[1]);
+        assert_eq!(lines.feed_starved(at(2 * SILENT_MILLIS)), None);
+        assert_eq!(lines.ready, [conns[0], conns[1], conns[2]]);
+        // However much it brings, its time is over once.
+        for step in 1..=FAVOUR_MILLIS / SILENT_MILLIS {
+            hold_more(&mut lines, conns[2], 10);
+            let late = lines.feed_starved(at((2 + step) * SILENT_MILLIS));
+            let over = step * SILENT_MILLIS == FAVOUR_MILLIS;
+            assert_eq!(late, over.then_some(conns[2]), "step {step}");
+        }
+        // With room again all go on.
+        for conn in [conns[1], conns[2]] {
+            lines.remove(conn);
+        }
+        assert_eq!(lines.feed_starved(at(60_000)), None);
+        lines.starve(conns[3]);
+        assert!(lines.held.has_room());
+        assert_eq!(lines.starved.next_deadline(), None);
+    }
+}
