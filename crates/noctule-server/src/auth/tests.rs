@@ -186,8 +186,7 @@ fn the_threads_end_with_the_last_asker() {
 #[test]
 fn a_reload_names_who_is_logged_in_as_a_user_that_is_gone_or_changed() {
     let mut it = fixture(&[("stays", "x"), ("goes", "x"), ("changes", "x")]);
-    let mut next = 0;
-    for name in ["stays", "goes", "changes"] {
+    for (conn, name) in (0..).zip(["stays", "goes", "changes"]) {
         let request = AuthRequest::Connect {
             client_id: "c".into(),
             user_name: Some(name.into()),
@@ -195,12 +194,11 @@ fn a_reload_names_who_is_logged_in_as_a_user_that_is_gone_or_changed() {
             method: None,
             data: None,
         };
-        assert!(it.auth.step(ConnId(next), false, request).is_none());
+        assert!(it.auth.step(ConnId(conn), false, request).is_none());
         let Ok(Command::PasswordChecked { conn, ticket, accepted }) = it.inbox.recv() else {
             panic!("the pool answers")
         };
         assert!(matches!(it.auth.checked(conn, ticket, accepted), Some(AuthAnswer::Allow { .. })));
-        next += 1;
     }
     // The same user, still proving who it is.
     let _ = it.scram(None, "SCRAM-SHA-256", "n,,n=goes,r=abc");
