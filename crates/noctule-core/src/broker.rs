@@ -146,7 +146,8 @@ impl Broker {
         let turn = &mut Turn { now, index, out };
         let all = self.limits.turn_budget.max(2);
         self.budget = all;
-        // Half of the turn is for what is due, so that jobs cannot put it off for ever, nor it them.
+        // Half of the turn is for what is due, so that jobs cannot put it off for ever, nor it
+        // them.
         while self.budget > all / 2
             && let Some(key) = self.timers.pop_due(now)
         {

@@ -67,7 +67,7 @@ pub struct Limits {
     pub assign_client_ids: bool,
     /// Prefix of assigned client ids.
     pub assigned_id_prefix: Box<str>,
-    /// Refusals say why in a Reason String, to v5 clients that want it; otherwise in the code alone.
+    /// Refusals say why in a Reason String, to v5 clients that want it; otherwise the code alone.
     pub reason_strings: bool,
     /// Response Information given to v5 clients that ask, `%c` = client id; none if empty.
     pub response_information: Box<str>,

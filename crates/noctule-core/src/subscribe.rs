@@ -15,7 +15,8 @@ use noctule_proto::packet::{RetainHandling, Subscribe, SubscribeOptions, Unsubsc
 use noctule_proto::{ReasonCode, TopicFilter, Version};
 use std::collections::BTreeSet;
 
-/// Filters of one SUBSCRIBE or UNSUBSCRIBE that are looked at: with more, one packet could stall a shard.
+/// Filters of one SUBSCRIBE or UNSUBSCRIBE that are looked at: with more, one packet could stall a
+/// shard.
 const FILTERS_MAX: usize = 131_072;
 
 /// What the bridge bit of a 3.x CONNECT asks for: a bridge does not get back what it sends, and has

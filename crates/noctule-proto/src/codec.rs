@@ -11,6 +11,9 @@ pub struct Frame<'a> {
     pub body: &'a [u8],
     /// Length of the whole frame, header included.
     pub len: usize,
+    /// The remaining length could be told in fewer bytes, which MQTT 5 forbids `[MQTT-1.5.5-1 v5]`
+    /// and earlier versions do not.
+    pub padded: bool,
 }
 
 impl Frame<'_> {
@@ -30,39 +33,42 @@ impl Frame<'_> {
 pub fn next_frame(bytes: &[u8], max_packet_size: u32) -> Result<Option<Frame<'_>>, DecodeError> {
     let Some(&first) = bytes.first() else { return Ok(None) };
     check_first(first)?;
-    let Some((remaining, header)) = remaining_length(bytes)? else { return Ok(None) };
+    let Some((remaining, header, padded)) = remaining_length(bytes)? else { return Ok(None) };
     let len = header + remaining;
     if len as u64 > u64::from(max_packet_size) {
         return Err(error(first, Cause::PacketTooLarge));
     }
-    Ok(bytes.get(header..len).map(|body| Frame { first, body, len }))
+    Ok(bytes.get(header..len).map(|body| Frame { first, body, len, padded }))
 }
 
 /// How many more bytes the first packet in `bytes` needs at least; 0 if it is whole, or so broken
 /// that [`next_frame`] says so.
 pub fn frame_need(bytes: &[u8]) -> usize {
     match remaining_length(bytes) {
-        Ok(Some((remaining, header))) => (header + remaining).saturating_sub(bytes.len()),
+        Ok(Some((remaining, header, _))) => (header + remaining).saturating_sub(bytes.len()),
         Ok(None) => 2_usize.saturating_sub(bytes.len()).max(1),
         Err(_) => 0,
     }
 }
 
-/// Remaining length and length of the header, if `bytes` hold the header.
+/// Remaining length, length of the header, and whether that is longer than it has to be, if `bytes`
+/// hold the header.
 #[inline]
-fn remaining_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, DecodeError> {
+fn remaining_length(bytes: &[u8]) -> Result<Option<(usize, usize, bool)>, DecodeError> {
     match bytes {
-        [_, short, ..] if *short < 0x80 => Ok(Some((usize::from(*short), 2))),
+        [_, short, ..] if *short < 0x80 => Ok(Some((usize::from(*short), 2, false))),
         [first, long @ ..] => remaining_length_long(*first, long),
         [] => Ok(None),
     }
 }
 
-fn remaining_length_long(first: u8, bytes: &[u8]) -> Result<Option<(usize, usize)>, DecodeError> {
-    match crate::varint::decode(bytes) {
-        Ok((value, n)) => Ok(Some((value as usize, n + 1))),
+fn remaining_length_long(
+    first: u8,
+    bytes: &[u8],
+) -> Result<Option<(usize, usize, bool)>, DecodeError> {
+    match crate::varint::decode_padded(bytes) {
+        Ok((value, n, padded)) => Ok(Some((value as usize, n + 1, padded))),
         Err(Cause::Truncated) => Ok(None),
-        // [MQTT-1.5.5-1 v5]
         Err(_) => Err(error(first, Cause::BadRemainingLength)),
     }
 }
@@ -139,7 +145,8 @@ mod tests {
         assert_eq!(cause(&[0x80], 100), Some(Cause::ReservedFlags));
         assert_eq!(cause(&[0x30, 99], 100), Some(Cause::PacketTooLarge));
         assert_eq!(cause(&[0x30, 98], 100), None);
-        assert_eq!(cause(&[0x30, 0x80, 0x00], 100), Some(Cause::BadRemainingLength));
+        let padded = next_frame(&[0xC0, 0x80, 0x00], 100).expect("legal").expect("whole");
+        assert!(padded.padded && padded.body.is_empty() && padded.len == 3);
         assert_eq!(cause(&[0x30, 0xFF, 0xFF, 0xFF, 0xFF], 100), Some(Cause::BadRemainingLength));
         assert_eq!(cause(&[0x30, 0xFF, 0xFF, 0xFF], 100), None);
         assert_eq!(cause(&[0x30, 0xFF, 0xFF, 0xFF, 0x7F], u32::MAX), None);

@@ -174,8 +174,10 @@ impl Cause {
             C::PacketTooLarge => ReasonCode::PacketTooLarge,
             C::TopicAliasZero => ReasonCode::TopicAliasInvalid,
             C::WrongProtocolName | C::UnsupportedLevel(_) => ReasonCode::UnsupportedProtocolVersion,
-            C::TopicName(error) | C::WillTopic(error) => error.reason_code(true),
-            C::ResponseTopic(error) | C::TopicFilter(error) => error.reason_code(false),
+            C::TopicName(error)
+            | C::WillTopic(error)
+            | C::ResponseTopic(error)
+            | C::TopicFilter(error) => error.reason_code(),
         }
     }
 }
@@ -252,6 +254,6 @@ mod tests {
             version: Some(Version::V5),
         };
         assert_eq!(alloc::format!("{error}"), "PUBLISH: topic name holds a wildcard");
-        assert_eq!(error.reason_code(), ReasonCode::TopicNameInvalid);
+        assert_eq!(error.reason_code(), ReasonCode::ProtocolError);
     }
 }

@@ -41,10 +41,10 @@ pub enum TopicError {
 }
 
 impl TopicError {
-    pub(crate) fn reason_code(self, name: bool) -> ReasonCode {
+    /// Topic Name Invalid and Topic Filter Invalid are for what is well formed and not accepted.
+    pub(crate) fn reason_code(self) -> ReasonCode {
         match self {
             TopicError::ForbiddenCharacter | TopicError::TooLong => ReasonCode::MalformedPacket,
-            TopicError::Wildcard if name => ReasonCode::TopicNameInvalid,
             TopicError::Wildcard
             | TopicError::Empty
             | TopicError::Hash

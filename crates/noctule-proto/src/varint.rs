@@ -11,17 +11,21 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(u32, usize), Cause> {
     match bytes.first() {
         None => Err(Cause::Truncated),
         Some(&first) if first < 0x80 => Ok((u32::from(first), 1)),
-        Some(_) => decode_long(bytes),
+        Some(_) => match decode_padded(bytes)? {
+            // The shortest form only [MQTT-1.5.5-1 v5].
+            (_, _, true) => Err(Cause::BadVarint),
+            (value, n, false) => Ok((value, n)),
+        },
     }
 }
 
-fn decode_long(bytes: &[u8]) -> Result<(u32, usize), Cause> {
+/// The same, in whatever form: the value, how many bytes it took, and whether fewer would do.
+pub(crate) fn decode_padded(bytes: &[u8]) -> Result<(u32, usize, bool), Cause> {
     let mut value = 0;
     for (i, &byte) in bytes.iter().take(4).enumerate() {
         value |= u32::from(byte & 0x7F) << (7 * i);
         if byte < 0x80 {
-            // The shortest form only [MQTT-1.5.5-1 v5].
-            return if byte == 0 && i > 0 { Err(Cause::BadVarint) } else { Ok((value, i + 1)) };
+            return Ok((value, i + 1, byte == 0 && i > 0));
         }
     }
     // A fourth byte that wants a fifth [U5-1.5.5-1] [V31-2.1-6].

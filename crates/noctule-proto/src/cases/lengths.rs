@@ -29,8 +29,14 @@ fn padded(plain: &Plain, len: usize) -> Case {
     bytes.push(0);
     bytes.extend_from_slice(&plain.body);
     let what = format!("{:?}, length in {len} bytes", plain.sender);
-    let mut case = plain.with_bytes(&what, bytes, malformed(Cause::BadRemainingLength));
-    if case.first {
+    // A fifth byte is too many for all; up to there, it was MQTT 5 that forbade it.
+    let packet = PacketType::from_u8(plain.first >> 4).expect("a plain packet has a type");
+    let expect = match plain.version {
+        Version::V31 | Version::V311 if len < 5 => ok(packet),
+        Version::V31 | Version::V311 | Version::V5 => malformed(Cause::BadRemainingLength),
+    };
+    let mut case = plain.with_bytes(&what, bytes, expect);
+    if case.first && len == 5 {
         // The version is behind what is wrong.
         case.version = None;
     }

@@ -287,7 +287,7 @@ fn a_publish_has_a_topic_and_a_qos() {
     // [MQTT-3.3.1-2 v3.1.1], [MQTT-3.3.1-4 v3.1.1], [MQTT-4.3.1-1 v3.1.1]
     assert!(closes(r#"38| "a""#) && closes(r#"36| "a" 00 01"#));
     // [MQTT-3.3.2-2 v5], [MQTT-4.7.0-1 v5], [MQTT-3.3.2-2 v3.1.1], [MQTT-4.7.1-1 v3.1.1]
-    assert_eq!([code(V5, r#"30| "+" 00"#), code(V5, r##"30| "a/#" 00"##)], [0x90; 2]);
+    assert_eq!([code(V5, r#"30| "+" 00"#), code(V5, r##"30| "a/#" 00"##)], [0x82; 2]);
     assert!(closes(r#"30| "+""#) && closes(r##"30| "a/#""##));
     // [MQTT-4.7.3-1 v5], [U5-3.3.2-1], [MQTT-4.7.3-1 v3.1.1]
     assert_eq!([code(V5, r#"30| "" 00"#), code(V5, r#"30| "" 03 23 00 01"#)], [0x82, 0]);

@@ -64,6 +64,9 @@ impl<'a> Packet<'a> {
         version: Option<Version>,
         sender: Role,
     ) -> Result<Packet<'a>, DecodeError> {
+        if frame.padded && version.is_some_and(|version| version == Version::V5) {
+            return Err(padded(frame));
+        }
         match version {
             Some(version) if frame.first >> 4 == PacketType::Publish as u8 => {
                 Publish::decode(frame, version, sender).map(Packet::Publish)
@@ -179,7 +182,17 @@ fn decode_first(frame: Frame<'_>, sender: Role) -> Result<Packet<'_>, DecodeErro
         // [MQTT-3.1.0-1 v5], [MQTT-3.1.0-1 v3.1.1]
         Err(Cause::NotConnect)
     };
+    if frame.padded && version == Some(Version::V5) {
+        return Err(padded(frame));
+    }
     connect.map(Packet::Connect).map_err(|cause| DecodeError { cause, packet, version })
+}
+
+/// Its length is told in more bytes than it takes. [MQTT-1.5.5-1 v5]
+#[cold]
+fn padded(frame: Frame<'_>) -> DecodeError {
+    let (cause, version) = (Cause::BadRemainingLength, Some(Version::V5));
+    DecodeError { cause, packet: frame.packet_type(), version }
 }
 
 /// Any packet but PUBLISH.

@@ -385,6 +385,11 @@ pub(super) const LIMITS: &[Opt<Limits>] = &[
         },
     })),
     opt!(
+        "reason_strings",
+        "Say why something is refused in a Reason String, to v5 clients that want it.",
+        |l| Box::new(&mut l.reason_strings)
+    ),
+    opt!(
         "response_information",
         "Response Information for v5 clients that ask, `%c` being the client id. Empty: none.",
         |l| Box::new(Text {

@@ -1,4 +1,5 @@
-//! What was said holds: limits that CONNACK announced, names that were given, what was acknowledged.
+//! What was said holds: limits that CONNACK announced, names that were given, what was
+//! acknowledged.
 
 use noctule_core::limits::Durability;
 use noctule_core::{Input, Limits, ShardId};
@@ -60,7 +61,7 @@ fn no_local_holds_for_retained_messages_too() {
 fn a_bridge_does_not_get_back_what_it_sends() {
     script().v3().run(|world| {
         let (name, level) = match world.version {
-            noctule_proto::Version::V31 => (&b"MQIsdp"[..], 0x83),
+            Version::V31 => (&b"MQIsdp"[..], 0x83),
             _ => (&b"MQTT"[..], 0x84),
         };
         let bridge = world.line();

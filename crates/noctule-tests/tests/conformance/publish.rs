@@ -195,7 +195,7 @@ fn a_topic_name_with_a_wildcard_ends_the_connection() {
             for qos in 0..=2 {
                 let a = world.connect("a");
                 a.send(publish(topic, "x").qos(qos, 1));
-                a.expect_end(0x90);
+                a.expect_end(0x82);
             }
         }
     });

@@ -248,12 +248,11 @@ fn a_will_that_contradicts_its_format_indicator_is_refused() {
 #[test]
 fn a_will_topic_that_is_none_is_refused() {
     script().versions(&[Version::V311, Version::V5]).run(|world| {
-        for (topic, code) in [("", 0x82), ("a/#", 0x90), ("+", 0x90)] {
+        for topic in ["", "a/#", "+"] {
             let line = world.line();
             line.send_connect(&connect("a").will(will(topic, "x")));
             if world.is_v5() {
-                let connack = line.next_packet();
-                assert!([code, 0x90].contains(&connack.code), "{connack:?}");
+                line.expect(connack(0x82));
             }
             line.expect_closed();
         }

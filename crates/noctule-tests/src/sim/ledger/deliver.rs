@@ -109,7 +109,7 @@ impl Ledger {
         // Those with room come first, then those it was in force for, then those that have not had
         // it, then those that could have said it in fewer ways.
         let rap = |made: &Made| made.options.retain_as_published;
-        let mut best: Option<(bool, bool, u32, u32, Place)> = None;
+        let mut best: Option<(bool, u8, u32, u32, Place)> = None;
         for &slot in &session.slots {
             let subscription = &self.slots[slot];
             if !self.universe.matches(subscription.filter, arrival.topic) {
@@ -128,14 +128,18 @@ impl Ledger {
                 let fitting = wishes.filter(|made| self.replaced_by(number, made.from).is_none());
                 let latest = fitting.map(|made| made.from.stamp).max();
                 // One that is gone is owed nothing, though something of it may be on its way.
-                let stale = latest.is_none() || subscription.gone.is_some();
+                let stale = match (latest, subscription.gone) {
+                    (Some(_), None) => 0,
+                    (Some(_), Some(_)) => 1,
+                    (None, _) => 2,
+                };
                 (full, stale, got.retained, u32::MAX - latest.unwrap_or(0))
             } else {
                 let routed = message.routed.iter();
                 let ways = routed.map(|at| subscription.in_force(*at).count()).sum::<usize>();
                 let mut routed = message.routed.iter();
                 let stale = !routed.any(|at| subscription.in_force(*at).any(fits));
-                (full, stale, arrivals, ways as u32)
+                (full, u8::from(stale), arrivals, ways as u32)
             };
             let (full, stale, had, ways) = choice;
             let choice = (full, stale, had, ways, (slot, nth));
