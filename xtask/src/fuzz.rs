@@ -1,7 +1,9 @@
 //! `cargo xtask fuzz`: runs the targets of `fuzz/`, each for a number of executions.
 //!
 //! What a run finds worth keeping stays in `fuzz/corpus/`; a crash stays in `fuzz/artifacts/`
-//! and is run again with `cargo +nightly fuzz run TARGET fuzz/artifacts/TARGET/crash-...`.
+//! and is run again with `cargo xtask fuzz --again TARGET FILE`. No nightly compiler is needed: the
+//! counters that guide the fuzzer are a matter of LLVM, and the compiler at hand is told to allow
+//! them.
 
 use std::time::Instant;
 
@@ -29,6 +31,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
                 return Ok(());
             }
             "--runs" => runs = words.next().context("--runs needs a number")?,
+            "--again" => {
+                let target = words.next().context("--again needs a target and a file")?;
+                let file = words.next().context("--again needs a target and a file")?;
+                return cargo_fuzz(&["run", "--sanitizer", "none", target, file]);
+            }
             name if known.iter().any(|target| target == name) => chosen.push(name.to_owned()),
             other => bail!("no such target: {other}; there are {}", known.join(", ")),
         }
@@ -47,19 +54,19 @@ pub(crate) fn short() -> Result<Outcome> {
 }
 
 fn run_targets(targets: &[String], runs: &str) -> Result<Outcome> {
-    if !process::succeeds("cargo", &["+nightly", "--version"]) {
-        return Ok(Outcome::LeftOut("fuzzing needs a nightly compiler".to_owned()));
-    }
     if let Err(error) = ci::install("cargo", &["fuzz", "--version"], "cargo-fuzz") {
+        if process::nothing_may_be_left_out() {
+            return Err(error.context("fuzzing needs cargo-fuzz"));
+        }
         return Ok(Outcome::LeftOut(format!("fuzzing needs cargo-fuzz: {error:#}")));
     }
-    process::run("cargo", &["+nightly", "fuzz", "build", "--sanitizer", "none"])?;
+    cargo_fuzz(&["build", "--sanitizer", "none"])?;
     write_seeds()?;
     for target in targets {
         let start = Instant::now();
         let corpus = format!("fuzz/corpus/{target}");
         std::fs::create_dir_all(process::root().join(&corpus))?;
-        let mut args = vec!["+nightly", "fuzz", "run", "--sanitizer", "none", target, &corpus];
+        let mut args = vec!["run", "--sanitizer", "none", target, &corpus];
         let seeds = format!("{SEEDS}/{target}");
         if process::root().join(&seeds).is_dir() {
             args.push(&seeds);
@@ -67,10 +74,16 @@ fn run_targets(targets: &[String], runs: &str) -> Result<Outcome> {
         let runs = format!("-runs={runs}");
         let length = format!("-max_len={INPUT_MAX}");
         args.extend(["--", &runs, &length, "-verbosity=0"]);
-        process::run("cargo", &args)?;
+        cargo_fuzz(&args)?;
         println!("{target}: {runs} without a crash, {:.0} s", start.elapsed().as_secs_f64());
     }
     Ok(Outcome::Done)
+}
+
+/// `cargo fuzz`, with whatever compiler there is.
+fn cargo_fuzz(args: &[&str]) -> Result<()> {
+    let mut command = process::command("cargo", &[&["fuzz"], args].concat());
+    process::run_command(command.env("RUSTC_BOOTSTRAP", "1"))
 }
 
 /// Turns the byte cases of the protocol into inputs to start from.

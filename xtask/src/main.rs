@@ -26,7 +26,7 @@ cargo xtask SUBCOMMAND
   test [ARGS]      every test, and what the tests need; ARGS go to cargo test
   ci [--skip STEP]... [--only STEP]...
                    the whole gate, in the order of its steps
-  fuzz [TARGET]... [--runs N] [--list]
+  fuzz [TARGET]... [--runs N] [--list] [--again TARGET FILE]
                    fuzz targets, all of them unless named; N runs each (100,000)
   peers            the programs noctule is compared with, brought into target/peers
   mutants [NAME]...

@@ -267,7 +267,7 @@ fn publish(t: &mut Table) {
         t.good(&[V5], sender, ("QoS 0", r#"30| "a/b" 00 'hello'"#), "");
         t.good(&[V5], sender, ("QoS 1, no payload", r#"32| "a/b" 00 0A 00"#), "40 03 00 0A 10");
         let row = ("QoS 2, DUP, retained", r#"3D| "a/b" 00 01 00 FF"#);
-        t.good(&[V5], sender, row, "50 03 00 01 10");
+        t.good(&[V5], sender, row, "50 02 00 01");
         let all = &ALL_VERSIONS;
         t.on(all, sender, ("QoS 3", r#"36| "a/b" 00 01 00"#), malformed(Cause::QoS3));
         t.on(all, sender, ("QoS 3, DUP", "3E 00"), malformed(Cause::QoS3));

@@ -52,7 +52,7 @@ pub(super) fn all() -> Vec<Plain> {
         add(v3, sender, 0x70, "00 01", "");
         add(v5, sender, 0x30, r#""a" 00"#, "");
         add(v5, sender, 0x32, r#""a" 00 01 00"#, "40 03 00 01 10");
-        add(v5, sender, 0x34, r#""a" 00 01 00"#, "50 03 00 01 10");
+        add(v5, sender, 0x34, r#""a" 00 01 00"#, "50 02 00 01");
         add(v5, sender, 0x40, "00 01", "");
         add(v5, sender, 0x50, "00 01", "62 03 00 01 92");
         add(v5, sender, 0x62, "00 01", "70 03 00 01 92");

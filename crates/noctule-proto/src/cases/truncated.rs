@@ -156,7 +156,7 @@ fn v5_messages(wholes: &mut Vec<Whole>) {
         wholes.extend([
             whole(sender, qos0, "").valid_from(13),
             whole(sender, qos1, "40 03 00 0A 10").valid_from(15),
-            whole(sender, qos2, "50 03 00 01 10").valid_from(18),
+            whole(sender, qos2, "50 02 00 01").valid_from(18),
         ]);
         for (packet, text, reply) in [
             (PacketType::PubAck, r#"40| 00 01 00 04 1F "x""#, ""),

@@ -103,11 +103,8 @@ fn a_flood_of_retained_messages_is_kept_and_cleared() -> Result<()> {
             |payload| (0..TOPICS).map(move |n| (format!("retained/{}/{n}", n % 100), payload));
         let mut sender = Wire::connect(address, &Connect::new("retained-pub"))?;
         publish_all(&mut sender, 1, topics(&[b'x'; 256][..]))?;
-        // Some who ask for all and read nothing, and one who reads. No more than five stay: the
-        // broker ends a session with all that waits in it in one turn, and the end of twenty at
-        // once, with 50,000 messages each, holds others up for a second on a busy machine.
-        let mut silent = silent_subscribers(address, (Level::V311, 1), "retained/#")?;
-        silent.truncate(5);
+        // Twenty who ask for all and read nothing, and one who reads.
+        let _silent = silent_subscribers(address, (Level::V311, 1), "retained/#")?;
         let mut reader = Wire::connect(address, &Connect::new("retained-reader"))?;
         reader.subscribe("retained/#")?;
         let mut seen = HashSet::new();
