@@ -6,6 +6,7 @@
 //! * `pairs`: 50 publishers to 50 subscribers, 32 messages of 64 bytes in flight each
 //! * `fanout`: 1 publisher to 100 subscribers, 16 in flight
 //! * `idle`: 19,000 connections with 20-byte client ids; prints memory per connection
+//! * `subscriptions`: a million filters of 50 clients; prints memory per subscription
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
 use anyhow::{Context, Result, bail};
@@ -18,7 +19,7 @@ const PAYLOAD: usize = 64;
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [port, pid, scenario, rest @ ..] = args.as_slice() else {
-        bail!("usage: load PORT PID pairs|fanout|idle [QOS] [SECONDS]");
+        bail!("usage: load PORT PID pairs|fanout|idle|subscriptions [QOS] [SECONDS]");
     };
     let (port, pid): (u16, u32) = (port.parse()?, pid.parse()?);
     let qos: u8 = rest.first().map_or(Ok(0), |text| text.parse())?;
@@ -30,7 +31,8 @@ fn main() -> Result<()> {
         "pairs" => pairs(port, pid, qos, secs),
         "fanout" => fanout(port, pid, qos, secs),
         "idle" => idle(port, pid),
-        other => bail!("no scenario {other}: pairs, fanout or idle"),
+        "subscriptions" => subscriptions(port, pid),
+        other => bail!("no scenario {other}: pairs, fanout, idle or subscriptions"),
     }
 }
 
@@ -63,6 +65,24 @@ impl Client {
         bytes.push(qos);
         self.stream.write_all(&bytes)?;
         let mut answer = [0; 5];
+        self.stream.read_exact(&mut answer).context("no SUBACK")
+    }
+
+    /// Subscribes with one packet at QoS 1.
+    fn subscribe_all(&mut self, filters: impl Iterator<Item = String>) -> Result<()> {
+        let mut body = vec![0, 1];
+        let mut count = 0;
+        for filter in filters {
+            body.extend_from_slice(&(filter.len() as u16).to_be_bytes());
+            body.extend_from_slice(filter.as_bytes());
+            body.push(1);
+            count += 1;
+        }
+        let mut bytes = vec![0x82];
+        bytes.extend(noctule_tests::script::prelude::varint(body.len() as u32));
+        bytes.extend(body);
+        self.stream.write_all(&bytes)?;
+        let mut answer = vec![0; 1 + if count > 125 { 2 } else { 1 } + 2 + count];
         self.stream.read_exact(&mut answer).context("no SUBACK")
     }
 
@@ -177,6 +197,28 @@ fn idle(port: u16, pid: u32) -> Result<()> {
     std::thread::sleep(Duration::from_secs(1));
     let after = memory_bytes(pid)?;
     println!("{} bytes per idle connection (PSS)", (after - before) / COUNT as u64);
+    Ok(())
+}
+
+fn subscriptions(port: u16, pid: u32) -> Result<()> {
+    const CLIENTS: usize = 50;
+    const PACKETS: usize = 20;
+    const FILTERS: usize = 1000;
+    let before = memory_bytes(pid)?;
+    let mut all = Vec::new();
+    for number in 0..CLIENTS {
+        let mut client = Client::connect(port, &format!("load-client-{number}"))?;
+        for packet in 0..PACKETS {
+            let first = packet * FILTERS;
+            let filters = (first..first + FILTERS)
+                .map(|device| format!("site/{number}/device/{device}/state"));
+            client.subscribe_all(filters)?;
+        }
+        all.push(client);
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    let count = (CLIENTS * PACKETS * FILTERS) as u64;
+    println!("{} bytes per subscription (PSS)", (memory_bytes(pid)? - before) / count);
     Ok(())
 }
 

@@ -12,9 +12,10 @@ use std::collections::BTreeMap;
 /// Topics looked at for one portion.
 const PORTION: usize = 256;
 /// What asking for a portion by a wildcard takes from a turn's budget, and by a topic name.
-const ASK_COSTS: (u32, u32) = (64, 8);
-/// Questions of one session that are open at a time; its other wishes wait.
-const OPEN_MAX: usize = 4;
+const ASK_COSTS: (u32, u32) = (64, 2);
+/// Questions of one session that are open at a time, by wildcards and by topic names: the ones are
+/// answered with up to a portion by each shard, the others with one message. Other wishes wait.
+const OPEN_MAX: (usize, usize) = (4, 1024);
 /// Live topics remembered while retained messages are awaited. One that is not remembered may be
 /// followed by its older retained message.
 const SEEN_MAX: usize = 65_536;
@@ -34,9 +35,8 @@ pub(crate) struct Wish {
 /// What a session awaits: there is one exactly while it awaits anything.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Awaited {
-    /// By filter: one that is wished again while it waits is sent for once.
-    wishes: BTreeMap<Box<str>, Wish>,
-    open: BTreeMap<u64, Query>,
+    by_wildcard: Asking,
+    by_name: Asking,
     /// Live messages the session was given meanwhile, and the last question asked by then: an
     /// older retained one must not follow.
     seen: BTreeMap<Box<str>, (MessageId, u64)>,
@@ -44,6 +44,14 @@ pub(crate) struct Awaited {
     seen_bytes: usize,
     /// A job goes on with it.
     on_list: bool,
+}
+
+/// The questions of one kind.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Asking {
+    /// By filter: one that is wished again while it waits is sent for once.
+    wishes: BTreeMap<Box<str>, Wish>,
+    open: BTreeMap<u64, Query>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -55,9 +63,28 @@ struct Query {
     parked: Vec<(ShardId, Box<str>)>,
 }
 
-impl Awaited {
+impl Asking {
     fn is_over(&self) -> bool {
         self.wishes.is_empty() && self.open.is_empty()
+    }
+
+    /// The next wish to ask for, if so many questions may be open.
+    fn next(&mut self, open_max: usize) -> Option<(Box<str>, Wish)> {
+        if self.open.len() >= open_max { None } else { self.wishes.pop_first() }
+    }
+}
+
+impl Awaited {
+    fn is_over(&self) -> bool {
+        self.by_wildcard.is_over() && self.by_name.is_over()
+    }
+
+    fn of(&mut self, filter: &str) -> &mut Asking {
+        if has_wildcard(filter) { &mut self.by_wildcard } else { &mut self.by_name }
+    }
+
+    fn query(&mut self, id: u64) -> Option<&mut Query> {
+        self.by_wildcard.open.get_mut(&id).or_else(|| self.by_name.open.get_mut(&id))
     }
 
     /// Notes that the session was given a live message, when so many questions were asked.
@@ -87,7 +114,9 @@ impl Broker {
         }
         let slot = connection.session;
         let awaited = self.sessions.at_mut(slot).awaited.get_or_insert_default();
-        awaited.wishes.extend(wishes.into_iter().map(|wish| (wish.filter.clone(), wish)));
+        for wish in wishes {
+            awaited.of(&wish.filter).wishes.insert(wish.filter.clone(), wish);
+        }
         self.ask_on(turn, slot);
     }
 
@@ -95,8 +124,9 @@ impl Broker {
     pub(crate) fn withdraw_wish(&mut self, slot: u32, filter: &str) {
         let session = self.sessions.at_mut(slot);
         let Some(awaited) = &mut session.awaited else { return };
-        awaited.wishes.remove(filter);
-        awaited.open.retain(|_, query| *query.wish.filter != *filter);
+        let asking = awaited.of(filter);
+        asking.wishes.remove(filter);
+        asking.open.retain(|_, query| *query.wish.filter != *filter);
         if awaited.is_over() {
             session.awaited = None;
         }
@@ -129,7 +159,7 @@ impl Broker {
         let RetainedAnswer { query: id, session: number, messages, more_after } = answer;
         let Some(slot) = self.sessions.slot_of(number) else { return };
         let Some(awaited) = &mut self.sessions.at_mut(slot).awaited else { return };
-        let Some(query) = awaited.open.get_mut(&id) else { return };
+        let Some(query) = awaited.query(id) else { return };
         match more_after {
             Some(after) => query.parked.push((from, after)),
             None => query.awaited -= 1,
@@ -158,7 +188,7 @@ impl Broker {
             self.deliver_as(turn, slot, (&mut outbound, true), (form, None));
         }
         if done && let Some(awaited) = &mut self.sessions.at_mut(slot).awaited {
-            awaited.open.remove(&id);
+            awaited.of(&wish.filter).open.remove(&id);
         }
         self.ask_on(turn, slot);
     }
@@ -210,22 +240,21 @@ impl Broker {
             let filter = filter.into();
             RetainedAsk { query, session: number, tenant, filter, after }
         };
-        for (id, query) in &mut awaited.open {
+        for (id, query) in &mut awaited.by_wildcard.open {
             if let Some((shard, after)) = query.parked.pop() {
                 return Some((Some(shard), ask(*id, &query.wish.filter, Some(after))));
             }
         }
-        if awaited.open.len() >= OPEN_MAX {
-            return None;
-        }
-        let (filter, wish) = awaited.wishes.pop_first()?;
+        let by_wildcard = awaited.by_wildcard.next(OPEN_MAX.0);
+        let (filter, wish) = by_wildcard.or_else(|| awaited.by_name.next(OPEN_MAX.1))?;
         self.retention.queries += 1;
         let id = self.retention.queries;
         let (to, shards) = match has_wildcard(&filter) {
             true => (None, self.homes.shards),
             false => (Some(self.homes.of_topic(tenant, &filter)), 1),
         };
-        awaited.open.insert(id, Query { wish, awaited: shards, parked: Vec::new() });
+        let query = Query { wish, awaited: shards, parked: Vec::new() };
+        awaited.of(&filter).open.insert(id, query);
         Some((to, ask(id, &filter, None)))
     }
 
