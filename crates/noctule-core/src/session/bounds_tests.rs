@@ -5,7 +5,8 @@ use crate::identity::{GroupNumber, MessageId, SessionNumber};
 use crate::index::Receiver;
 use crate::input::{Input, SystemPublish};
 use crate::message::{Message, Origin, Parts};
-use crate::peer::{Delivery, PeerMessage, Target};
+use crate::peer::{Delivery, PeerMessage, RetainedAnswer, Target};
+use crate::verdict::Verdict;
 use crate::{ConnId, ShardId, Tenant, Time};
 use noctule_proto::QoS;
 use noctule_proto::packet::SubscribeOptions;
@@ -17,7 +18,8 @@ fn retained(topic: &str) -> SystemPublish<'_> {
 
 fn message(id: u64) -> Arc<Message> {
     let origin = Origin { id: MessageId(id), tenant: Tenant(0), publisher: None, routed_at: 0 };
-    let (topic, properties, payload, qos) = ("t", &[][..], &b"x"[..], QoS::AtMostOnce);
+    let payload = &[(id >> 10) as u8][..];
+    let (topic, properties, qos) = ("t", &[][..], QoS::AtMostOnce);
     let parts = Parts { topic, properties, payload, qos, retain: false, expiry_secs: None };
     Arc::new(Message::new(Time(1000), origin, &parts))
 }
@@ -125,4 +127,76 @@ fn work_without_end_puts_nothing_off_that_is_due() {
     assert_eq!(rig.broker.counters().connections_now, 0);
     assert_eq!(rig.broker.next_deadline(), Some(Time(0)), "work is left");
     assert!(rig.broker.connections.get(ConnId(0)).is_none());
+}
+
+/// A message of a peer for one session, after so many receivers that do not exist.
+fn delivery_to(session: SessionNumber, id: u64, others: u64) -> PeerMessage {
+    let PeerMessage::Deliver(Delivery { targets, sole, .. }) = delivery(id, others + 1) else {
+        panic!("a delivery is made");
+    };
+    let mut targets = targets.to_vec();
+    let last = targets.last_mut().expect("there is one at least");
+    last.receiver = Receiver::Session(session);
+    PeerMessage::Deliver(Delivery { message: message(id), targets: targets.into(), sole })
+}
+
+#[test]
+fn what_a_peer_says_is_delivered_in_order_though_one_message_is_a_job() {
+    let mut rig = Rig::new();
+    rig.connect(0, 8);
+    let session = rig.broker.sessions.at(0).number;
+    let mut sent = Vec::new();
+    let mut note = |out: crate::Outbox| {
+        for send in out.sends {
+            sent.push(out.frames[send.start as usize..(send.start + send.len) as usize].to_vec());
+        }
+    };
+    note(rig.told_by_peer(delivery_to(session, 1 << 10, 20_000)));
+    note(rig.told_by_peer(delivery_to(session, 2 << 10, 0)));
+    while rig.broker.next_deadline() == Some(Time(0)) {
+        note(rig.idle());
+    }
+    let payloads: Vec<&u8> = sent.iter().filter_map(|frame| frame.last()).collect();
+    assert_eq!(payloads, [&1, &2]);
+}
+
+#[test]
+fn a_queue_is_bounded_in_bytes() {
+    let mut rig = Rig::new();
+    rig.connect(0, 1);
+    rig.subscribe(0);
+    rig.tell(Input::Closed { conn: ConnId(0) });
+    rig.broker.limits.queue_bytes_max = 2000;
+    for _ in 0..100 {
+        rig.publish();
+    }
+    let counters = rig.broker.counters();
+    assert!(counters.queued_now > 2 && counters.queued_bytes_now <= 2000, "{counters:?}");
+    assert_eq!(
+        counters.queued_now + counters.verdicts[Verdict::QueueFullNewest as usize],
+        100,
+        "what is not kept is counted"
+    );
+}
+
+#[test]
+fn an_older_retained_message_does_not_follow_a_live_one() {
+    let mut rig = Rig::of(2);
+    rig.connect(0, 8);
+    let session = rig.broker.sessions.at(0).number;
+    let mut out = rig.send(0, &[0x82, 7, 0, 1, 0, 0, 1, b'#', 0]);
+    let asked = out.peers.drain(..).find_map(|(to, said)| match said {
+        PeerMessage::RetainedAsk(ask) if to == ShardId(1) => Some(ask),
+        _ => None,
+    });
+    let query = asked.expect("the other shard is asked").query;
+    let live = rig.told_by_peer(delivery_to(session, 9 << 10, 0));
+    assert_eq!(live.sends.len(), 1);
+    let answer = |id| {
+        let messages = vec![message(id)];
+        PeerMessage::RetainedAnswer(RetainedAnswer { query, session, messages, more_after: None })
+    };
+    assert!(rig.told_by_peer(answer(8 << 10)).sends.is_empty());
+    let verdicts = &rig.broker.counters().verdicts;
+    assert_eq!(verdicts[Verdict::RetainedSuperseded as usize], 1);
 }

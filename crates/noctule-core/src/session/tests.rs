@@ -21,7 +21,12 @@ pub(super) struct Rig {
 
 impl Rig {
     pub(super) fn new() -> Rig {
-        let homes = Homes::new(1, 7);
+        Rig::of(1)
+    }
+
+    /// The first of so many shards.
+    pub(super) fn of(shards: u16) -> Rig {
+        let homes = Homes::new(shards, 7);
         let limits = Limits { queue_messages_max: 70_000, ..Limits::default() };
         let broker = Broker::new(ShardId(0), homes, limits);
         Rig { broker, now: Time(1000), index: Index::new(7), changes: 0 }
@@ -51,9 +56,11 @@ impl Rig {
     }
 
     /// A peer says something; no turn ends with it.
-    pub(super) fn told_by_peer(&mut self, message: PeerMessage) {
+    pub(super) fn told_by_peer(&mut self, message: PeerMessage) -> Outbox {
+        let mut out = Outbox::default();
         let input = Input::Peer { from: ShardId(1), message };
-        self.broker.handle(self.now, &self.index, input, &mut Outbox::default());
+        self.broker.handle(self.now, &self.index, input, &mut out);
+        out
     }
 
     pub(super) fn open(&mut self, conn: u32) {
@@ -82,7 +89,7 @@ impl Rig {
         assert!(!out.effects.contains(&Effect::Close { conn: id }));
     }
 
-    fn subscribe(&mut self, conn: u32) {
+    pub(super) fn subscribe(&mut self, conn: u32) {
         self.send(conn, &[0x82, 7, 0, 1, 0, 0, 1, b't', 2]);
     }
 
@@ -90,7 +97,7 @@ impl Rig {
         self.send(conn, &[0x40, 2, (id >> 8) as u8, id as u8])
     }
 
-    fn publish(&mut self) -> Outbox {
+    pub(super) fn publish(&mut self) -> Outbox {
         self.tell(Input::Publish(SystemPublish {
             tenant: Tenant(0),
             topic: "t",

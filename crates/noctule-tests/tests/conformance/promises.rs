@@ -159,6 +159,23 @@ fn what_a_qos_0_message_did_to_a_retained_one_survives() {
     });
 }
 
+/// `[MQTT-3.8.3-3 v5]`
+#[test]
+fn no_local_holds_after_a_restart() {
+    let durable = script().v5().limits(|limits| limits.durability = Durability::Stored);
+    durable.pure("it dies in here").run(|world| {
+        let (a, b) = (world.connect_with(&resume("a")), world.connect("b"));
+        a.subscribes("t", 1 | 0x04);
+        a.publishes(publish("t", "own").qos(1, 0));
+        b.publishes(publish("t", "other").qos(1, 0));
+        a.expect(publish("t", "other").qos(1, 0));
+        world.with_node(noctule_tests::node::Node::restart);
+        let a = world.resume(&resume("a"));
+        a.receives(publish("t", "other").qos(1, 0));
+        a.expect_nothing();
+    });
+}
+
 /// `[MQTT-4.12.0-3 v5]`
 #[test]
 fn auth_out_of_turn_ends_a_live_connection() {
