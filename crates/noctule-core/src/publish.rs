@@ -4,7 +4,6 @@ use crate::broker::{Broker, Turn};
 use crate::connect::too_deep;
 use crate::connection::Connection;
 use crate::identity::ConnId;
-use crate::index::Receiver;
 use crate::input::SystemPublish;
 use crate::limits::Durability;
 use crate::message::{Origin, Parts};
@@ -129,7 +128,7 @@ impl Broker {
         let lent = self.route_of(turn, conn, &outbound);
         let mut wait = self.store(turn, &lent.route, &mut outbound);
         self.keep_if_retained(turn, &mut outbound, Some(conn));
-        self.await_retained(turn, conn, (&lent.route, &outbound), &mut wait);
+        self.await_retained(turn, conn, &outbound, &mut wait);
         let reason = match lent.route.is_empty() {
             true => ReasonCode::NoMatchingSubscribers,
             false => ReasonCode::Success,
@@ -200,7 +199,7 @@ impl Broker {
         let expired = message.expired(turn.now);
         if !expired {
             self.keep_if_retained(turn, &mut outbound, Some(conn));
-            self.await_retained(turn, conn, (&lent.route, &outbound), &mut wait);
+            self.await_retained(turn, conn, &outbound, &mut wait);
         }
         let reason = ReasonCode::Success;
         self.reply(turn, conn, wait, Reply::Ack { kind, id, reason, why: None });
@@ -282,13 +281,13 @@ impl Broker {
     }
 
     /// A retained message is acknowledged once its home has it, so that whoever subscribes after
-    /// the acknowledgement finds it. A publisher that is also a receiver hears the acknowledgement
-    /// first and does not wait: it has the message anyway. [MQTT-3.3.1-5 v5]
+    /// the acknowledgement finds it. A publisher that is also a receiver may have the message
+    /// before. [MQTT-3.3.1-5 v5]
     fn await_retained(
         &mut self,
         turn: &mut Turn<'_>,
         conn: ConnId,
-        (route, outbound): (&Route, &Outbound<'_>),
+        outbound: &Outbound<'_>,
         wait: &mut Wait,
     ) {
         let home = self.homes.of_topic(outbound.tenant, outbound.topic.as_str());
@@ -297,10 +296,7 @@ impl Broker {
         }
         let Some(connection) = self.connections.get(conn) else { return };
         let number = self.sessions.at(connection.session).number;
-        let me = Receiver::Session(number);
-        if !route.here.iter().any(|target| target.receiver == me) {
-            self.fence(turn, home, number, wait);
-        }
+        self.fence(turn, home, number, wait);
     }
 
     /// All that may refuse a message comes before it is owned `[U5-4.3.3-1]`.
