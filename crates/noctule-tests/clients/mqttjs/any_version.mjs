@@ -149,8 +149,10 @@ await runCases({
     const back = await Party.keep('again')
     const [second] = await back.expect('again')
     assert.deepEqual([second.dup, second.qos], [true, 1])
+    // It is acknowledged before the client takes the next message.
+    await publisher.publish(topic, 'later')
+    await back.expect('later')
     await back.leave()
-    // Now it was acknowledged.
     const settled = await Party.keep('again')
     await settled.expectNothing()
     await settled.leave()
