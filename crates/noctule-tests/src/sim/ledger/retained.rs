@@ -93,7 +93,8 @@ impl Ledger {
         }
         self.facts.retained_owed += 1;
         let there = later.iter().any(|number| subscription.got.contains_key(number))
-            || self.overtaken((slot, nth), number);
+            || self.overtaken((slot, nth), number)
+            || self.all_had_one(self.slots[slot].session, topic, &later);
         if !there {
             self.trace(|| {
                 format!(
@@ -103,6 +104,21 @@ impl Ledger {
             });
         }
         there
+    }
+
+    /// Without identifiers it is not known which arrival came by which subscription: whether so many
+    /// came as there are subscriptions that wished for them.
+    fn all_had_one(&self, session: usize, topic: usize, later: &[usize]) -> bool {
+        let session = &self.sessions[session];
+        let slots = session.slots.iter().map(|slot| &self.slots[*slot]);
+        let mut arrivals = 0;
+        let mut wishes = 0;
+        for slot in slots.filter(|slot| self.universe.matches(slot.filter, topic)) {
+            let got = later.iter().filter_map(|number| slot.got.get(number));
+            arrivals += got.map(|got| got.live + got.either + got.retained).sum::<u32>();
+            wishes += u32::from(slot.made.iter().any(|made| made.wish));
+        }
+        !session.v5 && arrivals >= wishes
     }
 
     /// Whether a later live message of the topic reached the session since it subscribed: the
