@@ -20,6 +20,9 @@ use crate::wait::Waits;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+/// Timers that a turn has room for, however small its budget.
+const TIMERS_MIN: u32 = 64;
+
 /// One shard's broker. Plain data: [`Broker::freeze`] hands it to a new process.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Broker {
@@ -144,11 +147,11 @@ impl Broker {
     /// Does what is due at `now` and gives running jobs their share of the turn.
     pub fn tick(&mut self, now: Time, index: &Index, out: &mut Outbox) {
         let turn = &mut Turn { now, index, out };
-        let all = self.limits.turn_budget.max(2);
-        self.budget = all;
         // Half of the turn is for what is due, so that jobs cannot put it off for ever, nor it
         // them.
-        while self.budget > all / 2
+        let half = (self.limits.turn_budget / 2).max(1);
+        self.budget = half.max(TIMERS_MIN);
+        while self.budget > 0
             && let Some(key) = self.timers.pop_due(now)
         {
             self.budget -= 1;
@@ -158,7 +161,7 @@ impl Broker {
                 TimerKey::Retained => self.retained_due(turn),
             }
         }
-        self.budget = self.budget.max(all / 2);
+        self.budget = half + self.budget.min(half);
         self.run_jobs(turn);
         self.hear_myself(turn);
     }

@@ -125,6 +125,7 @@ impl Ledger {
             let choice = if arrival.retain && !(message.retain && rap(&subscription.made[nth])) {
                 // Retained: for the latest wish that it fits and that has not had it.
                 let wishes = subscription.made.iter().filter(|made| made.wish);
+                let full = full || got.retained as usize >= wishes.clone().count();
                 let fitting = wishes.filter(|made| self.replaced_by(number, made.from).is_none());
                 let latest = fitting.map(|made| made.from.stamp).max();
                 // One that is gone is owed nothing, though something of it may be on its way.

@@ -106,7 +106,7 @@ impl Ledger {
         there
     }
 
-    /// Without identifiers it is not known which arrival came by which subscription: whether so many
+    /// Without identifiers it is not known which arrival came by which subscription: whether as many
     /// came as there are subscriptions that wished for them.
     fn all_had_one(&self, session: usize, topic: usize, later: &[usize]) -> bool {
         let session = &self.sessions[session];
