@@ -106,8 +106,8 @@ impl Ledger {
         there
     }
 
-    /// Without identifiers it is not known which arrival came by which subscription: whether as many
-    /// came as there are subscriptions that wished for them.
+    /// Without identifiers it is not known which arrival came by which subscription: whether as
+    /// many came as there are subscriptions that wished for them.
     fn all_had_one(&self, session: usize, topic: usize, later: &[usize]) -> bool {
         let session = &self.sessions[session];
         let slots = session.slots.iter().map(|slot| &self.slots[*slot]);
