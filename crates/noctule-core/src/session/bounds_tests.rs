@@ -4,10 +4,11 @@ use super::tests::Rig;
 use crate::identity::{GroupNumber, MessageId, SessionNumber};
 use crate::index::Receiver;
 use crate::input::{Input, SystemPublish};
+use crate::limits::Durability;
 use crate::message::{Message, Origin, Parts};
 use crate::peer::{Delivery, PeerMessage, RetainedAnswer, Target};
 use crate::verdict::Verdict;
-use crate::{ConnId, ShardId, Tenant, Time};
+use crate::{ConnId, Effect, ShardId, Tenant, Time};
 use noctule_proto::QoS;
 use noctule_proto::packet::SubscribeOptions;
 use std::sync::Arc;
@@ -36,8 +37,7 @@ fn delivery(id: u64, receivers: u64) -> PeerMessage {
     PeerMessage::Deliver(Delivery { message: message(id), targets, sole: false })
 }
 
-/// A SUBSCRIBE for filters that all match every topic: `#`, `+/#`, `+/+/#` and so on are too deep
-/// for these topics, so `#` beside exact names.
+/// A SUBSCRIBE for so many filters, 700 different ones, each of which matches one retained topic.
 fn subscribe_to_all(count: usize) -> Vec<u8> {
     let mut body = vec![0, 9, 0];
     for number in 0..count {
@@ -199,4 +199,22 @@ fn an_older_retained_message_does_not_follow_a_live_one() {
     assert!(rig.told_by_peer(answer(8 << 10)).sends.is_empty());
     let verdicts = &rig.broker.counters().verdicts;
     assert_eq!(verdicts[Verdict::RetainedSuperseded as usize], 1);
+}
+
+#[test]
+fn a_client_that_goes_on_while_its_answers_wait_is_not_read() {
+    let mut rig = Rig::new();
+    rig.connect(0, 8);
+    rig.broker.limits.durability = Durability::Stored;
+    let conn = ConnId(0);
+    // PUBREC waits for the store, and whatever is answered waits behind it.
+    assert!(rig.send(0, &[0x34, 6, 0, 1, b't', 0, 1, 0]).sends.is_empty());
+    let mut asked = 1;
+    while rig.send(0, &[0xC0, 0]).effects.is_empty() {
+        asked += 1;
+        assert!(asked < 2000, "it may go on for ever");
+    }
+    let out = rig.tell(Input::Stored { up_to: 1 });
+    assert_eq!(out.sends.len(), asked + 1, "every answer leaves");
+    assert_eq!(out.effects, [Effect::Resume { conn }]);
 }
