@@ -1,8 +1,9 @@
 //! What can go wrong, in plain words, and what probably helps.
 
+use crate::authenticator::AuthError;
+use alloc::string::String;
+use core::fmt;
 use noctule_proto::{DecodeError, PacketType, QoS, ReasonCode, TopicError};
-use std::fmt;
-use std::sync::Arc;
 
 /// Why a connection or a request ended without success.
 #[derive(Clone, Debug)]
@@ -29,8 +30,21 @@ pub enum Error {
     NotConnected,
     /// The application has disconnected.
     Finished,
-    /// The network failed.
-    Io(Arc<std::io::Error>),
+    /// The authentication method could not go on, or the server did not prove who it is.
+    Authentication(AuthError),
+    /// The network, or a file that the session is kept in, failed.
+    Failure(Failure),
+}
+
+/// What failed outside of MQTT.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// In plain words.
+    pub what: String,
+    /// The operating system's number for it (`errno`).
+    pub os_error: Option<i32>,
+    /// What probably helps.
+    pub fix: Option<&'static str>,
 }
 
 /// A reason code of the server, with what it added.
@@ -120,6 +134,8 @@ pub enum Violation {
     UnknownAlias,
     /// More QoS 1 and 2 messages at once than it may send.
     ReceiveMaximum,
+    /// Another authentication method than the client's, or none `[MQTT-4.12.0-5 v5]`.
+    AuthenticationMethod,
     /// A SUBACK or UNSUBACK that does not fit its request.
     AnswerCount,
     /// An answer to something that was not asked.
@@ -136,6 +152,7 @@ impl Violation {
             Violation::Unexpected(_)
             | Violation::SessionPresent
             | Violation::UnknownAlias
+            | Violation::AuthenticationMethod
             | Violation::AnswerCount
             | Violation::UnknownPacketId(_) => ReasonCode::ProtocolError,
         }
@@ -161,12 +178,8 @@ impl Error {
             Error::Protocol(_) => Some("the server needs a repair; another version may do"),
             Error::SessionLost => Some("publish again if twice is better than not at all"),
             Error::NotConnected | Error::Finished => None,
-            Error::Io(error) => match error.kind() {
-                std::io::ErrorKind::ConnectionRefused => {
-                    Some("start the server, or check host and port")
-                }
-                _ => None,
-            },
+            Error::Authentication(_) => Some("check user name and password"),
+            Error::Failure(failure) => failure.fix,
         }
     }
 }
@@ -256,7 +269,8 @@ impl fmt::Display for Error {
             Error::SessionLost => f.write_str("the server lost the session and this message")?,
             Error::NotConnected => f.write_str("there is no connection")?,
             Error::Finished => f.write_str("the client has disconnected")?,
-            Error::Io(error) => error.fmt(f)?,
+            Error::Authentication(error) => write!(f, "authentication failed: {error}")?,
+            Error::Failure(failure) => f.write_str(&failure.what)?,
         }
         match self.likely_fix() {
             Some(fix) => write!(f, " (likely fix: {fix})"),
@@ -265,7 +279,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl core::error::Error for Error {}
 
 impl From<Invalid> for Error {
     fn from(invalid: Invalid) -> Error {
@@ -273,9 +287,15 @@ impl From<Invalid> for Error {
     }
 }
 
-impl From<std::io::Error> for Error {
-    fn from(error: std::io::Error) -> Error {
-        Error::Io(Arc::new(error))
+impl From<Violation> for Error {
+    fn from(violation: Violation) -> Error {
+        Error::Protocol(violation)
+    }
+}
+
+impl From<AuthError> for Error {
+    fn from(error: AuthError) -> Error {
+        Error::Authentication(error)
     }
 }
 
@@ -325,7 +345,7 @@ impl fmt::Display for Invalid {
     }
 }
 
-impl std::error::Error for Invalid {}
+impl core::error::Error for Invalid {}
 
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -350,6 +370,7 @@ impl fmt::Display for Violation {
             Violation::TopicAlias => "a topic alias above the maximum",
             Violation::UnknownAlias => "a topic alias that stands for nothing",
             Violation::ReceiveMaximum => "more messages at once than it may send",
+            Violation::AuthenticationMethod => "another authentication method than was asked for",
             Violation::AnswerCount => "an answer that does not fit the request",
         })
     }

@@ -29,22 +29,30 @@
 //! # }
 //! ```
 //!
-//! Deliberately absent: storage that outlives the process, and anything of the broker. Not there
-//! yet: reconnecting by itself, TLS and WebSocket, enhanced authentication, topic aliases towards
-//! the server, acknowledgement by the application.
+//! Without its default features the crate is the `Session` alone: `no_std` with `alloc`.
+//!
+//! Deliberately absent: anything of the broker.
+#![cfg_attr(not(any(test, feature = "tokio")), no_std)]
 #![forbid(unsafe_code)]
+extern crate alloc;
 
+mod authenticator;
+mod delivery;
 mod error;
 mod message;
 mod options;
 mod session;
+#[cfg(feature = "tokio")]
 mod shell;
 
-pub use error::{Error, Field, Invalid, Notice, Violation};
-pub use message::{Message, Subscribe};
+pub use authenticator::{AuthError, Authenticator};
+pub use delivery::{AckToken, Delivery};
+pub use error::{Error, Failure, Field, Invalid, Notice, Violation};
+pub use message::{Goodbye, Message, Subscribe, Unsubscribe};
 pub use noctule_proto::packet::{RetainHandling, SubscribeOptions};
 pub use noctule_proto::property::{PropertiesBuf, UserPropertiesBuf};
 pub use noctule_proto::{DecodeError, PacketType, QoS, ReasonCode, TopicError, Version};
-pub use options::{Options, SEND_MAXIMUM_V3, Will};
-pub use session::{Connected, Event, Session, Token};
+pub use options::{Acknowledge, Options, SEND_MAXIMUM_V3, Will};
+pub use session::{Change, Connected, Event, Received, Session, Token};
+#[cfg(feature = "tokio")]
 pub use shell::{Client, Receipt, Subscription};

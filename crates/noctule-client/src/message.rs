@@ -1,9 +1,12 @@
 //! Messages and subscriptions, as the application sees them.
 
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use bytes::Bytes;
-use noctule_proto::QoS;
 use noctule_proto::packet::{PublishProperties, SubscribeOptions};
 use noctule_proto::property::{PropertiesBuf, UserPropertiesBuf};
+use noctule_proto::{QoS, ReasonCode};
 
 /// A message: published by the application, or received from the server.
 ///
@@ -12,11 +15,13 @@ use noctule_proto::property::{PropertiesBuf, UserPropertiesBuf};
 /// let reading = Message::new("home/kitchen/temperature", "21.5").qos(QoS::AtLeastOnce).retained();
 /// assert_eq!(&reading.payload[..], b"21.5");
 /// ```
+///
+/// A clone shares topic and payload.
 #[derive(Clone, PartialEq, Debug, Default)]
 #[non_exhaustive]
 pub struct Message {
     /// Topic Name.
-    pub topic: String,
+    pub topic: Arc<str>,
     /// The content: any bytes.
     pub payload: Bytes,
     /// Quality of service of the transfer between this client and the server.
@@ -30,13 +35,15 @@ pub struct Message {
     pub properties: PropertiesBuf,
     /// Received: it may have been received before.
     pub duplicate: bool,
+    /// Received: the packet identifier of the transfer from the server; 0 at QoS 0.
+    pub packet_id: u16,
     /// Received: identifiers of the subscriptions it came through (5.0).
     pub subscription_ids: Vec<u32>,
 }
 
 impl Message {
     /// A message at QoS 0, not retained.
-    pub fn new(topic: impl Into<String>, payload: impl Into<Bytes>) -> Message {
+    pub fn new(topic: impl Into<Arc<str>>, payload: impl Into<Bytes>) -> Message {
         Message { topic: topic.into(), payload: payload.into(), ..Message::default() }
     }
 
@@ -85,5 +92,62 @@ impl Subscribe {
     pub fn and(mut self, filter: impl Into<String>, options: SubscribeOptions) -> Subscribe {
         self.filters.push((filter.into(), options));
         self
+    }
+}
+
+/// A request to receive messages no more.
+#[derive(Clone, PartialEq, Debug, Default)]
+#[non_exhaustive]
+pub struct Unsubscribe {
+    /// Topic filters, each as it was subscribed.
+    pub filters: Vec<String>,
+    /// User properties (5.0).
+    pub user_properties: UserPropertiesBuf,
+}
+
+impl Unsubscribe {
+    /// One filter.
+    pub fn from(filter: impl Into<String>) -> Unsubscribe {
+        Unsubscribe { filters: Vec::from([filter.into()]), ..Unsubscribe::default() }
+    }
+
+    /// One filter more.
+    #[must_use]
+    pub fn and(mut self, filter: impl Into<String>) -> Unsubscribe {
+        self.filters.push(filter.into());
+        self
+    }
+}
+
+/// What DISCONNECT says; before 5.0 it says nothing.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub struct Goodbye {
+    /// Why; [`ReasonCode::DisconnectWithWill`] has the server publish the Will.
+    pub reason: ReasonCode,
+    /// How long the server keeps the session from now on, if not what CONNECT said; a session that
+    /// CONNECT had end with the connection cannot be kept any more `[MQTT-3.1.2-23 v5]`.
+    pub session_expiry_secs: Option<u32>,
+    /// Words for the server's log.
+    pub reason_string: Option<String>,
+    /// User properties.
+    pub user_properties: UserPropertiesBuf,
+}
+
+impl Default for Goodbye {
+    fn default() -> Goodbye {
+        Goodbye::because(ReasonCode::Success)
+    }
+}
+
+impl Goodbye {
+    /// For this reason.
+    pub fn because(reason: ReasonCode) -> Goodbye {
+        Goodbye {
+            reason,
+            session_expiry_secs: None,
+            reason_string: None,
+            user_properties: UserPropertiesBuf::new(),
+        }
     }
 }

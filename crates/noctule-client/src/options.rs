@@ -2,10 +2,12 @@
 
 use crate::error::{Field, Invalid};
 use crate::message::Message;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
 use noctule_proto::property::UserPropertiesBuf;
 use noctule_proto::text::{LEN_MAX, is_clean};
 use noctule_proto::{TopicName, Version};
-use std::fmt;
 
 /// Before 5.0 a server cannot say how many messages it takes at once. mosquitto closes the
 /// connection of a client that has more than 20 of QoS 2 on the way.
@@ -49,10 +51,33 @@ pub struct Options {
     pub maximum_packet_size: Option<u32>,
     /// How many topic aliases the server may use (5.0).
     pub topic_alias_maximum: u16,
+    /// Use topic aliases towards a server that takes some (5.0): a topic that comes up again is
+    /// then sent as two bytes.
+    pub use_topic_aliases: bool,
+    /// Ask the server where responses may be expected (5.0), see
+    /// [`Connected::response_information`](crate::Connected).
+    pub request_response_information: bool,
+    /// Let the server add reason strings and user properties to any packet (5.0).
+    pub request_problem_information: bool,
     /// User properties of CONNECT (5.0).
     pub user_properties: UserPropertiesBuf,
     /// How long to wait for the server's answer to CONNECT.
     pub connect_timeout_secs: u16,
+    /// Who acknowledges received messages of QoS 1 and 2.
+    pub acknowledge: Acknowledge,
+}
+
+/// Who acknowledges received messages of QoS 1 and 2.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Acknowledge {
+    /// The library, when it hands the message over.
+    #[default]
+    Automatically,
+    /// The application, when it has done what it has to do with the message. Until then the server
+    /// keeps it, and sends it again if the connection breaks. Acknowledgements leave in the order
+    /// in which the messages came `[MQTT-4.6.0-2 v5]` `[MQTT-4.6.0-3 v5]`: one that is
+    /// forgotten holds up those behind it.
+    ByApplication,
 }
 
 /// The Will: published by the server if the client goes without saying good-bye.
@@ -85,8 +110,12 @@ impl Default for Options {
             send_maximum: None,
             maximum_packet_size: None,
             topic_alias_maximum: 0,
+            use_topic_aliases: true,
+            request_response_information: false,
+            request_problem_information: true,
             user_properties: UserPropertiesBuf::new(),
             connect_timeout_secs: 30,
+            acknowledge: Acknowledge::default(),
         }
     }
 }

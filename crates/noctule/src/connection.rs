@@ -96,7 +96,7 @@ impl Connection {
         options.session_expiry_secs = self.session_expiry_interval.unwrap_or(kept);
         options.will = self.will_topic.as_ref().map(|topic| {
             let payload = self.will_payload.clone().unwrap_or_default();
-            let mut will = Message::new(topic, payload).qos(self.will_qos);
+            let mut will = Message::new(topic.as_str(), payload).qos(self.will_qos);
             will.retain = self.will_retain;
             will.into()
         });

@@ -36,14 +36,15 @@ pub(super) fn check() -> Result<Outcome> {
     Ok(left_out(&missing))
 }
 
-/// Builds the protocol for a machine without an operating system.
+/// Builds what devices need for a machine without an operating system: the protocol and the pure
+/// session of the client.
 pub(super) fn no_std() -> Result<Outcome> {
-    let build = ["build", "--package", "noctule-proto", "--no-default-features", "--target", BARE];
+    let build = ["build", "--no-default-features", "-p", "noctule-proto", "-p", "noctule-client"];
     if !is_installed(BARE) {
-        process::run("cargo", &build[..4])?;
+        process::run("cargo", &build)?;
         return Ok(left_out(&[BARE]));
     }
-    process::run("cargo", &build)?;
+    process::run("cargo", &[&build[..], &["--target", BARE]].concat())?;
     Ok(Outcome::Done)
 }
 

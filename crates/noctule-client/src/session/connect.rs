@@ -2,14 +2,16 @@
 
 use super::connected::Connected;
 use super::event::Event;
-use super::outgoing::Sink;
+use super::journal::Change;
 use super::{Phase, Session};
 use crate::error::{Error, Notice, Violation};
 use crate::options::Options;
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use core::num::{NonZeroU16, NonZeroU32};
+use core::time::Duration;
 use noctule_proto::packet::{self, ConnAck, Connect};
 use noctule_proto::{Frame, PacketType, ReasonCode, TopicName, Version};
-use std::num::{NonZeroU16, NonZeroU32};
-use std::time::Duration;
 
 impl Session {
     /// A transport stands: says CONNECT `[MQTT-3.1.0-1 v5]`.
@@ -17,7 +19,8 @@ impl Session {
         self.drop_connection();
         self.output.clear();
         let clean_start = self.clean_start();
-        self.write_connect(clean_start);
+        let data = self.auth.start();
+        self.write_connect(clean_start, data.as_deref());
         let patience = Duration::from_secs(self.options.connect_timeout_secs.into());
         self.phase = Phase::Connecting { give_up: now + patience };
     }
@@ -32,11 +35,10 @@ impl Session {
         }
     }
 
-    fn write_connect(&mut self, clean_start: bool) {
+    fn write_connect(&mut self, clean_start: bool, auth_data: Option<&[u8]>) {
         let options = &self.options;
         // The identifier that the server assigned is the name of our session with it.
-        let assigned = self.server.as_ref().map(|server| server.client_id.as_str());
-        let client_id = assigned.unwrap_or(&options.client_id);
+        let client_id = self.identity.as_ref().unwrap_or(&options.client_id);
         let will = options.will.as_ref().and_then(|will| {
             Some(packet::Will {
                 topic: TopicName::parse(&will.message.topic).ok()?,
@@ -54,7 +56,11 @@ impl Session {
             will,
             user_name: options.user_name.as_deref(),
             password: options.password.as_deref(),
-            properties: connect_properties(options),
+            properties: packet::ConnectProperties {
+                authentication_method: self.auth.name(),
+                authentication_data: auth_data,
+                ..connect_properties(options)
+            },
             ..Connect::new(options.version, client_id)
         };
         connect.encode(&mut self.output);
@@ -74,24 +80,43 @@ impl Session {
         if connack.session_present && self.clean_start() {
             return Err(Violation::SessionPresent);
         }
+        match self.check_welcome(connack) {
+            Ok(()) => {}
+            Err(Error::Protocol(violation)) => return Err(violation),
+            Err(Error::Authentication(error)) => {
+                self.give_up_on(error);
+                return Ok(());
+            }
+            Err(other) => {
+                self.end(other);
+                return Ok(());
+            }
+        }
         let mut server = Connected::new(connack, &self.options);
-        if let (true, Some(before)) = (server.client_id.is_empty(), &self.server) {
-            server.client_id.clone_from(&before.client_id);
+        if server.client_id.is_empty() {
+            server.client_id = self.identity.clone().unwrap_or_default();
         }
         self.keep_alive.start(now, server.keep_alive_secs);
-        self.outgoing.open_quota(self.options.send_quota(server.receive_maximum));
-        self.events.push_back(Event::Connected(server.clone()));
+        let aliases = if self.options.use_topic_aliases { server.topic_alias_maximum } else { 0 };
+        let quota = self.options.send_quota(server.receive_maximum);
+        self.outgoing.open_connection(quota, aliases);
+        self.events.push_back(Event::Connected(Box::new(server.clone())));
         self.phase = Phase::Online;
         self.resumed = true;
-        let version = self.options.version;
-        let mut sink = Sink { version, output: &mut self.output, events: &mut self.events };
         // MQTT 3.1 has no Session Present: a session that was to be kept is taken for kept.
+        let version = self.options.version;
         let kept = server.session_present || version == Version::V31 && !self.options.clean_start;
+        let known = self.identity.as_ref() == Some(&server.client_id);
+        self.identity = Some(server.client_id.clone());
+        let (outgoing, incoming, mut sink) = self.parts();
+        if !known {
+            sink.note(|| Change::Identity(server.client_id.clone()));
+        }
         if kept {
-            self.outgoing.resume(&mut sink);
+            outgoing.resume(&mut sink);
         } else {
-            self.outgoing.restart(&mut sink);
-            self.incoming.restart();
+            outgoing.restart(&mut sink);
+            incoming.restart(&mut sink);
         }
         self.server = Some(server);
         self.pump();
@@ -106,6 +131,8 @@ fn connect_properties(options: &Options) -> packet::ConnectProperties<'_> {
             .filter(|max| max.get() < u16::MAX),
         maximum_packet_size: options.maximum_packet_size.and_then(NonZeroU32::new),
         topic_alias_maximum: Some(options.topic_alias_maximum).filter(|max| *max > 0),
+        request_response_information: options.request_response_information.then_some(true),
+        request_problem_information: (!options.request_problem_information).then_some(false),
         user_properties: options.user_properties.as_properties(),
         ..packet::ConnectProperties::default()
     }

@@ -2,7 +2,10 @@
 
 use crate::error::Invalid;
 use crate::options::Options;
+use alloc::borrow::ToOwned;
+use alloc::string::String;
 use noctule_proto::packet::{ConnAck, SubscribeOptions};
+use noctule_proto::property::UserPropertiesBuf;
 use noctule_proto::{QoS, REMAINING_LENGTH_MAX, TopicFilter, Version};
 
 /// The longest packet that a remaining length can say, header included.
@@ -40,6 +43,8 @@ pub struct Connected {
     pub response_information: Option<String>,
     /// What else it had to say.
     pub reason_string: Option<String>,
+    /// User properties of CONNACK.
+    pub user_properties: UserPropertiesBuf,
 }
 
 impl Connected {
@@ -65,6 +70,7 @@ impl Connected {
             topic_alias_maximum: granted.topic_alias_maximum.unwrap_or(0),
             response_information: granted.response_information.map(str::to_owned),
             reason_string: granted.reason_string.map(str::to_owned),
+            user_properties: granted.user_properties.into(),
         }
     }
 

@@ -1,12 +1,17 @@
 //! Messages on their way from the server.
 
+use super::acks::{Acks, Arrived};
+use super::journal::Change;
+use super::sink::Sink;
+use crate::delivery::{AckToken, Delivery};
 use crate::error::Violation;
-use crate::message::Message;
-use bytes::Bytes;
-use noctule_proto::delivery::{Arrival, Receiver};
+use crate::options::{Acknowledge, Options};
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+use noctule_proto::delivery::Receiver;
 use noctule_proto::packet::{Ack, Publish};
-use noctule_proto::property::PropertiesBuf;
-use noctule_proto::{PacketType, QoS, ReasonCode, Version};
+use noctule_proto::{PacketId, PacketType, QoS, ReasonCode, Version};
 
 #[derive(Debug)]
 pub(super) struct Incoming {
@@ -15,72 +20,157 @@ pub(super) struct Incoming {
     aliases: Vec<Option<String>>,
     alias_max: u16,
     receive_max: u16,
+    acknowledge: Acknowledge,
+    acks: Acks,
+}
+
+/// A message that the application has not had yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fresh {
+    /// Where its topic is kept, if it came as an alias.
+    alias: Option<usize>,
+    ack: Option<AckToken>,
 }
 
 impl Incoming {
-    pub(super) fn new(alias_max: u16, receive_max: u16) -> Incoming {
-        Incoming { receiver: Receiver::new(), aliases: Vec::new(), alias_max, receive_max }
+    pub(super) fn new(options: &Options) -> Incoming {
+        Incoming {
+            receiver: Receiver::new(),
+            aliases: Vec::new(),
+            alias_max: options.topic_alias_maximum,
+            receive_max: options.receive_maximum,
+            acknowledge: options.acknowledge,
+            acks: Acks::default(),
+        }
     }
 
     /// The connection is over: aliases do not outlive it `[MQTT-3.3.2-7 v5]`, QoS 2 does.
     pub(super) fn close(&mut self) {
         self.aliases.clear();
+        self.acks.close();
     }
 
     /// The server has not kept the session.
-    pub(super) fn restart(&mut self) {
+    pub(super) fn restart(&mut self, sink: &mut Sink<'_>) {
+        if !self.receiver.is_empty() {
+            sink.note(|| Change::Forgotten);
+        }
         self.receiver.clear().for_each(drop);
+        self.acks.clear();
     }
 
-    /// Takes a message in and acknowledges it. `None`: it has been received before. A message is
-    /// acknowledged in the order of its coming `[MQTT-4.6.0-2 v5]` `[MQTT-4.6.0-3 v5]`, wanted or
+    /// A message of QoS 2 that an earlier process acknowledged.
+    pub(super) fn place(&mut self, id: PacketId) {
+        self.receiver.publish(id, ());
+    }
+
+    /// Messages of QoS 2 that are acknowledged and not released.
+    pub(super) fn received(&self) -> impl Iterator<Item = PacketId> {
+        self.receiver.iter().map(|(id, ())| id)
+    }
+
+    /// Takes a message in. `None`: it has been received before. What the library acknowledges, it
+    /// acknowledges in the order of its coming `[MQTT-4.6.0-2 v5]` `[MQTT-4.6.0-3 v5]`, wanted or
     /// not `[MQTT-4.5.0-2 v5]`.
+    #[inline]
     pub(super) fn publish(
         &mut self,
         publish: &Publish<'_>,
-        version: Version,
-        output: &mut Vec<u8>,
-    ) -> Result<Option<Message>, Violation> {
-        let topic = self.topic(publish)?;
-        let ack = |reason| publish.packet_id.map(|id| Ack::new(id, reason));
-        match (publish.qos, ack(ReasonCode::Success)) {
-            (QoS::AtMostOnce, _) | (_, None) => {}
-            (QoS::AtLeastOnce, Some(ack)) => ack.encode(PacketType::PubAck, version, output),
-            (QoS::ExactlyOnce, Some(ack)) => {
-                self.check_receive_max(&ack, version)?;
-                let arrival = self.receiver.publish(ack.packet_id, ());
-                ack.encode(PacketType::PubRec, version, output);
+        sink: &mut Sink<'_>,
+    ) -> Result<Option<Fresh>, Violation> {
+        let alias = self.alias(publish)?;
+        let Some(id) = publish.packet_id else { return Ok(Some(Fresh { alias, ack: None })) };
+        self.check_receive_max(id, publish.qos, sink.version)?;
+        let fresh = match self.acknowledge {
+            Acknowledge::Automatically => {
+                let known = self.receiver.is_open(id);
+                self.send_ack(id, publish.qos, ReasonCode::Success, sink);
                 // [MQTT-4.3.3-10 v5]
-                if arrival == Arrival::Repeat {
-                    return Ok(None);
-                }
+                let repeat = publish.qos == QoS::ExactlyOnce && known;
+                (!repeat).then_some(Fresh { alias, ack: None })
             }
-        }
-        Ok(Some(message(publish, topic)))
+            Acknowledge::ByApplication => {
+                let ack = self.arrive(id, publish.qos);
+                self.send_decided(sink);
+                ack.map(|ack| Fresh { alias, ack: Some(ack) })
+            }
+        };
+        Ok(fresh)
     }
 
-    fn check_receive_max(&self, ack: &Ack<'_>, version: Version) -> Result<(), Violation> {
-        let full = self.receiver.open() >= usize::from(self.receive_max);
-        if version == Version::V5 && full && !self.receiver.is_open(ack.packet_id) {
-            // (3.3.4 v5)
-            return Err(Violation::ReceiveMaximum);
+    /// `None`: the application has had it.
+    fn arrive(&mut self, id: PacketId, qos: QoS) -> Option<AckToken> {
+        if qos == QoS::ExactlyOnce && self.receiver.is_open(id) {
+            self.acks.repeat(id);
+            return None;
         }
-        Ok(())
+        match self.acks.arrive(id, qos) {
+            Arrived::New(token) => Some(token),
+            Arrived::Known => None,
+        }
+    }
+
+    /// The application's word on a message.
+    pub(super) fn decide(&mut self, token: AckToken, reason: ReasonCode, sink: &mut Sink<'_>) {
+        if self.acks.decide(token, reason) {
+            self.send_decided(sink);
+        }
+    }
+
+    fn send_decided(&mut self, sink: &mut Sink<'_>) {
+        while let Some((id, qos, reason)) = self.acks.next() {
+            self.send_ack(id, qos, reason, sink);
+        }
+    }
+
+    fn send_ack(&mut self, id: PacketId, qos: QoS, reason: ReasonCode, sink: &mut Sink<'_>) {
+        let packet = match qos {
+            QoS::AtMostOnce => return,
+            QoS::AtLeastOnce => PacketType::PubAck,
+            QoS::ExactlyOnce => {
+                // A refused message is done with [MQTT-4.3.3-9 v5].
+                if !reason.is_error() && !self.receiver.is_open(id) {
+                    self.receiver.publish(id, ());
+                    sink.note(|| Change::Received(id));
+                }
+                PacketType::PubRec
+            }
+        };
+        Ack::new(id, reason).encode(packet, sink.version, sink.output);
+    }
+
+    fn check_receive_max(&self, id: PacketId, qos: QoS, version: Version) -> Result<(), Violation> {
+        let open = self.receiver.open() + self.acks.waiting();
+        if version != Version::V5 || open < usize::from(self.receive_max) {
+            return Ok(());
+        }
+        let again = qos == QoS::ExactlyOnce && (self.receiver.is_open(id) || self.acks.knows(id));
+        // What is acknowledged at once was never one too many.
+        let at_once = qos == QoS::AtLeastOnce && self.acknowledge == Acknowledge::Automatically;
+        if again || at_once {
+            return Ok(());
+        }
+        // (3.3.4 v5)
+        Err(Violation::ReceiveMaximum)
     }
 
     /// PUBREL: the server will not send this message again.
-    pub(super) fn pubrel(&mut self, pubrel: &Ack<'_>, version: Version, output: &mut Vec<u8>) {
-        let reason = match self.receiver.release(pubrel.packet_id) {
-            Some(()) => ReasonCode::Success,
+    pub(super) fn pubrel(&mut self, pubrel: &Ack<'_>, sink: &mut Sink<'_>) {
+        let id = pubrel.packet_id;
+        let reason = match self.receiver.release(id) {
+            Some(()) => {
+                sink.note(|| Change::Completed(id));
+                ReasonCode::Success
+            }
             None => ReasonCode::PacketIdentifierNotFound,
         };
-        Ack::new(pubrel.packet_id, reason).encode(PacketType::PubComp, version, output);
+        Ack::new(id, reason).encode(PacketType::PubComp, sink.version, sink.output);
     }
 
-    fn topic(&mut self, publish: &Publish<'_>) -> Result<String, Violation> {
-        let Some(alias) = publish.properties.topic_alias else {
-            return Ok(publish.topic.as_str().to_owned());
-        };
+    /// Learns or finds what the alias of a message stands for.
+    #[inline]
+    fn alias(&mut self, publish: &Publish<'_>) -> Result<Option<usize>, Violation> {
+        let Some(alias) = publish.properties.topic_alias else { return Ok(None) };
         // [MQTT-3.3.2-10 v5]
         if alias.get() > self.alias_max {
             return Err(Violation::TopicAlias);
@@ -88,26 +178,29 @@ impl Incoming {
         let at = usize::from(alias.get()) - 1;
         if publish.topic.is_empty() {
             // (U5-3.3.2-2)
-            return self.aliases.get(at).cloned().flatten().ok_or(Violation::UnknownAlias);
+            let known = self.aliases.get(at).is_some_and(Option::is_some);
+            return if known { Ok(Some(at)) } else { Err(Violation::UnknownAlias) };
         }
         if self.aliases.len() <= at {
             self.aliases.resize(at + 1, None);
         }
-        let topic = publish.topic.as_str().to_owned();
-        self.aliases[at] = Some(topic.clone());
-        Ok(topic)
+        self.aliases[at] = Some(publish.topic.as_str().to_owned());
+        Ok(None)
     }
-}
 
-fn message(publish: &Publish<'_>, topic: String) -> Message {
-    Message {
-        topic,
-        payload: Bytes::copy_from_slice(publish.payload),
-        qos: publish.qos,
-        retain: publish.retain,
-        expiry_secs: publish.properties.message_expiry_secs,
-        properties: PropertiesBuf::from(publish.properties.others),
-        duplicate: publish.dup,
-        subscription_ids: publish.properties.subscription_ids.iter().collect(),
+    /// The message as the application sees it.
+    #[inline]
+    pub(super) fn delivery<'a>(&'a self, publish: Publish<'a>, fresh: Fresh) -> Delivery<'a> {
+        let aliased = fresh.alias.and_then(|at| self.aliases.get(at)?.as_deref());
+        Delivery {
+            topic: aliased.unwrap_or(publish.topic.as_str()),
+            payload: publish.payload,
+            qos: publish.qos,
+            retain: publish.retain,
+            duplicate: publish.dup,
+            packet_id: publish.packet_id.map_or(0, PacketId::value),
+            properties: publish.properties,
+            ack: fresh.ack,
+        }
     }
 }

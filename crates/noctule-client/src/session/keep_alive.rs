@@ -3,7 +3,7 @@
 //! Either direction counts: after too long without sending, the standard asks for a ping; after too
 //! long without hearing, a ping finds out whether anybody is there.
 
-use std::time::Duration;
+use core::time::Duration;
 
 /// Silence that is always borne after a PINGREQ, however short the keep alive.
 const PATIENCE_MIN: Duration = Duration::from_secs(5);

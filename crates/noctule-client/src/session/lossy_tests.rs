@@ -200,6 +200,7 @@ fn run(version: Version, seed: u64) -> Run {
     // Before 5.0 the server cannot say it.
     options.send_maximum = Some(WINDOW.get());
     let mut session = Session::new(options).expect("legal");
+    let mut input = Vec::new();
     let mut server = Server::new(version);
     let (mut published, mut received) = (Vec::new(), Vec::new());
     let (mut asked, mut offered, mut drops) = (0, 0, 0);
@@ -222,22 +223,26 @@ fn run(version: Version, seed: u64) -> Run {
         session.written(NOW, up);
         server.receive(&bytes);
         let down = some(&mut dice, &server.output);
-        let bytes: Vec<u8> = server.output.drain(..down).collect();
-        session.receive(NOW, &bytes);
-        while let Some(event) = session.next_event() {
+        input.extend(server.output.drain(..down));
+        let mut rest = &input[..];
+        while let Some(event) = session.read(NOW, &mut rest) {
             match event {
-                Event::Published { token, result } => {
+                Received::Message(message) => {
+                    let text = String::from_utf8_lossy(message.payload).into_owned();
+                    received.push((message.qos, text));
+                }
+                Received::Event(Event::Published { token, result }) => {
                     result.expect("kept");
                     published.push(token.0 as usize - 1);
                 }
-                Event::Message(message) => {
-                    let text = String::from_utf8_lossy(&message.payload).into_owned();
-                    received.push((message.qos, text));
+                Received::Event(Event::Ended(error)) => {
+                    assert!(matches!(error, Error::Closed), "{error}");
                 }
-                Event::Ended(error) => assert!(matches!(error, Error::Closed), "{error}"),
-                _ => {}
+                Received::Event(_) => {}
             }
         }
+        let used = input.len() - rest.len();
+        input.drain(..used);
         let all = asked == MESSAGES && published.len() == MESSAGES && offered == MESSAGES;
         if all && server.sender.is_empty() && server.to_send.is_empty() {
             break;
@@ -245,6 +250,7 @@ fn run(version: Version, seed: u64) -> Run {
         if drops < 200 && dice.one_in(8) {
             drops += 1;
             session.lose(Error::Closed);
+            input.clear();
             server.drop_link();
             session.open(NOW);
         }

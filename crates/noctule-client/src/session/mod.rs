@@ -2,67 +2,93 @@
 //!
 //! ```text
 //! open, publish, subscribe, ... ──▶ ┌─────────┐ ──▶ output   (bytes for the transport)
-//! receive(bytes)                ──▶ │ Session │
-//! tick(now)                     ──▶ └─────────┘ ──▶ next_event, next_deadline
+//! read(bytes)                   ──▶ │ Session │ ──▶ one event for each call
+//! tick(now)                     ──▶ └─────────┘ ──▶ next_event, next_deadline, take_changes
 //! ```
 //!
 //! Time is a `Duration` since any moment that the owner chooses, as long as it is always the same.
 
+mod acks;
+mod aliases;
+mod auth;
 mod connect;
 mod connected;
 mod event;
 mod incoming;
+mod journal;
 mod keep_alive;
 #[cfg(test)]
 mod lossy_tests;
 mod outgoing;
 mod requests;
+mod sink;
 #[cfg(test)]
 mod tests;
 
 pub use connected::Connected;
-pub use event::{Event, Token};
+pub use event::{Event, Received, Token};
+pub use journal::Change;
 
+use crate::delivery::AckToken;
 use crate::error::{Error, Invalid, Notice, Violation};
-use crate::message::{Message, Subscribe};
+use crate::message::{Goodbye, Message, Subscribe, Unsubscribe};
 use crate::options::Options;
+use alloc::borrow::ToOwned;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
+use auth::Auth;
 use connect::connack_of_old_server;
 use connected::PACKET_MAX;
-use incoming::Incoming;
+use core::time::Duration;
+use incoming::{Fresh, Incoming};
 use keep_alive::{Due, KeepAlive};
 use noctule_proto::packet::{
-    self, Disconnect, PINGREQ, SubscribeFiltersBuf, Unsubscribe, UnsubscribeFiltersBuf,
+    self, Disconnect, PINGREQ, Publish, SubscribeFiltersBuf, UnsubscribeFiltersBuf,
 };
-use noctule_proto::property::UserProperties;
 use noctule_proto::{
     Frame, Packet, PacketId, PacketType, ReasonCode, Role, TopicFilter, TopicName, Version,
     next_frame,
 };
-use outgoing::{Outgoing, Sink};
+use outgoing::Outgoing;
 use requests::{Request, Requests};
-use std::collections::VecDeque;
-use std::time::Duration;
+use sink::Sink;
 
 /// A client without its transport: the state that outlives connections, and the connection.
 ///
 /// The owner calls [`open`](Self::open) when a transport stands, carries bytes between the two
-/// ([`receive`](Self::receive), [`output`](Self::output), [`written`](Self::written)), calls
+/// ([`read`](Self::read), [`output`](Self::output), [`written`](Self::written)), calls
 /// [`tick`](Self::tick) at [`next_deadline`](Self::next_deadline), and looks for
 /// [`next_event`](Self::next_event) after each. After [`Event::Ended`] it sends the rest of the
 /// output, closes the transport, and may `open` again: what was not acknowledged is sent again.
+///
+/// ```
+/// use noctule_client::{Event, Options, Received, Session};
+/// use std::time::Duration;
+/// let mut session = Session::new(Options::new("meter-1"))?;
+/// session.open(Duration::ZERO);
+/// assert_eq!(session.output()[0], 0x10); // CONNECT, for the transport
+/// let mut input: &[u8] = &[0x20, 3, 0, 0, 0]; // CONNACK, from the transport
+/// let read = session.read(Duration::ZERO, &mut input);
+/// assert!(matches!(read, Some(Received::Event(Event::Connected(_)))));
+/// # Ok::<(), noctule_client::Invalid>(())
+/// ```
 #[derive(Debug)]
 pub struct Session {
     options: Options,
     phase: Phase,
     /// The session has been opened before, so this side may hold state.
     resumed: bool,
+    /// The client identifier under which the server knows the session.
+    identity: Option<String>,
     /// Of the current or the last connection.
     server: Option<Connected>,
     keep_alive: KeepAlive,
-    /// The beginning of a packet that is not whole yet.
-    input: Vec<u8>,
+    auth: Auth,
     output: Vec<u8>,
     events: VecDeque<Event>,
+    /// What has to survive the process, if anybody keeps it.
+    changes: Option<Vec<Change>>,
     outgoing: Outgoing,
     incoming: Incoming,
     requests: Requests,
@@ -80,16 +106,18 @@ impl Session {
     /// A session that has not been connected yet.
     pub fn new(options: Options) -> Result<Session, Invalid> {
         options.check()?;
-        let incoming = Incoming::new(options.topic_alias_maximum, options.receive_maximum);
+        let incoming = Incoming::new(&options);
         Ok(Session {
             options,
             phase: Phase::Offline,
             resumed: false,
+            identity: None,
             server: None,
             keep_alive: KeepAlive::default(),
-            input: Vec::new(),
+            auth: Auth::default(),
             output: Vec::new(),
             events: VecDeque::new(),
+            changes: None,
             outgoing: Outgoing::default(),
             incoming,
             requests: Requests::default(),
@@ -97,48 +125,46 @@ impl Session {
         })
     }
 
-    /// Bytes came from the server.
-    pub fn receive(&mut self, now: Duration, bytes: &[u8]) {
-        self.keep_alive.heard(now);
-        if self.input.is_empty() {
-            let used = self.take_packets(now, bytes);
-            self.input.extend_from_slice(&bytes[used..]);
-        } else {
-            let mut input = std::mem::take(&mut self.input);
-            input.extend_from_slice(bytes);
-            let used = self.take_packets(now, &input);
-            input.drain(..used);
-            self.input = input;
+    /// Bytes came from the server: handles the whole packets at their beginning, up to the first
+    /// event, and moves `input` past them. To be called until there is no event; what is left of
+    /// `input` then is the beginning of a packet, to be given again with the bytes that follow.
+    pub fn read<'a, 'i: 'a>(
+        &'a mut self,
+        now: Duration,
+        input: &mut &'i [u8],
+    ) -> Option<Received<'a>> {
+        if !input.is_empty() {
+            self.keep_alive.heard(now);
         }
-        if self.phase == Phase::Offline {
-            self.input = Vec::new();
-        }
-    }
-
-    /// Handles the whole packets in `bytes` and returns their length.
-    fn take_packets(&mut self, now: Duration, bytes: &[u8]) -> usize {
         let max = self.options.maximum_packet_size.unwrap_or(PACKET_MAX);
-        let mut at = 0;
-        while self.phase != Phase::Offline {
-            let handled = match next_frame(&bytes[at..], max) {
-                Ok(None) => break,
+        let (publish, fresh) = loop {
+            if let Some(event) = self.events.pop_front() {
+                return Some(Received::Event(event));
+            }
+            if self.phase == Phase::Offline {
+                *input = &[];
+                return None;
+            }
+            let handled = match next_frame(input, max) {
+                Ok(None) => return None,
                 Ok(Some(frame)) => {
-                    at += frame.len;
+                    *input = &input[frame.len..];
                     self.handle(now, frame)
                 }
                 Err(error) => Err(Violation::Decode(error)),
             };
-            if let Err(violation) = handled {
-                self.refuse(violation);
+            match handled {
+                Ok(Some(message)) => break message,
+                Ok(None) => {}
+                Err(violation) => self.refuse(violation),
             }
-        }
-        at
+        };
+        Some(Received::Message(self.incoming.delivery(publish, fresh)))
     }
 
-    fn handle(&mut self, now: Duration, frame: Frame<'_>) -> Result<(), Violation> {
+    fn handle<'a>(&mut self, now: Duration, frame: Frame<'a>) -> Handled<'a> {
         let version = self.options.version;
-        let decoded = Packet::decode(frame, Some(version), Role::Server);
-        let packet = match decoded {
+        let packet = match Packet::decode(frame, Some(version), Role::Server) {
             Ok(packet) => packet,
             Err(error) => match connack_of_old_server(frame) {
                 Some(connack) => Packet::ConnAck(connack),
@@ -146,7 +172,13 @@ impl Session {
             },
         };
         match (self.phase, packet) {
-            (Phase::Connecting { .. }, Packet::ConnAck(connack)) => self.welcome(now, &connack),
+            (Phase::Online, Packet::Publish(publish)) => {
+                let (_, incoming, mut sink) = self.parts();
+                let fresh = incoming.publish(&publish, &mut sink)?;
+                return Ok(fresh.map(|fresh| (publish, fresh)));
+            }
+            (Phase::Connecting { .. }, Packet::ConnAck(connack)) => self.welcome(now, &connack)?,
+            (_, Packet::Auth(auth)) => self.challenged(&auth)?,
             (_, Packet::Disconnect(disconnect)) => {
                 self.end(Error::Disconnected(Notice {
                     reason: disconnect.reason,
@@ -154,33 +186,27 @@ impl Session {
                     reason_string: disconnect.reason_string.map(str::to_owned),
                     server_reference: disconnect.server_reference.map(str::to_owned),
                 }));
-                Ok(())
             }
-            (Phase::Online, packet) => self.handle_online(packet),
+            (Phase::Online, packet) => self.handle_online(&packet)?,
             (Phase::Connecting { .. } | Phase::Offline, packet) => {
-                Err(Violation::Unexpected(packet.packet_type()))
+                return Err(Violation::Unexpected(packet.packet_type()));
             }
         }
+        Ok(None)
     }
 
-    fn handle_online(&mut self, packet: Packet<'_>) -> Result<(), Violation> {
+    fn handle_online(&mut self, packet: &Packet<'_>) -> Result<(), Violation> {
         let version = self.options.version;
-        let mut sink = Sink { version, output: &mut self.output, events: &mut self.events };
+        let (outgoing, incoming, mut sink) = self.parts();
         match packet {
-            Packet::Publish(publish) => {
-                if let Some(message) = self.incoming.publish(&publish, version, sink.output)? {
-                    self.events.push_back(Event::Message(message));
-                }
-                return Ok(());
-            }
             Packet::PubRel(ack) => {
-                self.incoming.pubrel(&ack, version, sink.output);
+                incoming.pubrel(ack, &mut sink);
                 return Ok(());
             }
-            Packet::PubAck(ack) => self.outgoing.puback(&ack, &mut sink)?,
-            Packet::PubRec(ack) => self.outgoing.pubrec(&ack, &mut sink)?,
-            Packet::PubComp(ack) => self.outgoing.pubcomp(&ack, &mut sink)?,
-            Packet::SubAck(ref answer) | Packet::UnsubAck(ref answer) => {
+            Packet::PubAck(ack) => outgoing.puback(ack, &mut sink)?,
+            Packet::PubRec(ack) => outgoing.pubrec(ack, &mut sink)?,
+            Packet::PubComp(ack) => outgoing.pubcomp(ack, &mut sink)?,
+            Packet::SubAck(answer) | Packet::UnsubAck(answer) => {
                 let event = self.requests.answer(packet.packet_type(), answer, version)?;
                 self.outgoing.release(answer.packet_id);
                 self.events.push_back(event);
@@ -188,15 +214,27 @@ impl Session {
             Packet::PingResp => self.keep_alive.pong(),
             Packet::Connect(_)
             | Packet::ConnAck(_)
+            | Packet::Publish(_)
             | Packet::Subscribe(_)
             | Packet::Unsubscribe(_)
             | Packet::PingReq
             | Packet::Disconnect(_)
-            // (4.12 v5): no authentication method was named.
             | Packet::Auth(_) => return Err(Violation::Unexpected(packet.packet_type())),
         }
         self.pump();
         Ok(())
+    }
+
+    /// What works on packets, and where it says what it does.
+    #[inline]
+    fn parts(&mut self) -> (&mut Outgoing, &mut Incoming, Sink<'_>) {
+        let sink = Sink {
+            version: self.options.version,
+            output: &mut self.output,
+            events: &mut self.events,
+            changes: self.changes.as_mut(),
+        };
+        (&mut self.outgoing, &mut self.incoming, sink)
     }
 
     /// Publishes a message: as soon as there is a connection, and as the server's receive maximum
@@ -204,9 +242,28 @@ impl Session {
     pub fn publish(&mut self, message: Message) -> Result<Token, Invalid> {
         TopicName::parse(&message.topic).map_err(Invalid::TopicName)?;
         let token = self.next_token();
-        self.outgoing.push(token, message);
+        let (outgoing, _, mut sink) = self.parts();
+        outgoing.push(token, message, &mut sink);
         self.pump();
         Ok(token)
+    }
+
+    /// The application has done what it has to do with a message
+    /// ([`Acknowledge::ByApplication`](crate::Acknowledge)). The acknowledgement leaves as soon
+    /// as those of earlier messages have.
+    pub fn acknowledge(&mut self, token: AckToken) {
+        self.reject(token, ReasonCode::Success);
+    }
+
+    /// The same with a reason, [`ReasonCode::NoMatchingSubscribers`] or one from 0x80: the server
+    /// does not send the message again either way (5.0; before, nothing but success can be said).
+    pub fn reject(&mut self, token: AckToken, reason: ReasonCode) {
+        let sayable = reason.allowed_in(PacketType::PubAck, Role::Client);
+        let reason = if sayable { reason } else { ReasonCode::UnspecifiedError };
+        let v5 = self.options.version == Version::V5;
+        let reason = if v5 { reason } else { ReasonCode::Success };
+        let (_, incoming, mut sink) = self.parts();
+        incoming.decide(token, reason, &mut sink);
     }
 
     /// Asks for messages. [`Event::Subscribed`] brings the answer.
@@ -235,19 +292,19 @@ impl Session {
     }
 
     /// Asks for messages no more. [`Event::Unsubscribed`] brings the answer.
-    pub fn unsubscribe(&mut self, filters: &[&str]) -> Result<Token, Error> {
+    pub fn unsubscribe(&mut self, unsubscribe: &Unsubscribe) -> Result<Token, Error> {
         self.online()?;
-        if filters.is_empty() {
+        if unsubscribe.filters.is_empty() {
             return Err(Invalid::NoFilter.into());
         }
         let mut parsed = UnsubscribeFiltersBuf::new();
-        for filter in filters {
+        for filter in &unsubscribe.filters {
             parsed.push(TopicFilter::parse(filter).map_err(Invalid::TopicFilter)?);
         }
-        self.request(PacketType::UnsubAck, filters.len(), |packet_id| {
-            Packet::Unsubscribe(Unsubscribe {
+        self.request(PacketType::UnsubAck, unsubscribe.filters.len(), |packet_id| {
+            Packet::Unsubscribe(packet::Unsubscribe {
                 packet_id,
-                user_properties: UserProperties::EMPTY,
+                user_properties: unsubscribe.user_properties.as_properties(),
                 filters: parsed.as_filters(),
             })
         })
@@ -277,11 +334,28 @@ impl Session {
 
     /// Says good-bye; the server discards the Will (3.14.4 v5) unless the reason is
     /// [`ReasonCode::DisconnectWithWill`].
-    pub fn disconnect(&mut self, reason: ReasonCode) {
+    pub fn disconnect(&mut self, goodbye: &Goodbye) {
         if self.phase == Phase::Online {
-            Disconnect::new(reason).encode(self.options.version, &mut self.output);
+            self.say_goodbye(goodbye);
         }
         self.end(Error::Finished);
+    }
+
+    fn say_goodbye(&mut self, goodbye: &Goodbye) {
+        let version = self.options.version;
+        // [MQTT-3.1.2-23 v5]
+        let kept = self.options.session_expiry_secs > 0;
+        let whole = Disconnect {
+            reason: goodbye.reason,
+            session_expiry_secs: goodbye.session_expiry_secs.filter(|_| kept),
+            reason_string: goodbye.reason_string.as_deref(),
+            server_reference: None,
+            user_properties: goodbye.user_properties.as_properties(),
+        };
+        let len = whole.encoded_len(version);
+        let fits = self.server.as_ref().is_none_or(|server| server.check_size(len).is_ok());
+        let disconnect = if fits { whole } else { Disconnect::new(goodbye.reason) };
+        disconnect.encode(version, &mut self.output);
     }
 
     /// The transport is gone.
@@ -362,8 +436,12 @@ impl Session {
 
     fn pump(&mut self) {
         if let (Some(server), Phase::Online) = (&self.server, self.phase) {
-            let version = self.options.version;
-            let mut sink = Sink { version, output: &mut self.output, events: &mut self.events };
+            let mut sink = Sink {
+                version: self.options.version,
+                output: &mut self.output,
+                events: &mut self.events,
+                changes: self.changes.as_mut(),
+            };
             self.outgoing.pump(server, &mut sink);
         }
     }
@@ -372,8 +450,7 @@ impl Session {
     /// (4.13.1 v5) `[MQTT-4.8.0-1 v3.1.1]`.
     fn refuse(&mut self, violation: Violation) {
         if self.options.version == Version::V5 {
-            let reason = violation.reason_code();
-            Disconnect::new(reason).encode(Version::V5, &mut self.output);
+            self.say_goodbye(&Goodbye::because(violation.reason_code()));
         }
         self.end(Error::Protocol(violation));
     }
@@ -392,7 +469,6 @@ impl Session {
 
     /// Forgets what belongs to one connection only.
     fn drop_connection(&mut self) {
-        self.input = Vec::new();
         self.outgoing.close();
         self.incoming.close();
     }
@@ -402,3 +478,6 @@ impl Session {
         Token(self.tokens)
     }
 }
+
+/// What became of a packet: at most a message for the application.
+type Handled<'a> = Result<Option<(Publish<'a>, Fresh)>, Violation>;

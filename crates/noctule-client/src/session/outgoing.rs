@@ -1,14 +1,19 @@
 //! Messages on their way to the server: waiting, sent, acknowledged.
 
+use super::aliases::{Aliases, Naming};
 use super::connected::Connected;
-use super::event::{Event, Token};
+use super::event::Token;
+use super::journal::Change;
+use super::sink::Sink;
 use crate::error::{Error, Invalid, Notice, Violation};
 use crate::message::Message;
+use alloc::borrow::ToOwned;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::num::NonZeroU16;
 use noctule_proto::delivery::{Entry, PubRecOutcome, Quota, Resend, Sender, Unknown};
 use noctule_proto::packet::{Ack, Publish};
-use noctule_proto::{PacketId, PacketType, QoS, ReasonCode, TopicName, Version};
-use std::collections::{BTreeMap, VecDeque};
-use std::num::NonZeroU16;
+use noctule_proto::{PacketId, PacketType, QoS, ReasonCode, TopicName};
 
 /// A message and how its publisher knows it.
 #[derive(Clone, Debug)]
@@ -29,28 +34,59 @@ pub(super) struct Outgoing {
     waiting: VecDeque<Sending>,
     /// Of this connection.
     quota: Option<Quota>,
-}
-
-/// Where packets and events of one step go.
-pub(super) struct Sink<'a> {
-    pub(super) version: Version,
-    pub(super) output: &'a mut Vec<u8>,
-    pub(super) events: &'a mut VecDeque<Event>,
-}
-
-impl Sink<'_> {
-    fn published(&mut self, token: Token, result: Result<ReasonCode, Error>) {
-        self.events.push_back(Event::Published { token, result });
-    }
-
-    fn pubrel(&mut self, id: PacketId, reason: ReasonCode) {
-        Ack::new(id, reason).encode(PacketType::PubRel, self.version, self.output);
-    }
+    aliases: Aliases,
 }
 
 impl Outgoing {
-    pub(super) fn push(&mut self, token: Token, message: Message) {
+    /// Takes a message in line; [`pump`](Self::pump) sends it.
+    #[inline]
+    pub(super) fn push(&mut self, token: Token, message: Message, sink: &mut Sink<'_>) {
+        if message.qos != QoS::AtMostOnce {
+            sink.note(|| Change::Queued { token, message: message.clone() });
+        }
+        self.queue(token, message);
+    }
+
+    /// The same for a message that is kept already.
+    pub(super) fn queue(&mut self, token: Token, message: Message) {
         self.waiting.push_back(Sending { token, message });
+    }
+
+    /// Puts back what an earlier process had sent: the message, or nothing of it once it is
+    /// released. In the order of the first sending.
+    pub(super) fn place(&mut self, id: PacketId, token: Token, message: Option<Message>) {
+        let entry = match message {
+            Some(message) if message.qos == QoS::ExactlyOnce => {
+                Entry::ExactlyOnce(Sending { token, message })
+            }
+            Some(message) => Entry::AtLeastOnce(Sending { token, message }),
+            None => {
+                self.released.insert(id, token);
+                Entry::Released
+            }
+        };
+        self.sender.place(id, entry);
+    }
+
+    /// All that has to survive the process, as few changes.
+    pub(super) fn snapshot(&self, changes: &mut Vec<Change>) {
+        for (id, entry) in self.sender.iter() {
+            match entry {
+                Entry::AtLeastOnce(sending) | Entry::ExactlyOnce(sending) => {
+                    changes.push(sending.queued());
+                    changes.push(Change::Sent { token: sending.token, id });
+                }
+                Entry::Released => {
+                    let Some(token) = self.released.get(&id).copied() else { continue };
+                    changes.push(Change::Queued { token, message: Message::default() });
+                    changes.push(Change::Sent { token, id });
+                    changes.push(Change::Released { token });
+                }
+                Entry::Reserved => {}
+            }
+        }
+        let kept = self.waiting.iter().filter(|sending| sending.message.qos != QoS::AtMostOnce);
+        changes.extend(kept.map(Sending::queued));
     }
 
     /// How many messages are not settled.
@@ -67,9 +103,10 @@ impl Outgoing {
         let _ = self.sender.release(id);
     }
 
-    /// The server takes this many at once, from now on.
-    pub(super) fn open_quota(&mut self, max: u16) {
-        self.quota = NonZeroU16::new(max).map(Quota::new);
+    /// The server takes this many messages at once, and this many aliases, from now on.
+    pub(super) fn open_connection(&mut self, receive_maximum: u16, aliases: u16) {
+        self.quota = NonZeroU16::new(receive_maximum).map(Quota::new);
+        self.aliases.open(aliases);
     }
 
     /// The connection is over: what was sent stays until the server is seen again.
@@ -97,13 +134,16 @@ impl Outgoing {
         let mut again = VecDeque::new();
         for (id, entry) in self.sender.clear() {
             match entry {
-                Entry::AtLeastOnce(sending) => again.push_back(sending),
+                Entry::AtLeastOnce(sending) => {
+                    sink.note(|| Change::Unsent { token: sending.token });
+                    again.push_back(sending);
+                }
                 Entry::ExactlyOnce(sending) => {
-                    sink.published(sending.token, Err(Error::SessionLost));
+                    settle(sending.token, Err(Error::SessionLost), sink);
                 }
                 Entry::Released => {
                     if let Some(token) = self.released.remove(&id) {
-                        sink.published(token, Ok(ReasonCode::Success));
+                        settle(token, Ok(ReasonCode::Success), sink);
                     }
                 }
                 Entry::Reserved => {}
@@ -139,36 +179,39 @@ impl Outgoing {
         let Sending { token, message } = sending;
         let qos = message.qos;
         if qos == QoS::AtMostOnce {
-            let sent = encode(&message, None, false, (server, sink));
+            let sent = self.encode(&message, Attempt::FIRST, server, sink);
             sink.published(token, sent.map(|()| ReasonCode::Success).map_err(Error::from));
             return;
         }
         // `pump` has seen that there is a free identifier [MQTT-2.2.1-3 v5].
         let Some(id) = self.sender.next_id() else { return };
-        match encode(&message, Some(id), false, (server, sink)) {
+        match self.encode(&message, Attempt { id: Some(id), dup: false }, server, sink) {
             Ok(()) => {
                 self.take_quota();
                 self.sender.start(qos, Sending { token, message });
+                sink.note(|| Change::Sent { token, id });
             }
-            Err(invalid) => sink.published(token, Err(invalid.into())),
+            Err(invalid) => settle(token, Err(invalid.into()), sink),
         }
     }
 
     fn send_again(&mut self, id: PacketId, server: &Connected, sink: &mut Sink<'_>) {
-        let Some(sending) = self.sender.message_mut(id) else { return self.give_quota() };
+        // Shares topic and payload.
+        let sending = self.sender.message_mut(id).map(|sending| sending.clone());
+        let Some(Sending { token, message }) = sending else { return self.give_quota() };
         // [MQTT-3.3.1-1 v5]
-        let Err(invalid) = encode(&sending.message, Some(id), true, (server, sink)) else { return };
-        let token = sending.token;
+        let again = Attempt { id: Some(id), dup: true };
+        let Err(invalid) = self.encode(&message, again, server, sink) else { return };
         self.give_quota();
         self.sender.remove(id);
-        sink.published(token, Err(invalid.into()));
+        settle(token, Err(invalid.into()), sink);
     }
 
     pub(super) fn puback(&mut self, ack: &Ack<'_>, sink: &mut Sink<'_>) -> Result<(), Violation> {
         match self.sender.puback(ack.packet_id) {
             Ok(sending) => {
                 self.give_quota();
-                sink.published(sending.token, outcome(ack));
+                settle(sending.token, outcome(ack), sink);
                 Ok(())
             }
             // Harmless: a server that is late, or sure.
@@ -182,11 +225,12 @@ impl Outgoing {
         match self.sender.pubrec(id, ack.reason) {
             PubRecOutcome::Release(sending) => {
                 self.released.insert(id, sending.token);
+                sink.note(|| Change::Released { token: sending.token });
                 sink.pubrel(id, ReasonCode::Success);
             }
             PubRecOutcome::Settled(sending) => {
                 self.give_quota();
-                sink.published(sending.token, outcome(ack));
+                settle(sending.token, outcome(ack), sink);
             }
             PubRecOutcome::AlreadyReleased => sink.pubrel(id, ReasonCode::Success),
             PubRecOutcome::Unknown => sink.pubrel(id, ReasonCode::PacketIdentifierNotFound),
@@ -203,13 +247,48 @@ impl Outgoing {
                 self.give_quota();
                 // The message became the server's with PUBREC, whatever PUBCOMP says.
                 if let Some(token) = self.released.remove(&ack.packet_id) {
-                    sink.published(token, Ok(ReasonCode::Success));
+                    settle(token, Ok(ReasonCode::Success), sink);
                 }
                 Ok(())
             }
             Err(Unknown::NotOpen) => Ok(()),
             Err(Unknown::OtherKind) => Err(Violation::UnknownPacketId(PacketType::PubComp)),
         }
+    }
+
+    /// Appends the PUBLISH, or says why this server must not get it.
+    fn encode(
+        &mut self,
+        message: &Message,
+        attempt: Attempt,
+        server: &Connected,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Invalid> {
+        server.check_publish(message.qos, message.retain)?;
+        let topic = TopicName::parse(&message.topic).map_err(Invalid::TopicName)?;
+        let mut publish = Publish {
+            dup: attempt.dup,
+            qos: message.qos,
+            retain: message.retain,
+            topic,
+            packet_id: attempt.id,
+            properties: message.publish_properties(),
+            payload: &message.payload,
+        };
+        let len = publish.encoded_len(sink.version);
+        server.check_size(len)?;
+        if server.check_size(len + ALIAS_LEN).is_ok() {
+            match self.aliases.name(&message.topic) {
+                Naming::Topic => {}
+                Naming::Both(alias) => publish.properties.topic_alias = Some(alias),
+                Naming::Alias(alias) => {
+                    publish.properties.topic_alias = Some(alias);
+                    publish.topic = TopicName::EMPTY;
+                }
+            }
+        }
+        publish.encode(sink.version, sink.output);
+        Ok(())
     }
 
     fn has_quota(&self) -> bool {
@@ -240,24 +319,29 @@ fn outcome(ack: &Ack<'_>) -> Result<ReasonCode, Error> {
     }))
 }
 
-/// Appends the PUBLISH, or says why this server must not get it.
-fn encode(
-    message: &Message,
-    packet_id: Option<PacketId>,
+/// How a message goes out.
+#[derive(Clone, Copy)]
+struct Attempt {
+    id: Option<PacketId>,
     dup: bool,
-    (server, sink): (&Connected, &mut Sink<'_>),
-) -> Result<(), Invalid> {
-    server.check_publish(message.qos, message.retain)?;
-    let publish = Publish {
-        dup,
-        qos: message.qos,
-        retain: message.retain,
-        topic: TopicName::parse(&message.topic).map_err(Invalid::TopicName)?,
-        packet_id,
-        properties: message.publish_properties(),
-        payload: &message.payload,
-    };
-    server.check_size(publish.encoded_len(sink.version))?;
-    publish.encode(sink.version, sink.output);
-    Ok(())
+}
+
+impl Attempt {
+    /// QoS 0: once, and without a name.
+    const FIRST: Attempt = Attempt { id: None, dup: false };
+}
+
+/// What a topic alias may add to a packet: the property, and a longer length before it.
+const ALIAS_LEN: usize = 3 + 2;
+
+impl Sending {
+    fn queued(&self) -> Change {
+        Change::Queued { token: self.token, message: self.message.clone() }
+    }
+}
+
+/// The end of a message of QoS 1 or 2.
+fn settle(token: Token, result: Result<ReasonCode, Error>, sink: &mut Sink<'_>) {
+    sink.note(|| Change::Settled { token });
+    sink.published(token, result);
 }

@@ -2,9 +2,11 @@
 
 use super::event::{Event, Token};
 use crate::error::{Error, Violation};
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
 use noctule_proto::packet::SubAck;
 use noctule_proto::{PacketId, PacketType, ReasonCode, Version};
-use std::collections::BTreeMap;
 
 #[derive(Debug, Default)]
 pub(super) struct Requests {
@@ -63,7 +65,7 @@ impl Requests {
 
     /// The connection is over; requests are not part of the session and die with it.
     pub(super) fn close(&mut self, error: &Error) -> Vec<(PacketId, Event)> {
-        let pending = std::mem::take(&mut self.pending);
+        let pending = core::mem::take(&mut self.pending);
         pending.into_iter().map(|(id, request)| (id, request.event(Err(error.clone())))).collect()
     }
 }

@@ -1,23 +1,79 @@
 //! Scripts: what goes in, what comes out.
 
 use super::*;
+use crate::delivery::Delivery;
 use crate::options::Will;
 use crate::{QoS, SubscribeOptions};
 use noctule_proto::packet::{Ack, Auth, ConnAckProperties, Publish, PublishProperties, SubAck};
+use noctule_proto::property::UserProperties;
 use std::num::{NonZeroU16, NonZeroU32};
+use std::ops::{Deref, DerefMut};
 
-const NOW: Duration = Duration::from_secs(1000);
+pub(super) const NOW: Duration = Duration::from_secs(1000);
 
-fn secs(secs: u64) -> Duration {
+pub(super) fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-fn options(version: Version) -> Options {
+pub(super) fn options(version: Version) -> Options {
     Options { version, ..Options::new("c") }
 }
 
+/// A session, and what its owner keeps: unread input, and what it was told.
+pub(super) struct Owner {
+    session: Session,
+    input: Vec<u8>,
+    told: Vec<String>,
+    pub(super) acks: Vec<AckToken>,
+    ended: Option<Error>,
+}
+
+impl Owner {
+    pub(super) fn new(options: Options) -> Owner {
+        Owner::of(Session::new(options).expect("legal options"))
+    }
+
+    pub(super) fn of(session: Session) -> Owner {
+        Owner { session, input: Vec::new(), told: Vec::new(), acks: Vec::new(), ended: None }
+    }
+
+    pub(super) fn receive(&mut self, now: Duration, bytes: &[u8]) {
+        self.input.extend_from_slice(bytes);
+        let mut rest = &self.input[..];
+        while let Some(received) = self.session.read(now, &mut rest) {
+            let event = match received {
+                Received::Event(event) => event,
+                Received::Message(delivery) => {
+                    self.acks.extend(delivery.ack);
+                    self.told.push(tell_message(&delivery));
+                    continue;
+                }
+            };
+            if let Event::Ended(error) = &event {
+                self.ended = Some(error.clone());
+            }
+            self.told.push(tell(event));
+        }
+        self.input = rest.to_vec();
+    }
+}
+
+impl Deref for Owner {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl DerefMut for Owner {
+    fn deref_mut(&mut self) -> &mut Session {
+        &mut self.session
+    }
+}
+
 /// Packets that the session has put out, decoded as a server would, and then forgotten.
-fn sent(session: &mut Session) -> Vec<String> {
+pub(super) fn sent(session: &mut Owner) -> Vec<String> {
     let version = session.options.version;
     let bytes = session.output().to_vec();
     session.written(NOW, bytes.len());
@@ -65,30 +121,30 @@ fn say(packet: &Packet<'_>) -> String {
     }
 }
 
-/// Events in one line each.
-fn events(session: &mut Session) -> Vec<String> {
-    std::iter::from_fn(|| session.next_event())
-        .map(|event| match event {
-            Event::Connected(c) => format!("connected {}", c.session_present),
-            Event::Message(m) => format!(
-                "message{} q{} {} {}",
-                if m.duplicate { " dup" } else { "" },
-                m.qos as u8,
-                m.topic,
-                String::from_utf8_lossy(&m.payload)
-            ),
-            Event::Published { token, result } => {
-                format!("published {} {}", token.0, brief(result))
-            }
-            Event::Subscribed { token, result } => {
-                format!("subscribed {} {}", token.0, brief(result))
-            }
-            Event::Unsubscribed { token, result } => {
-                format!("unsubscribed {} {}", token.0, brief(result))
-            }
-            Event::Ended(error) => format!("ended {error:?}"),
-        })
-        .collect()
+/// What was told so far, in one line each.
+pub(super) fn events(owner: &mut Owner) -> Vec<String> {
+    let mut told = std::mem::take(&mut owner.told);
+    told.extend(std::iter::from_fn(|| owner.next_event()).map(tell));
+    told
+}
+
+fn tell_message(delivery: &Delivery<'_>) -> String {
+    let dup = if delivery.duplicate { " dup" } else { "" };
+    let payload = String::from_utf8_lossy(delivery.payload);
+    format!("message{dup} q{} {} {payload}", delivery.qos as u8, delivery.topic)
+}
+
+fn tell(event: Event) -> String {
+    match event {
+        Event::Connected(c) => format!("connected {}", c.session_present),
+        Event::Published { token, result } => format!("published {} {}", token.0, brief(result)),
+        Event::Subscribed { token, result } => format!("subscribed {} {}", token.0, brief(result)),
+        Event::Unsubscribed { token, result } => {
+            format!("unsubscribed {} {}", token.0, brief(result))
+        }
+        Event::Reauthenticated => "reauthenticated".to_owned(),
+        Event::Ended(error) => format!("ended {error:?}"),
+    }
 }
 
 fn brief<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
@@ -99,28 +155,28 @@ fn brief<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
     }
 }
 
-fn give(session: &mut Session, packet: &Packet<'_>) {
+pub(super) fn give(session: &mut Owner, packet: &Packet<'_>) {
     let mut bytes = Vec::new();
     packet.encode(session.options.version, &mut bytes);
     assert!(!bytes.is_empty());
     session.receive(NOW, &bytes);
 }
 
-fn id(number: u16) -> PacketId {
+pub(super) fn id(number: u16) -> PacketId {
     PacketId::new(number).expect("not 0")
 }
 
-fn ack(number: u16) -> Ack<'static> {
+pub(super) fn ack(number: u16) -> Ack<'static> {
     Ack::new(id(number), ReasonCode::Success)
 }
 
-fn welcome(session: &mut Session, session_present: bool) {
+pub(super) fn welcome(session: &mut Owner, session_present: bool) {
     let connack = packet::ConnAck::new(session_present, ReasonCode::Success);
     give(session, &Packet::ConnAck(connack));
 }
 
-fn online_with(options: Options, properties: ConnAckProperties<'_>) -> Session {
-    let mut session = Session::new(options).expect("legal options");
+pub(super) fn online_with(options: Options, properties: ConnAckProperties<'_>) -> Owner {
+    let mut session = Owner::new(options);
     session.open(NOW);
     sent(&mut session);
     let connack =
@@ -130,11 +186,11 @@ fn online_with(options: Options, properties: ConnAckProperties<'_>) -> Session {
     session
 }
 
-fn online(version: Version) -> Session {
+pub(super) fn online(version: Version) -> Owner {
     online_with(options(version), ConnAckProperties::default())
 }
 
-fn reconnect(session: &mut Session, session_present: bool) {
+pub(super) fn reconnect(session: &mut Owner, session_present: bool) {
     session.lose(Error::Closed);
     events(session);
     session.open(NOW);
@@ -142,11 +198,11 @@ fn reconnect(session: &mut Session, session_present: bool) {
     welcome(session, session_present);
 }
 
-fn publish(session: &mut Session, topic: &str, qos: QoS) {
+pub(super) fn publish(session: &mut Owner, topic: &str, qos: QoS) {
     session.publish(Message::new(topic, "x").qos(qos)).expect("a legal message");
 }
 
-fn incoming<'a>(topic: &'a str, qos: QoS, number: u16) -> Publish<'a> {
+pub(super) fn incoming<'a>(topic: &'a str, qos: QoS, number: u16) -> Publish<'a> {
     Publish {
         dup: false,
         qos,
@@ -160,13 +216,13 @@ fn incoming<'a>(topic: &'a str, qos: QoS, number: u16) -> Publish<'a> {
 
 #[test]
 fn the_first_bytes_are_those_of_the_standard() {
-    let mut v5 = Session::new(options(Version::V5)).expect("legal");
+    let mut v5 = Owner::new(options(Version::V5));
     v5.open(NOW);
     assert_eq!(v5.output(), b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01c");
-    let mut v311 = Session::new(options(Version::V311)).expect("legal");
+    let mut v311 = Owner::new(options(Version::V311));
     v311.open(NOW);
     assert_eq!(v311.output(), b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01c");
-    let mut v31 = Session::new(options(Version::V31)).expect("legal");
+    let mut v31 = Owner::new(options(Version::V31));
     v31.open(NOW);
     assert_eq!(v31.output(), b"\x10\x0f\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x01c");
 }
@@ -181,7 +237,7 @@ fn everything_asked_for_is_in_connect() {
     options.topic_alias_maximum = 5;
     options.maximum_packet_size = Some(1000);
     options.will = Some(Will { message: Message::new("w", "gone").retained(), delay_secs: 3 });
-    let mut session = Session::new(options).expect("legal");
+    let mut session = Owner::new(options);
     session.open(NOW);
     let frame = next_frame(session.output(), u32::MAX).expect("legal").expect("whole");
     let Ok(Packet::Connect(connect)) = Packet::decode(frame, None, Role::Client) else {
@@ -260,7 +316,7 @@ fn no_more_is_on_the_way_than_the_server_takes_and_the_rest_follows_in_order() {
     }
     assert_eq!(sent(&mut session), ["PUBLISH q1 #1 a x", "PUBLISH q1 #2 b x"]);
     // Only PUBLISH waits [MQTT-3.3.4-8 v5].
-    session.unsubscribe(&["t"]).expect("online");
+    session.unsubscribe(&Unsubscribe::from("t")).expect("online");
     assert_eq!(sent(&mut session), ["UNSUBSCRIBE #3 t"]);
     give(&mut session, &Packet::PubAck(ack(2)));
     assert_eq!(sent(&mut session), ["PUBLISH q1 #4 c x"]);
@@ -344,7 +400,7 @@ fn a_lost_session_is_lost_here_too() {
 
 #[test]
 fn a_session_that_was_to_be_forgotten_and_is_resumed_ends_the_connection() {
-    let mut session = Session::new(options(Version::V5)).expect("legal");
+    let mut session = Owner::new(options(Version::V5));
     session.open(NOW);
     sent(&mut session);
     welcome(&mut session, true);
@@ -355,13 +411,11 @@ fn a_session_that_was_to_be_forgotten_and_is_resumed_ends_the_connection() {
 #[test]
 fn a_refused_connection_tells_code_and_fix() {
     for (version, code) in [(Version::V311, 5), (Version::V5, 0x87)] {
-        let mut session = Session::new(options(version)).expect("legal");
+        let mut session = Owner::new(options(version));
         session.open(NOW);
         let connack = packet::ConnAck::new(false, ReasonCode::NotAuthorized);
         give(&mut session, &Packet::ConnAck(connack));
-        let Some(Event::Ended(Error::Refused(notice))) = session.next_event() else {
-            panic!("refused")
-        };
+        let Some(Error::Refused(notice)) = session.ended.take() else { panic!("refused") };
         assert_eq!(notice.code, code);
         let words = Error::Refused(notice).to_string();
         assert!(words.contains("not authorized") && words.contains("likely fix"), "{words}");
@@ -370,12 +424,10 @@ fn a_refused_connection_tells_code_and_fix() {
 
 #[test]
 fn a_server_of_old_that_refuses_a_new_version_is_understood() {
-    let mut session = Session::new(options(Version::V5)).expect("legal");
+    let mut session = Owner::new(options(Version::V5));
     session.open(NOW);
     session.receive(NOW, &[0x20, 2, 0, 1]);
-    let Some(Event::Ended(Error::Refused(notice))) = session.next_event() else {
-        panic!("refused")
-    };
+    let Some(Error::Refused(notice)) = session.ended.take() else { panic!("refused") };
     assert_eq!(notice.reason, ReasonCode::UnsupportedProtocolVersion);
 }
 
@@ -435,7 +487,7 @@ fn subscribe_and_unsubscribe_bring_a_code_for_each_filter() {
     let mut session = online(Version::V5);
     let both = Subscribe::to("a", QoS::AtLeastOnce).and("b/#", SubscribeOptions::default());
     session.subscribe(&both).expect("online");
-    session.unsubscribe(&["a", "b/#"]).expect("online");
+    session.unsubscribe(&Unsubscribe::from("a").and("b/#")).expect("online");
     assert_eq!(sent(&mut session), ["SUBSCRIBE #1 a@1 b/#@0", "UNSUBSCRIBE #2 a b/#"]);
     give(&mut session, &Packet::SubAck(SubAck::new(id(1), &[1, 0x87])));
     give(&mut session, &Packet::UnsubAck(SubAck::new(id(2), &[0, 0x11])));
@@ -445,7 +497,7 @@ fn subscribe_and_unsubscribe_bring_a_code_for_each_filter() {
     ];
     assert_eq!(events(&mut session), told);
     let mut old = online(Version::V311);
-    old.unsubscribe(&["a", "b"]).expect("online");
+    old.unsubscribe(&Unsubscribe::from("a").and("b")).expect("online");
     give(&mut old, &Packet::UnsubAck(SubAck::new(id(1), &[])));
     assert_eq!(events(&mut old), ["unsubscribed 1 [Success, Success]"]);
 }
@@ -497,7 +549,7 @@ fn topic_aliases_stand_for_the_topic_until_the_connection_ends() {
 #[test]
 fn a_server_that_breaks_the_rules_is_told_and_left() {
     let v5 = Version::V5;
-    let told = |session: &mut Session| (sent(session).pop(), events(session).pop());
+    let told = |session: &mut Owner| (sent(session).pop(), events(session).pop());
     let mut session = online(v5);
     session.receive(NOW, &[0xF0, 0]);
     let (said, _) = told(&mut session);
@@ -568,7 +620,7 @@ fn silence_is_pinged_and_an_unanswered_ping_ends_the_connection() {
 
 #[test]
 fn a_server_that_never_answers_connect_is_given_up() {
-    let mut session = Session::new(options(Version::V5)).expect("legal");
+    let mut session = Owner::new(options(Version::V5));
     session.open(NOW);
     let deadline = session.next_deadline().expect("waits for CONNACK");
     session.tick(deadline - secs(1));
@@ -592,14 +644,12 @@ fn the_assigned_client_identifier_names_the_session_from_then_on() {
 #[test]
 fn good_bye_is_said_once() {
     let mut session = online(Version::V5);
-    session.disconnect(ReasonCode::Success);
-    session.disconnect(ReasonCode::Success);
+    session.disconnect(&Goodbye::default());
+    session.disconnect(&Goodbye::default());
     assert_eq!(session.output(), [0xE0, 0]);
     assert_eq!(events(&mut session), ["ended Finished"]);
     let mut session = online(Version::V5);
     session.receive(NOW, &[0xE0, 1, 0x8B]);
-    let Some(Event::Ended(Error::Disconnected(notice))) = session.next_event() else {
-        panic!("disconnected")
-    };
+    let Some(Error::Disconnected(notice)) = session.ended.take() else { panic!("disconnected") };
     assert_eq!(notice.reason, ReasonCode::ServerShuttingDown);
 }

@@ -4,7 +4,7 @@ use super::driver::{Command, Driver};
 use super::gauge::Gauge;
 use super::subscription::Subscription;
 use crate::error::{Error, Notice};
-use crate::message::{Message, Subscribe};
+use crate::message::{Goodbye, Message, Subscribe};
 use crate::options::Options;
 use crate::session::{Connected, Session};
 use noctule_proto::{PacketType, ReasonCode};
@@ -100,7 +100,7 @@ impl Client {
     /// still waits for its acknowledgement fails with [`Error::Finished`].
     pub async fn disconnect(self) -> Result<(), Error> {
         let (reply, done) = oneshot::channel();
-        self.command(Command::Disconnect(reply)).await?;
+        self.command(Command::Disconnect(Goodbye::default(), reply)).await?;
         done.await.map_err(|_| self.shared.why())
     }
 

@@ -4,8 +4,8 @@ use super::client::Shared;
 use super::gauge::UNREAD_HIGH;
 use super::routes::Routes;
 use crate::error::Error;
-use crate::message::{Message, Subscribe};
-use crate::session::{Event, Session, Token};
+use crate::message::{Goodbye, Message, Subscribe, Unsubscribe};
+use crate::session::{Event, Received, Session, Token};
 use noctule_proto::{QoS, ReasonCode};
 use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
@@ -33,7 +33,7 @@ pub(super) enum Command {
     Publish(Message, PublishReply),
     Subscribe(Subscribe, oneshot::Sender<Result<Granted, Error>>),
     Unsubscribe(String, oneshot::Sender<Result<ReasonCode, Error>>),
-    Disconnect(oneshot::Sender<()>),
+    Disconnect(Goodbye, oneshot::Sender<()>),
 }
 
 /// Who waits for the end of a request.
@@ -65,6 +65,8 @@ enum Kept {
 pub(super) struct Driver {
     session: Session,
     stream: TcpStream,
+    /// Bytes from the server that make no whole packet yet.
+    input: Vec<u8>,
     commands: mpsc::Receiver<Command>,
     shared: Arc<Shared>,
     routes: Routes,
@@ -90,6 +92,7 @@ impl Driver {
         Driver {
             session,
             stream,
+            input: Vec::new(),
             commands,
             routes: Routes::new(Arc::clone(&shared.gauge)),
             shared,
@@ -161,10 +164,28 @@ impl Driver {
     fn read(&mut self, buffer: &mut [u8]) {
         match self.stream.try_read(buffer) {
             Ok(0) => self.session.lose(Error::Closed),
-            Ok(len) => self.session.receive(self.now(), &buffer[..len]),
+            Ok(len) => self.receive(&buffer[..len]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => self.session.lose(error.into()),
         }
+    }
+
+    /// Bytes came from the server.
+    fn receive(&mut self, bytes: &[u8]) {
+        let now = self.now();
+        let mut input = std::mem::take(&mut self.input);
+        let mut rest = bytes;
+        if !input.is_empty() {
+            input.extend_from_slice(bytes);
+            rest = &input;
+        }
+        while let Some(received) = self.session.read(now, &mut rest) {
+            match received {
+                Received::Message(delivery) => self.routes.deliver(delivery.to_message()),
+                Received::Event(event) => self.happened(event),
+            }
+        }
+        self.input = rest.to_vec();
     }
 
     /// Writes what the socket takes.
@@ -194,14 +215,14 @@ impl Driver {
     fn read_last_words(&mut self) {
         let mut buffer = vec![0; READ_BYTES];
         while let Ok(len @ 1..) = self.stream.try_read(&mut buffer) {
-            self.session.receive(self.now(), &buffer[..len]);
+            self.receive(&buffer[..len]);
         }
     }
 
     /// Takes this command, or the news that no handle is left, and what else is there.
     fn take_commands(&mut self, first: Option<Command>) {
         let Some(first) = first else {
-            return self.session.disconnect(ReasonCode::Success);
+            return self.session.disconnect(&Goodbye::default());
         };
         self.command(first);
         for _ in 1..TURN_COMMANDS {
@@ -217,13 +238,15 @@ impl Driver {
         match command {
             Command::Publish(message, reply) => self.publish(message, reply),
             Command::Subscribe(subscribe, reply) => self.subscribe(subscribe, reply),
-            Command::Unsubscribe(filter, reply) => match self.session.unsubscribe(&[&filter]) {
-                Ok(token) => self.wait(token, Waiting::Unsubscribe { reply, filter }),
-                Err(error) => drop(reply.send(Err(error))),
-            },
-            Command::Disconnect(reply) => {
+            Command::Unsubscribe(filter, reply) => {
+                match self.session.unsubscribe(&Unsubscribe::from(&filter)) {
+                    Ok(token) => self.wait(token, Waiting::Unsubscribe { reply, filter }),
+                    Err(error) => drop(reply.send(Err(error))),
+                }
+            }
+            Command::Disconnect(goodbye, reply) => {
                 self.farewells.push(reply);
-                self.session.disconnect(ReasonCode::Success);
+                self.session.disconnect(&goodbye);
             }
         }
         // In time with the output: the place of a QoS 0 message is its end as it stands now.
@@ -266,24 +289,28 @@ impl Driver {
 
     fn take_events(&mut self) {
         while let Some(event) = self.session.next_event() {
-            match event {
-                Event::Connected(connected) => {
-                    self.routes.resumed(connected.session_present);
-                    let _ = self.shared.connected.set(connected);
-                    if let Some(welcome) = self.welcome.take() {
-                        let _ = welcome.send(Ok(()));
-                    }
+            self.happened(event);
+        }
+    }
+
+    fn happened(&mut self, event: Event) {
+        match event {
+            Event::Connected(connected) => {
+                self.routes.resumed(connected.session_present);
+                let _ = self.shared.connected.set(*connected);
+                if let Some(welcome) = self.welcome.take() {
+                    let _ = welcome.send(Ok(()));
                 }
-                Event::Message(message) => self.routes.deliver(message),
-                Event::Published { token, result } => self.published(token, result),
-                Event::Subscribed { token, result } => self.subscribed(token, result),
-                Event::Unsubscribed { token, result } => self.unsubscribed(token, result),
-                Event::Ended(error) => {
-                    let _ = self.shared.end.set(error.clone());
-                    self.ended = true;
-                    if let Some(welcome) = self.welcome.take() {
-                        let _ = welcome.send(Err(error));
-                    }
+            }
+            Event::Published { token, result } => self.published(token, result),
+            Event::Subscribed { token, result } => self.subscribed(token, result),
+            Event::Unsubscribed { token, result } => self.unsubscribed(token, result),
+            Event::Reauthenticated => {}
+            Event::Ended(error) => {
+                let _ = self.shared.end.set(error.clone());
+                self.ended = true;
+                if let Some(welcome) = self.welcome.take() {
+                    let _ = welcome.send(Err(error));
                 }
             }
         }

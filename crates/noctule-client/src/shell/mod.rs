@@ -11,6 +11,7 @@
 
 mod client;
 mod driver;
+mod failure;
 mod gauge;
 mod routes;
 mod subscription;

@@ -207,7 +207,7 @@ pub async fn two_clients_of_one_name_do_not_get_on(broker: Broker) -> Result<(),
         Some(Error::Disconnected(notice)) => {
             assert_eq!(notice.reason, ReasonCode::SessionTakenOver);
         }
-        Some(Error::Closed | Error::Io(_)) => {}
+        Some(Error::Closed | Error::Failure(_)) => {}
         other => panic!("{other:?}"),
     }
     Ok(())

@@ -100,6 +100,15 @@ impl UserPropertiesBuf {
     }
 }
 
+/// The User Properties of a received packet, to keep.
+impl From<UserProperties<'_>> for UserPropertiesBuf {
+    fn from(properties: UserProperties<'_>) -> UserPropertiesBuf {
+        let mut bytes = Vec::new();
+        properties.copy_to(&mut bytes);
+        UserPropertiesBuf(bytes)
+    }
+}
+
 fn push_pair(out: &mut Vec<u8>, name: &str, value: &str) -> Result<(), TooLong> {
     if name.len() > LEN_MAX || value.len() > LEN_MAX {
         return Err(TooLong);
