@@ -42,6 +42,8 @@ pub enum Change {
     Released {
         /// Its token.
         token: Token,
+        /// Its packet identifier.
+        id: PacketId,
     },
     /// It is done with, well or not.
     Settled {
@@ -107,10 +109,12 @@ impl Replay {
                 });
                 self.sent.retain(|sent| *sent != token);
             }
-            Change::Released { token } => self.step(token, |stage| match stage {
-                Stage::Sent(_, id) => Stage::Released(id),
-                Stage::Waiting(_) | Stage::Released(_) => stage,
-            }),
+            Change::Released { token, id } => {
+                if !matches!(self.stages.get(&token), Some(Stage::Sent(..))) {
+                    self.sent.push(token);
+                }
+                self.stages.insert(token, Stage::Released(id));
+            }
             Change::Settled { token } => {
                 self.stages.remove(&token);
                 self.sent.retain(|sent| *sent != token);

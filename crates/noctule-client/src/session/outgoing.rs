@@ -78,9 +78,7 @@ impl Outgoing {
                 }
                 Entry::Released => {
                     let Some(token) = self.released.get(&id).copied() else { continue };
-                    changes.push(Change::Queued { token, message: Message::default() });
-                    changes.push(Change::Sent { token, id });
-                    changes.push(Change::Released { token });
+                    changes.push(Change::Released { token, id });
                 }
                 Entry::Reserved => {}
             }
@@ -225,7 +223,7 @@ impl Outgoing {
         match self.sender.pubrec(id, ack.reason) {
             PubRecOutcome::Release(sending) => {
                 self.released.insert(id, sending.token);
-                sink.note(|| Change::Released { token: sending.token });
+                sink.note(|| Change::Released { token: sending.token, id });
                 sink.pubrel(id, ReasonCode::Success);
             }
             PubRecOutcome::Settled(sending) => {
