@@ -40,6 +40,8 @@ mod authenticator;
 mod delivery;
 mod error;
 mod message;
+#[cfg(feature = "tokio")]
+pub mod net;
 mod options;
 mod session;
 #[cfg(feature = "tokio")]

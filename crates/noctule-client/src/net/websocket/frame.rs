@@ -1,0 +1,304 @@
+//! Frames [RFC 6455, 5], without input or output: bytes in, what they mean out.
+
+use super::WebSocketError;
+
+/// The longest payload of a control frame, in bytes.
+const CONTROL_MAX: usize = 125;
+const FINAL: u8 = 0x80;
+const MASKED: u8 = 0x80;
+const CONTINUATION: u8 = 0;
+const TEXT: u8 = 1;
+const BINARY: u8 = 2;
+const CLOSE: u8 = 8;
+const PING: u8 = 9;
+const PONG: u8 = 10;
+
+/// What the server says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Said<'a> {
+    /// Bytes of MQTT.
+    Data(&'a [u8]),
+    /// It wants these bytes back.
+    Ping(Vec<u8>),
+    /// It ends the WebSocket: the code, if there is one, and the reason.
+    Close(Option<u16>, String),
+}
+
+/// Understands what comes from a server, however it is cut.
+#[derive(Debug, Default)]
+pub(super) struct Decoder {
+    state: State,
+    /// The last data frame was not the final one of its message.
+    continues: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The bytes of a header, as far as they have come.
+    Header(Vec<u8>),
+    /// Bytes of a data frame that are still to come, at least 1.
+    Data { left: u64 },
+    /// A control frame, as far as it has come.
+    Control { code: u8, length: usize, payload: Vec<u8> },
+}
+
+impl Default for State {
+    fn default() -> State {
+        State::Header(Vec::new())
+    }
+}
+
+impl Decoder {
+    /// The next thing that the server says; moves `input` past it. `None` when all input is used.
+    pub(super) fn decode<'a>(
+        &mut self,
+        input: &mut &'a [u8],
+    ) -> Result<Option<Said<'a>>, WebSocketError> {
+        while !input.is_empty() {
+            match &mut self.state {
+                State::Header(header) => {
+                    header.push(take(input, 1)[0]);
+                    if let Some(next) = next_state(header, &mut self.continues)? {
+                        self.state = next;
+                    }
+                }
+                State::Data { left } => {
+                    let data = take(input, usize::try_from(*left).unwrap_or(usize::MAX));
+                    self.skip(data.len());
+                    return Ok(Some(Said::Data(data)));
+                }
+                State::Control { length, payload, .. } => {
+                    payload.extend_from_slice(take(input, *length - payload.len()));
+                }
+            }
+            if let Some(said) = self.control()? {
+                return Ok(Some(said));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Bytes of MQTT that come before the next header; they may pass by with
+    /// [`skip`](Self::skip).
+    pub(super) fn data_left(&self) -> u64 {
+        match self.state {
+            State::Data { left } => left,
+            State::Header(_) | State::Control { .. } => 0,
+        }
+    }
+
+    /// Counts bytes of MQTT that have come.
+    pub(super) fn skip(&mut self, len: usize) {
+        if let State::Data { left } = &mut self.state {
+            *left = left.checked_sub(len as u64).expect("no more is taken than the frame holds");
+            if *left == 0 {
+                self.state = State::default();
+            }
+        }
+    }
+
+    /// A control frame that is whole. Pongs answer nothing of ours and say nothing.
+    fn control(&mut self) -> Result<Option<Said<'static>>, WebSocketError> {
+        let State::Control { code, length, payload } = &mut self.state else { return Ok(None) };
+        if payload.len() < *length {
+            return Ok(None);
+        }
+        let (code, payload) = (*code, std::mem::take(payload));
+        self.state = State::default();
+        match code {
+            PING => Ok(Some(Said::Ping(payload))),
+            CLOSE => match payload.split_first_chunk() {
+                Some((code, reason)) => {
+                    let reason = String::from_utf8_lossy(reason).into_owned();
+                    Ok(Some(Said::Close(Some(u16::from_be_bytes(*code)), reason)))
+                }
+                None if payload.is_empty() => Ok(Some(Said::Close(None, String::new()))),
+                None => Err(WebSocketError::Frame("half a code in a close frame")),
+            },
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The state after a header; `None` while it is not whole.
+fn next_state(header: &[u8], continues: &mut bool) -> Result<Option<State>, WebSocketError> {
+    let wrong = |what| Err(WebSocketError::Frame(what));
+    let [first, second, rest @ ..] = header else { return Ok(None) };
+    if second & MASKED != 0 {
+        return wrong("a masked frame from a server");
+    }
+    let left = match (second & !MASKED, rest) {
+        (126, [a, b]) => u64::from(u16::from_be_bytes([*a, *b])),
+        (127, rest) if rest.len() == 8 => {
+            u64::from_be_bytes(rest.try_into().expect("these are 8 bytes"))
+        }
+        (126 | 127, _) => return Ok(None),
+        (length, _) => u64::from(length),
+    };
+    if first & 0x70 != 0 {
+        return wrong("a reserved bit is set");
+    }
+    let (last, code) = (first & FINAL != 0, first & 0x0f);
+    match code {
+        CONTINUATION if !*continues => return wrong("it continues what was not begun"),
+        BINARY if *continues => return wrong("it begins a message inside of another"),
+        CONTINUATION | BINARY => *continues = !last,
+        // Only binary frames carry MQTT; others end the connection [MQTT-6.0.0-1].
+        TEXT => return wrong("a text frame, but MQTT travels in binary frames"),
+        CLOSE | PING | PONG => {
+            let length = usize::try_from(left).unwrap_or(usize::MAX);
+            if !last || length > CONTROL_MAX {
+                return wrong("a control frame in parts, or of more than 125 bytes");
+            }
+            return Ok(Some(State::Control { code, length, payload: Vec::new() }));
+        }
+        _ => return wrong("an unknown kind of frame"),
+    }
+    Ok(Some(if left == 0 { State::default() } else { State::Data { left } }))
+}
+
+/// The first bytes of the input, at most `max`.
+fn take<'a>(input: &mut &'a [u8], max: usize) -> &'a [u8] {
+    let (taken, rest) = input.split_at(max.min(input.len()));
+    *input = rest;
+    taken
+}
+
+/// What a client says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// Bytes of MQTT.
+    Data,
+    /// The bytes of a ping.
+    Pong,
+    /// The end: nothing, or a code.
+    Close,
+}
+
+/// Appends a frame with this payload under this mask.
+pub(super) fn encode(kind: Kind, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
+    // MQTT packets travel in binary frames [MQTT-6.0.0-1].
+    let code = match kind {
+        Kind::Data => BINARY,
+        Kind::Pong => PONG,
+        Kind::Close => CLOSE,
+    };
+    out.push(FINAL | code);
+    match payload.len() {
+        length @ 0..=125 => out.push(MASKED | u8::try_from(length).expect("at most 125")),
+        length => {
+            if let Ok(length) = u16::try_from(length) {
+                out.push(MASKED | 126);
+                out.extend_from_slice(&length.to_be_bytes());
+            } else {
+                out.push(MASKED | 127);
+                out.extend_from_slice(&(length as u64).to_be_bytes());
+            }
+        }
+    }
+    out.extend_from_slice(&mask);
+    let start = out.len();
+    out.extend_from_slice(payload);
+    let [a, b, c, d] = mask;
+    let key = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let (words, rest) = out[start..].as_chunks_mut::<8>();
+    for word in words {
+        *word = (u64::from_ne_bytes(*word) ^ key).to_ne_bytes();
+    }
+    for (byte, key) in rest.iter_mut().zip(key.to_ne_bytes()) {
+        *byte ^= key;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All that the server says, with data joined, when its bytes come in pieces of `size`.
+    fn hear(bytes: &[u8], size: usize) -> Result<(Vec<u8>, Vec<Said<'static>>), WebSocketError> {
+        let mut decoder = Decoder::default();
+        let (mut data, mut others) = (Vec::new(), Vec::new());
+        for mut piece in bytes.chunks(size) {
+            while let Some(said) = decoder.decode(&mut piece)? {
+                match said {
+                    Said::Data(bytes) => data.extend_from_slice(bytes),
+                    Said::Ping(bytes) => others.push(Said::Ping(bytes)),
+                    Said::Close(code, reason) => others.push(Said::Close(code, reason)),
+                }
+            }
+        }
+        Ok((data, others))
+    }
+
+    #[test]
+    fn data_comes_through_whatever_the_frames_are_and_however_they_are_cut() {
+        let mut bytes = vec![0x02, 1, b'a']; // the first part of a message
+        bytes.extend_from_slice(&[0x89, 2, b'h', b'i']); // a ping amid it
+        bytes.extend_from_slice(&[0x00, 0]); // an empty part
+        bytes.extend_from_slice(&[0x80, 126, 0, 2, b'b', b'c']); // the last part, a long form
+        bytes.extend_from_slice(&[0x8a, 1, b'x']); // a pong nobody asked for
+        bytes.extend_from_slice(&[0x82, 127, 0, 0, 0, 0, 0, 0, 0, 1, b'd']);
+        bytes.extend_from_slice(&[0x88, 4, 0x03, 0xea, b'n', b'o']);
+        bytes.extend_from_slice(&[0x88, 0]);
+        for size in 1..=bytes.len() {
+            let (data, others) = hear(&bytes, size).expect("good frames");
+            assert_eq!(data, b"abcd", "in pieces of {size}");
+            let ping = Said::Ping(b"hi".to_vec());
+            let close = Said::Close(Some(1002), "no".to_owned());
+            assert_eq!(others, [ping, close, Said::Close(None, String::new())]);
+        }
+    }
+
+    #[test]
+    fn forbidden_frames_are_refused_at_their_header() {
+        for (bytes, word) in [
+            (&[0x81, 1][..], "text"),
+            (&[0x82, 0x81], "masked"),
+            (&[0xc2, 0], "reserved"),
+            (&[0x83, 0], "unknown"),
+            (&[0x8b, 0], "unknown"),
+            (&[0x80, 0], "continues"),
+            (&[0x02, 0, 0x82, 0], "inside"),
+            (&[0x09, 0], "control"),
+            (&[0x89, 126, 0, 126], "control"),
+            (&[0x88, 1, 3], "half"),
+        ] {
+            let error = hear(bytes, 1).expect_err("a bad frame").to_string();
+            assert!(error.contains(word), "{bytes:x?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_frame_may_claim_any_length() {
+        let mut decoder = Decoder::default();
+        let header = [0x82, 127, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+        assert_eq!(decoder.decode(&mut &header[..]).expect("good"), None);
+        assert_eq!(decoder.data_left(), u64::MAX);
+        assert_eq!(decoder.decode(&mut &b"abc"[..]).expect("good"), Some(Said::Data(b"abc")));
+        decoder.skip(1);
+        assert_eq!(decoder.data_left(), u64::MAX - 4);
+    }
+
+    #[test]
+    fn frames_of_a_client_are_masked_and_have_the_shortest_length() {
+        let mask = [0x0f, 0xf0, 0xff, 0x00];
+        for (len, header) in [
+            (0, vec![0x82, 0x80]),
+            (125, vec![0x82, 0x80 | 125]),
+            (126, vec![0x82, 0x80 | 126, 0, 126]),
+            (65535, vec![0x82, 0x80 | 126, 0xff, 0xff]),
+            (65536, vec![0x82, 0x80 | 127, 0, 0, 0, 0, 0, 1, 0, 0]),
+        ] {
+            let payload: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
+            let mut out = Vec::new();
+            encode(Kind::Data, &payload, mask, &mut out);
+            let (head, body) = out.split_at(header.len() + 4);
+            assert_eq!(head, [&header[..], &mask].concat());
+            let plain: Vec<u8> = body.iter().zip(mask.iter().cycle()).map(|(b, k)| b ^ k).collect();
+            assert_eq!(plain, payload);
+        }
+        let mut out = Vec::new();
+        encode(Kind::Close, &[0x03, 0xe8], mask, &mut out);
+        assert_eq!(out, [0x88, 0x82, 0x0f, 0xf0, 0xff, 0x00, 0x03 ^ 0x0f, 0xe8 ^ 0xf0]);
+    }
+}
