@@ -23,6 +23,13 @@ pub trait Authenticator: Send + Sync {
     fn finish(&mut self, data: &[u8]) -> Result<(), AuthError>;
 }
 
+/// Shows the method alone.
+impl fmt::Debug for dyn Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Authenticator").field(&self.method()).finish()
+    }
+}
+
 /// Why an authentication cannot go on, in plain words; never with a secret in it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AuthError(pub String);

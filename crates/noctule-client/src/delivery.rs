@@ -50,6 +50,7 @@ impl Delivery<'_> {
             properties: PropertiesBuf::from(self.properties.others),
             duplicate: self.duplicate,
             packet_id: self.packet_id,
+            ack: self.ack,
             subscription_ids: self.properties.subscription_ids.iter().collect(),
         }
     }

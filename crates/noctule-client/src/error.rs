@@ -45,6 +45,8 @@ pub struct Failure {
     pub os_error: Option<i32>,
     /// What probably helps.
     pub fix: Option<&'static str>,
+    /// Whether it would fail the same way if it were tried again.
+    pub is_final: bool,
 }
 
 /// A reason code of the server, with what it added.
@@ -106,6 +108,14 @@ pub enum Invalid {
     SubscriptionIdsNotSupported,
     /// 65,535 requests are waiting for their answers.
     NoPacketId,
+    /// Something that only MQTT 5.0 has.
+    NotInThisVersion,
+    /// A property of more than 65,535 bytes.
+    PropertyTooLong,
+    /// A request with a response topic or correlation data of its own.
+    PropertyTwice,
+    /// A response to a message that names no response topic.
+    NoResponseTopic,
 }
 
 /// A field that the application fills.
@@ -241,6 +251,8 @@ impl Invalid {
             Invalid::QoSNotSupported { .. } => "use a lower QoS",
             Invalid::RetainNotSupported => "publish without retain",
             Invalid::NoPacketId => "wait for answers before asking more",
+            Invalid::NotInThisVersion => "connect with MQTT 5.0",
+            Invalid::NoResponseTopic => "have the other side set a response topic",
             Invalid::TopicName(_)
             | Invalid::NoFilter
             | Invalid::NoLocalOnShared
@@ -248,6 +260,8 @@ impl Invalid {
             | Invalid::Characters(_)
             | Invalid::TooLong(_)
             | Invalid::ZeroLimit
+            | Invalid::PropertyTooLong
+            | Invalid::PropertyTwice
             | Invalid::PacketTooLarge { .. }
             | Invalid::WildcardsNotSupported
             | Invalid::SharedNotSupported
@@ -340,6 +354,12 @@ impl fmt::Display for Invalid {
             Invalid::WildcardsNotSupported => "the server takes no wildcards",
             Invalid::SharedNotSupported => "the server takes no shared subscriptions",
             Invalid::SubscriptionIdsNotSupported => "the server takes no subscription identifiers",
+            Invalid::NotInThisVersion => "this needs MQTT 5.0",
+            Invalid::PropertyTooLong => "a property is longer than 65,535 bytes",
+            Invalid::PropertyTwice => {
+                "the response topic and the correlation data of a request are set by the library"
+            }
+            Invalid::NoResponseTopic => "the message names no topic for a response",
             Invalid::NoPacketId => "all packet identifiers are in use",
         })
     }

@@ -43,6 +43,8 @@ mod message;
 #[cfg(feature = "tokio")]
 pub mod net;
 mod options;
+#[cfg(feature = "scram")]
+mod scram;
 mod session;
 #[cfg(feature = "tokio")]
 mod shell;
@@ -55,6 +57,8 @@ pub use noctule_proto::packet::{RetainHandling, SubscribeOptions};
 pub use noctule_proto::property::{PropertiesBuf, UserPropertiesBuf};
 pub use noctule_proto::{DecodeError, PacketType, QoS, ReasonCode, TopicError, Version};
 pub use options::{Acknowledge, Options, SEND_MAXIMUM_V3, Will};
+#[cfg(feature = "scram")]
+pub use scram::Scram;
 pub use session::{Change, Connected, Event, Received, Session, Token};
 #[cfg(feature = "tokio")]
-pub use shell::{Client, Receipt, Subscription};
+pub use shell::{Client, Connector, Receipt, Reconnect, Requester, State, Subscription};

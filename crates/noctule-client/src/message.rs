@@ -1,5 +1,6 @@
 //! Messages and subscriptions, as the application sees them.
 
+use crate::delivery::AckToken;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -37,6 +38,8 @@ pub struct Message {
     pub duplicate: bool,
     /// Received: the packet identifier of the transfer from the server; 0 at QoS 0.
     pub packet_id: u16,
+    /// Received: there if the application has to acknowledge it.
+    pub ack: Option<AckToken>,
     /// Received: identifiers of the subscriptions it came through (5.0).
     pub subscription_ids: Vec<u32>,
 }

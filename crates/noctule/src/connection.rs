@@ -2,7 +2,8 @@
 //! tools.
 
 use clap::{ArgAction, Args};
-use noctule_client::{Client, Error, Message, Options, QoS, Version};
+use noctule_client::net::Endpoint;
+use noctule_client::{Client, Connector, Error, Message, Options, QoS, Reconnect, Version};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -64,7 +65,8 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) async fn connect(&self) -> Result<Client, Error> {
-        Client::connect((self.host.as_str(), self.port), self.options()).await
+        let endpoint = Endpoint::tcp(self.host.as_str(), self.port);
+        Connector::new(endpoint, self.options()).reconnect(Reconnect::never()).connect().await
     }
 
     /// What can be told wrong before anything is sent.

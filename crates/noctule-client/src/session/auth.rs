@@ -7,23 +7,16 @@ use crate::error::{Error, Violation};
 use crate::message::Goodbye;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::fmt;
 use noctule_proto::packet::{self, ConnAck};
 use noctule_proto::property::UserProperties;
 use noctule_proto::{PacketType, ReasonCode};
 
 /// The authentication method of a session, if it has one.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Auth {
     method: Option<Box<dyn Authenticator>>,
     /// A re-authentication is under way.
     renewing: bool,
-}
-
-impl fmt::Debug for Auth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Auth").field(&self.name()).finish()
-    }
 }
 
 impl Auth {
@@ -112,8 +105,8 @@ impl Session {
 
     /// The server does not prove who it is, or asks what we cannot answer.
     pub(super) fn give_up_on(&mut self, error: AuthError) {
-        let goodbye = Goodbye::because(ReasonCode::NotAuthorized);
-        self.say_goodbye(&goodbye);
+        // A client has no better code [3.14.2.1 v5].
+        self.say_goodbye(&Goodbye::because(ReasonCode::UnspecifiedError));
         self.end(Error::Authentication(error));
     }
 

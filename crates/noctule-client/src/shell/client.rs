@@ -1,110 +1,201 @@
 //! The handle that applications hold.
 
-use super::driver::{Command, Driver};
+use super::connector::Connector;
+use super::driver::{Command, Control, rejected};
 use super::gauge::Gauge;
+use super::state::State;
 use super::subscription::Subscription;
-use crate::error::{Error, Notice};
-use crate::message::{Goodbye, Message, Subscribe};
+use crate::error::{Error, Invalid};
+use crate::message::{Goodbye, Message, Subscribe, Unsubscribe};
 use crate::options::Options;
-use crate::session::{Connected, Session};
-use noctule_proto::{PacketType, ReasonCode};
+use crate::session::Connected;
+use noctule_proto::{ReasonCode, Version};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
-use tokio::net::{TcpStream, ToSocketAddrs};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
-/// Commands that may wait for the driver before their senders do.
-const COMMANDS: usize = 64;
-
-/// A connected client. Clones are handles of the same connection, which ends with
-/// [`disconnect`](Self::disconnect), or when the last handle is dropped.
+/// A client. Clones are handles of the same one, which ends with [`disconnect`](Self::disconnect),
+/// when the last handle is dropped, or when connecting again is given up.
 #[derive(Clone, Debug)]
 pub struct Client {
     commands: mpsc::Sender<Command>,
+    controls: mpsc::UnboundedSender<Control>,
     shared: Arc<Shared>,
 }
 
 /// What handles and driver know in common.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) connected: OnceLock<Connected>,
-    pub(super) end: OnceLock<Error>,
+    state: watch::Sender<State>,
+    end: OnceLock<Error>,
     pub(super) gauge: Arc<Gauge>,
+    /// The session is kept in a file.
+    stored: bool,
+    version: Version,
+}
+
+impl Shared {
+    pub(super) fn new(stored: bool, version: Version) -> Shared {
+        let (state, _) = watch::channel(State::Connecting);
+        Shared { state, end: OnceLock::new(), gauge: Arc::default(), stored, version }
+    }
+
+    pub(super) fn enter(&self, state: State) {
+        self.state.send_replace(state);
+    }
+
+    pub(super) fn finish(&self, error: Error) {
+        let _ = self.end.set(error.clone());
+        self.enter(State::Ended(error));
+    }
+
+    /// Why the client is over.
+    fn why(&self) -> Error {
+        self.end.get().cloned().unwrap_or(Error::NotConnected)
+    }
 }
 
 impl Client {
-    /// Connects over TCP and waits until the server has let us in.
+    pub(super) fn new(
+        commands: mpsc::Sender<Command>,
+        controls: mpsc::UnboundedSender<Control>,
+        shared: Arc<Shared>,
+    ) -> Client {
+        Client { commands, controls, shared }
+    }
+
+    /// Connects to an address such as `host`, `host:port`, `mqtts://host` or `ws://host/path`, and
+    /// waits until the server has let us in. A connection that breaks later is made again;
+    /// [`Connector`] can do otherwise.
     ///
-    /// The connection is driven by a task on the current tokio runtime, of either kind.
-    pub async fn connect(address: impl ToSocketAddrs, options: Options) -> Result<Client, Error> {
-        let patience = Duration::from_secs(options.connect_timeout_secs.into());
-        let session = Session::new(options)?;
-        let connecting = tokio::time::timeout(patience, TcpStream::connect(address));
-        let stream = connecting.await.map_err(|_| Error::NoAnswer(PacketType::Connect))??;
-        stream.set_nodelay(true)?;
-        let (commands, receiver) = mpsc::channel(COMMANDS);
-        let (welcome, welcomed) = oneshot::channel();
-        let shared = Arc::new(Shared::default());
-        let driver = Driver::new(session, stream, receiver, Arc::clone(&shared));
-        tokio::spawn(driver.run(welcome));
-        match welcomed.await {
-            Ok(result) => result.map(|()| Client { commands, shared }),
-            Err(_) => Err(shared.why()),
+    /// The client is driven by a task on the current tokio runtime, of either kind.
+    pub async fn connect(address: &str, options: Options) -> Result<Client, Error> {
+        Connector::to(address, options)?.connect().await
+    }
+
+    /// Waits until the server has let us in, and tells what it granted. It is an error if the
+    /// client is over.
+    pub async fn online(&self) -> Result<Arc<Connected>, Error> {
+        let mut states = self.states();
+        loop {
+            match &*states.borrow_and_update() {
+                State::Online(connected) => return Ok(Arc::clone(connected)),
+                State::Ended(error) => return Err(error.clone()),
+                State::Connecting | State::Waiting { .. } => {}
+            }
+            if states.changed().await.is_err() {
+                return Err(self.why());
+            }
         }
     }
 
-    /// The connection as the server granted it.
-    pub fn connected(&self) -> &Connected {
-        self.shared.connected.get().expect("a client is handed out when it is connected")
+    /// How the client stands with its server, and how that changes.
+    pub fn states(&self) -> watch::Receiver<State> {
+        self.shared.state.subscribe()
     }
 
     /// Publishes a message and waits until the promise of its QoS is kept: QoS 0, the message is
-    /// with the operating system; 1 and 2, the server has taken it over.
+    /// with the operating system; 1 and 2, the server has taken it over. Breaks of the connection
+    /// only make it take longer. A call that is dropped is not called off.
+    ///
+    /// It is an error if the message cannot be sent, the server refuses it, or the client is over.
+    /// A message of QoS 0 that leaves with a connection that breaks may arrive or not, and is an
+    /// error too.
     pub async fn publish(&self, message: Message) -> Result<ReasonCode, Error> {
         self.send(message).await?.await
     }
 
-    /// Publishes a message and waits only until it is in line; the receipt tells when the promise
-    /// of its QoS is kept. Messages leave in the order of these calls.
+    /// Publishes a message and waits only until it is in line (and, with
+    /// [`Connector::store`], on disk); the receipt tells when the promise of its QoS is kept.
+    /// Messages leave in the order of these calls. While the line is full, the call waits.
     pub async fn send(&self, message: Message) -> Result<Receipt, Error> {
         let (reply, receipt) = oneshot::channel();
-        self.command(Command::Publish(message, reply)).await?;
+        let (told, in_line) = oneshot::channel();
+        let told = self.shared.stored.then_some(told);
+        self.command(Command::Publish { message, reply, in_line: told }).await?;
+        if self.shared.stored {
+            in_line.await.map_err(|_| self.why())?;
+        }
         Ok(Receipt { receipt, shared: Arc::clone(&self.shared) })
     }
 
     /// Subscribes and waits for the server's answer. It is an error if the server refuses every
-    /// filter; see [`Subscription::codes`] for each of them.
+    /// filter; see [`Subscription::codes`] for each of them. A server that has lost the session is
+    /// asked again by itself.
     pub async fn subscribe(&self, subscribe: Subscribe) -> Result<Subscription, Error> {
         let (reply, answer) = oneshot::channel();
         self.command(Command::Subscribe(subscribe, reply)).await?;
-        let (codes, messages) = answer.await.map_err(|_| self.shared.why())??;
+        let (codes, inbox) = answer.await.map_err(|_| self.why())??;
         match codes.first() {
-            Some(first) if codes.iter().all(|code| code.is_error()) => {
-                Err(Error::Rejected(notice(*first)))
-            }
-            _ => Ok(Subscription::new(codes, messages, &self.shared, self.clone())),
+            Some(first) if codes.iter().all(|code| code.is_error()) => Err(rejected(*first)),
+            _ => Ok(Subscription::new(codes, inbox, &self.shared, self.clone())),
         }
     }
 
-    /// Ends the subscription to this filter and waits for the server's answer.
-    pub async fn unsubscribe(&self, filter: impl Into<String>) -> Result<ReasonCode, Error> {
+    /// A stream of every message that comes, whatever it is for: also of an earlier session's
+    /// subscriptions, which nobody has asked for anew. Who takes messages from here drops the
+    /// [`Subscription`]s, or takes from those too: what lies unread holds the server back.
+    pub async fn messages(&self) -> Result<Subscription, Error> {
         let (reply, answer) = oneshot::channel();
-        self.command(Command::Unsubscribe(filter.into(), reply)).await?;
-        let code = answer.await.map_err(|_| self.shared.why())??;
-        if code.is_error() { Err(Error::Rejected(notice(code))) } else { Ok(code) }
+        self.control(Control::Everything(reply))?;
+        let inbox = answer.await.map_err(|_| self.why())?;
+        Ok(Subscription::new(Vec::new(), inbox, &self.shared, self.clone()))
+    }
+
+    /// Ends subscriptions and waits for the server's answer: a code for each filter. It is an error
+    /// if the server refuses all of them.
+    pub async fn unsubscribe(&self, unsubscribe: Unsubscribe) -> Result<Vec<ReasonCode>, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::Unsubscribe(unsubscribe, reply)).await?;
+        let codes = answer.await.map_err(|_| self.why())??;
+        match codes.first() {
+            Some(first) if codes.iter().all(|code| code.is_error()) => Err(rejected(*first)),
+            _ => Ok(codes),
+        }
+    }
+
+    /// The application has done what it has to do with a message
+    /// ([`Acknowledge::ByApplication`](crate::Acknowledge)); nothing happens for any other. If the
+    /// connection has broken meanwhile, the server sends the message again.
+    pub fn acknowledge(&self, message: &Message) -> Result<(), Error> {
+        self.reject(message, ReasonCode::Success)
+    }
+
+    /// The same with a reason from 0x80: the application does not want the message (5.0). The
+    /// server does not send it again.
+    pub fn reject(&self, message: &Message, reason: ReasonCode) -> Result<(), Error> {
+        match message.ack {
+            Some(token) => self.control(Control::Acknowledge(token, reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// Authenticates again by the method of [`Connector::authenticator`], for a server that lets a
+    /// connection live no longer than a token (5.0).
+    pub async fn reauthenticate(&self) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.control(Control::Reauthenticate(reply))?;
+        answer.await.map_err(|_| self.why())?
     }
 
     /// Says good-bye and waits until the connection is closed. The server publishes no Will. What
-    /// still waits for its acknowledgement fails with [`Error::Finished`].
+    /// still waits for its acknowledgement fails with [`Error::Finished`]: await receipts first.
     pub async fn disconnect(self) -> Result<(), Error> {
-        let (reply, done) = oneshot::channel();
-        self.command(Command::Disconnect(Goodbye::default(), reply)).await?;
-        done.await.map_err(|_| self.shared.why())
+        self.disconnect_with(Goodbye::default()).await
     }
 
-    /// Why the connection is over, if it is.
+    /// The same with other words.
+    pub async fn disconnect_with(self, goodbye: Goodbye) -> Result<(), Error> {
+        if goodbye.reason.is_error() && self.version() != Version::V5 {
+            return Err(Invalid::NotInThisVersion.into());
+        }
+        let (reply, done) = oneshot::channel();
+        self.control(Control::Disconnect(goodbye, reply))?;
+        done.await.map_err(|_| self.why())
+    }
+
+    /// Why the client is over, if it is.
     pub fn end(&self) -> Option<Error> {
         self.shared.end.get().cloned()
     }
@@ -114,8 +205,21 @@ impl Client {
         self.shared.gauge.dropped()
     }
 
+    /// The protocol version it speaks.
+    pub fn version(&self) -> Version {
+        self.shared.version
+    }
+
+    pub(super) fn why(&self) -> Error {
+        self.shared.why()
+    }
+
     async fn command(&self, command: Command) -> Result<(), Error> {
-        self.commands.send(command).await.map_err(|_| self.shared.why())
+        self.commands.send(command).await.map_err(|_| self.why())
+    }
+
+    fn control(&self, control: Control) -> Result<(), Error> {
+        self.controls.send(control).map_err(|_| self.why())
     }
 }
 
@@ -133,15 +237,4 @@ impl Future for Receipt {
         let received = ready!(Pin::new(&mut self.receipt).poll(cx));
         Poll::Ready(received.unwrap_or_else(|_| Err(self.shared.why())))
     }
-}
-
-impl Shared {
-    /// Why there is no connection any more.
-    fn why(&self) -> Error {
-        self.end.get().cloned().unwrap_or(Error::NotConnected)
-    }
-}
-
-fn notice(reason: ReasonCode) -> Notice {
-    Notice { reason, code: reason.as_u8(), reason_string: None, server_reference: None }
 }

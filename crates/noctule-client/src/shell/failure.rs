@@ -1,23 +1,40 @@
-//! What the operating system says, in the words of the library.
+//! What failed on the way to the server, in the words of the library.
 
 use crate::error::{Error, Failure};
-use std::io::{self, ErrorKind};
+use crate::net::{AddressError, ConnectError};
+use std::io;
 
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Error {
-        Error::Failure(error.into())
+impl From<ConnectError> for Error {
+    fn from(error: ConnectError) -> Error {
+        Error::Failure(Failure {
+            what: error.to_string(),
+            os_error: error.os_error(),
+            fix: error.likely_fix(),
+            is_final: matches!(error, ConnectError::Missing(_)),
+        })
     }
 }
 
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Failure {
-        let fix = match error.kind() {
-            ErrorKind::ConnectionRefused => Some("start the server, or check host and port"),
-            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
-                Some("check the network and the address")
-            }
-            _ => None,
-        };
-        Failure { what: error.to_string(), os_error: error.raw_os_error(), fix }
+impl From<AddressError> for Error {
+    fn from(error: AddressError) -> Error {
+        Error::Failure(Failure {
+            what: error.to_string(),
+            os_error: None,
+            fix: Some("name the server as host, host:port, mqtts://host or ws://host/path"),
+            is_final: true,
+        })
+    }
+}
+
+/// A connection that broke.
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Error {
+        Error::from(ConnectError::from(error))
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        Error::Failure(failure)
     }
 }

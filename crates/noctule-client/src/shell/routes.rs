@@ -1,18 +1,24 @@
 //! Which subscription a message is for.
 
-use super::gauge::{Gauge, UNREAD_MAX};
+use super::driver::rejected;
+use super::gauge::Gauge;
+use crate::error::Error;
 use crate::message::{Message, Subscribe};
-use noctule_proto::{QoS, ReasonCode, TopicFilter, matches};
+use noctule_proto::{ReasonCode, TopicFilter, matches};
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
 
 /// Messages of a resumed session that are kept for a subscription to come.
 const UNCLAIMED_MAX: usize = 4096;
+/// The highest subscription identifier (3.8.2.1.2 v5).
+const SUBSCRIPTION_ID_MAX: u32 = 268_435_455;
 
 #[derive(Debug)]
 pub(super) struct Routes {
     routes: Vec<Route>,
+    /// Who wants every message, whatever it is for.
+    everything: Vec<mpsc::UnboundedSender<Message>>,
     /// Received before the application has said who wants them.
     unclaimed: VecDeque<Message>,
     /// Whether such messages can be: the server had a session of ours.
@@ -21,23 +27,49 @@ pub(super) struct Routes {
     keys: u64,
 }
 
+/// The receiving end of a route.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    pub(super) messages: mpsc::UnboundedReceiver<Message>,
+    /// Why nothing comes any more, if the client goes on.
+    pub(super) end: Arc<OnceLock<Error>>,
+}
+
 #[derive(Debug)]
 struct Route {
     key: u64,
-    filters: Vec<Wanted>,
-    inbox: mpsc::UnboundedSender<Message>,
+    /// As the application asked, without what is refused or unsubscribed.
+    subscribe: Subscribe,
+    /// The identifier under which the server knows each filter now.
+    ids: Vec<Option<u32>>,
+    messages: mpsc::UnboundedSender<Message>,
+    end: Arc<OnceLock<Error>>,
 }
 
-#[derive(Debug)]
-struct Wanted {
-    filter: String,
-    /// The identifier under which the server knows the filter now.
-    id: Option<u32>,
-}
+impl Route {
+    fn filters(&self) -> impl Iterator<Item = (&str, Option<u32>)> {
+        let filters = self.subscribe.filters.iter();
+        filters.zip(&self.ids).map(|((filter, _), id)| (filter.as_str(), *id))
+    }
 
-impl Wanted {
-    fn matches(&self, topic: &str) -> bool {
-        TopicFilter::parse(&self.filter).is_ok_and(|filter| matches(filter.plain(), topic))
+    /// Keeps the filters for which this holds.
+    fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        let kept: Vec<bool> = self.filters().map(|(filter, _)| keep(filter)).collect();
+        let mut filters = kept.iter();
+        self.subscribe.filters.retain(|_| filters.next() == Some(&true));
+        let mut ids = kept.iter();
+        self.ids.retain(|_| ids.next() == Some(&true));
+    }
+
+    /// Whether a message is for this subscription: by the identifiers that the server names, or by
+    /// the topic alone.
+    fn wants(&self, message: &Message, named: bool) -> bool {
+        let by_id = |id: Option<u32>| id.is_some_and(|id| message.subscription_ids.contains(&id));
+        self.filters().any(|(filter, id)| {
+            let matched = TopicFilter::parse(filter)
+                .is_ok_and(|filter| matches(filter.plain(), &message.topic));
+            matched && (!named || by_id(id))
+        })
     }
 }
 
@@ -45,6 +77,7 @@ impl Routes {
     pub(super) fn new(gauge: Arc<Gauge>) -> Routes {
         Routes {
             routes: Vec::new(),
+            everything: Vec::new(),
             unclaimed: VecDeque::new(),
             keep_unclaimed: false,
             gauge,
@@ -53,92 +86,125 @@ impl Routes {
     }
 
     pub(super) fn resumed(&mut self, session_present: bool) {
-        self.keep_unclaimed = session_present;
+        self.keep_unclaimed |= session_present;
     }
 
-    /// A subscription that is asked for: retained messages may come before its SUBACK.
-    pub(super) fn add(&mut self, subscribe: &Subscribe) -> (u64, mpsc::UnboundedReceiver<Message>) {
-        let (inbox, messages) = mpsc::unbounded_channel();
+    /// A subscription that will be asked for: retained messages may come before its SUBACK.
+    pub(super) fn add(&mut self, subscribe: Subscribe) -> (u64, Inbox) {
+        let (messages, inbox) = inbox();
         self.keys += 1;
-        let id = subscribe.id;
+        let ids = vec![None; subscribe.filters.len()];
+        let end = Arc::clone(&inbox.end);
+        self.routes.push(Route { key: self.keys, subscribe, ids, messages, end });
+        self.claim();
+        (self.keys, inbox)
+    }
+
+    /// A stream of every message.
+    pub(super) fn everything(&mut self) -> Inbox {
+        let (messages, inbox) = inbox();
+        self.everything.push(messages);
+        self.claim();
+        inbox
+    }
+
+    /// All subscriptions that stand or are asked for.
+    pub(super) fn keys(&self) -> impl Iterator<Item = u64> {
+        self.routes.iter().map(|route| route.key)
+    }
+
+    /// What to ask the server for. It gets an identifier, if the server knows them and the
+    /// application has not chosen one.
+    pub(super) fn request(&mut self, key: u64, numbers: bool) -> Option<Subscribe> {
+        let route = self.routes.iter().find(|route| route.key == key)?;
+        let mut subscribe = route.subscribe.clone();
+        let number = u32::try_from(key % u64::from(SUBSCRIPTION_ID_MAX)).ok()? + 1;
+        subscribe.id = subscribe.id.or(numbers.then_some(number));
         // The server replaces a subscription with the same filter, and its identifier with it.
-        for wanted in self.routes.iter_mut().flat_map(|route| &mut route.filters) {
-            if subscribe.filters.iter().any(|(filter, _)| *filter == wanted.filter) {
-                wanted.id = id;
+        for route in &mut self.routes {
+            for ((filter, _), id) in route.subscribe.filters.iter().zip(&mut route.ids) {
+                if subscribe.filters.iter().any(|(asked, _)| asked == filter) {
+                    *id = subscribe.id;
+                }
             }
         }
-        let filters = subscribe.filters.iter();
-        let filters = filters.map(|(filter, _)| Wanted { filter: filter.clone(), id }).collect();
-        self.routes.push(Route { key: self.keys, filters, inbox });
-        self.claim();
-        (self.keys, messages)
+        Some(subscribe)
     }
 
     /// The server's answer: filters that it refused bring nothing.
     pub(super) fn granted(&mut self, key: u64, codes: &[ReasonCode]) {
         let Some(route) = self.routes.iter_mut().find(|route| route.key == key) else { return };
         let mut codes = codes.iter();
-        route.filters.retain(|_| codes.next().is_some_and(|code| !code.is_error()));
+        let mut refused = None;
+        route.retain(|_| match codes.next() {
+            Some(code) if code.is_error() => {
+                refused = Some(*code);
+                false
+            }
+            Some(_) | None => true,
+        });
+        if let (Some(code), true) = (refused, route.ids.is_empty()) {
+            let _ = route.end.set(rejected(code));
+        }
         self.remove_empty();
     }
 
-    /// A subscription that did not come about.
-    pub(super) fn remove(&mut self, key: u64) {
+    /// A subscription that did not come about, or could not be renewed.
+    pub(super) fn refuse(&mut self, key: u64, error: &Error) {
+        if let Some(route) = self.routes.iter().find(|route| route.key == key) {
+            let _ = route.end.set(error.clone());
+        }
         self.routes.retain(|route| route.key != key);
     }
 
     /// The server sends nothing more for this filter.
     pub(super) fn unsubscribed(&mut self, filter: &str) {
         for route in &mut self.routes {
-            route.filters.retain(|wanted| wanted.filter != filter);
+            route.retain(|wanted| wanted != filter);
         }
         self.remove_empty();
     }
 
     /// Ends a stream when nothing can come through it any more.
     fn remove_empty(&mut self) {
-        self.routes.retain(|route| !route.filters.is_empty());
+        self.routes.retain(|route| !route.ids.is_empty());
     }
 
     /// Hands a message to the subscriptions it is for. If the server names some, these; else all
-    /// that match. One that was dropped by the application takes it and forgets it.
-    pub(super) fn deliver(&mut self, message: Message) {
-        if message.qos == QoS::AtMostOnce && self.gauge.unread() >= UNREAD_MAX {
-            return self.gauge.drop_one();
+    /// that match. One that was dropped by the application takes it and forgets it. `false`: none
+    /// has it, and none will.
+    pub(super) fn deliver(&mut self, message: Message) -> bool {
+        self.everything.retain(|messages| !messages.is_closed());
+        let mut taken = false;
+        for messages in &self.everything {
+            taken |= push(messages, message.clone(), &self.gauge);
         }
         let targets = self.targets(&message);
         let Some((last, others)) = targets.split_last() else {
-            return self.leave_unclaimed(message);
+            return taken || self.everything.is_empty() && self.leave_unclaimed(message);
         };
         for other in others {
-            push(other, message.clone(), &self.gauge);
+            taken |= push(&other.messages, message.clone(), &self.gauge);
         }
-        push(last, message, &self.gauge);
+        taken | push(&last.messages, message, &self.gauge)
     }
 
     fn targets(&self, message: &Message) -> Vec<&Route> {
-        let ids = &message.subscription_ids;
-        let wants = |route: &&Route, named: bool| {
-            let by_id = |id: Option<u32>| id.is_some_and(|id| ids.contains(&id));
-            let mut filters = route.filters.iter();
-            filters.any(|wanted| (!named || by_id(wanted.id)) && wanted.matches(&message.topic))
-        };
-        let named: Vec<&Route> = self.routes.iter().filter(|route| wants(route, true)).collect();
-        if !named.is_empty() {
-            return named;
-        }
-        self.routes.iter().filter(|route| wants(route, false)).collect()
+        let wanting = |named| self.routes.iter().filter(move |route| route.wants(message, named));
+        let named: Vec<&Route> = wanting(true).collect();
+        if named.is_empty() { wanting(false).collect() } else { named }
     }
 
-    fn leave_unclaimed(&mut self, message: Message) {
+    fn leave_unclaimed(&mut self, message: Message) -> bool {
         if !self.keep_unclaimed {
-            return;
+            return false;
         }
         if self.unclaimed.len() >= UNCLAIMED_MAX {
-            self.unclaimed.pop_front();
-            self.gauge.drop_one();
+            self.drop_one();
+            return false;
         }
         self.unclaimed.push_back(message);
+        true
     }
 
     /// Offers the unclaimed messages again.
@@ -147,18 +213,37 @@ impl Routes {
             self.deliver(message);
         }
     }
+
+    /// How many messages the application has not taken.
+    pub(super) fn unread(&self) -> usize {
+        self.gauge.unread()
+    }
+
+    /// A message that finds no place.
+    pub(super) fn drop_one(&self) {
+        self.gauge.drop_one();
+    }
 }
 
-fn push(route: &Route, message: Message, gauge: &Gauge) {
+fn inbox() -> (mpsc::UnboundedSender<Message>, Inbox) {
+    let (sender, messages) = mpsc::unbounded_channel();
+    (sender, Inbox { messages, end: Arc::default() })
+}
+
+/// `false`: the application has dropped the stream.
+fn push(messages: &mpsc::UnboundedSender<Message>, message: Message, gauge: &Gauge) -> bool {
     gauge.add();
-    if route.inbox.send(message).is_err() {
+    let taken = messages.send(message).is_ok();
+    if !taken {
         gauge.take(1);
     }
+    taken
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use noctule_proto::QoS;
     use noctule_proto::packet::SubscribeOptions;
 
     fn subscribe(filter: &str, id: Option<u32>) -> Subscribe {
@@ -169,15 +254,22 @@ mod tests {
         Message { subscription_ids: subscription_ids.to_vec(), ..Message::new(topic, "x") }
     }
 
-    fn count(messages: &mut mpsc::UnboundedReceiver<Message>) -> usize {
-        std::iter::from_fn(|| messages.try_recv().ok()).count()
+    fn count(inbox: &mut Inbox) -> usize {
+        std::iter::from_fn(|| inbox.messages.try_recv().ok()).count()
+    }
+
+    /// Subscribed, and asked for.
+    fn add(routes: &mut Routes, subscribe: Subscribe) -> Inbox {
+        let (key, inbox) = routes.add(subscribe);
+        routes.request(key, true);
+        inbox
     }
 
     #[test]
     fn a_message_goes_where_the_server_says_or_else_where_it_matches() {
         let mut routes = Routes::new(Arc::default());
-        let (_, mut all) = routes.add(&subscribe("a/#", Some(1)));
-        let (_, mut some) = routes.add(&subscribe("$share/g/a/+", Some(2)));
+        let mut all = add(&mut routes, subscribe("a/#", Some(1)));
+        let mut some = add(&mut routes, subscribe("$share/g/a/+", Some(2)));
         routes.deliver(message("a/b", &[1]));
         assert_eq!((count(&mut all), count(&mut some)), (1, 0));
         routes.deliver(message("a/b", &[2]));
@@ -193,8 +285,8 @@ mod tests {
     #[test]
     fn the_same_filter_twice_feeds_both() {
         let mut routes = Routes::new(Arc::default());
-        let (_, mut first) = routes.add(&subscribe("a", Some(1)));
-        let (_, mut second) = routes.add(&subscribe("a", Some(2)));
+        let mut first = add(&mut routes, subscribe("a", Some(1)));
+        let mut second = add(&mut routes, subscribe("a", Some(2)));
         routes.deliver(message("a", &[2]));
         assert_eq!((count(&mut first), count(&mut second)), (1, 1));
     }
@@ -206,21 +298,21 @@ mod tests {
         routes.resumed(true);
         routes.deliver(message("a", &[3]));
         routes.deliver(message("b", &[]));
-        assert_eq!(count(&mut routes.add(&subscribe("b", None)).1), 1);
-        assert_eq!(count(&mut routes.add(&subscribe("+", None)).1), 1);
+        assert_eq!(count(&mut add(&mut routes, subscribe("b", None))), 1);
+        assert_eq!(count(&mut add(&mut routes, subscribe("+", None))), 1);
     }
 
     #[test]
     fn a_stream_ends_when_nothing_can_come_through_it() {
         let mut routes = Routes::new(Arc::default());
         let two = subscribe("a", None).and("b", SubscribeOptions::default());
-        let (key, mut messages) = routes.add(&two);
+        let (key, mut messages) = routes.add(two);
         routes.granted(key, &[ReasonCode::Success, ReasonCode::NotAuthorized]);
         routes.deliver(message("b", &[]));
         routes.deliver(message("a", &[]));
         assert_eq!(count(&mut messages), 1);
-        assert!(!messages.is_closed());
+        assert!(!messages.messages.is_closed());
         routes.unsubscribed("a");
-        assert!(messages.is_closed());
+        assert!(messages.messages.is_closed());
     }
 }

@@ -2,14 +2,17 @@
 
 use super::client::{Client, Shared};
 use super::gauge::Gauge;
+use super::routes::Inbox;
 use crate::error::Error;
 use crate::message::Message;
+use futures_core::Stream;
 use noctule_proto::ReasonCode;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::sync::mpsc;
 
-/// Receives what a subscription brings, in the order in which the server sent it.
+/// Receives what a subscription brings, in the order in which the server sent it. It is a
+/// [`Stream`] too.
 ///
 /// Dropped, it forgets what comes; the server goes on sending until
 /// [`Client::unsubscribe`]. The connection lasts as long as there is a [`Client`] or a
@@ -17,7 +20,7 @@ use tokio::sync::mpsc;
 #[derive(Debug)]
 pub struct Subscription {
     codes: Vec<ReasonCode>,
-    messages: mpsc::UnboundedReceiver<Message>,
+    inbox: Inbox,
     gauge: Arc<Gauge>,
     client: Client,
 }
@@ -25,11 +28,11 @@ pub struct Subscription {
 impl Subscription {
     pub(super) fn new(
         codes: Vec<ReasonCode>,
-        messages: mpsc::UnboundedReceiver<Message>,
+        inbox: Inbox,
         shared: &Shared,
         client: Client,
     ) -> Subscription {
-        Subscription { codes, messages, gauge: Arc::clone(&shared.gauge), client }
+        Subscription { codes, inbox, gauge: Arc::clone(&shared.gauge), client }
     }
 
     /// The next message; `None` when no more can come: the connection is over (see
@@ -40,7 +43,7 @@ impl Subscription {
 
     /// The same for hand-written futures and streams.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        let polled = self.messages.poll_recv(cx);
+        let polled = self.inbox.messages.poll_recv(cx);
         if let Poll::Ready(Some(_)) = &polled {
             self.gauge.take(1);
         }
@@ -52,16 +55,25 @@ impl Subscription {
         &self.codes
     }
 
-    /// Why the connection is over, if it is.
+    /// Why nothing comes any more, if so: the server has refused to renew the subscription, or the
+    /// client is over.
     pub fn end(&self) -> Option<Error> {
-        self.client.end()
+        self.inbox.end.get().cloned().or_else(|| self.client.end())
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Message;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.poll_recv(cx)
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.messages.close();
-        let left = std::iter::from_fn(|| self.messages.try_recv().ok()).count();
+        self.inbox.messages.close();
+        let left = std::iter::from_fn(|| self.inbox.messages.try_recv().ok()).count();
         self.gauge.take(left);
     }
 }

@@ -2,8 +2,8 @@
 #![allow(unreachable_pub, reason = "shared by the test programs of two crates")]
 
 use noctule_client::{
-    Client, Error, Message, Options, PropertiesBuf, QoS, ReasonCode, Subscribe, SubscribeOptions,
-    Subscription, Version, Will,
+    Client, Connector, Error, Message, Options, PropertiesBuf, QoS, ReasonCode, Reconnect,
+    Subscribe, SubscribeOptions, Subscription, Unsubscribe, Version, Will,
 };
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub fn options(version: Version, client_id: &str) -> Options {
 }
 
 pub async fn connect(broker: Broker, options: Options) -> Result<Client, Error> {
-    Client::connect(broker, options).await
+    Connector::to(&broker.to_string(), options)?.reconnect(Reconnect::never()).connect().await
 }
 
 async fn next(messages: &mut Subscription) -> Message {
@@ -42,7 +42,7 @@ pub async fn messages_of_each_qos_come_back_in_each_version(broker: Broker) -> R
                 assert_eq!((&message.payload[..], message.qos), (payload, qos));
             }
         }
-        assert_eq!(client.unsubscribe("a/#").await?, ReasonCode::Success);
+        assert_eq!(client.unsubscribe(Unsubscribe::from("a/#")).await?, [ReasonCode::Success]);
         assert!(all.recv().await.is_none());
         client.disconnect().await?;
     }
@@ -118,13 +118,13 @@ pub async fn a_session_that_is_kept_collects_messages(broker: Broker) -> Result<
         other.disconnect().await?;
 
         let client = connect(broker, kept).await?;
-        assert_eq!(client.connected().session_present, version != Version::V31);
+        assert_eq!(client.online().await?.session_present, version != Version::V31);
         let mut news = client.subscribe(subscribe).await?;
         // MQTT 3.1 cannot say that the session was there, so what comes before SUBACK is lost.
         if version != Version::V31 {
             assert_eq!(next(&mut news).await.payload, "while away");
         }
-        client.unsubscribe("news").await?;
+        client.unsubscribe(Unsubscribe::from("news")).await?;
         client.disconnect().await?;
     }
     Ok(())

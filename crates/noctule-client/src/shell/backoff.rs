@@ -1,0 +1,169 @@
+//! When to connect again.
+
+use crate::error::Error;
+use noctule_proto::ReasonCode;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+/// Whether and when a connection that is over, or did not come about, is tried again.
+///
+/// The delay doubles from one failure to the next and is drawn between a half and the whole of
+/// itself, so that the clients of a server that restarts do not come back all at once. It begins
+/// anew after a connection that outlasted `delay_max`.
+///
+/// Not tried again is what would fail again: wrong credentials, a refused client identifier or
+/// version, a ban, and a session that another client has taken over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reconnect {
+    /// Whether to keep trying before the first connection has come about, too: for a device that
+    /// starts before its network does.
+    pub first: bool,
+    /// How long to wait after the first failure.
+    pub delay_min: Duration,
+    /// How long to wait at most.
+    pub delay_max: Duration,
+    /// How many failures in a row end it; `None` for no end.
+    pub failures_max: Option<u32>,
+}
+
+impl Default for Reconnect {
+    fn default() -> Reconnect {
+        Reconnect {
+            first: false,
+            delay_min: Duration::from_millis(500),
+            delay_max: Duration::from_secs(60),
+            failures_max: None,
+        }
+    }
+}
+
+impl Reconnect {
+    /// The end of the first connection is the end of the client.
+    pub fn never() -> Reconnect {
+        Reconnect { failures_max: Some(0), ..Reconnect::default() }
+    }
+
+    /// As the default, and before the first connection too.
+    pub fn always() -> Reconnect {
+        Reconnect { first: true, ..Reconnect::default() }
+    }
+}
+
+/// Failures in a row.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    reconnect: Reconnect,
+    failures: u32,
+    connected_before: bool,
+}
+
+impl Backoff {
+    pub(super) fn new(reconnect: Reconnect) -> Backoff {
+        Backoff { reconnect, failures: 0, connected_before: false }
+    }
+
+    /// The server has let us in.
+    pub(super) fn connected(&mut self) {
+        self.connected_before = true;
+    }
+
+    /// A connection that had lasted this long is over.
+    pub(super) fn lasted(&mut self, connection: Duration) {
+        if connection > self.reconnect.delay_max {
+            self.failures = 0;
+        }
+    }
+
+    /// How long to wait after this failure; `None`: it is final.
+    pub(super) fn delay(&mut self, error: &Error) -> Option<Duration> {
+        let may = self.connected_before || self.reconnect.first;
+        let left = self.reconnect.failures_max.is_none_or(|max| self.failures < max);
+        if !may || !left || is_final(error) {
+            return None;
+        }
+        let doubled = self.reconnect.delay_min.saturating_mul(1 << self.failures.min(20));
+        self.failures += 1;
+        Some(jittered(doubled.min(self.reconnect.delay_max)))
+    }
+}
+
+/// Between a half and the whole of it.
+fn jittered(delay: Duration) -> Duration {
+    // Each state of this kind has keys of its own.
+    let dice = RandomState::new().hash_one(0_u8);
+    let share = dice as f64 / u64::MAX as f64;
+    delay.mul_f64(0.5 + share / 2.0)
+}
+
+/// Whether the same would happen again.
+fn is_final(error: &Error) -> bool {
+    match error {
+        Error::Invalid(_) | Error::Finished | Error::Authentication(_) => true,
+        Error::Refused(notice) | Error::Disconnected(notice) => is_final_reason(notice.reason),
+        Error::Rejected(_)
+        | Error::Closed
+        | Error::NoAnswer(_)
+        | Error::Protocol(_)
+        | Error::SessionLost
+        | Error::NotConnected => false,
+        Error::Failure(failure) => failure.is_final,
+    }
+}
+
+fn is_final_reason(reason: ReasonCode) -> bool {
+    matches!(
+        reason,
+        ReasonCode::UnsupportedProtocolVersion
+            | ReasonCode::ClientIdentifierNotValid
+            | ReasonCode::BadUserNameOrPassword
+            | ReasonCode::NotAuthorized
+            | ReasonCode::Banned
+            | ReasonCode::BadAuthenticationMethod
+            | ReasonCode::SessionTakenOver
+            | ReasonCode::UseAnotherServer
+            | ReasonCode::ServerMoved
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Notice;
+
+    fn refused(reason: ReasonCode) -> Error {
+        let code = reason.as_u8();
+        Error::Refused(Notice { reason, code, reason_string: None, server_reference: None })
+    }
+
+    #[test]
+    fn delays_double_up_to_the_longest_and_are_drawn() {
+        let mut backoff = Backoff::new(Reconnect::always());
+        let mut longest = Duration::from_millis(500);
+        for _ in 0..12 {
+            let delay = backoff.delay(&Error::Closed).expect("goes on");
+            assert!(delay >= longest / 2 && delay <= longest, "{delay:?} of {longest:?}");
+            longest = (longest * 2).min(Duration::from_secs(60));
+        }
+        backoff.lasted(Duration::from_secs(61));
+        assert!(backoff.delay(&Error::Closed).expect("goes on") <= Duration::from_millis(500));
+    }
+
+    #[test]
+    fn what_would_fail_again_is_not_tried_again() {
+        let mut backoff = Backoff::new(Reconnect::always());
+        assert_eq!(backoff.delay(&refused(ReasonCode::BadUserNameOrPassword)), None);
+        assert_eq!(backoff.delay(&Error::Finished), None);
+        assert!(backoff.delay(&refused(ReasonCode::ServerBusy)).is_some());
+    }
+
+    #[test]
+    fn the_first_connection_is_tried_once_unless_asked() {
+        let mut backoff = Backoff::new(Reconnect::default());
+        assert_eq!(backoff.delay(&Error::Closed), None);
+        backoff.connected();
+        assert!(backoff.delay(&Error::Closed).is_some());
+        let mut never = Backoff::new(Reconnect::never());
+        never.connected();
+        assert_eq!(never.delay(&Error::Closed), None);
+    }
+}

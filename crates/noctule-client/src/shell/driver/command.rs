@@ -1,0 +1,66 @@
+//! What handles ask of the driver, and who waits for which answer.
+
+use crate::delivery::AckToken;
+use crate::error::Error;
+use crate::message::{Goodbye, Message, Subscribe, Unsubscribe};
+use crate::shell::routes::Inbox;
+use noctule_proto::ReasonCode;
+use tokio::sync::oneshot;
+
+pub(in crate::shell) type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+/// What a subscription gets.
+pub(in crate::shell) type Granted = (Vec<ReasonCode>, Inbox);
+
+/// What may have to wait until there is room or a connection.
+#[derive(Debug)]
+pub(in crate::shell) enum Command {
+    Publish {
+        message: Message,
+        reply: Reply<ReasonCode>,
+        /// Told when the message is in line, and safe if the session is kept in a file.
+        in_line: Option<oneshot::Sender<()>>,
+    },
+    Subscribe(Subscribe, Reply<Granted>),
+    Unsubscribe(Unsubscribe, Reply<Vec<ReasonCode>>),
+}
+
+/// What never waits behind the others.
+#[derive(Debug)]
+pub(in crate::shell) enum Control {
+    Acknowledge(AckToken, ReasonCode),
+    Everything(oneshot::Sender<Inbox>),
+    Reauthenticate(Reply<()>),
+    Disconnect(Goodbye, oneshot::Sender<()>),
+}
+
+/// A request to the server that is asked again on the next connection if this one breaks.
+#[derive(Debug)]
+pub(super) enum Request {
+    Subscribe {
+        /// Which route it is for.
+        key: u64,
+        /// `None`: a subscription that the server has forgotten is renewed.
+        reply: Option<(Reply<Granted>, Inbox)>,
+    },
+    Unsubscribe {
+        unsubscribe: Unsubscribe,
+        reply: Reply<Vec<ReasonCode>>,
+    },
+}
+
+/// Who waits for the end of something that was sent.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    Publish { reply: Reply<ReasonCode>, when: Kept },
+    Request(Request),
+}
+
+/// When the promise of a message is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kept {
+    /// QoS 0: when the socket has its last byte.
+    Written,
+    /// When the server has acknowledged it.
+    Acknowledged,
+}

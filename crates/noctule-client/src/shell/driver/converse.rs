@@ -1,0 +1,161 @@
+//! One connection, turn by turn.
+
+use super::line::{Line, Moved};
+use super::{Connection, Driver};
+use crate::delivery::Delivery;
+use crate::error::Error;
+use crate::options::Acknowledge;
+use crate::session::Received;
+use crate::shell::gauge::{UNREAD_HIGH, UNREAD_MAX};
+use noctule_proto::QoS;
+use tokio::time::sleep_until;
+
+/// No more commands are taken while this much waits to be written.
+const OUTPUT_HIGH: usize = 64 * 1024;
+
+impl Driver {
+    /// From CONNECT to the end, and why it ended.
+    pub(super) async fn converse(&mut self, mut line: Line) -> Error {
+        let begin = self.now();
+        self.connection = Connection::default();
+        self.parts.session.open(begin);
+        let error = loop {
+            self.take_events();
+            self.keep().await;
+            if let Some(error) = self.connection.ended.take() {
+                break error;
+            }
+            self.turn(&mut line).await;
+        };
+        self.close(line, &error).await;
+        let lasted = self.now() - begin;
+        self.parts.backoff.lasted(lasted);
+        error
+    }
+
+    /// Sleeps until there is something to do, and does it.
+    async fn turn(&mut self, line: &mut Line) {
+        let deadline = self.parts.session.next_deadline().map(|at| self.start + at);
+        let may_read = self.may_read();
+        let may_command = self.may_command() && self.may_output();
+        let crowded = !may_read || !self.unacknowledged.is_empty();
+        tokio::select! {
+            moved = line.carry(self.parts.session.output(), may_read) => match moved {
+                Moved::In(len) => self.receive(line.bytes(len)),
+                Moved::Out(len) => self.sent(len),
+                Moved::Failed(error) => {
+                    while let Some(len) = line.last_words().await {
+                        self.receive(line.bytes(len));
+                    }
+                    self.parts.session.lose(error);
+                }
+            },
+            control = self.controls.recv() => self.control(control),
+            command = self.commands.recv(), if may_command => match command {
+                Some(command) => self.take_commands(command),
+                None => self.commands.close(),
+            },
+            () = self.shared.gauge.below_high(), if crowded => self.acknowledge_taken(),
+            () = sleep_until(deadline.unwrap_or(self.start)), if deadline.is_some() => {
+                if !may_read {
+                    let now = self.now();
+                    self.parts.session.excuse_silence(now);
+                }
+                let now = self.now();
+                self.parts.session.tick(now);
+            }
+        }
+    }
+
+    /// Whether more output may be made.
+    pub(super) fn may_output(&self) -> bool {
+        self.parts.session.output().len() < OUTPUT_HIGH
+    }
+
+    /// A slow application holds the server back, unless it waits for an answer itself: that lies
+    /// behind the messages.
+    fn may_read(&self) -> bool {
+        self.shared.gauge.unread() < UNREAD_HIGH || self.parts.session.open_requests() > 0
+    }
+
+    /// The application has caught up.
+    fn acknowledge_taken(&mut self) {
+        let now = self.now();
+        self.parts.session.excuse_silence(now);
+        for token in self.unacknowledged.drain(..) {
+            self.parts.session.acknowledge(token);
+        }
+    }
+
+    /// The network has taken some of the output.
+    fn sent(&mut self, len: usize) {
+        let now = self.now();
+        self.parts.session.written(now, len);
+        let connection = &mut self.connection;
+        connection.written += len as u64;
+        while connection.leaving.front().is_some_and(|(end, _)| *end <= connection.written) {
+            if let Some((_, reply)) = connection.leaving.pop_front() {
+                let _ = reply.send(Ok(noctule_proto::ReasonCode::Success));
+            }
+        }
+    }
+
+    /// Bytes came from the server.
+    fn receive(&mut self, bytes: &[u8]) {
+        let now = self.now();
+        let mut input = std::mem::take(&mut self.connection.input);
+        let mut rest = bytes;
+        if !input.is_empty() {
+            input.extend_from_slice(bytes);
+            rest = &input;
+        }
+        while let Some(received) = self.parts.session.read(now, &mut rest) {
+            match received {
+                Received::Event(event) => self.happened(event),
+                Received::Message(delivery) => {
+                    let ack = delivery.ack;
+                    let by_application = self.parts.acknowledge == Acknowledge::ByApplication;
+                    let taken = deliver(&delivery, by_application, &mut self.routes);
+                    let Some(ack) = ack.filter(|_| !(by_application && taken)) else { continue };
+                    // What comes while much lies unread is acknowledged later, so that the
+                    // server's window bounds the rest.
+                    if self.shared.gauge.unread() < UNREAD_HIGH {
+                        self.parts.session.acknowledge(ack);
+                    } else {
+                        self.unacknowledged.push(ack);
+                    }
+                }
+            }
+        }
+        self.connection.input = rest.to_vec();
+    }
+
+    /// Sends what is left where that makes sense, and tells those who wait for it.
+    async fn close(&mut self, line: Line, error: &Error) {
+        self.unacknowledged.clear();
+        let output = self.parts.session.output();
+        let sent = !output.is_empty() && line.close(output).await;
+        for (_, reply) in self.connection.leaving.drain(..) {
+            let result =
+                if sent { Ok(noctule_proto::ReasonCode::Success) } else { Err(error.clone()) };
+            let _ = reply.send(result);
+        }
+    }
+}
+
+/// Hands a message to whom it is for; `false` if nobody will ever acknowledge it.
+fn deliver(
+    delivery: &Delivery<'_>,
+    by_application: bool,
+    routes: &mut crate::shell::routes::Routes,
+) -> bool {
+    if delivery.qos == QoS::AtMostOnce && routes.unread() >= UNREAD_MAX {
+        routes.drop_one();
+        return false;
+    }
+    let mut message = delivery.to_message();
+    if !by_application {
+        message.ack = None;
+    }
+    routes.deliver(message)
+}

@@ -1,0 +1,110 @@
+//! The bytes of one connection, both ways, in one poll.
+
+use crate::error::Error;
+use crate::net::Stream;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::timeout;
+
+const READ_BYTES: usize = 64 * 1024;
+/// How long the end of a connection may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+pub(super) struct Line {
+    stream: Stream,
+    buffer: Box<[u8]>,
+    /// Something was written that may not have left.
+    unflushed: bool,
+}
+
+/// What the network has done.
+pub(super) enum Moved {
+    /// Bytes came: so many lie in the buffer.
+    In(usize),
+    /// The first so many bytes of the output are gone.
+    Out(usize),
+    Failed(Error),
+}
+
+impl Line {
+    pub(super) fn new(stream: Stream) -> Line {
+        Line { stream, buffer: vec![0; READ_BYTES].into(), unflushed: false }
+    }
+
+    /// What came, after [`Moved::In`].
+    pub(super) fn bytes(&self, len: usize) -> &[u8] {
+        &self.buffer[..len]
+    }
+
+    /// Writes and reads what can be, writing first.
+    pub(super) async fn carry(&mut self, output: &[u8], may_read: bool) -> Moved {
+        poll_fn(|cx| self.poll(cx, output, may_read)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, output: &[u8], may_read: bool) -> Poll<Moved> {
+        if let Poll::Ready(sent) = self.poll_send(cx, output) {
+            match sent {
+                Ok(0) => {}
+                Ok(len) => return Poll::Ready(Moved::Out(len)),
+                Err(error) => return Poll::Ready(Moved::Failed(error.into())),
+            }
+        }
+        if !may_read {
+            return Poll::Pending;
+        }
+        Poll::Ready(match ready!(self.poll_receive(cx)) {
+            Ok(0) => Moved::Failed(Error::Closed),
+            Ok(len) => Moved::In(len),
+            Err(error) => Moved::Failed(error.into()),
+        })
+    }
+
+    /// Ready with 0 when there is nothing to send any more.
+    fn poll_send(&mut self, cx: &mut Context<'_>, output: &[u8]) -> Poll<io::Result<usize>> {
+        if !output.is_empty() {
+            let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, output));
+            self.unflushed = true;
+            return Poll::Ready(match sent {
+                Ok(0) => Err(ErrorKind::WriteZero.into()),
+                sent => sent,
+            });
+        }
+        if self.unflushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(0))
+    }
+
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(&mut self.buffer);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    /// What lies unread, without waiting for more: a server that has closed may have said why.
+    pub(super) async fn last_words(&mut self) -> Option<usize> {
+        let read = poll_fn(|cx| match self.poll_receive(cx) {
+            Poll::Ready(Ok(len)) => Poll::Ready(len),
+            Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(0),
+        });
+        Some(read.await).filter(|len| *len > 0)
+    }
+
+    /// Sends what is left, and closes so that the server gets it all: a socket closed over unread
+    /// bytes would take back what is still on the way. Answers whether all of it went.
+    pub(super) async fn close(mut self, output: &[u8]) -> bool {
+        let leaving = async {
+            self.stream.write_all(output).await?;
+            self.stream.flush().await?;
+            self.stream.shutdown().await?;
+            while self.stream.read(&mut self.buffer).await? > 0 {}
+            Ok::<(), io::Error>(())
+        };
+        matches!(timeout(FAREWELL, leaving).await, Ok(Ok(())))
+    }
+}

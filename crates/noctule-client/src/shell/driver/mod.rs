@@ -1,0 +1,338 @@
+//! The task of one client: connects, carries bytes between session and network, connects again.
+//!
+//! ```text
+//! run ─▶ reach (Endpoint) ─▶ converse: turn, turn, ... ─▶ pause ─▶ reach ...
+//!          commands are taken meanwhile ─────────────────────┘
+//! ```
+
+mod command;
+mod converse;
+mod events;
+mod line;
+
+pub(super) use command::{Command, Control};
+pub(super) use events::rejected;
+
+use super::backoff::Backoff;
+use super::client::Shared;
+use super::connector::Way;
+use super::routes::Routes;
+use super::state::State;
+use super::store::Store;
+use crate::delivery::AckToken;
+use crate::error::{Error, Failure};
+use crate::message::{Goodbye, Message, Subscribe};
+use crate::options::Acknowledge;
+use crate::session::{Change, Session, Token};
+use command::{Granted, Kept, Reply, Request, Waiting};
+use line::Line;
+use noctule_proto::{PacketType, QoS, ReasonCode};
+use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout};
+
+/// Commands that one turn takes before it writes.
+const TURN_COMMANDS: usize = 256;
+
+/// What a driver is made of.
+pub(super) struct Parts {
+    pub(super) session: Session,
+    pub(super) way: Way,
+    pub(super) backoff: Backoff,
+    pub(super) store: Option<Store>,
+    pub(super) acknowledge: Acknowledge,
+    pub(super) connect_timeout: Duration,
+    /// How many messages may wait for the server before their publishers do.
+    pub(super) queue_max: usize,
+}
+
+pub(super) struct Driver {
+    parts: Parts,
+    commands: mpsc::Receiver<Command>,
+    controls: mpsc::UnboundedReceiver<Control>,
+    shared: Arc<Shared>,
+    routes: Routes,
+    waiting: HashMap<Token, Waiting>,
+    /// To be asked on the next connection.
+    requests: VecDeque<Request>,
+    /// Received, and to be acknowledged when the application has taken more of what lies unread.
+    unacknowledged: Vec<AckToken>,
+    /// Told when what is in line now is stored.
+    in_line: Vec<oneshot::Sender<()>>,
+    renewals: Vec<Reply<()>>,
+    farewells: Vec<oneshot::Sender<()>>,
+    start: Instant,
+    connection: Connection,
+}
+
+/// What belongs to one connection.
+#[derive(Default)]
+struct Connection {
+    /// Bytes from the server that make no whole packet yet.
+    input: Vec<u8>,
+    /// Messages of QoS 0, with the position of their last byte in the output.
+    leaving: VecDeque<(u64, Reply<ReasonCode>)>,
+    /// Bytes that the network has taken.
+    written: u64,
+    ended: Option<Error>,
+}
+
+/// What to do once a connection is over.
+enum Next {
+    Again(Option<(Error, Duration)>),
+    End(Error),
+}
+
+impl Driver {
+    pub(super) fn new(
+        parts: Parts,
+        commands: mpsc::Receiver<Command>,
+        controls: mpsc::UnboundedReceiver<Control>,
+        shared: Arc<Shared>,
+    ) -> Driver {
+        Driver {
+            parts,
+            commands,
+            controls,
+            routes: Routes::new(Arc::clone(&shared.gauge)),
+            shared,
+            waiting: HashMap::new(),
+            requests: VecDeque::new(),
+            unacknowledged: Vec::new(),
+            in_line: Vec::new(),
+            renewals: Vec::new(),
+            farewells: Vec::new(),
+            start: Instant::now(),
+            connection: Connection::default(),
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// Drives the client to its end.
+    pub(super) async fn run(mut self) {
+        let end = loop {
+            self.shared.enter(State::Connecting);
+            let ended = match self.reach().await {
+                Ok(line) => self.converse(line).await,
+                Err(error) => error,
+            };
+            match self.next(ended) {
+                Next::End(error) => break error,
+                Next::Again(None) => {}
+                Next::Again(Some((error, delay))) => {
+                    self.shared.enter(State::Waiting { error, delay });
+                    if let Err(error) = self.meanwhile(sleep(delay)).await {
+                        break error;
+                    }
+                }
+            }
+        };
+        self.finish(end);
+    }
+
+    /// Makes a connection.
+    async fn reach(&mut self) -> Result<Line, Error> {
+        let endpoint = self.parts.way.endpoint().clone();
+        let patience = self.parts.connect_timeout;
+        let connecting = self.meanwhile(timeout(patience, async move { endpoint.connect().await }));
+        match connecting.await? {
+            Ok(Ok(stream)) => Ok(Line::new(stream)),
+            Ok(Err(error)) => {
+                self.parts.way.failed();
+                Err(error.into())
+            }
+            Err(_) => {
+                self.parts.way.failed();
+                Err(Error::NoAnswer(PacketType::Connect))
+            }
+        }
+    }
+
+    /// Does something that takes time, and takes commands while it does. It is an error if one of
+    /// them is to end.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Error> {
+        let mut work = pin!(work);
+        loop {
+            let may_command = self.may_command();
+            tokio::select! {
+                done = &mut work => return Ok(done),
+                control = self.controls.recv() => self.control(control),
+                command = self.commands.recv(), if may_command => match command {
+                    Some(command) => self.take_commands(command),
+                    // The other channel says the same, and is always heard.
+                    None => self.commands.close(),
+                },
+            }
+            self.take_events();
+            self.keep().await;
+            if let Some(error) = self.connection.ended.take() {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Whether there is room for more to do.
+    fn may_command(&self) -> bool {
+        self.parts.session.open_requests() < self.parts.queue_max && !self.commands.is_closed()
+    }
+
+    /// Whether to connect again, and when.
+    fn next(&mut self, ended: Error) -> Next {
+        if self.parts.way.follow(&ended) {
+            return Next::Again(None);
+        }
+        match self.parts.backoff.delay(&ended) {
+            Some(delay) => Next::Again(Some((ended, delay))),
+            None => Next::End(ended),
+        }
+    }
+
+    /// Stores what has to survive before anything of it can be seen outside.
+    async fn keep(&mut self) {
+        let changes = self.parts.session.take_changes();
+        if !changes.is_empty() {
+            self.store(changes).await;
+        }
+        for in_line in self.in_line.drain(..) {
+            let _ = in_line.send(());
+        }
+    }
+
+    async fn store(&mut self, changes: Vec<Change>) {
+        let Some(mut store) = self.parts.store.take() else { return };
+        let snapshot = store.wants_rewrite().then(|| self.parts.session.snapshot());
+        let stored = tokio::task::spawn_blocking(move || {
+            let stored = match snapshot {
+                Some(snapshot) => store.rewrite(&snapshot),
+                None => store.append(&changes),
+            };
+            (store, stored)
+        });
+        let failure = match stored.await {
+            Ok((store, Ok(()))) => {
+                self.parts.store = Some(store);
+                return;
+            }
+            Ok((_, Err(failure))) => failure,
+            Err(error) => Failure {
+                what: format!("the session was not stored: {error}"),
+                os_error: None,
+                fix: None,
+                is_final: true,
+            },
+        };
+        // Nothing may be sent, or told to be safe, that is not stored.
+        self.in_line.clear();
+        self.parts.session.lose(Error::Failure(failure.clone()));
+        self.connection.ended = Some(Error::Failure(failure));
+    }
+
+    /// Takes this command and what else is there.
+    fn take_commands(&mut self, first: Command) {
+        self.command(first);
+        for _ in 1..TURN_COMMANDS {
+            if !self.may_command() || !self.may_output() {
+                break;
+            }
+            let Ok(command) = self.commands.try_recv() else { break };
+            self.command(command);
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Publish { message, reply, in_line } => {
+                self.publish(message, reply);
+                self.in_line.extend(in_line);
+            }
+            Command::Subscribe(subscribe, reply) => self.subscribe(subscribe, reply),
+            Command::Unsubscribe(unsubscribe, reply) => {
+                self.ask(Request::Unsubscribe { unsubscribe, reply });
+            }
+        }
+        // In time with the output: the place of a QoS 0 message is its end as it stands now.
+        self.take_events();
+    }
+
+    fn control(&mut self, control: Option<Control>) {
+        match control {
+            Some(Control::Acknowledge(token, reason)) => self.parts.session.reject(token, reason),
+            Some(Control::Everything(reply)) => drop(reply.send(self.routes.everything())),
+            Some(Control::Reauthenticate(reply)) => match self.parts.session.reauthenticate() {
+                Ok(()) => self.renewals.push(reply),
+                Err(error) => drop(reply.send(Err(error))),
+            },
+            Some(Control::Disconnect(goodbye, reply)) => {
+                self.farewells.push(reply);
+                self.leave(&goodbye);
+            }
+            None => self.leave(&Goodbye::default()),
+        }
+    }
+
+    /// For good.
+    fn leave(&mut self, goodbye: &Goodbye) {
+        self.parts.session.disconnect(goodbye);
+        self.connection.ended = Some(Error::Finished);
+    }
+
+    fn publish(&mut self, message: Message, reply: Reply<ReasonCode>) {
+        let when = match message.qos {
+            QoS::AtMostOnce => Kept::Written,
+            QoS::AtLeastOnce | QoS::ExactlyOnce => Kept::Acknowledged,
+        };
+        match self.parts.session.publish(message) {
+            Ok(token) => drop(self.waiting.insert(token, Waiting::Publish { reply, when })),
+            Err(invalid) => drop(reply.send(Err(invalid.into()))),
+        }
+    }
+
+    fn subscribe(&mut self, subscribe: Subscribe, reply: Reply<Granted>) {
+        let (key, inbox) = self.routes.add(subscribe);
+        self.ask(Request::Subscribe { key, reply: Some((reply, inbox)) });
+    }
+
+    /// Asks the server now, or as soon as there is one.
+    fn ask(&mut self, request: Request) {
+        if !self.parts.session.is_online() {
+            self.requests.push_back(request);
+            return;
+        }
+        let server = self.parts.session.server();
+        let numbers = server.is_some_and(|server| server.subscription_ids_available);
+        let asked = match &request {
+            Request::Subscribe { key, .. } => match self.routes.request(*key, numbers) {
+                Some(subscribe) => self.parts.session.subscribe(&subscribe),
+                None => return,
+            },
+            Request::Unsubscribe { unsubscribe, .. } => self.parts.session.unsubscribe(unsubscribe),
+        };
+        match asked {
+            Ok(token) => drop(self.waiting.insert(token, Waiting::Request(request))),
+            Err(error) => self.failed(request, error),
+        }
+    }
+
+    /// It is over: streams end, and what is not answered never will be.
+    fn finish(mut self, end: Error) {
+        // A file is free for another process before anybody hears of the end.
+        drop(self.parts);
+        self.shared.finish(end.clone());
+        self.commands.close();
+        self.controls.close();
+        while self.commands.try_recv().is_ok() {}
+        for (_, reply) in self.connection.leaving.drain(..) {
+            let _ = reply.send(Err(end.clone()));
+        }
+        drop((self.waiting, self.requests, self.routes, self.renewals));
+        for farewell in self.farewells {
+            let _ = farewell.send(());
+        }
+    }
+}

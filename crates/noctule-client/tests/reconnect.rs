@@ -1,0 +1,226 @@
+//! Connections that break, and what becomes of what was under way.
+
+mod fake;
+
+use fake::Fake;
+use noctule_client::{
+    Client, Connector, Error, Message, Options, QoS, ReasonCode, Reconnect, State, Subscribe,
+    Unsubscribe, Version,
+};
+use noctule_proto::PacketType;
+use noctule_proto::packet::{ConnAckProperties, Disconnect};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// At once, so that no test waits for it.
+fn at_once() -> Reconnect {
+    Reconnect { first: true, delay_min: Duration::ZERO, ..Reconnect::default() }
+}
+
+fn options(client_id: &str) -> Options {
+    let mut options = Options::new(client_id);
+    options.session_expiry_secs = 600;
+    options
+}
+
+fn connector(fake: &Fake, options: Options) -> Connector {
+    Connector::to(&fake.address(), options).expect("an address").reconnect(at_once())
+}
+
+fn start(fake: &Fake) -> Client {
+    connector(fake, options("c")).start().expect("legal")
+}
+
+fn message(topic: &str, qos: QoS) -> Message {
+    Message::new(topic, "x").qos(qos)
+}
+
+#[tokio::test]
+async fn what_was_not_acknowledged_is_sent_again_and_its_promise_kept() {
+    let fake = Fake::start(Version::V5).await;
+    let client = start(&fake);
+    let mut peer = fake.welcome(false).await;
+    let one = client.send(message("one", QoS::AtLeastOnce)).await.expect("in line");
+    let two = client.send(message("two", QoS::ExactlyOnce)).await.expect("in line");
+    peer.expect(&["PUBLISH q1 #1 one x", "PUBLISH q2 #2 two x"]).await;
+    drop(peer);
+    let mut peer = fake.welcome(true).await;
+    peer.expect(&["PUBLISH dup q1 #1 one x", "PUBLISH dup q2 #2 two x"]).await;
+    peer.ack(PacketType::PubRec, 2).await;
+    peer.expect(&["PUBREL #2 0x00"]).await;
+    drop(peer);
+    let mut peer = fake.welcome(true).await;
+    peer.expect(&["PUBREL #2 0x00", "PUBLISH dup q1 #1 one x"]).await;
+    peer.ack(PacketType::PubComp, 2).await;
+    peer.ack(PacketType::PubAck, 1).await;
+    assert_eq!(two.await.expect("kept"), ReasonCode::Success);
+    assert_eq!(one.await.expect("kept"), ReasonCode::Success);
+}
+
+#[tokio::test]
+async fn a_server_that_has_lost_the_session_is_asked_for_the_subscriptions_again() {
+    let fake = Fake::start(Version::V5).await;
+    let client = start(&fake);
+    let mut peer = fake.welcome(false).await;
+    let (subscribed, ()) =
+        tokio::join!(client.subscribe(Subscribe::to("a/#", QoS::AtLeastOnce)), {
+            async {
+                peer.expect(&["SUBSCRIBE #1 id=2 a/#@1"]).await;
+                peer.suback(1, &[1]).await;
+            }
+        });
+    let mut all = subscribed.expect("granted");
+    // Kept: nothing to ask.
+    drop(peer);
+    let mut peer = fake.welcome(true).await;
+    peer.publish("a/1", QoS::AtMostOnce, 0).await;
+    assert_eq!(&*all.recv().await.expect("goes on").topic, "a/1");
+    // Lost: the same again.
+    drop(peer);
+    let mut peer = fake.welcome(false).await;
+    peer.expect(&["SUBSCRIBE #2 id=2 a/#@1"]).await;
+    peer.suback(2, &[1]).await;
+    peer.publish("a/2", QoS::AtMostOnce, 0).await;
+    assert_eq!(&*all.recv().await.expect("goes on").topic, "a/2");
+    // Lost, and not granted any more.
+    drop(peer);
+    let mut peer = fake.welcome(false).await;
+    peer.expect(&["SUBSCRIBE #3 id=2 a/#@1"]).await;
+    peer.suback(3, &[0x87]).await;
+    assert!(all.recv().await.is_none());
+    let Some(Error::Rejected(notice)) = all.end() else { panic!("{:?}", all.end()) };
+    assert_eq!(notice.reason, ReasonCode::NotAuthorized);
+    assert!(client.end().is_none());
+}
+
+#[tokio::test]
+async fn requests_that_a_break_leaves_unanswered_are_asked_again() {
+    let fake = Fake::start(Version::V311).await;
+    let mut v311 = Options::new("c");
+    (v311.version, v311.clean_start) = (Version::V311, false);
+    let client = connector(&fake, v311).start().expect("legal");
+    let asking = client.clone();
+    let asked = tokio::spawn(async move {
+        let all = asking.subscribe(Subscribe::to("a", QoS::AtMostOnce)).await.expect("granted");
+        let codes = asking.unsubscribe(Unsubscribe::from("a")).await.expect("granted");
+        (all.codes().to_vec(), codes)
+    });
+    let mut peer = fake.welcome(false).await;
+    peer.expect(&["SUBSCRIBE #1 a@0"]).await;
+    drop(peer);
+    let mut peer = fake.welcome(true).await;
+    peer.expect(&["SUBSCRIBE #2 a@0"]).await;
+    peer.suback(2, &[0]).await;
+    peer.expect(&["UNSUBSCRIBE #3 a"]).await;
+    drop(peer);
+    let mut peer = fake.welcome(true).await;
+    peer.expect(&["UNSUBSCRIBE #4 a"]).await;
+    peer.send(&noctule_proto::Packet::UnsubAck(noctule_proto::packet::SubAck::new(
+        noctule_proto::PacketId::new(4).expect("not 0"),
+        &[],
+    )))
+    .await;
+    let (granted, ended) = asked.await.expect("no panic");
+    assert_eq!((granted, ended), (vec![ReasonCode::Success], vec![ReasonCode::Success]));
+}
+
+#[tokio::test]
+async fn while_there_is_no_server_messages_wait_in_a_line_that_ends() {
+    let fake = Fake::start(Version::V5).await;
+    let client = connector(&fake, options("c")).queue_max(3).start().expect("legal");
+    // The line, and what the channel before it holds, are finite.
+    let mut in_line = 0;
+    let full = loop {
+        let sending = client.send(message("t", QoS::AtLeastOnce));
+        match timeout(Duration::from_millis(200), sending).await {
+            Ok(sent) => drop(sent.expect("in line")),
+            Err(_) => break in_line,
+        }
+        in_line += 1;
+        assert!(in_line < 1000, "no end of it");
+    };
+    // Whoever waits does not keep others from ending it.
+    let waiting = client.clone();
+    let waiting = tokio::spawn(async move { waiting.send(message("t", QoS::AtLeastOnce)).await });
+    timeout(Duration::from_secs(20), client.disconnect()).await.expect("in time").expect("said");
+    let end = waiting.await.expect("no panic").map(drop);
+    assert!(matches!(end, Err(Error::Finished)), "{end:?} after {full}");
+}
+
+#[tokio::test]
+async fn what_waited_for_the_first_connection_is_sent_in_order() {
+    let fake = Fake::start(Version::V5).await;
+    let client = start(&fake);
+    let mut receipts = Vec::new();
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::AtMostOnce] {
+        receipts.push(client.send(message("t", qos)).await.expect("in line"));
+    }
+    let mut peer = fake.welcome(false).await;
+    peer.expect(&["PUBLISH q0 t x", "PUBLISH q1 #1 t x", "PUBLISH q0 t x"]).await;
+    peer.ack(PacketType::PubAck, 1).await;
+    for receipt in receipts {
+        receipt.await.expect("kept");
+    }
+    client.disconnect().await.expect("said");
+    peer.expect(&["DISCONNECT 0x00", "closed"]).await;
+}
+
+#[tokio::test]
+async fn wrong_credentials_and_a_namesake_end_it() {
+    let fake = Fake::start(Version::V5).await;
+    let client = start(&fake);
+    let (mut peer, _) = fake.accept().await;
+    peer.connack(ReasonCode::BadUserNameOrPassword, ConnAckProperties::default()).await;
+    let Err(Error::Refused(notice)) = client.online().await else { panic!("refused") };
+    assert_eq!(notice.reason, ReasonCode::BadUserNameOrPassword);
+    let client = start(&fake);
+    let mut peer = fake.welcome(false).await;
+    client.online().await.expect("let in");
+    let taken = Disconnect::new(ReasonCode::SessionTakenOver);
+    peer.send(&noctule_proto::Packet::Disconnect(taken)).await;
+    let mut states = client.states();
+    let ended = states.wait_for(|state| matches!(state, State::Ended(_))).await.expect("told");
+    assert!(matches!(&*ended, State::Ended(Error::Disconnected(_))), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_names_another_is_left_for_it_if_so_asked() {
+    let (here, there) = (Fake::start(Version::V5).await, Fake::start(Version::V5).await);
+    let address = there.address();
+    let elsewhere = ConnAckProperties {
+        server_reference: Some(address.as_str()),
+        ..ConnAckProperties::default()
+    };
+    let client = connector(&here, options("c")).follow_redirects(true).start().expect("legal");
+    let (mut peer, _) = here.accept().await;
+    peer.connack(ReasonCode::UseAnotherServer, elsewhere.clone()).await;
+    let peer = there.welcome(false).await;
+    client.online().await.expect("let in");
+    // For one connection only.
+    drop(peer);
+    let (mut peer, _) = here.accept().await;
+    peer.connack(ReasonCode::ServerMoved, elsewhere.clone()).await;
+    drop(there.welcome(false).await);
+    // For good.
+    drop(there.welcome(false).await);
+    client.disconnect().await.expect("said");
+
+    let client = connector(&here, options("c")).start().expect("legal");
+    let (mut peer, _) = here.accept().await;
+    peer.connack(ReasonCode::UseAnotherServer, elsewhere).await;
+    let Err(Error::Refused(notice)) = client.online().await else { panic!("refused") };
+    assert_eq!(notice.server_reference.as_deref(), Some(there.address().as_str()));
+}
+
+#[tokio::test]
+async fn the_last_handle_takes_the_connection_with_it() {
+    let fake = Fake::start(Version::V5).await;
+    let client = start(&fake);
+    let mut peer = fake.welcome(false).await;
+    client.online().await.expect("let in");
+    let all = client.messages().await.expect("a stream");
+    drop(client);
+    peer.expect_silence().await;
+    drop(all);
+    peer.expect(&["DISCONNECT 0x00", "closed"]).await;
+}
