@@ -17,8 +17,6 @@ mod event;
 mod incoming;
 mod journal;
 mod keep_alive;
-#[cfg(test)]
-mod lossy_tests;
 mod outgoing;
 mod requests;
 mod sink;

@@ -1,0 +1,110 @@
+//! CONNECT, CONNACK and DISCONNECT.
+
+use super::*;
+
+#[test]
+fn the_first_bytes_are_those_of_the_standard() {
+    let mut v5 = Owner::new(options(Version::V5));
+    v5.open(NOW);
+    assert_eq!(v5.output(), b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01c");
+    let mut v311 = Owner::new(options(Version::V311));
+    v311.open(NOW);
+    assert_eq!(v311.output(), b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01c");
+    let mut v31 = Owner::new(options(Version::V31));
+    v31.open(NOW);
+    assert_eq!(v31.output(), b"\x10\x0f\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x01c");
+}
+
+#[test]
+fn everything_asked_for_is_in_connect() {
+    let mut options = options(Version::V5);
+    options.user_name = Some("u".into());
+    options.password = Some(b"p".to_vec());
+    options.session_expiry_secs = 9;
+    options.receive_maximum = 7;
+    options.topic_alias_maximum = 5;
+    options.maximum_packet_size = Some(1000);
+    options.will = Some(Will { message: Message::new("w", "gone").retained(), delay_secs: 3 });
+    let mut session = Owner::new(options);
+    session.open(NOW);
+    let frame = next_frame(session.output(), u32::MAX).expect("legal").expect("whole");
+    let Ok(Packet::Connect(connect)) = Packet::decode(frame, None, Role::Client) else {
+        panic!("a CONNECT")
+    };
+    assert_eq!((connect.user_name, connect.password), (Some("u"), Some(&b"p"[..])));
+    assert_eq!(connect.properties.session_expiry_secs, Some(9));
+    assert_eq!(connect.properties.receive_maximum.map(u16::from), Some(7));
+    assert_eq!(connect.properties.topic_alias_maximum, Some(5));
+    assert_eq!(connect.properties.maximum_packet_size.map(u32::from), Some(1000));
+    let will = connect.will.expect("a will");
+    assert_eq!((will.topic.as_str(), will.delay_secs, will.retain), ("w", 3, true));
+}
+
+#[test]
+fn a_session_that_was_to_be_forgotten_and_is_resumed_ends_the_connection() {
+    let mut session = Owner::new(options(Version::V5));
+    session.open(NOW);
+    sent(&mut session);
+    welcome(&mut session, true);
+    assert_eq!(events(&mut session), ["ended Protocol(SessionPresent)"]);
+    assert_eq!(sent(&mut session), ["DISCONNECT 0x82"]);
+}
+
+#[test]
+fn a_refused_connection_tells_code_and_fix() {
+    for (version, code) in [(Version::V311, 5), (Version::V5, 0x87)] {
+        let mut session = Owner::new(options(version));
+        session.open(NOW);
+        let connack = packet::ConnAck::new(false, ReasonCode::NotAuthorized);
+        give(&mut session, &Packet::ConnAck(connack));
+        let Some(Error::Refused(notice)) = session.ended.take() else { panic!("refused") };
+        assert_eq!(notice.code, code);
+        let words = Error::Refused(notice).to_string();
+        assert!(words.contains("not authorized") && words.contains("likely fix"), "{words}");
+    }
+}
+
+#[test]
+fn a_server_of_old_that_refuses_a_new_version_is_understood() {
+    let mut session = Owner::new(options(Version::V5));
+    session.open(NOW);
+    session.receive(NOW, &[0x20, 2, 0, 1]);
+    let Some(Error::Refused(notice)) = session.ended.take() else { panic!("refused") };
+    assert_eq!(notice.reason, ReasonCode::UnsupportedProtocolVersion);
+}
+
+#[test]
+fn a_server_that_never_answers_connect_is_given_up() {
+    let mut session = Owner::new(options(Version::V5));
+    session.open(NOW);
+    let deadline = session.next_deadline().expect("waits for CONNACK");
+    session.tick(deadline - secs(1));
+    assert_eq!(events(&mut session), Vec::<String>::new());
+    session.tick(deadline);
+    assert_eq!(events(&mut session), ["ended NoAnswer(Connect)"]);
+}
+
+#[test]
+fn the_assigned_client_identifier_names_the_session_from_then_on() {
+    let assigned = ConnAckProperties { assigned_client_id: Some("auto-1"), ..Default::default() };
+    let nameless = Options { session_expiry_secs: 60, ..Options::default() };
+    let mut session = online_with(nameless, assigned);
+    session.lose(Error::Closed);
+    session.open(NOW);
+    assert_eq!(sent(&mut session), ["CONNECT auto-1 clean=false keep=60"]);
+    welcome(&mut session, true);
+    assert_eq!(session.server().map(|server| server.client_id.as_str()), Some("auto-1"));
+}
+
+#[test]
+fn good_bye_is_said_once() {
+    let mut session = online(Version::V5);
+    session.disconnect(&Goodbye::default());
+    session.disconnect(&Goodbye::default());
+    assert_eq!(session.output(), [0xE0, 0]);
+    assert_eq!(events(&mut session), ["ended Finished"]);
+    let mut session = online(Version::V5);
+    session.receive(NOW, &[0xE0, 1, 0x8B]);
+    let Some(Error::Disconnected(notice)) = session.ended.take() else { panic!("disconnected") };
+    assert_eq!(notice.reason, ReasonCode::ServerShuttingDown);
+}

@@ -1,0 +1,58 @@
+//! Servers that break the rules.
+
+use super::*;
+
+#[test]
+fn a_server_that_breaks_the_rules_is_told_and_left() {
+    let v5 = Version::V5;
+    let told = |session: &mut Owner| (sent(session).pop(), events(session).pop());
+    let mut session = online(v5);
+    session.receive(NOW, &[0xF0, 0]);
+    let (said, _) = told(&mut session);
+    assert_eq!(said.as_deref(), Some("DISCONNECT 0x82"));
+    // AUTH without a method in CONNECT (4.12 v5).
+    let mut session = online(v5);
+    let auth = Auth {
+        method: Some("m"),
+        data: None,
+        reason: ReasonCode::ContinueAuthentication,
+        reason_string: None,
+        user_properties: UserProperties::EMPTY,
+    };
+    give(&mut session, &Packet::Auth(auth));
+    assert_eq!(told(&mut session).0.as_deref(), Some("DISCONNECT 0x82"));
+    // PUBACK for QoS 2.
+    let mut session = online(v5);
+    publish(&mut session, "a", QoS::ExactlyOnce);
+    give(&mut session, &Packet::PubAck(ack(1)));
+    assert_eq!(told(&mut session).0.as_deref(), Some("DISCONNECT 0x82"));
+    // More QoS 2 than we take (3.3.4 v5).
+    let mut few = options(v5);
+    few.receive_maximum = 1;
+    let mut session = online_with(few, ConnAckProperties::default());
+    give(&mut session, &Packet::Publish(incoming("a", QoS::ExactlyOnce, 1)));
+    give(&mut session, &Packet::Publish(incoming("a", QoS::ExactlyOnce, 2)));
+    assert_eq!(told(&mut session).0.as_deref(), Some("DISCONNECT 0x93"));
+    // A packet larger than we take.
+    let mut small = options(v5);
+    small.maximum_packet_size = Some(10);
+    let mut session = online_with(small, ConnAckProperties::default());
+    session.receive(NOW, &[0x30, 9]);
+    assert_eq!(told(&mut session).0.as_deref(), Some("DISCONNECT 0x95"));
+    // A wrong number of codes; nothing can be said before 5.0.
+    let mut session = online(Version::V311);
+    session.subscribe(&Subscribe::to("a", QoS::AtMostOnce)).expect("online");
+    sent(&mut session);
+    give(&mut session, &Packet::SubAck(SubAck::new(id(1), &[0, 0])));
+    assert_eq!(told(&mut session), (None, Some("ended Protocol(AnswerCount)".into())));
+}
+
+#[test]
+fn stray_acknowledgements_are_borne() {
+    let mut session = online(Version::V5);
+    give(&mut session, &Packet::PubAck(ack(7)));
+    give(&mut session, &Packet::PubComp(ack(7)));
+    give(&mut session, &Packet::PubRec(ack(7)));
+    assert_eq!(sent(&mut session), ["PUBREL #7 0x92"]);
+    assert!(session.is_online());
+}

@@ -1,0 +1,49 @@
+//! Messages from the server.
+
+use super::*;
+
+#[test]
+fn a_packet_may_come_in_any_pieces() {
+    let mut session = online(Version::V5);
+    let mut bytes = Vec::new();
+    for number in 1..4 {
+        let publish = incoming("a/b", QoS::AtLeastOnce, number);
+        Packet::Publish(publish).encode(Version::V5, &mut bytes);
+    }
+    for size in [1, 5, 11] {
+        bytes.chunks(size).for_each(|piece| session.receive(NOW, piece));
+        assert_eq!(events(&mut session), ["message q1 a/b x"; 3]);
+        assert_eq!(sent(&mut session), ["PUBACK #1 0x00", "PUBACK #2 0x00", "PUBACK #3 0x00"]);
+    }
+}
+
+#[test]
+fn topic_aliases_stand_for_the_topic_until_the_connection_ends() {
+    let mut options = options(Version::V5);
+    (options.topic_alias_maximum, options.session_expiry_secs) = (2, 60);
+    let mut session = online_with(options, ConnAckProperties::default());
+    let aliased = |topic, alias| Publish {
+        topic: TopicName::parse(topic).unwrap_or(TopicName::EMPTY),
+        properties: PublishProperties {
+            topic_alias: NonZeroU16::new(alias),
+            ..PublishProperties::default()
+        },
+        ..incoming("a", QoS::AtMostOnce, 0)
+    };
+    give(&mut session, &Packet::Publish(aliased("a", 2)));
+    give(&mut session, &Packet::Publish(aliased("", 2)));
+    give(&mut session, &Packet::Publish(aliased("b", 2)));
+    give(&mut session, &Packet::Publish(aliased("", 2)));
+    let told = ["message q0 a x", "message q0 a x", "message q0 b x", "message q0 b x"];
+    assert_eq!(events(&mut session), told);
+    reconnect(&mut session, true);
+    events(&mut session);
+    give(&mut session, &Packet::Publish(aliased("", 2)));
+    assert_eq!(events(&mut session), ["ended Protocol(UnknownAlias)"]);
+    assert_eq!(sent(&mut session), ["DISCONNECT 0x82"]);
+    reconnect(&mut session, true);
+    events(&mut session);
+    give(&mut session, &Packet::Publish(aliased("a", 3)));
+    assert_eq!(events(&mut session), ["ended Protocol(TopicAlias)"]);
+    assert_eq!(sent(&mut session), ["DISCONNECT 0x94"]);
+}
