@@ -5,31 +5,35 @@ use alloc::collections::{BTreeMap, VecDeque};
 use noctule_proto::{PacketId, QoS, ReasonCode};
 
 /// Messages that were handed over and are not acknowledged.
+///
+/// What is known of QoS 1 dies with the connection: the server sends the message again, as a new
+/// one. QoS 2 belongs to the session: the identifier stands for the message until it is released.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
-    /// Waiting for the application. Those of QoS 1 belong to the connection, those of QoS 2 to the
-    /// session: their identifier stands for the message until it is released.
-    open: BTreeMap<PacketId, Open>,
-    /// The application's word, where the acknowledgement could not leave yet.
-    decided: BTreeMap<PacketId, ReasonCode>,
-    /// In the order in which they came on this connection `[MQTT-4.6.0-2 v5]`
-    /// `[MQTT-4.6.0-3 v5]`.
-    order: VecDeque<(PacketId, QoS)>,
-    arrivals: u64,
+    /// Of this connection, in the order of their coming `[MQTT-4.6.0-2 v5]` `[MQTT-4.6.0-3 v5]`
+    /// `[MQTT-4.6.0-2 v3.1.1]` `[MQTT-4.6.0-3 v3.1.1]`.
+    order: VecDeque<Waiting>,
+    /// The arrival that comes first in `order`; each has the number after the one before.
+    first: u64,
+    /// Messages of QoS 2 with the application, or with their PUBREC still in line.
+    held: BTreeMap<PacketId, Held>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Open {
-    arrival: u64,
+struct Waiting {
+    id: PacketId,
     qos: QoS,
+    /// The application's word on a message of QoS 1.
+    word: Option<ReasonCode>,
 }
 
-/// Whether a message is handed to the application.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Arrived {
-    New(AckToken),
-    /// The application has it, from an earlier connection.
-    Known,
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    /// The arrival that the application knows it by.
+    arrival: u64,
+    /// Its PUBREC is in line on this connection.
+    in_line: bool,
+    word: Option<ReasonCode>,
 }
 
 impl Acks {
@@ -38,64 +42,98 @@ impl Acks {
         self.order.len()
     }
 
-    /// Whether this message of QoS 2 is with the application.
+    /// Whether this message of QoS 2 is with the application, or its PUBREC in line.
     pub(super) fn knows(&self, id: PacketId) -> bool {
-        self.open.get(&id).is_some_and(|open| open.qos == QoS::ExactlyOnce)
-            || self.decided.contains_key(&id)
+        self.held.contains_key(&id)
     }
 
-    /// A message came in that the application has to acknowledge.
-    pub(super) fn arrive(&mut self, id: PacketId, qos: QoS) -> Arrived {
-        self.order.push_back((id, qos));
-        if qos == QoS::ExactlyOnce && self.knows(id) {
-            return Arrived::Known;
+    /// A message came in that the application has to acknowledge. `None`: it has it from an
+    /// earlier connection, or from this one.
+    pub(super) fn arrive(&mut self, id: PacketId, qos: QoS) -> Option<AckToken> {
+        if qos == QoS::AtLeastOnce {
+            return Some(AckToken { id, arrival: self.push(id, qos) });
         }
-        self.arrivals += 1;
-        let arrival = self.arrivals;
-        self.open.insert(id, Open { arrival, qos });
-        Arrived::New(AckToken { id, arrival })
+        match self.held.get_mut(&id) {
+            None => {
+                let arrival = self.push(id, qos);
+                self.held.insert(id, Held { arrival, in_line: true, word: None });
+                Some(AckToken { id, arrival })
+            }
+            // One PUBREC answers them all [MQTT-4.3.3-10 v5].
+            Some(held) => {
+                if !core::mem::replace(&mut held.in_line, true) {
+                    self.push(id, qos);
+                }
+                None
+            }
+        }
     }
 
-    /// A message came again that was acknowledged before.
+    /// A message of QoS 2 came again that was acknowledged before.
     pub(super) fn repeat(&mut self, id: PacketId) {
-        self.order.push_back((id, QoS::ExactlyOnce));
-        self.decided.insert(id, ReasonCode::Success);
+        if !self.held.get(&id).is_some_and(|held| held.in_line) {
+            let arrival = self.push(id, QoS::ExactlyOnce);
+            let word = Some(ReasonCode::Success);
+            self.held.insert(id, Held { arrival, in_line: true, word });
+        }
     }
 
-    /// The application's word. `false`: nothing waits for it, so it came twice, or for a message of
-    /// an earlier connection that the server will send again.
-    pub(super) fn decide(&mut self, token: AckToken, reason: ReasonCode) -> bool {
-        let current = self.open.get(&token.id).is_some_and(|open| open.arrival == token.arrival);
-        if current {
-            self.open.remove(&token.id);
-            self.decided.insert(token.id, reason);
+    /// The application's word on a message of this QoS. `None`: nothing waits for it, so it came
+    /// twice, or for a message that the server will send again.
+    pub(super) fn decide(&mut self, token: AckToken, reason: ReasonCode) -> Option<QoS> {
+        if let Some(held) = self.held.get_mut(&token.id).filter(|it| it.arrival == token.arrival) {
+            if held.word.replace(reason).is_some() {
+                return None;
+            }
+            // It comes again and is known by then; only that it is refused has to be kept.
+            if !held.in_line && !reason.is_error() {
+                self.held.remove(&token.id);
+            }
+            return Some(QoS::ExactlyOnce);
         }
-        current
+        let at = usize::try_from(token.arrival.checked_sub(self.first)?).ok()?;
+        let waiting = self.order.get_mut(at).filter(|it| it.id == token.id)?;
+        let decided = waiting.qos == QoS::ExactlyOnce || waiting.word.is_some();
+        waiting.word.get_or_insert(reason);
+        (!decided).then_some(QoS::AtLeastOnce)
     }
 
     /// The next acknowledgement that may leave.
     pub(super) fn next(&mut self) -> Option<(PacketId, QoS, ReasonCode)> {
-        let (id, qos) = *self.order.front()?;
-        let reason = self.decided.remove(&id)?;
+        let Waiting { id, qos, word } = *self.order.front()?;
+        let reason = match qos {
+            QoS::AtMostOnce | QoS::AtLeastOnce => word?,
+            QoS::ExactlyOnce => {
+                let word = self.held.get(&id)?.word?;
+                self.held.remove(&id);
+                word
+            }
+        };
         self.order.pop_front();
+        self.first += 1;
         Some((id, qos, reason))
     }
 
     /// The connection is over: the server will send again what was not acknowledged.
     pub(super) fn close(&mut self) {
-        for (id, qos) in self.order.drain(..) {
-            if qos == QoS::AtLeastOnce {
-                self.open.remove(&id);
-                self.decided.remove(&id);
-            }
-        }
+        self.first += self.order.len() as u64;
+        self.order.clear();
+        self.held.retain(|_, held| {
+            held.in_line = false;
+            held.word.is_none_or(ReasonCode::is_error)
+        });
     }
 
     /// The server has forgotten all of it.
     pub(super) fn clear(&mut self) {
-        self.order.clear();
-        self.open.clear();
-        self.decided.clear();
+        self.close();
+        self.held.clear();
+    }
+
+    fn push(&mut self, id: PacketId, qos: QoS) -> u64 {
+        let arrival = self.first + self.order.len() as u64;
+        self.order.push_back(Waiting { id, qos, word: None });
+        arrival
     }
 }
 
@@ -107,11 +145,8 @@ mod tests {
         PacketId::new(number).expect("not 0")
     }
 
-    fn new(arrived: Arrived) -> AckToken {
-        match arrived {
-            Arrived::New(token) => token,
-            Arrived::Known => panic!("a new message"),
-        }
+    fn arrive(acks: &mut Acks, number: u16, qos: QoS) -> AckToken {
+        acks.arrive(id(number), qos).expect("a new message")
     }
 
     fn leaving(acks: &mut Acks) -> Vec<u16> {
@@ -120,41 +155,78 @@ mod tests {
 
     #[test]
     fn acknowledgements_leave_in_the_order_of_the_messages() {
-        let mut acks = Acks::default();
-        let tokens: Vec<AckToken> =
-            (1..=3).map(|number| new(acks.arrive(id(number), QoS::AtLeastOnce))).collect();
-        assert!(acks.decide(tokens[2], ReasonCode::Success));
-        assert!(acks.decide(tokens[1], ReasonCode::Success));
-        assert_eq!(leaving(&mut acks), []);
-        assert!(acks.decide(tokens[0], ReasonCode::Success));
-        assert!(!acks.decide(tokens[0], ReasonCode::Success));
-        assert_eq!(leaving(&mut acks), [1, 2, 3]);
-        assert_eq!(acks.waiting(), 0);
+        for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            let mut acks = Acks::default();
+            let tokens = [1, 2, 3].map(|number| arrive(&mut acks, number, qos));
+            assert_eq!(acks.decide(tokens[2], ReasonCode::Success), Some(qos));
+            assert_eq!(acks.decide(tokens[1], ReasonCode::Success), Some(qos));
+            assert_eq!(leaving(&mut acks), []);
+            assert_eq!(acks.decide(tokens[0], ReasonCode::Success), Some(qos));
+            assert_eq!(acks.decide(tokens[0], ReasonCode::Success), None);
+            assert_eq!(leaving(&mut acks), [1, 2, 3]);
+            assert_eq!(acks.waiting(), 0);
+            assert_eq!(acks.decide(tokens[0], ReasonCode::Success), None);
+        }
     }
 
     #[test]
     fn the_word_on_a_qos_1_message_dies_with_its_connection() {
         let mut acks = Acks::default();
-        let before = new(acks.arrive(id(1), QoS::AtLeastOnce));
+        let before = arrive(&mut acks, 1, QoS::AtLeastOnce);
         acks.close();
-        let after = new(acks.arrive(id(1), QoS::AtLeastOnce));
-        assert!(!acks.decide(before, ReasonCode::Success));
+        let after = arrive(&mut acks, 1, QoS::AtLeastOnce);
+        assert_eq!(acks.decide(before, ReasonCode::Success), None);
         assert_eq!(leaving(&mut acks), []);
-        assert!(acks.decide(after, ReasonCode::Success));
+        assert_eq!(acks.decide(after, ReasonCode::Success), Some(QoS::AtLeastOnce));
         assert_eq!(leaving(&mut acks), [1]);
+    }
+
+    #[test]
+    fn a_qos_1_message_that_comes_again_meanwhile_is_acknowledged_each_time() {
+        let mut acks = Acks::default();
+        let tokens = [1, 1, 2].map(|number| arrive(&mut acks, number, QoS::AtLeastOnce));
+        for token in tokens {
+            assert_eq!(acks.decide(token, ReasonCode::Success), Some(QoS::AtLeastOnce));
+        }
+        assert_eq!(leaving(&mut acks), [1, 1, 2]);
     }
 
     #[test]
     fn a_qos_2_message_is_handed_over_once_however_often_the_connection_breaks() {
         let mut acks = Acks::default();
-        let first = new(acks.arrive(id(1), QoS::ExactlyOnce));
-        let second = new(acks.arrive(id(2), QoS::ExactlyOnce));
+        let first = arrive(&mut acks, 1, QoS::ExactlyOnce);
+        let second = arrive(&mut acks, 2, QoS::ExactlyOnce);
         acks.close();
-        assert!(acks.decide(first, ReasonCode::Success));
-        assert_eq!(acks.arrive(id(1), QoS::ExactlyOnce), Arrived::Known);
-        assert_eq!(acks.arrive(id(2), QoS::ExactlyOnce), Arrived::Known);
-        assert_eq!(leaving(&mut acks), [1]);
-        assert!(acks.decide(second, ReasonCode::Success));
-        assert_eq!(leaving(&mut acks), [2]);
+        assert_eq!(acks.arrive(id(1), QoS::ExactlyOnce), None);
+        assert_eq!(acks.arrive(id(2), QoS::ExactlyOnce), None);
+        assert_eq!(acks.arrive(id(2), QoS::ExactlyOnce), None);
+        assert_eq!(acks.decide(second, ReasonCode::Success), Some(QoS::ExactlyOnce));
+        assert_eq!(acks.decide(first, ReasonCode::Success), Some(QoS::ExactlyOnce));
+        assert_eq!(leaving(&mut acks), [1, 2]);
+    }
+
+    #[test]
+    fn a_refusal_waits_for_the_message_to_come_again() {
+        let mut acks = Acks::default();
+        let token = arrive(&mut acks, 1, QoS::ExactlyOnce);
+        acks.close();
+        assert!(acks.decide(token, ReasonCode::QuotaExceeded).is_some());
+        assert_eq!(acks.next(), None);
+        assert_eq!(acks.arrive(id(1), QoS::ExactlyOnce), None);
+        assert_eq!(acks.next(), Some((id(1), QoS::ExactlyOnce, ReasonCode::QuotaExceeded)));
+        // The identifier means a new message from then on [MQTT-4.3.3-9 v5].
+        assert!(acks.arrive(id(1), QoS::ExactlyOnce).is_some());
+    }
+
+    #[test]
+    fn a_repeat_that_found_no_answer_leaves_nothing_behind() {
+        let mut acks = Acks::default();
+        let blocking = arrive(&mut acks, 1, QoS::AtLeastOnce);
+        acks.repeat(id(2));
+        acks.repeat(id(2));
+        assert_eq!(acks.waiting(), 2);
+        acks.close();
+        assert_eq!(acks.decide(blocking, ReasonCode::Success), None);
+        assert!(acks.arrive(id(2), QoS::ExactlyOnce).is_some());
     }
 }

@@ -1,6 +1,6 @@
 //! Messages on their way from the server.
 
-use super::acks::{Acks, Arrived};
+use super::acks::Acks;
 use super::journal::Change;
 use super::sink::Sink;
 use crate::delivery::{AckToken, Delivery};
@@ -9,13 +9,22 @@ use crate::options::{Acknowledge, Options};
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
-use noctule_proto::delivery::Receiver;
+use noctule_proto::delivery::{Arrival, Receiver};
 use noctule_proto::packet::{Ack, Publish};
 use noctule_proto::{PacketId, PacketType, QoS, ReasonCode, Version};
 
+/// PUBREC has not left, or not from this process.
+const NOT_YET: u64 = 0;
+
 #[derive(Debug)]
 pub(super) struct Incoming {
-    receiver: Receiver<()>,
+    /// Messages of QoS 2 that are acknowledged and not released, each with the connection on which
+    /// PUBREC left last.
+    receiver: Receiver<u64>,
+    /// Counts connections.
+    connection: u64,
+    /// How many PUBRECs of this connection wait for their PUBREL.
+    unreleased: usize,
     /// What the aliases of this connection stand for; alias 1 comes first.
     aliases: Vec<Option<String>>,
     alias_max: u16,
@@ -36,6 +45,8 @@ impl Incoming {
     pub(super) fn new(options: &Options) -> Incoming {
         Incoming {
             receiver: Receiver::new(),
+            connection: 1,
+            unreleased: 0,
             aliases: Vec::new(),
             alias_max: options.topic_alias_maximum,
             receive_max: options.receive_maximum,
@@ -48,6 +59,8 @@ impl Incoming {
     pub(super) fn close(&mut self) {
         self.aliases.clear();
         self.acks.close();
+        self.connection += 1;
+        self.unreleased = 0;
     }
 
     /// The server has not kept the session.
@@ -61,12 +74,12 @@ impl Incoming {
 
     /// A message of QoS 2 that an earlier process acknowledged.
     pub(super) fn place(&mut self, id: PacketId) {
-        self.receiver.publish(id, ());
+        self.receiver.publish(id, NOT_YET);
     }
 
     /// Messages of QoS 2 that are acknowledged and not released.
     pub(super) fn received(&self) -> impl Iterator<Item = PacketId> {
-        self.receiver.iter().map(|(id, ())| id)
+        self.receiver.iter().map(|(id, _)| id)
     }
 
     /// Takes a message in. `None`: it has been received before. What the library acknowledges, it
@@ -83,10 +96,9 @@ impl Incoming {
         self.check_receive_max(id, publish.qos, sink.version)?;
         let fresh = match self.acknowledge {
             Acknowledge::Automatically => {
-                let known = self.receiver.is_open(id);
-                self.send_ack(id, publish.qos, ReasonCode::Success, sink);
                 // [MQTT-4.3.3-10 v5]
-                let repeat = publish.qos == QoS::ExactlyOnce && known;
+                let repeat = publish.qos == QoS::ExactlyOnce && !self.accept(id, sink);
+                self.send_ack(id, publish.qos, ReasonCode::Success, sink);
                 (!repeat).then_some(Fresh { alias, ack: None })
             }
             Acknowledge::ByApplication => {
@@ -104,17 +116,29 @@ impl Incoming {
             self.acks.repeat(id);
             return None;
         }
-        match self.acks.arrive(id, qos) {
-            Arrived::New(token) => Some(token),
-            Arrived::Known => None,
-        }
+        self.acks.arrive(id, qos)
     }
 
     /// The application's word on a message.
     pub(super) fn decide(&mut self, token: AckToken, reason: ReasonCode, sink: &mut Sink<'_>) {
-        if self.acks.decide(token, reason) {
+        let decided = self.acks.decide(token, reason);
+        // The application is done with it, even if PUBREC has to wait for those before, or for
+        // the message to come again.
+        if decided == Some(QoS::ExactlyOnce) && !reason.is_error() {
+            self.accept(token.id, sink);
+        }
+        if decided.is_some() {
             self.send_decided(sink);
         }
+    }
+
+    /// From now on this message of QoS 2 is not handed over again. `false`: it was so before.
+    fn accept(&mut self, id: PacketId, sink: &mut Sink<'_>) -> bool {
+        let fresh = self.receiver.publish(id, NOT_YET) == Arrival::Fresh;
+        if fresh {
+            sink.note(|| Change::Received(id));
+        }
+        fresh
     }
 
     fn send_decided(&mut self, sink: &mut Sink<'_>) {
@@ -128,10 +152,10 @@ impl Incoming {
             QoS::AtMostOnce => return,
             QoS::AtLeastOnce => PacketType::PubAck,
             QoS::ExactlyOnce => {
-                // A refused message is done with [MQTT-4.3.3-9 v5].
-                if !reason.is_error() && !self.receiver.is_open(id) {
-                    self.receiver.publish(id, ());
-                    sink.note(|| Change::Received(id));
+                // A refused message is not there: it is done with [MQTT-4.3.3-9 v5].
+                if let Some(sent) = self.receiver.message_mut(id) {
+                    let before = core::mem::replace(sent, self.connection);
+                    self.unreleased += usize::from(before != self.connection);
                 }
                 PacketType::PubRec
             }
@@ -139,9 +163,12 @@ impl Incoming {
         Ack::new(id, reason).encode(packet, sink.version, sink.output);
     }
 
+    /// What counts is what came on this connection and has neither PUBACK nor PUBCOMP (3.3.4 v5):
+    /// a server need not complete what it has forgotten of a session. Before 5.0 nothing limits a
+    /// server but the number of identifiers.
     fn check_receive_max(&self, id: PacketId, qos: QoS, version: Version) -> Result<(), Violation> {
-        let open = self.receiver.open() + self.acks.waiting();
-        if version != Version::V5 || open < usize::from(self.receive_max) {
+        let max = if version == Version::V5 { self.receive_max } else { u16::MAX };
+        if self.unreleased + self.acks.waiting() < usize::from(max) {
             return Ok(());
         }
         let again = qos == QoS::ExactlyOnce && (self.receiver.is_open(id) || self.acks.knows(id));
@@ -150,7 +177,6 @@ impl Incoming {
         if again || at_once {
             return Ok(());
         }
-        // (3.3.4 v5)
         Err(Violation::ReceiveMaximum)
     }
 
@@ -158,7 +184,8 @@ impl Incoming {
     pub(super) fn pubrel(&mut self, pubrel: &Ack<'_>, sink: &mut Sink<'_>) {
         let id = pubrel.packet_id;
         let reason = match self.receiver.release(id) {
-            Some(()) => {
+            Some(connection) => {
+                self.unreleased -= usize::from(connection == self.connection);
                 sink.note(|| Change::Completed(id));
                 ReasonCode::Success
             }

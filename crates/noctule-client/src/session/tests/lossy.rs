@@ -111,10 +111,7 @@ impl Server {
     fn connect(&mut self) {
         self.online = true;
         self.say(Packet::ConnAck(ConnAck {
-            properties: packet::ConnAckProperties {
-                receive_maximum: Some(WINDOW),
-                ..Default::default()
-            },
+            properties: ConnAckProperties { receive_maximum: Some(WINDOW), ..Default::default() },
             ..ConnAck::new(self.known, ReasonCode::Success)
         }));
         self.known = true;

@@ -1,5 +1,6 @@
 //! Scripts: what goes in, what comes out.
 
+mod acks;
 mod connecting;
 mod hostile;
 mod keep_alive;
@@ -26,6 +27,12 @@ pub(super) fn secs(secs: u64) -> Duration {
 
 pub(super) fn options(version: Version) -> Options {
     Options { version, ..Options::new("c") }
+}
+
+/// Of a session that outlives its connections.
+pub(super) fn kept(version: Version) -> Options {
+    let clean_start = version == Version::V5;
+    Options { session_expiry_secs: 60, clean_start, ..options(version) }
 }
 
 /// A session, and what its owner keeps: unread input, and what it was told.
@@ -180,17 +187,23 @@ pub(super) fn ack(number: u16) -> Ack<'static> {
 }
 
 pub(super) fn welcome(session: &mut Owner, session_present: bool) {
-    let connack = packet::ConnAck::new(session_present, ReasonCode::Success);
-    give(session, &Packet::ConnAck(connack));
+    welcome_with(session, session_present, ConnAckProperties::default());
+}
+
+pub(super) fn welcome_with(
+    session: &mut Owner,
+    session_present: bool,
+    properties: ConnAckProperties<'_>,
+) {
+    let plain = packet::ConnAck::new(session_present, ReasonCode::Success);
+    give(session, &Packet::ConnAck(packet::ConnAck { properties, ..plain }));
 }
 
 pub(super) fn online_with(options: Options, properties: ConnAckProperties<'_>) -> Owner {
     let mut session = Owner::new(options);
     session.open(NOW);
     sent(&mut session);
-    let connack =
-        packet::ConnAck { properties, ..packet::ConnAck::new(false, ReasonCode::Success) };
-    give(&mut session, &Packet::ConnAck(connack));
+    welcome_with(&mut session, false, properties);
     assert_eq!(events(&mut session), ["connected false"]);
     session
 }

@@ -47,3 +47,23 @@ fn topic_aliases_stand_for_the_topic_until_the_connection_ends() {
     assert_eq!(events(&mut session), ["ended Protocol(TopicAlias)"]);
     assert_eq!(sent(&mut session), ["DISCONNECT 0x94"]);
 }
+
+/// A server need not complete what it has forgotten of a session.
+#[test]
+fn the_receive_maximum_counts_what_came_on_this_connection() {
+    let mut options = kept(Version::V5);
+    options.receive_maximum = 2;
+    let mut session = online_with(options, ConnAckProperties::default());
+    for number in 1..=2 {
+        give(&mut session, &Packet::Publish(incoming("a", QoS::ExactlyOnce, number)));
+    }
+    reconnect(&mut session, true);
+    events(&mut session);
+    give(&mut session, &Packet::Publish(incoming("a", QoS::ExactlyOnce, 1)));
+    give(&mut session, &Packet::Publish(incoming("a", QoS::ExactlyOnce, 3)));
+    assert_eq!(events(&mut session), ["message q2 a x"]);
+    give(&mut session, &Packet::PubRel(ack(2)));
+    sent(&mut session);
+    give(&mut session, &Packet::Publish(incoming("a", QoS::ExactlyOnce, 4)));
+    assert_eq!(sent(&mut session), ["DISCONNECT 0x93"]);
+}

@@ -24,9 +24,7 @@ fn subscribe_and_unsubscribe_bring_a_code_for_each_filter() {
 
 #[test]
 fn requests_die_with_their_connection_and_their_identifiers_are_free_again() {
-    let mut options = options(Version::V5);
-    options.session_expiry_secs = 60;
-    let mut session = online_with(options, ConnAckProperties::default());
+    let mut session = online_with(kept(Version::V5), ConnAckProperties::default());
     session.subscribe(&Subscribe::to("a", QoS::AtMostOnce)).expect("online");
     session.lose(Error::Closed);
     assert_eq!(events(&mut session), ["subscribed 1 Closed", "ended Closed"]);

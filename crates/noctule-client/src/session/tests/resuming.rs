@@ -4,9 +4,7 @@ use super::*;
 
 #[test]
 fn a_kept_session_goes_on_where_it_was() {
-    let mut options = options(Version::V5);
-    options.session_expiry_secs = 60;
-    let mut session = online_with(options, ConnAckProperties::default());
+    let mut session = online_with(kept(Version::V5), ConnAckProperties::default());
     publish(&mut session, "a", QoS::ExactlyOnce);
     publish(&mut session, "b", QoS::AtLeastOnce);
     publish(&mut session, "c", QoS::ExactlyOnce);
@@ -35,9 +33,7 @@ fn a_kept_session_goes_on_where_it_was() {
 
 #[test]
 fn a_lost_session_is_lost_here_too() {
-    let mut options = options(Version::V5);
-    options.session_expiry_secs = 60;
-    let mut session = online_with(options, ConnAckProperties::default());
+    let mut session = online_with(kept(Version::V5), ConnAckProperties::default());
     publish(&mut session, "a", QoS::ExactlyOnce);
     publish(&mut session, "b", QoS::AtLeastOnce);
     publish(&mut session, "c", QoS::ExactlyOnce);
