@@ -10,8 +10,7 @@ use crate::message::Message;
 use alloc::borrow::ToOwned;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
-use core::num::NonZeroU16;
-use noctule_proto::delivery::{Entry, PubRecOutcome, Quota, Resend, Sender, Unknown};
+use noctule_proto::delivery::{Entry, PubRecOutcome, Resend, Sender, Unknown};
 use noctule_proto::packet::{Ack, Publish};
 use noctule_proto::{PacketId, PacketType, QoS, ReasonCode, TopicName};
 
@@ -20,6 +19,8 @@ use noctule_proto::{PacketId, PacketType, QoS, ReasonCode, TopicName};
 struct Sending {
     token: Token,
     message: Message,
+    /// The connection on which it was sent last; 0 before it is.
+    connection: u64,
 }
 
 #[derive(Debug, Default)]
@@ -32,8 +33,14 @@ pub(super) struct Outgoing {
     resend: VecDeque<PacketId>,
     /// Not sent yet.
     waiting: VecDeque<Sending>,
-    /// Of this connection.
-    quota: Option<Quota>,
+    /// Counts connections.
+    connection: u64,
+    /// How many messages this server takes at once; 0 without a connection.
+    window: u16,
+    /// How many it has: PUBLISHes of this connection without their last acknowledgement, and
+    /// what was released on an earlier one and is not completed. A server that counts what its
+    /// session holds, not what came on this connection, is not overrun either.
+    in_flight: usize,
     aliases: Aliases,
 }
 
@@ -49,7 +56,7 @@ impl Outgoing {
 
     /// The same for a message that is kept already.
     pub(super) fn queue(&mut self, token: Token, message: Message) {
-        self.waiting.push_back(Sending { token, message });
+        self.waiting.push_back(Sending { token, message, connection: 0 });
     }
 
     /// Puts back what an earlier process had sent: the message, or nothing of it once it is
@@ -57,9 +64,9 @@ impl Outgoing {
     pub(super) fn place(&mut self, id: PacketId, token: Token, message: Option<Message>) {
         let entry = match message {
             Some(message) if message.qos == QoS::ExactlyOnce => {
-                Entry::ExactlyOnce(Sending { token, message })
+                Entry::ExactlyOnce(Sending { token, message, connection: 0 })
             }
-            Some(message) => Entry::AtLeastOnce(Sending { token, message }),
+            Some(message) => Entry::AtLeastOnce(Sending { token, message, connection: 0 }),
             None => {
                 self.released.insert(id, token);
                 Entry::Released
@@ -103,13 +110,15 @@ impl Outgoing {
 
     /// The server takes this many messages at once, and this many aliases, from now on.
     pub(super) fn open_connection(&mut self, receive_maximum: u16, aliases: u16) {
-        self.quota = NonZeroU16::new(receive_maximum).map(Quota::new);
+        self.connection += 1;
+        // [MQTT-4.9.0-1 v5]
+        (self.window, self.in_flight) = (receive_maximum, 0);
         self.aliases.open(aliases);
     }
 
     /// The connection is over: what was sent stays until the server is seen again.
     pub(super) fn close(&mut self) {
-        self.quota = None;
+        self.window = 0;
         self.resend.clear();
     }
 
@@ -120,7 +129,10 @@ impl Outgoing {
         for resend in self.sender.iter_resend() {
             match resend {
                 Resend::Publish { id, .. } => self.resend.push_back(id),
-                Resend::PubRel { id } => sink.pubrel(id, ReasonCode::Success),
+                Resend::PubRel { id } => {
+                    self.in_flight += 1;
+                    sink.pubrel(id, ReasonCode::Success);
+                }
             }
         }
     }
@@ -155,15 +167,19 @@ impl Outgoing {
     /// reported.
     pub(super) fn pump(&mut self, server: &Connected, sink: &mut Sink<'_>) {
         while let Some(id) = self.resend.front().copied() {
-            if !self.take_quota() {
+            // Not what the server has acknowledged before it came again.
+            let sending = self.sender.message_mut(id).map(|sending| sending.clone());
+            if sending.is_some() && !self.has_room() {
                 return;
             }
             self.resend.pop_front();
-            self.send_again(id, server, sink);
+            if let Some(sending) = sending {
+                self.send_again(id, &sending, server, sink);
+            }
         }
         while let Some(next) = self.waiting.front() {
             let qos = next.message.qos;
-            let must_wait = qos != QoS::AtMostOnce && (self.sender.is_full() || !self.has_quota());
+            let must_wait = qos != QoS::AtMostOnce && (self.sender.is_full() || !self.has_room());
             if must_wait {
                 return;
             }
@@ -174,7 +190,7 @@ impl Outgoing {
     }
 
     fn send(&mut self, sending: Sending, server: &Connected, sink: &mut Sink<'_>) {
-        let Sending { token, message } = sending;
+        let Sending { token, message, .. } = sending;
         let qos = message.qos;
         if qos == QoS::AtMostOnce {
             let sent = self.encode(&message, Attempt::FIRST, server, sink);
@@ -185,30 +201,41 @@ impl Outgoing {
         let Some(id) = self.sender.next_id() else { return };
         match self.encode(&message, Attempt { id: Some(id), dup: false }, server, sink) {
             Ok(()) => {
-                self.take_quota();
-                self.sender.start(qos, Sending { token, message });
+                self.in_flight += 1;
+                self.sender.start(qos, Sending { token, message, connection: self.connection });
                 sink.note(|| Change::Sent { token, id });
             }
             Err(invalid) => settle(token, Err(invalid.into()), sink),
         }
     }
 
-    fn send_again(&mut self, id: PacketId, server: &Connected, sink: &mut Sink<'_>) {
-        // Shares topic and payload.
-        let sending = self.sender.message_mut(id).map(|sending| sending.clone());
-        let Some(Sending { token, message }) = sending else { return self.give_quota() };
+    fn send_again(
+        &mut self,
+        id: PacketId,
+        sending: &Sending,
+        server: &Connected,
+        sink: &mut Sink<'_>,
+    ) {
         // [MQTT-3.3.1-1 v5]
         let again = Attempt { id: Some(id), dup: true };
-        let Err(invalid) = self.encode(&message, again, server, sink) else { return };
-        self.give_quota();
-        self.sender.remove(id);
-        settle(token, Err(invalid.into()), sink);
+        match self.encode(&sending.message, again, server, sink) {
+            Ok(()) => {
+                self.in_flight += 1;
+                if let Some(open) = self.sender.message_mut(id) {
+                    open.connection = self.connection;
+                }
+            }
+            Err(invalid) => {
+                self.sender.remove(id);
+                settle(sending.token, Err(invalid.into()), sink);
+            }
+        }
     }
 
     pub(super) fn puback(&mut self, ack: &Ack<'_>, sink: &mut Sink<'_>) -> Result<(), Violation> {
         match self.sender.puback(ack.packet_id) {
             Ok(sending) => {
-                self.give_quota();
+                self.in_flight -= usize::from(self.is_here(&sending));
                 settle(sending.token, outcome(ack), sink);
                 Ok(())
             }
@@ -222,12 +249,13 @@ impl Outgoing {
         let id = ack.packet_id;
         match self.sender.pubrec(id, ack.reason) {
             PubRecOutcome::Release(sending) => {
+                self.in_flight += usize::from(!self.is_here(&sending));
                 self.released.insert(id, sending.token);
                 sink.note(|| Change::Released { token: sending.token, id });
                 sink.pubrel(id, ReasonCode::Success);
             }
             PubRecOutcome::Settled(sending) => {
-                self.give_quota();
+                self.in_flight -= usize::from(self.is_here(&sending));
                 settle(sending.token, outcome(ack), sink);
             }
             PubRecOutcome::AlreadyReleased => sink.pubrel(id, ReasonCode::Success),
@@ -242,7 +270,7 @@ impl Outgoing {
     pub(super) fn pubcomp(&mut self, ack: &Ack<'_>, sink: &mut Sink<'_>) -> Result<(), Violation> {
         match self.sender.pubcomp(ack.packet_id) {
             Ok(()) => {
-                self.give_quota();
+                self.in_flight -= 1;
                 // The message became the server's with PUBREC, whatever PUBCOMP says.
                 if let Some(token) = self.released.remove(&ack.packet_id) {
                     settle(token, Ok(ReasonCode::Success), sink);
@@ -289,19 +317,14 @@ impl Outgoing {
         Ok(())
     }
 
-    fn has_quota(&self) -> bool {
-        self.quota.is_some_and(|quota| quota.left() > 0)
-    }
-
     /// Never more unacknowledged than the server takes `[MQTT-3.3.4-7 v5]` `[MQTT-4.9.0-2 v5]`.
-    fn take_quota(&mut self) -> bool {
-        self.quota.as_mut().is_some_and(Quota::take)
+    fn has_room(&self) -> bool {
+        self.in_flight < usize::from(self.window)
     }
 
-    fn give_quota(&mut self) {
-        if let Some(quota) = &mut self.quota {
-            quota.give();
-        }
+    /// Whether a message was sent on this connection, and not only before.
+    fn is_here(&self, sending: &Sending) -> bool {
+        sending.connection == self.connection
     }
 }
 

@@ -61,9 +61,7 @@ fn no_more_is_on_the_way_than_the_server_takes_and_the_rest_follows_in_order() {
 
 #[test]
 fn resending_keeps_to_the_receive_maximum_of_the_new_connection() {
-    let mut options = options(Version::V5);
-    options.session_expiry_secs = 60;
-    let mut session = online_with(options, ConnAckProperties::default());
+    let mut session = online_with(kept(Version::V5), ConnAckProperties::default());
     for topic in ["a", "b", "c"] {
         publish(&mut session, topic, QoS::AtLeastOnce);
     }
@@ -131,4 +129,50 @@ fn what_no_server_may_get_is_refused_at_once() {
     let bad = session.subscribe(&Subscribe::default().and("$share/g/a", no_local));
     assert!(matches!(bad, Err(Error::Invalid(Invalid::NoLocalOnShared))));
     assert_eq!(sent(&mut session), Vec::<String>::new());
+}
+
+/// What was released on an earlier connection takes a place in the server's window as well.
+#[test]
+fn the_window_counts_what_is_released_and_not_completed() {
+    let two = ConnAckProperties { receive_maximum: NonZeroU16::new(2), ..Default::default() };
+    let mut session = online_with(kept(Version::V5), two.clone());
+    for topic in ["a", "b", "c", "d"] {
+        publish(&mut session, topic, QoS::ExactlyOnce);
+    }
+    give(&mut session, &Packet::PubRec(ack(1)));
+    sent(&mut session);
+    session.lose(Error::Closed);
+    session.open(NOW);
+    sent(&mut session);
+    welcome_with(&mut session, true, two);
+    assert_eq!(sent(&mut session), ["PUBREL #1 0x00", "PUBLISH dup q2 #2 b x"]);
+    give(&mut session, &Packet::PubComp(ack(1)));
+    assert_eq!(sent(&mut session), ["PUBLISH q2 #3 c x"]);
+}
+
+/// A server that answers on this connection what it got on the last.
+#[test]
+fn an_acknowledgement_of_what_was_not_sent_again_opens_no_window() {
+    let two = ConnAckProperties { receive_maximum: NonZeroU16::new(2), ..Default::default() };
+    let mut session = online_with(kept(Version::V5), ConnAckProperties::default());
+    for topic in ["a", "b", "c", "d"] {
+        publish(&mut session, topic, QoS::AtLeastOnce);
+    }
+    publish(&mut session, "e", QoS::ExactlyOnce);
+    publish(&mut session, "f", QoS::ExactlyOnce);
+    session.lose(Error::Closed);
+    session.open(NOW);
+    sent(&mut session);
+    welcome_with(&mut session, true, two);
+    assert_eq!(sent(&mut session), ["PUBLISH dup q1 #1 a x", "PUBLISH dup q1 #2 b x"]);
+    give(&mut session, &Packet::PubAck(ack(3)));
+    assert_eq!(sent(&mut session), Vec::<String>::new());
+    give(&mut session, &Packet::PubRec(ack(5)));
+    assert_eq!(sent(&mut session), ["PUBREL #5 0x00"]);
+    give(&mut session, &Packet::PubAck(ack(1)));
+    assert_eq!(sent(&mut session), Vec::<String>::new());
+    give(&mut session, &Packet::PubComp(ack(5)));
+    assert_eq!(sent(&mut session), ["PUBLISH dup q1 #4 d x"]);
+    give(&mut session, &Packet::PubAck(ack(2)));
+    assert_eq!(sent(&mut session), ["PUBLISH dup q2 #6 f x"]);
 }
