@@ -248,25 +248,18 @@ impl<M> Sender<M> {
         })
     }
 
-    /// Puts an entry under an identifier of the past, to rebuild the state from records; in the
-    /// order of the first sending. The next identifier assigned comes after the newest one.
-    /// Returns what was there before.
+    /// Puts an entry under an identifier of the past, to rebuild the state from records: the next
+    /// one in the order of the first sending, or one in the place of an earlier one. The next
+    /// identifier assigned comes after the newest one. Returns what was there before.
     pub fn place(&mut self, id: PacketId, entry: Entry<M>) -> Option<Entry<M>> {
         let number = id.value();
         if self.is_empty() {
             self.front = number;
         }
         if !self.spans(number) {
-            // Whichever end of the span is nearer.
-            let ahead = number.wrapping_sub(self.front.wrapping_add(self.span as u16));
-            let behind = self.front.wrapping_sub(number);
-            if ahead <= behind {
-                self.widen(self.front, number);
-                self.next = after(number);
-            } else {
-                let newest = self.front.wrapping_add((self.span - 1) as u16);
-                self.widen(number, newest);
-            }
+            // Newer than what is there, however far that may be.
+            self.widen(self.front, number);
+            self.next = after(number);
         }
         let index = self.index(id);
         let counts = entry.is_message();
