@@ -108,19 +108,28 @@ impl Session {
         let kept = server.session_present || version == Version::V31 && !self.options.clean_start;
         let known = self.identity.as_ref() == Some(&server.client_id);
         self.identity = Some(server.client_id.clone());
-        let (outgoing, incoming, mut sink) = self.parts();
-        if !known {
-            sink.note(|| Change::Identity(server.client_id.clone()));
-        }
         if kept {
+            let (outgoing, _, mut sink) = self.parts();
             outgoing.resume(&mut sink);
         } else {
-            outgoing.restart(&mut sink);
-            incoming.restart(&mut sink);
+            self.forget();
+        }
+        if !known {
+            self.parts().2.note(|| Change::Identity(server.client_id.clone()));
         }
         self.server = Some(server);
         self.pump();
         Ok(())
+    }
+
+    /// The server has not kept the session, so this side forgets it too `[MQTT-3.2.2-5 v5]`.
+    pub(super) fn forget(&mut self) {
+        let (outgoing, incoming, mut sink) = self.parts();
+        if !outgoing.is_settled() || incoming.received().next().is_some() {
+            sink.note(|| Change::Forgotten);
+        }
+        outgoing.restart(&mut sink);
+        incoming.restart();
     }
 }
 

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use noctule_proto::ReasonCode;
 
 /// Names one request; unique within a session.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Token(pub(super) u64);
 
 /// What the bytes of the server bring.

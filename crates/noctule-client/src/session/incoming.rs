@@ -64,10 +64,7 @@ impl Incoming {
     }
 
     /// The server has not kept the session.
-    pub(super) fn restart(&mut self, sink: &mut Sink<'_>) {
-        if !self.receiver.is_empty() {
-            sink.note(|| Change::Forgotten);
-        }
+    pub(super) fn restart(&mut self) {
         self.receiver.clear().for_each(drop);
         self.acks.clear();
     }

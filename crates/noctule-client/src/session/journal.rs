@@ -1,18 +1,18 @@
 //! What has to survive the process, as a list of changes.
 //!
 //! The owner stores the changes of a step before it sends the output of that step; then whatever
-//! the server knows of us, we know after a crash. Messages of QoS 0 promise nothing and are not
-//! kept.
+//! the server knows of us, we know after a crash, wherever the list breaks off. Messages of QoS 0
+//! promise nothing and are not kept.
 
 use super::Session;
 use super::event::Token;
 use crate::error::Invalid;
 use crate::message::Message;
 use crate::options::Options;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
-use noctule_proto::PacketId;
+use noctule_proto::{PacketId, QoS};
 
 /// One change of what has to survive.
 #[derive(Clone, PartialEq, Debug)]
@@ -33,11 +33,6 @@ pub enum Change {
         /// Its packet identifier from now on.
         id: PacketId,
     },
-    /// It is back in line, before those that were never sent.
-    Unsent {
-        /// Its token.
-        token: Token,
-    },
     /// The server has taken it over by PUBREC; only its identifier lives on.
     Released {
         /// Its token.
@@ -50,11 +45,12 @@ pub enum Change {
         /// Its token.
         token: Token,
     },
-    /// A message of QoS 2 came in and is acknowledged.
+    /// A message of QoS 2 came in and is not handed over again.
     Received(PacketId),
     /// The server has released it.
     Completed(PacketId),
-    /// The server has forgotten the session: all that was received is void.
+    /// The server has forgotten the session: all that was received is void, what was sent with
+    /// QoS 1 is back in line before what was not, and what was sent with QoS 2 is done with.
     Forgotten,
 }
 
@@ -70,22 +66,25 @@ impl Token {
     }
 }
 
-/// Where a message stands on its way.
+/// Where a message stands on its way; what was sent has its place in the order of the first
+/// sending.
 #[derive(Clone, Debug)]
-pub(super) enum Stage {
+enum Stage {
     Waiting(Message),
-    Sent(Message, PacketId),
-    Released(PacketId),
+    Sent(Message, PacketId, u64),
+    Released(PacketId, u64),
 }
 
 /// What changes add up to.
 #[derive(Default)]
 struct Replay {
     identity: Option<String>,
+    /// In the order in which they were taken in line.
     stages: BTreeMap<Token, Stage>,
-    /// In the order of the first sending.
-    sent: Vec<Token>,
-    received: Vec<PacketId>,
+    received: BTreeSet<PacketId>,
+    /// How many were sent.
+    sent: u64,
+    newest: Token,
 }
 
 impl Replay {
@@ -93,48 +92,80 @@ impl Replay {
         match change {
             Change::Identity(client_id) => self.identity = Some(client_id),
             Change::Queued { token, message } => {
+                self.newest = self.newest.max(token);
                 self.stages.insert(token, Stage::Waiting(message));
             }
             Change::Sent { token, id } => {
+                self.sent += 1;
+                let place = self.sent;
                 self.step(token, |stage| match stage {
-                    Stage::Waiting(message) => Stage::Sent(message, id),
-                    Stage::Sent(..) | Stage::Released(_) => stage,
+                    Stage::Waiting(message) => Some(Stage::Sent(message, id, place)),
+                    Stage::Sent(..) | Stage::Released(..) => Some(stage),
                 });
-                self.sent.push(token);
-            }
-            Change::Unsent { token } => {
-                self.step(token, |stage| match stage {
-                    Stage::Sent(message, _) => Stage::Waiting(message),
-                    Stage::Waiting(_) | Stage::Released(_) => stage,
-                });
-                self.sent.retain(|sent| *sent != token);
             }
             Change::Released { token, id } => {
-                if !matches!(self.stages.get(&token), Some(Stage::Sent(..))) {
-                    self.sent.push(token);
-                }
-                self.stages.insert(token, Stage::Released(id));
+                self.newest = self.newest.max(token);
+                self.sent += 1;
+                let place = match self.stages.get(&token) {
+                    Some(Stage::Sent(.., place) | Stage::Released(_, place)) => *place,
+                    Some(Stage::Waiting(_)) | None => self.sent,
+                };
+                self.stages.insert(token, Stage::Released(id, place));
             }
-            Change::Settled { token } => {
-                self.stages.remove(&token);
-                self.sent.retain(|sent| *sent != token);
-            }
-            Change::Received(id) => self.received.push(id),
-            Change::Completed(id) => self.received.retain(|received| *received != id),
-            Change::Forgotten => self.received.clear(),
+            Change::Settled { token } => self.step(token, |_| None),
+            Change::Received(id) => drop(self.received.insert(id)),
+            Change::Completed(id) => drop(self.received.remove(&id)),
+            Change::Forgotten => self.forget(),
         }
     }
 
-    fn step(&mut self, token: Token, next: impl FnOnce(Stage) -> Stage) {
-        if let Some(stage) = self.stages.remove(&token) {
-            self.stages.insert(token, next(stage));
+    fn step(&mut self, token: Token, next: impl FnOnce(Stage) -> Option<Stage>) {
+        if let Some(stage) = self.stages.remove(&token).and_then(next) {
+            self.stages.insert(token, stage);
+        }
+    }
+
+    fn forget(&mut self) {
+        self.received.clear();
+        let stages = core::mem::take(&mut self.stages).into_iter();
+        self.stages =
+            stages.filter_map(|(token, stage)| Some((token, stage.forgotten()?))).collect();
+    }
+
+    /// What was sent, in the order of the first sending, and then what was not.
+    fn messages(self) -> Vec<(Token, Stage)> {
+        let mut messages: Vec<_> = self.stages.into_iter().collect();
+        messages.sort_by_key(|(_, stage)| stage.place());
+        messages
+    }
+}
+
+impl Stage {
+    /// Where it stands once the server has forgotten the session. `None`: it is done with.
+    fn forgotten(self) -> Option<Stage> {
+        match self {
+            Stage::Sent(message, ..) if message.qos != QoS::ExactlyOnce => {
+                Some(Stage::Waiting(message))
+            }
+            Stage::Waiting(_) => Some(self),
+            Stage::Sent(..) | Stage::Released(..) => None,
+        }
+    }
+
+    fn place(&self) -> u64 {
+        match self {
+            Stage::Waiting(_) => u64::MAX,
+            Stage::Sent(.., place) | Stage::Released(_, place) => *place,
         }
     }
 }
 
 impl Session {
-    /// A session that an earlier process left behind as these changes, oldest first.
-    /// [`Event::Published`](crate::Event) tells the end of its messages too.
+    /// A session that an earlier process left behind as these changes, oldest first; changes are
+    /// kept from now on. [`Event::Published`](crate::Event) tells the end of its messages too.
+    ///
+    /// Under another client identifier than before nothing of the old session can be taken up; the
+    /// messages are dealt with as if the server had lost it.
     pub fn restore(
         options: Options,
         changes: impl IntoIterator<Item = Change>,
@@ -142,25 +173,25 @@ impl Session {
         let mut session = Session::new(options)?;
         let mut replay = Replay::default();
         changes.into_iter().for_each(|change| replay.apply(change));
-        session.resumed = replay.identity.is_some();
-        // A name that the application has changed names another session.
         let named = &session.options.client_id;
-        session.identity = replay.identity.filter(|identity| named.is_empty() || named == identity);
-        let newest = replay.stages.keys().next_back().map_or(0, |token| token.0);
-        session.tokens = newest;
-        for token in replay.sent {
-            match replay.stages.remove(&token) {
-                Some(Stage::Sent(message, id)) => session.outgoing.place(id, token, Some(message)),
-                Some(Stage::Released(id)) => session.outgoing.place(id, token, None),
-                Some(Stage::Waiting(_)) | None => {}
+        let renamed = replay.identity.as_ref().is_some_and(|id| !named.is_empty() && named != id);
+        session.identity = replay.identity.take().filter(|_| !renamed);
+        session.resumed = session.identity.is_some();
+        session.tokens = replay.newest.0;
+        for id in core::mem::take(&mut replay.received) {
+            session.incoming.place(id);
+        }
+        for (token, stage) in replay.messages() {
+            match stage {
+                Stage::Sent(message, id, _) => session.outgoing.place(id, token, Some(message)),
+                Stage::Released(id, _) => session.outgoing.place(id, token, None),
+                Stage::Waiting(message) => session.outgoing.queue(token, message),
             }
         }
-        for (token, stage) in replay.stages {
-            if let Stage::Waiting(message) = stage {
-                session.outgoing.queue(token, message);
-            }
+        session.keep_changes();
+        if renamed {
+            session.forget();
         }
-        replay.received.into_iter().for_each(|id| session.incoming.place(id));
         Ok(session)
     }
 
@@ -174,7 +205,8 @@ impl Session {
         self.changes.as_mut().map(core::mem::take).unwrap_or_default()
     }
 
-    /// All that has to survive, in as few changes as can be.
+    /// All that has to survive, in as few changes as can be. What
+    /// [`take_changes`](Self::take_changes) has not told yet is in it.
     pub fn snapshot(&self) -> Vec<Change> {
         let mut changes = Vec::new();
         changes.extend(self.identity.clone().map(Change::Identity));

@@ -472,7 +472,8 @@ impl Session {
     }
 
     fn next_token(&mut self) -> Token {
-        self.tokens += 1;
+        // A number from a damaged store may be any.
+        self.tokens = self.tokens.wrapping_add(1);
         Token(self.tokens)
     }
 }

@@ -137,6 +137,11 @@ impl Outgoing {
         }
     }
 
+    /// Whether a session holds nothing of what was sent.
+    pub(super) fn is_settled(&self) -> bool {
+        self.sender.open() == 0
+    }
+
     /// The server has not kept the session, so its part of it is forgotten here too
     /// `[MQTT-3.2.2-5 v5]`. Messages of QoS 1 are new messages to it. Those of QoS 2 that it had
     /// taken are delivered; of the others nobody knows, and to send them again could do so twice.
@@ -144,16 +149,14 @@ impl Outgoing {
         let mut again = VecDeque::new();
         for (id, entry) in self.sender.clear() {
             match entry {
-                Entry::AtLeastOnce(sending) => {
-                    sink.note(|| Change::Unsent { token: sending.token });
-                    again.push_back(sending);
-                }
+                // `Change::Forgotten` says as much.
+                Entry::AtLeastOnce(sending) => again.push_back(sending),
                 Entry::ExactlyOnce(sending) => {
-                    settle(sending.token, Err(Error::SessionLost), sink);
+                    sink.published(sending.token, Err(Error::SessionLost));
                 }
                 Entry::Released => {
                     if let Some(token) = self.released.remove(&id) {
-                        settle(token, Ok(ReasonCode::Success), sink);
+                        sink.published(token, Ok(ReasonCode::Success));
                     }
                 }
                 Entry::Reserved => {}

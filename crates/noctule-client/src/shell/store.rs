@@ -190,7 +190,6 @@ fn encode(change: &Change, out: &mut Vec<u8>) {
             encode_message(message, out);
         }
         Change::Sent { token, id } => say(b'S', Some(*token), Some(*id)),
-        Change::Unsent { token } => say(b'U', Some(*token), None),
         Change::Released { token, id } => say(b'R', Some(*token), Some(*id)),
         Change::Settled { token } => say(b'D', Some(*token), None),
         Change::Received(id) => say(b'A', None, Some(*id)),
@@ -217,7 +216,6 @@ fn decode(body: &[u8]) -> Option<Change> {
             let (token, rest) = token()?;
             Change::Sent { token, id: id(rest)? }
         }
-        b'U' => Change::Unsent { token: token()?.0 },
         b'R' => {
             let (token, rest) = token()?;
             Change::Released { token, id: id(rest)? }
@@ -273,7 +271,6 @@ mod tests {
             Change::Identity("meter".into()),
             Change::Queued { token: token(1), message },
             Change::Sent { token: token(1), id: id(5) },
-            Change::Unsent { token: token(1) },
             Change::Released { token: token(2), id: id(65_535) },
             Change::Settled { token: token(u64::MAX) },
             Change::Received(id(1)),
@@ -312,7 +309,7 @@ mod tests {
             std::fs::write(&path, &whole[..len]).expect("room");
             let (mut store, changes) = Store::open(&path).expect("never refused");
             assert_eq!(changes, all()[..changes.len()], "cut at {len}");
-            store.append(&all()[8..]).expect("room");
+            store.append(&all()[7..]).expect("room");
             drop(store);
             let again = Store::open(&path).expect("there").1;
             assert_eq!(again.len(), changes.len() + 1, "cut at {len}");

@@ -3,6 +3,7 @@
 mod acks;
 mod connecting;
 mod hostile;
+mod journal;
 mod keep_alive;
 mod lossy;
 mod receiving;
