@@ -1,24 +1,31 @@
 //! Builds properties in their encoded form, for clients.
 
 use super::{OtherProperties, PropertyId, UserProperties};
-use crate::text::LEN_MAX;
+use crate::text::{LEN_MAX, is_clean};
 use alloc::vec::Vec;
 use core::fmt;
 
-/// A text or binary value of more than 65,535 bytes.
+/// A value that no property can have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TooLong;
+pub enum ValueError {
+    /// More than 65,535 bytes.
+    TooLong,
+    /// Text with U+0000, another control character or a non-character.
+    ForbiddenCharacter,
+}
 
-impl fmt::Display for TooLong {
+impl fmt::Display for ValueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("longer than 65,535 bytes")
+        f.write_str(match self {
+            ValueError::TooLong => "longer than 65,535 bytes",
+            ValueError::ForbiddenCharacter => "holds a character that MQTT forbids",
+        })
     }
 }
 
-impl core::error::Error for TooLong {}
+impl core::error::Error for ValueError {}
 
-/// Builds the properties of a message (PUBLISH or Will). Each but User Property may be set once;
-/// text has to obey [`crate::text::is_clean`], or the receiver refuses it.
+/// Builds the properties of a message (PUBLISH or Will). Each but User Property may be set once.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PropertiesBuf(Vec<u8>);
 
@@ -40,28 +47,29 @@ impl PropertiesBuf {
     }
 
     /// Content Type.
-    pub fn content_type(&mut self, content_type: &str) -> Result<&mut Self, TooLong> {
+    pub fn content_type(&mut self, content_type: &str) -> Result<&mut Self, ValueError> {
+        check_text(content_type)?;
         self.push(PropertyId::ContentType, content_type.as_bytes())
     }
 
     /// Response Topic.
-    pub fn response_topic(&mut self, topic: crate::TopicName<'_>) -> Result<&mut Self, TooLong> {
+    pub fn response_topic(&mut self, topic: crate::TopicName<'_>) -> Result<&mut Self, ValueError> {
         self.push(PropertyId::ResponseTopic, topic.as_str().as_bytes())
     }
 
     /// Correlation Data.
-    pub fn correlation_data(&mut self, data: &[u8]) -> Result<&mut Self, TooLong> {
+    pub fn correlation_data(&mut self, data: &[u8]) -> Result<&mut Self, ValueError> {
         self.push(PropertyId::CorrelationData, data)
     }
 
     /// A User Property; they keep their order.
-    pub fn user_property(&mut self, name: &str, value: &str) -> Result<&mut Self, TooLong> {
+    pub fn user_property(&mut self, name: &str, value: &str) -> Result<&mut Self, ValueError> {
         push_pair(&mut self.0, name, value)?;
         Ok(self)
     }
 
-    fn push(&mut self, id: PropertyId, value: &[u8]) -> Result<&mut Self, TooLong> {
-        let len = u16::try_from(value.len()).map_err(|_| TooLong)?;
+    fn push(&mut self, id: PropertyId, value: &[u8]) -> Result<&mut Self, ValueError> {
+        let len = u16::try_from(value.len()).map_err(|_| ValueError::TooLong)?;
         self.0.push(id as u8);
         self.0.extend_from_slice(&len.to_be_bytes());
         self.0.extend_from_slice(value);
@@ -89,7 +97,7 @@ impl UserPropertiesBuf {
     }
 
     /// Adds one; they keep their order.
-    pub fn push(&mut self, name: &str, value: &str) -> Result<&mut Self, TooLong> {
+    pub fn push(&mut self, name: &str, value: &str) -> Result<&mut Self, ValueError> {
         push_pair(&mut self.0, name, value)?;
         Ok(self)
     }
@@ -109,14 +117,43 @@ impl From<UserProperties<'_>> for UserPropertiesBuf {
     }
 }
 
-fn push_pair(out: &mut Vec<u8>, name: &str, value: &str) -> Result<(), TooLong> {
-    if name.len() > LEN_MAX || value.len() > LEN_MAX {
-        return Err(TooLong);
-    }
+fn push_pair(out: &mut Vec<u8>, name: &str, value: &str) -> Result<(), ValueError> {
+    check_text(name)?;
+    check_text(value)?;
     out.push(PropertyId::UserProperty as u8);
     for text in [name, value] {
         out.extend_from_slice(&(text.len() as u16).to_be_bytes());
         out.extend_from_slice(text.as_bytes());
     }
     Ok(())
+}
+
+/// `[MQTT-1.5.4-1 v5]` `[MQTT-1.5.4-2 v5]` `[MQTT-1.5.7-1 v5]` `[MQTT-3.3.2-19 v5]`
+fn check_text(text: &str) -> Result<(), ValueError> {
+    if text.len() > LEN_MAX {
+        return Err(ValueError::TooLong);
+    }
+    if is_clean(text) { Ok(()) } else { Err(ValueError::ForbiddenCharacter) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_receiver_takes_is_not_built() {
+        let mut message = PropertiesBuf::new();
+        let bad = Err(ValueError::ForbiddenCharacter);
+        assert_eq!(message.content_type("a\0b").map(drop), bad);
+        assert_eq!(message.user_property("a", "\u{1}").map(drop), bad);
+        assert_eq!(message.user_property("\u{FFFF}", "a").map(drop), bad);
+        let long = "x".repeat(LEN_MAX + 1);
+        assert_eq!(message.user_property("a", &long).map(drop), Err(ValueError::TooLong));
+        assert_eq!(message.correlation_data(long.as_bytes()).map(drop), Err(ValueError::TooLong));
+        assert_eq!(message, PropertiesBuf::new());
+        let mut users = UserPropertiesBuf::new();
+        assert_eq!(users.push("a", "\u{7F}").map(drop), bad);
+        assert_eq!(users, UserPropertiesBuf::new());
+        assert!(users.push("a", "\u{FEFF}").is_ok());
+    }
 }

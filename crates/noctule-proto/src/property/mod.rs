@@ -9,7 +9,7 @@ mod id;
 mod reader;
 mod section;
 
-pub use builder::{PropertiesBuf, TooLong, UserPropertiesBuf};
+pub use builder::{PropertiesBuf, UserPropertiesBuf, ValueError};
 pub use id::PropertyId;
 pub(crate) use reader::{Context, PropertyReader, Span};
 pub use section::{OtherProperties, SubscriptionIds, UserProperties, Users};
