@@ -150,6 +150,8 @@ pub enum Violation {
     AnswerCount,
     /// An answer to something that was not asked.
     UnknownPacketId(PacketType),
+    /// It asks for ever more answers and reads none.
+    Unread,
 }
 
 impl Violation {
@@ -159,6 +161,7 @@ impl Violation {
             Violation::Decode(error) => error.reason_code(),
             Violation::TopicAlias => ReasonCode::TopicAliasInvalid,
             Violation::ReceiveMaximum => ReasonCode::ReceiveMaximumExceeded,
+            Violation::Unread => ReasonCode::QuotaExceeded,
             Violation::Unexpected(_)
             | Violation::SessionPresent
             | Violation::UnknownAlias
@@ -391,6 +394,7 @@ impl fmt::Display for Violation {
             Violation::UnknownAlias => "a topic alias that stands for nothing",
             Violation::ReceiveMaximum => "more messages at once than it may send",
             Violation::AuthenticationMethod => "another authentication method than was asked for",
+            Violation::Unread => "it reads no answers and asks for ever more",
             Violation::AnswerCount => "an answer that does not fit the request",
         })
     }

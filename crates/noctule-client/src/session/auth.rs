@@ -118,6 +118,6 @@ impl Session {
             reason_string: None,
             user_properties: UserProperties::EMPTY,
         };
-        auth.encode(self.options.version, &mut self.output);
+        auth.encode(self.options.version, self.output.end());
     }
 }

@@ -63,7 +63,7 @@ impl Session {
             },
             ..Connect::new(options.version, client_id)
         };
-        connect.encode(&mut self.output);
+        connect.encode(self.output.end());
     }
 
     /// The server's answer to CONNECT.

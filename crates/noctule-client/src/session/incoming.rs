@@ -157,7 +157,7 @@ impl Incoming {
                 PacketType::PubRec
             }
         };
-        Ack::new(id, reason).encode(packet, sink.version, sink.output);
+        sink.answer(packet, id, reason);
     }
 
     /// What counts is what came on this connection and has neither PUBACK nor PUBCOMP (3.3.4 v5):
@@ -188,7 +188,7 @@ impl Incoming {
             }
             None => ReasonCode::PacketIdentifierNotFound,
         };
-        Ack::new(id, reason).encode(PacketType::PubComp, sink.version, sink.output);
+        sink.answer(PacketType::PubComp, id, reason);
     }
 
     /// Learns or finds what the alias of a message stands for.

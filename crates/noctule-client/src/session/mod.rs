@@ -18,6 +18,7 @@ mod incoming;
 mod journal;
 mod keep_alive;
 mod outgoing;
+mod output;
 mod requests;
 mod sink;
 #[cfg(test)]
@@ -49,6 +50,7 @@ use noctule_proto::{
     next_frame,
 };
 use outgoing::Outgoing;
+use output::Output;
 use requests::{Request, Requests};
 use sink::Sink;
 
@@ -83,7 +85,7 @@ pub struct Session {
     server: Option<Connected>,
     keep_alive: KeepAlive,
     auth: Auth,
-    output: Vec<u8>,
+    output: Output,
     events: VecDeque<Event>,
     /// What has to survive the process, if anybody keeps it.
     changes: Option<Vec<Change>>,
@@ -113,7 +115,7 @@ impl Session {
             server: None,
             keep_alive: KeepAlive::default(),
             auth: Auth::default(),
-            output: Vec::new(),
+            output: Output::default(),
             events: VecDeque::new(),
             changes: None,
             outgoing: Outgoing::default(),
@@ -147,7 +149,10 @@ impl Session {
                 Ok(None) => return None,
                 Ok(Some(frame)) => {
                     *input = &input[frame.len..];
-                    self.handle(now, frame)
+                    self.handle(now, frame).and_then(|message| match self.output.is_flooded() {
+                        true => Err(Violation::Unread),
+                        false => Ok(message),
+                    })
                 }
                 Err(error) => Err(Violation::Decode(error)),
             };
@@ -324,7 +329,7 @@ impl Session {
             self.outgoing.release(id);
             return Err(error);
         }
-        packet.encode(version, &mut self.output);
+        packet.encode(version, self.output.end());
         let token = self.next_token();
         self.requests.push(id, Request { token, answer, filters });
         Ok(token)
@@ -353,7 +358,7 @@ impl Session {
         let len = whole.encoded_len(version);
         let fits = self.server.as_ref().is_none_or(|server| server.check_size(len).is_ok());
         let disconnect = if fits { whole } else { Disconnect::new(goodbye.reason) };
-        disconnect.encode(version, &mut self.output);
+        disconnect.encode(version, self.output.end());
     }
 
     /// The transport is gone.
@@ -374,7 +379,7 @@ impl Session {
             Phase::Online => match self.keep_alive.due(now) {
                 Due::Nothing => {}
                 // [MQTT-3.1.2-20 v5]
-                Due::Ping => self.output.extend_from_slice(&PINGREQ),
+                Due::Ping => self.output.end().extend_from_slice(&PINGREQ),
                 Due::GiveUp => self.end(Error::NoAnswer(PacketType::PingReq)),
             },
         }
@@ -396,12 +401,12 @@ impl Session {
 
     /// Bytes for the server.
     pub fn output(&self) -> &[u8] {
-        &self.output
+        self.output.unwritten()
     }
 
     /// The transport has taken the first `len` bytes of the output.
     pub fn written(&mut self, now: Duration, len: usize) {
-        self.output.drain(..len.min(self.output.len()));
+        self.output.written(len);
         self.keep_alive.sent(now);
     }
 

@@ -131,7 +131,7 @@ impl Outgoing {
                 Resend::Publish { id, .. } => self.resend.push_back(id),
                 Resend::PubRel { id } => {
                     self.in_flight += 1;
-                    sink.pubrel(id, ReasonCode::Success);
+                    sink.answer(PacketType::PubRel, id, ReasonCode::Success);
                 }
             }
         }
@@ -255,14 +255,18 @@ impl Outgoing {
                 self.in_flight += usize::from(!self.is_here(&sending));
                 self.released.insert(id, sending.token);
                 sink.note(|| Change::Released { token: sending.token, id });
-                sink.pubrel(id, ReasonCode::Success);
+                sink.answer(PacketType::PubRel, id, ReasonCode::Success);
             }
             PubRecOutcome::Settled(sending) => {
                 self.in_flight -= usize::from(self.is_here(&sending));
                 settle(sending.token, outcome(ack), sink);
             }
-            PubRecOutcome::AlreadyReleased => sink.pubrel(id, ReasonCode::Success),
-            PubRecOutcome::Unknown => sink.pubrel(id, ReasonCode::PacketIdentifierNotFound),
+            PubRecOutcome::AlreadyReleased => {
+                sink.answer(PacketType::PubRel, id, ReasonCode::Success);
+            }
+            PubRecOutcome::Unknown => {
+                sink.answer(PacketType::PubRel, id, ReasonCode::PacketIdentifierNotFound);
+            }
             PubRecOutcome::OtherKind => {
                 return Err(Violation::UnknownPacketId(PacketType::PubRec));
             }
@@ -316,7 +320,7 @@ impl Outgoing {
                 }
             }
         }
-        publish.encode(sink.version, sink.output);
+        publish.encode(sink.version, sink.output.end());
         Ok(())
     }
 

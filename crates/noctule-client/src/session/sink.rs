@@ -2,6 +2,7 @@
 
 use super::event::{Event, Token};
 use super::journal::Change;
+use super::output::Output;
 use crate::error::Error;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -10,7 +11,7 @@ use noctule_proto::{PacketId, PacketType, ReasonCode, Version};
 
 pub(super) struct Sink<'a> {
     pub(super) version: Version,
-    pub(super) output: &'a mut Vec<u8>,
+    pub(super) output: &'a mut Output,
     pub(super) events: &'a mut VecDeque<Event>,
     pub(super) changes: Option<&'a mut Vec<Change>>,
 }
@@ -21,8 +22,11 @@ impl Sink<'_> {
         self.events.push_back(Event::Published { token, result });
     }
 
-    pub(super) fn pubrel(&mut self, id: PacketId, reason: ReasonCode) {
-        Ack::new(id, reason).encode(PacketType::PubRel, self.version, self.output);
+    /// Answers a packet of a hand-shake.
+    #[inline]
+    pub(super) fn answer(&mut self, packet: PacketType, id: PacketId, reason: ReasonCode) {
+        let version = self.version;
+        self.output.answer(|bytes| Ack::new(id, reason).encode(packet, version, bytes));
     }
 
     /// Notes what has to survive the process, if anybody keeps it.

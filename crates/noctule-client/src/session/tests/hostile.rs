@@ -56,3 +56,30 @@ fn stray_acknowledgements_are_borne() {
     assert_eq!(sent(&mut session), ["PUBREL #7 0x92"]);
     assert!(session.is_online());
 }
+
+/// Before 5.0 as well, where nothing can be said.
+#[test]
+fn a_server_that_asks_for_answers_and_reads_none_is_left() {
+    for version in [Version::V311, Version::V5] {
+        let mut session = online(version);
+        let mut bytes = Vec::new();
+        for _ in 0..10_000 {
+            Packet::PubRel(ack(1)).encode(version, &mut bytes);
+        }
+        let mut rounds = 0;
+        while session.is_online() {
+            rounds += 1;
+            assert!(rounds < 1000);
+            session.receive(NOW, &bytes);
+        }
+        assert_eq!(events(&mut session), ["ended Protocol(Unread)"]);
+        assert!(session.output().len() < 5 << 20);
+        // One that reads them may go on.
+        let mut session = online(version);
+        for _ in 0..2 * rounds {
+            session.receive(NOW, &bytes);
+            session.written(NOW, usize::MAX);
+        }
+        assert!(session.is_online());
+    }
+}
