@@ -245,9 +245,14 @@ impl Session {
     pub fn publish(&mut self, message: Message) -> Result<Token, Invalid> {
         TopicName::parse(&message.topic).map_err(Invalid::TopicName)?;
         let token = self.next_token();
-        let (outgoing, _, mut sink) = self.parts();
-        outgoing.push(token, message, &mut sink);
-        self.pump();
+        let server = self.server.as_ref().filter(|_| self.phase == Phase::Online);
+        let mut sink = Sink {
+            version: self.options.version,
+            output: &mut self.output,
+            events: &mut self.events,
+            changes: self.changes.as_mut(),
+        };
+        self.outgoing.publish(token, message, server, &mut sink);
         Ok(token)
     }
 

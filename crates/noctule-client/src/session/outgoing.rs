@@ -8,6 +8,7 @@ use super::sink::Sink;
 use crate::error::{Error, Invalid, Notice, Violation};
 use crate::message::Message;
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use noctule_proto::delivery::{Entry, PubRecOutcome, Resend, Sender, Unknown};
@@ -25,8 +26,8 @@ struct Sending {
 
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
-    /// Sent and not settled.
-    sender: Sender<Sending>,
+    /// Sent and not settled. Boxed, since the ring of the sender comes and goes with each burst.
+    sender: Sender<Box<Sending>>,
     /// Publishers of what has been released by PUBREL: the message itself is the server's by then.
     released: BTreeMap<PacketId, Token>,
     /// To be sent again as soon as the quota allows, before anything new.
@@ -45,13 +46,33 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Takes a message in line; [`pump`](Self::pump) sends it.
+    /// Sends a message, or takes it in line: [`pump`](Self::pump) sends it then.
     #[inline]
-    pub(super) fn push(&mut self, token: Token, message: Message, sink: &mut Sink<'_>) {
-        if message.qos != QoS::AtMostOnce {
+    pub(super) fn publish(
+        &mut self,
+        token: Token,
+        message: Message,
+        server: Option<&Connected>,
+        sink: &mut Sink<'_>,
+    ) {
+        let qos = message.qos;
+        if qos != QoS::AtMostOnce {
             sink.note(|| Change::Queued { token, message: message.clone() });
         }
-        self.queue(token, message);
+        match server {
+            Some(server) if self.is_line_empty() && self.may_send(qos) => {
+                self.send(Sending { token, message, connection: 0 }, server, sink);
+            }
+            Some(_) | None => self.queue(token, message),
+        }
+    }
+
+    fn is_line_empty(&self) -> bool {
+        self.waiting.is_empty() && self.resend.is_empty()
+    }
+
+    fn may_send(&self, qos: QoS) -> bool {
+        qos == QoS::AtMostOnce || self.has_room() && !self.sender.is_full()
     }
 
     /// The same for a message that is kept already.
@@ -64,9 +85,11 @@ impl Outgoing {
     pub(super) fn place(&mut self, id: PacketId, token: Token, message: Option<Message>) {
         let entry = match message {
             Some(message) if message.qos == QoS::ExactlyOnce => {
-                Entry::ExactlyOnce(Sending { token, message, connection: 0 })
+                Entry::ExactlyOnce(Box::new(Sending { token, message, connection: 0 }))
             }
-            Some(message) => Entry::AtLeastOnce(Sending { token, message, connection: 0 }),
+            Some(message) => {
+                Entry::AtLeastOnce(Box::new(Sending { token, message, connection: 0 }))
+            }
             None => {
                 self.released.insert(id, token);
                 Entry::Released
@@ -150,7 +173,7 @@ impl Outgoing {
         for (id, entry) in self.sender.clear() {
             match entry {
                 // `Change::Forgotten` says as much.
-                Entry::AtLeastOnce(sending) => again.push_back(sending),
+                Entry::AtLeastOnce(sending) => again.push_back(*sending),
                 Entry::ExactlyOnce(sending) => {
                     sink.published(sending.token, Err(Error::SessionLost));
                 }
@@ -181,9 +204,7 @@ impl Outgoing {
             }
         }
         while let Some(next) = self.waiting.front() {
-            let qos = next.message.qos;
-            let must_wait = qos != QoS::AtMostOnce && (self.sender.is_full() || !self.has_room());
-            if must_wait {
+            if !self.may_send(next.message.qos) {
                 return;
             }
             if let Some(sending) = self.waiting.pop_front() {
@@ -200,12 +221,13 @@ impl Outgoing {
             sink.published(token, sent.map(|()| ReasonCode::Success).map_err(Error::from));
             return;
         }
-        // `pump` has seen that there is a free identifier [MQTT-2.2.1-3 v5].
+        // `may_send` has seen that there is a free identifier [MQTT-2.2.1-3 v5].
         let Some(id) = self.sender.next_id() else { return };
         match self.encode(&message, Attempt { id: Some(id), dup: false }, server, sink) {
             Ok(()) => {
                 self.in_flight += 1;
-                self.sender.start(qos, Sending { token, message, connection: self.connection });
+                let sending = Sending { token, message, connection: self.connection };
+                self.sender.start(qos, Box::new(sending));
                 sink.note(|| Change::Sent { token, id });
             }
             Err(invalid) => settle(token, Err(invalid.into()), sink),
@@ -298,7 +320,8 @@ impl Outgoing {
         sink: &mut Sink<'_>,
     ) -> Result<(), Invalid> {
         server.check_publish(message.qos, message.retain)?;
-        let topic = TopicName::parse(&message.topic).map_err(Invalid::TopicName)?;
+        // The session has checked it when it took the message.
+        let topic = TopicName::trusted(&message.topic);
         let mut publish = Publish {
             dup: attempt.dup,
             qos: message.qos,
