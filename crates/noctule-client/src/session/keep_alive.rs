@@ -13,7 +13,14 @@ pub(super) struct KeepAlive {
     interval: Duration,
     sent: Duration,
     heard: Duration,
-    pinged: Option<Duration>,
+    pinged: Option<Pinged>,
+}
+
+/// PINGREQs that wait for a PINGRESP.
+#[derive(Clone, Copy, Debug)]
+struct Pinged {
+    first: Duration,
+    last: Duration,
 }
 
 /// What the clock asks for.
@@ -43,14 +50,17 @@ impl KeepAlive {
     }
 
     pub(super) fn due(&mut self, now: Duration) -> Due {
-        match self.next() {
-            Some(at) if at <= now && self.pinged.is_some() => Due::GiveUp,
-            Some(at) if at <= now => {
-                self.pinged = Some(now);
-                Due::Ping
-            }
-            Some(_) | None => Due::Nothing,
+        if self.next().is_none_or(|at| at > now) {
+            return Due::Nothing;
         }
+        match &mut self.pinged {
+            None => self.pinged = Some(Pinged { first: now, last: now }),
+            Some(pinged) if now >= pinged.patience(self.heard, self.interval) => {
+                return Due::GiveUp;
+            }
+            Some(pinged) => pinged.last = now,
+        }
+        Due::Ping
     }
 
     /// When [`due`](Self::due) has to be asked again.
@@ -58,12 +68,23 @@ impl KeepAlive {
         if self.interval.is_zero() {
             return None;
         }
+        // An eighth early, so that the ping is there within the interval [MQTT-3.1.2-20 v5]
+        // [MQTT-3.1.2-23 v3.1.1].
+        let pause = self.interval - self.interval / 8;
         Some(match self.pinged {
-            // Anything heard shows that the server lives, even if PINGRESP queues behind it.
-            Some(pinged) => pinged.max(self.heard) + self.interval.max(PATIENCE_MIN),
-            // An eighth early, so that the ping is there within the interval [MQTT-3.1.2-20 v5].
-            None => self.sent.min(self.heard) + self.interval - self.interval / 8,
+            None => self.sent.min(self.heard) + pause,
+            // The server does not fall silent with us while PINGRESP queues behind what it sends.
+            Some(pinged) if self.heard > pinged.last => self.sent.max(pinged.last) + pause,
+            Some(pinged) => pinged.patience(self.heard, self.interval),
         })
+    }
+}
+
+impl Pinged {
+    /// When silence is taken for the end `[U5-3.1.2-3]`. Anything heard shows that the server
+    /// lives, even if PINGRESP queues behind it.
+    fn patience(self, heard: Duration, interval: Duration) -> Duration {
+        self.first.max(heard) + interval.max(PATIENCE_MIN)
     }
 }
 
@@ -95,8 +116,26 @@ mod tests {
         keep_alive.start(secs(0), 8);
         assert_eq!(keep_alive.due(secs(7)), Due::Ping);
         keep_alive.heard(secs(10));
+        assert_eq!(keep_alive.due(secs(14)), Due::Ping);
         assert_eq!(keep_alive.due(secs(17)), Due::Nothing);
         assert_eq!(keep_alive.due(secs(18)), Due::GiveUp);
+    }
+
+    #[test]
+    fn a_server_that_speaks_and_does_not_answer_is_pinged_all_the_same() {
+        let mut keep_alive = KeepAlive::default();
+        keep_alive.start(secs(0), 8);
+        for second in 1..100 {
+            keep_alive.heard(secs(second));
+            match keep_alive.due(secs(second)) {
+                Due::Nothing => assert!(second % 7 != 0, "a ping is due"),
+                Due::Ping => keep_alive.sent(secs(second)),
+                Due::GiveUp => panic!("the server lives"),
+            }
+        }
+        assert_eq!(keep_alive.next(), Some(secs(105)));
+        assert_eq!(keep_alive.due(secs(105)), Due::Ping);
+        assert_eq!(keep_alive.due(secs(107)), Due::GiveUp);
     }
 
     #[test]

@@ -48,7 +48,8 @@ impl Requests {
         suback: &SubAck<'_>,
         version: Version,
     ) -> Result<Event, Violation> {
-        let Some(request) = self.pending.remove(&suback.packet_id) else {
+        // One that does not fit ends the connection, and the request with it.
+        let Some(request) = self.pending.get(&suback.packet_id).copied() else {
             return Err(Violation::UnknownPacketId(answer));
         };
         let mut codes: Vec<ReasonCode> =
@@ -60,6 +61,7 @@ impl Requests {
         if request.answer != answer || codes.len() != request.filters {
             return Err(Violation::AnswerCount);
         }
+        self.pending.remove(&suback.packet_id);
         Ok(request.event(Ok(codes)))
     }
 

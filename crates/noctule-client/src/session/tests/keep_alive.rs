@@ -18,3 +18,18 @@ fn silence_is_pinged_and_an_unanswered_ping_ends_the_connection() {
     session.tick(patience);
     assert_eq!(events(&mut session), ["ended NoAnswer(PingReq)"]);
 }
+
+/// What is left of the input is no new sign of life, however often it is looked at.
+#[test]
+fn half_a_packet_shows_life_once() {
+    let mut session = online(Version::V5);
+    let mut half: &[u8] = &[0x30, 5, 0];
+    assert!(session.read(NOW + secs(50), &mut half).is_none());
+    session.written(NOW + secs(50), 1);
+    for second in 51..100 {
+        assert!(session.read(NOW + secs(second), &mut half).is_none());
+    }
+    // Seven eighths of 60 seconds after the last.
+    let deadline = NOW + secs(50) + Duration::from_millis(52_500);
+    assert_eq!(session.next_deadline(), Some(deadline));
+}
