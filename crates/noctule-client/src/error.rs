@@ -126,6 +126,7 @@ pub enum Field {
     UserName,
     Password,
     WillPayload,
+    AuthenticationData,
 }
 
 /// How a server broke the rules.
@@ -150,6 +151,8 @@ pub enum Violation {
     AnswerCount,
     /// An answer to something that was not asked.
     UnknownPacketId(PacketType),
+    /// A reason or user properties that the client has asked to leave out.
+    ProblemInformation(PacketType),
     /// It asks for ever more answers and reads none.
     Unread,
 }
@@ -167,6 +170,7 @@ impl Violation {
             | Violation::UnknownAlias
             | Violation::AuthenticationMethod
             | Violation::AnswerCount
+            | Violation::ProblemInformation(_)
             | Violation::UnknownPacketId(_) => ReasonCode::ProtocolError,
         }
     }
@@ -377,6 +381,7 @@ impl fmt::Display for Field {
             Field::UserName => "the user name",
             Field::Password => "the password",
             Field::WillPayload => "the payload of the will",
+            Field::AuthenticationData => "the data of the authentication method",
         })
     }
 }
@@ -394,6 +399,9 @@ impl fmt::Display for Violation {
             Violation::UnknownAlias => "a topic alias that stands for nothing",
             Violation::ReceiveMaximum => "more messages at once than it may send",
             Violation::AuthenticationMethod => "another authentication method than was asked for",
+            Violation::ProblemInformation(packet) => {
+                return write!(f, "{packet} explains itself against the client's wish");
+            }
             Violation::Unread => "it reads no answers and asks for ever more",
             Violation::AnswerCount => "an answer that does not fit the request",
         })

@@ -1,28 +1,37 @@
 //! The beginning of a connection: CONNECT, and what the server makes of it.
 
-use super::connected::Connected;
+use super::connected::{Connected, PACKET_MAX};
 use super::event::Event;
 use super::journal::Change;
 use super::{Phase, Session};
-use crate::error::{Error, Notice, Violation};
+use crate::error::{Error, Invalid, Notice, Violation};
 use crate::options::Options;
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use core::num::{NonZeroU16, NonZeroU32};
 use core::time::Duration;
 use noctule_proto::packet::{self, ConnAck, Connect};
+use noctule_proto::text::LEN_MAX;
 use noctule_proto::{Frame, PacketType, ReasonCode, TopicName, Version};
 
 impl Session {
     /// A transport stands: says CONNECT `[MQTT-3.1.0-1 v5]`.
     pub fn open(&mut self, now: Duration) {
-        self.drop_connection();
+        // An owner that has not told of the end of the last one.
+        self.end(Error::Closed);
         self.output.clear();
+        self.unread = 0;
         let clean_start = self.clean_start();
         let data = self.auth.start();
-        self.write_connect(clean_start, data.as_deref());
+        if data.as_ref().is_none_or(|data| data.len() <= LEN_MAX) {
+            self.write_connect(clean_start, data.as_deref());
+        }
         let patience = Duration::from_secs(self.options.connect_timeout_secs.into());
         self.phase = Phase::Connecting { give_up: now + patience };
+        // User properties and authentication data have no end of their own.
+        if self.output.unwritten().is_empty() {
+            self.end(too_large(u64::MAX, PACKET_MAX));
+        }
     }
 
     /// Whether this connection begins a session anew. In 5.0 only the first one does, if later
@@ -83,16 +92,16 @@ impl Session {
         match self.check_welcome(connack) {
             Ok(()) => {}
             Err(Error::Protocol(violation)) => return Err(violation),
-            Err(Error::Authentication(error)) => {
-                self.give_up_on(error);
-                return Ok(());
-            }
-            Err(other) => {
-                self.end(other);
+            Err(error) => {
+                self.give_up(error);
                 return Ok(());
             }
         }
         let mut server = Connected::new(connack, &self.options);
+        if server.maximum_packet_size < ANSWER_LEN {
+            self.end(too_large(ANSWER_LEN.into(), server.maximum_packet_size));
+            return Ok(());
+        }
         if server.client_id.is_empty() {
             server.client_id = self.identity.clone().unwrap_or_default();
         }
@@ -132,6 +141,13 @@ impl Session {
         incoming.restart();
     }
 }
+
+fn too_large(size: u64, max: u32) -> Error {
+    Invalid::PacketTooLarge { size, max }.into()
+}
+
+/// An acknowledgement with its reason. A server that takes less cannot be answered at all.
+const ANSWER_LEN: u32 = 5;
 
 fn connect_properties(options: &Options) -> packet::ConnectProperties<'_> {
     packet::ConnectProperties {

@@ -45,6 +45,7 @@ use keep_alive::{Due, KeepAlive};
 use noctule_proto::packet::{
     self, Disconnect, PINGREQ, Publish, SubscribeFiltersBuf, UnsubscribeFiltersBuf,
 };
+use noctule_proto::text::is_clean;
 use noctule_proto::{
     Frame, Packet, PacketId, PacketType, ReasonCode, Role, TopicFilter, TopicName, Version,
     next_frame,
@@ -86,6 +87,8 @@ pub struct Session {
     keep_alive: KeepAlive,
     auth: Auth,
     output: Output,
+    /// How much of the input was left when it was read last.
+    unread: usize,
     events: VecDeque<Event>,
     /// What has to survive the process, if anybody keeps it.
     changes: Option<Vec<Change>>,
@@ -116,6 +119,7 @@ impl Session {
             keep_alive: KeepAlive::default(),
             auth: Auth::default(),
             output: Output::default(),
+            unread: 0,
             events: VecDeque::new(),
             changes: None,
             outgoing: Outgoing::default(),
@@ -133,22 +137,24 @@ impl Session {
         now: Duration,
         input: &mut &'i [u8],
     ) -> Option<Received<'a>> {
-        if !input.is_empty() {
+        if input.len() > self.unread {
             self.keep_alive.heard(now);
         }
+        self.unread = input.len();
         let max = self.options.maximum_packet_size.unwrap_or(PACKET_MAX);
         let (publish, fresh) = loop {
             if let Some(event) = self.events.pop_front() {
                 return Some(Received::Event(event));
             }
             if self.phase == Phase::Offline {
-                *input = &[];
+                (*input, self.unread) = (&[], 0);
                 return None;
             }
             let handled = match next_frame(input, max) {
                 Ok(None) => return None,
                 Ok(Some(frame)) => {
                     *input = &input[frame.len..];
+                    self.unread = input.len();
                     self.handle(now, frame).and_then(|message| match self.output.is_flooded() {
                         true => Err(Violation::Unread),
                         false => Ok(message),
@@ -174,6 +180,9 @@ impl Session {
                 None => return Err(Violation::Decode(error)),
             },
         };
+        if !self.options.request_problem_information && explains(&packet) {
+            return Err(Violation::ProblemInformation(packet.packet_type()));
+        }
         match (self.phase, packet) {
             (Phase::Online, Packet::Publish(publish)) => {
                 let (_, incoming, mut sink) = self.parts();
@@ -351,18 +360,30 @@ impl Session {
 
     fn say_goodbye(&mut self, goodbye: &Goodbye) {
         let version = self.options.version;
+        let with_will = goodbye.reason == ReasonCode::DisconnectWithWill;
+        if with_will && version != Version::V5 {
+            // DISCONNECT would have the Will discarded; only silence has it published.
+            return;
+        }
+        // [MQTT-3.14.2-1 v5]
+        let sayable = goodbye.reason.allowed_in(PacketType::Disconnect, Role::Client);
+        let reason = if sayable { goodbye.reason } else { ReasonCode::UnspecifiedError };
         // [MQTT-3.1.2-23 v5]
         let kept = self.options.session_expiry_secs > 0;
         let whole = Disconnect {
-            reason: goodbye.reason,
+            reason,
             session_expiry_secs: goodbye.session_expiry_secs.filter(|_| kept),
-            reason_string: goodbye.reason_string.as_deref(),
+            reason_string: goodbye.reason_string.as_deref().filter(|text| is_clean(text)),
             server_reference: None,
             user_properties: goodbye.user_properties.as_properties(),
         };
-        let len = whole.encoded_len(version);
-        let fits = self.server.as_ref().is_none_or(|server| server.check_size(len).is_ok());
-        let disconnect = if fits { whole } else { Disconnect::new(goodbye.reason) };
+        // Not what makes it too large for the server [MQTT-3.14.2-3 v5] [MQTT-3.14.2-4 v5]; how
+        // much that is nobody knows before CONNACK.
+        let fits = |packet: &Disconnect<'_>| {
+            let len = packet.encoded_len(version);
+            self.online().map_or(true, |server| server.check_size(len).is_ok())
+        };
+        let disconnect = if fits(&whole) { whole } else { Disconnect::new(reason) };
         disconnect.encode(version, self.output.end());
     }
 
@@ -412,7 +433,9 @@ impl Session {
     /// The transport has taken the first `len` bytes of the output.
     pub fn written(&mut self, now: Duration, len: usize) {
         self.output.written(len);
-        self.keep_alive.sent(now);
+        if len > 0 {
+            self.keep_alive.sent(now);
+        }
     }
 
     /// What happened, oldest first.
@@ -486,6 +509,29 @@ impl Session {
         self.tokens = self.tokens.wrapping_add(1);
         Token(self.tokens)
     }
+}
+
+/// Whether a packet carries what the client has asked not to get (3.1.2.11.7 v5). CONNACK and
+/// DISCONNECT may, and PUBLISH speaks for its publisher.
+fn explains(packet: &Packet<'_>) -> bool {
+    let (reason_string, user_properties) = match packet {
+        Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubRel(ack) | Packet::PubComp(ack) => {
+            (ack.reason_string, ack.user_properties)
+        }
+        Packet::SubAck(answer) | Packet::UnsubAck(answer) => {
+            (answer.reason_string, answer.user_properties)
+        }
+        Packet::Auth(auth) => (auth.reason_string, auth.user_properties),
+        Packet::Connect(_)
+        | Packet::ConnAck(_)
+        | Packet::Publish(_)
+        | Packet::Subscribe(_)
+        | Packet::Unsubscribe(_)
+        | Packet::PingReq
+        | Packet::PingResp
+        | Packet::Disconnect(_) => return false,
+    };
+    reason_string.is_some() || !user_properties.is_empty()
 }
 
 /// What became of a packet: at most a message for the application.

@@ -108,3 +108,69 @@ fn good_bye_is_said_once() {
     let Some(Error::Disconnected(notice)) = session.ended.take() else { panic!("disconnected") };
     assert_eq!(notice.reason, ReasonCode::ServerShuttingDown);
 }
+
+#[test]
+fn what_disconnect_cannot_say_is_left_out() {
+    let goodbye = |goodbye: Goodbye, max| {
+        let limit =
+            ConnAckProperties { maximum_packet_size: NonZeroU32::new(max), ..Default::default() };
+        let mut session = online_with(options(Version::V5), limit);
+        session.disconnect(&goodbye);
+        session.output().to_vec()
+    };
+    let because = |words: &str| Goodbye {
+        reason_string: Some(words.into()),
+        ..Goodbye::because(ReasonCode::DisconnectWithWill)
+    };
+    assert_eq!(goodbye(because("ab"), 100), b"\xE0\x07\x04\x05\x1F\0\x02ab");
+    assert_eq!(goodbye(because("ab"), 8), b"\xE0\x01\x04");
+    assert_eq!(goodbye(because("a\0"), 100), b"\xE0\x01\x04");
+    // Only a server may say this.
+    assert_eq!(goodbye(Goodbye::because(ReasonCode::ServerBusy), 100), b"\xE0\x01\x80");
+    // A session that ends with the connection cannot be kept any more.
+    let keep = Goodbye { session_expiry_secs: Some(9), ..Goodbye::default() };
+    assert_eq!(goodbye(keep.clone(), 100), b"\xE0\0");
+    let mut session = online_with(kept(Version::V5), ConnAckProperties::default());
+    session.disconnect(&keep);
+    assert_eq!(session.output(), b"\xE0\x07\0\x05\x11\0\0\0\x09");
+}
+
+/// Before 5.0 DISCONNECT discards the Will, whatever it was meant to say.
+#[test]
+fn a_will_is_published_where_no_disconnect_is_sent() {
+    let goodbye = Goodbye::because(ReasonCode::DisconnectWithWill);
+    for (version, said) in [(Version::V311, &b""[..]), (Version::V5, b"\xE0\x01\x04")] {
+        let mut session = online(version);
+        session.disconnect(&goodbye);
+        assert_eq!(session.output(), said);
+        assert_eq!(events(&mut session), ["ended Finished"]);
+    }
+}
+
+#[test]
+fn a_new_transport_ends_the_connection_before_it() {
+    let mut session = online(Version::V5);
+    session.subscribe(&Subscribe::to("a", QoS::AtMostOnce)).expect("online");
+    session.open(NOW);
+    assert_eq!(events(&mut session), ["subscribed 1 Closed", "ended Closed"]);
+    assert_eq!(sent(&mut session), ["CONNECT c clean=true keep=60"]);
+    welcome(&mut session, false);
+    session.subscribe(&Subscribe::to("a", QoS::AtMostOnce)).expect("online");
+    assert_eq!(sent(&mut session), ["SUBSCRIBE #2 a@0"]);
+}
+
+#[test]
+fn a_connect_that_no_packet_holds_is_not_sent() {
+    let mut options = options(Version::V5);
+    let value = "x".repeat(65_535);
+    for _ in 0..4100 {
+        options.user_properties.push("a", &value).expect("short enough");
+    }
+    let mut session = Owner::new(options);
+    session.open(NOW);
+    assert_eq!(session.output(), b"");
+    assert!(matches!(
+        session.next_event(),
+        Some(Event::Ended(Error::Invalid(Invalid::PacketTooLarge { .. })))
+    ));
+}

@@ -83,3 +83,58 @@ fn a_server_that_asks_for_answers_and_reads_none_is_left() {
         assert!(session.is_online());
     }
 }
+
+/// An answer that does not fit its request ends the connection, and the request with it.
+#[test]
+fn a_request_whose_answer_is_none_is_told_so() {
+    let mut session = online(Version::V5);
+    session.subscribe(&Subscribe::to("a", QoS::AtMostOnce)).expect("online");
+    give(&mut session, &Packet::UnsubAck(SubAck::new(id(1), &[0])));
+    let told = ["subscribed 1 Protocol(AnswerCount)", "ended Protocol(AnswerCount)"];
+    assert_eq!(events(&mut session), told);
+    assert_eq!(session.open_requests(), 0);
+}
+
+#[test]
+fn a_server_that_explains_itself_against_the_clients_wish_breaks_the_rules() {
+    let mut users = crate::UserPropertiesBuf::new();
+    users.push("a", "b").expect("short");
+    let reason_string = Some("because");
+    let user_properties = users.as_properties();
+    let puback = Ack { reason_string, ..ack(1) };
+    let suback = SubAck { user_properties, ..SubAck::new(id(1), &[0]) };
+    let terse = Options { request_problem_information: false, ..options(Version::V5) };
+    for packet in [Packet::PubAck(puback), Packet::SubAck(suback)] {
+        let mut session = online_with(terse.clone(), ConnAckProperties::default());
+        give(&mut session, &packet);
+        assert_eq!(sent(&mut session), ["DISCONNECT 0x82"]);
+    }
+    // These may.
+    let spoken = ConnAckProperties { reason_string, user_properties, ..Default::default() };
+    let mut session = online_with(terse, spoken);
+    let mut publish = incoming("a", QoS::AtMostOnce, 0);
+    let mut others = crate::PropertiesBuf::new();
+    others.user_property("a", "b").expect("short");
+    publish.properties.others = others.as_properties();
+    give(&mut session, &Packet::Publish(publish));
+    let bye = Disconnect { reason_string, ..Disconnect::new(ReasonCode::ServerShuttingDown) };
+    give(&mut session, &Packet::Disconnect(bye));
+    assert!(matches!(session.ended, Some(Error::Disconnected(_))));
+}
+
+/// With less room than an acknowledgement takes, nothing can be said.
+#[test]
+fn a_server_that_takes_no_packet_is_left() {
+    for (max, online) in [(4, false), (5, true)] {
+        let tight = ConnAckProperties {
+            maximum_packet_size: NonZeroU32::new(max),
+            ..ConnAckProperties::default()
+        };
+        let mut session = Owner::new(options(Version::V5));
+        session.open(NOW);
+        sent(&mut session);
+        welcome_with(&mut session, false, tight);
+        assert_eq!(session.is_online(), online);
+        assert_eq!(session.output(), b"");
+    }
+}

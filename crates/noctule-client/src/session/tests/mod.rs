@@ -1,6 +1,7 @@
 //! Scripts: what goes in, what comes out.
 
 mod acks;
+mod auth;
 mod connecting;
 mod hostile;
 mod journal;
@@ -110,9 +111,18 @@ pub(super) fn sent(session: &mut Owner) -> Vec<String> {
 fn say(packet: &Packet<'_>) -> String {
     match packet {
         Packet::Connect(connect) => format!(
-            "CONNECT {} clean={} keep={}",
-            connect.client_id, connect.clean_start, connect.keep_alive_secs
+            "CONNECT {} clean={} keep={}{}",
+            connect.client_id,
+            connect.clean_start,
+            connect.keep_alive_secs,
+            say_auth(
+                connect.properties.authentication_method,
+                connect.properties.authentication_data
+            )
         ),
+        Packet::Auth(auth) => {
+            format!("AUTH {:#04x}{}", auth.reason.as_u8(), say_auth(auth.method, auth.data))
+        }
         Packet::Publish(p) => format!(
             "PUBLISH{} q{}{} {} {}",
             if p.dup { " dup" } else { "" },
@@ -136,6 +146,11 @@ fn say(packet: &Packet<'_>) -> String {
         Packet::Disconnect(d) => format!("DISCONNECT {:#04x}", d.reason.as_u8()),
         other => other.packet_type().to_string(),
     }
+}
+
+fn say_auth(method: Option<&str>, data: Option<&[u8]>) -> String {
+    let Some(method) = method else { return String::new() };
+    format!(" auth={method}/{}", String::from_utf8_lossy(data.unwrap_or_default()))
 }
 
 /// What was told so far, in one line each.
