@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use crate::process;
 
 /// One text file of the repository.
+#[derive(Clone)]
 pub(crate) struct Source {
     /// Its path from the root, with `/` between the parts.
     pub(crate) path: String,

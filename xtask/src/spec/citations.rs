@@ -3,10 +3,12 @@
 //! `[MQTT-3.3.1-5 v5] to [MQTT-3.3.1-8 v5]`, which cites those between as well.
 //!
 //! A test shows a statement if its doc comment cites it: a line of a test file that says why it is
-//! there proves nothing.
+//! there proves nothing. What binds the server is shown by a conformance script, which sees it from
+//! outside; what binds a client, by a test of the client library.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::table::Side;
 use crate::tree::Source;
 
 /// What the tree cites.
@@ -15,8 +17,10 @@ pub(super) struct Citations {
     /// Each id, and the places that cite it.
     places: BTreeMap<String, Vec<String>>,
     code: BTreeSet<String>,
-    /// What the doc comments of tests cite.
-    tests: BTreeSet<String>,
+    /// The same without the code that only a broker has.
+    client_code: BTreeSet<String>,
+    /// What the doc comments of tests of the client library cite.
+    client_tests: BTreeSet<String>,
     /// What those of conformance scripts cite.
     scripts: BTreeSet<String>,
     /// Ids without the version that would tell them apart.
@@ -24,15 +28,22 @@ pub(super) struct Citations {
 }
 
 impl Citations {
-    /// Whether product code cites the id.
-    pub(super) fn in_code(&self, id: &str) -> bool {
-        self.code.contains(id)
+    /// Whether product code of this side cites the id.
+    pub(super) fn in_code(&self, id: &str, side: Side) -> bool {
+        match side {
+            Side::Server => &self.code,
+            Side::Client => &self.client_code,
+        }
+        .contains(id)
     }
 
-    /// Whether a test shows the statement. What binds the server has to be seen from outside, in a
-    /// conformance script.
-    pub(super) fn in_tests(&self, id: &str, binds_server: bool) -> bool {
-        if binds_server { &self.scripts } else { &self.tests }.contains(id)
+    /// Whether a test of this side shows the statement.
+    pub(super) fn in_tests(&self, id: &str, side: Side) -> bool {
+        match side {
+            Side::Server => &self.scripts,
+            Side::Client => &self.client_tests,
+        }
+        .contains(id)
     }
 
     /// Every citation with its place.
@@ -46,17 +57,26 @@ impl Citations {
 /// Where the scripts are.
 const SCRIPTS: &str = "crates/noctule-tests/tests/conformance/";
 
+/// What a client is made of.
+const CLIENT: &str = "crates/noctule-client/";
+const PROTO: &str = "crates/noctule-proto/";
+
 /// Reads every Rust file under `crates/`.
 pub(super) fn collect(sources: &[Source]) -> Citations {
     let mut citations = Citations::default();
     let ours = |source: &&Source| source.is_rust() && source.path.starts_with("crates/");
     for source in sources.iter().filter(ours) {
-        citations.code.extend(cited(&source.product_lines()));
+        let decided = cited(&source.product_lines());
+        if source.path.starts_with(CLIENT) || source.path.starts_with(PROTO) {
+            citations.client_code.extend(decided.clone());
+        }
+        citations.code.extend(decided);
         let shown = cited(&source.test_docs());
         if source.path.starts_with(SCRIPTS) {
-            citations.scripts.extend(shown.clone());
+            citations.scripts.extend(shown);
+        } else if source.path.starts_with(CLIENT) {
+            citations.client_tests.extend(shown);
         }
-        citations.tests.extend(shown);
         for (at, line) in source.product_lines().into_iter().chain(source.test_lines()) {
             let place = format!("{}:{at}", source.path);
             for found in scan(line) {

@@ -38,11 +38,22 @@ impl Version {
     }
 }
 
+/// One end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// The broker.
+    Server,
+    /// The client library.
+    Client,
+}
+
 /// How far a statement is met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// Code and a test cite it.
+    /// Code and a test of each side that it binds cite it.
     Done,
+    /// It is met on this side, and excused on the other; the row says why.
+    Half(Side),
     /// It cannot be met or tested yet; the row says why.
     Excused,
     /// Not met yet.
@@ -70,9 +81,18 @@ pub(super) struct Table {
 }
 
 impl Row {
-    /// Whether the broker must keep to it.
-    pub(super) fn binds_server(&self) -> bool {
-        self.duty != "client"
+    /// The sides that have to show that they keep to it.
+    pub(super) fn sides(&self) -> &'static [Side] {
+        match (self.state, self.duty.as_str()) {
+            (State::Excused, _) => &[],
+            (State::Half(Side::Server), _) | (State::Done | State::Open, "server") => {
+                &[Side::Server]
+            }
+            (State::Half(Side::Client), _) | (State::Done | State::Open, "client") => {
+                &[Side::Client]
+            }
+            (State::Done | State::Open, _) => &[Side::Server, Side::Client],
+        }
     }
 
     /// The section's first two numbers: `3.14` of `MQTT-3.14.4-1`.
@@ -92,9 +112,12 @@ impl Row {
         }
         let state = match state {
             "done" => State::Done,
+            "server" | "client" if duty != "both" => bail!("`{state}` is for duty both"),
+            "server" => State::Half(Side::Server),
+            "client" => State::Half(Side::Client),
             "excused" => State::Excused,
             "open" => State::Open,
-            other => bail!("state is done, excused or open, not `{other}`"),
+            other => bail!("state is done, server, client, excused or open, not `{other}`"),
         };
         Ok(Self {
             id: id.to_owned(),
@@ -126,6 +149,8 @@ impl Table {
         for row in &self.rows {
             let state = match row.state {
                 State::Done => "done",
+                State::Half(Side::Server) => "server",
+                State::Half(Side::Client) => "client",
                 State::Excused => "excused",
                 State::Open => "open",
             };
@@ -162,7 +187,8 @@ mod tests {
 
     const TEXT: &str = "id\tduty\ttopic\tstatement\ton_violation\tstate\treason\n\
                         MQTT-3.14.4-1\tboth\tA\tB\t—\topen\t\n\
-                        MQTT-6.0.0-1\tserver\tC\tD\tclose\texcused\twhy\n";
+                        MQTT-6.0.0-1\tserver\tC\tD\tclose\texcused\twhy\n\
+                        MQTT-6.0.0-2\tboth\tC\tD\tclose\tclient\twhy\n";
 
     #[test]
     fn a_table_is_written_as_it_was_read() {
@@ -173,7 +199,11 @@ mod tests {
 
     #[test]
     fn a_row_with_a_field_too_few_an_unknown_state_or_a_repeated_id_is_refused() {
-        for text in ["h\nA\tboth\tx\ty\tz\topen\n", "h\nA\tboth\tx\ty\tz\tmaybe\t\n"] {
+        for text in [
+            "h\nA\tboth\tx\ty\tz\topen\n",
+            "h\nA\tboth\tx\ty\tz\tmaybe\t\n",
+            "h\nA\tserver\tx\ty\tz\tclient\twhy\n",
+        ] {
             assert!(Table::parse("x".into(), Version::V5, text).is_err());
         }
         let twice = "h\nA\tboth\tx\ty\tz\topen\t\nA\tboth\tx\ty\tz\topen\t\n";
