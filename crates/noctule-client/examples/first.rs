@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! noctule &                          # or any other broker on port 1883
-//! cargo run -p noctule-client --example first
+//! cargo run -p noctule-client --example first [ADDRESS]
 //! ```
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
@@ -10,7 +10,8 @@ use noctule_client::{Client, Error, Message, Options, QoS, Subscribe};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let client = Client::connect("localhost:1883", Options::new("first-example")).await?;
+    let address = std::env::args().nth(1).unwrap_or_else(|| "localhost:1883".to_owned());
+    let client = Client::connect(&address, Options::new("first-example")).await?;
     let mut rooms = client.subscribe(Subscribe::to("home/+/temperature", QoS::AtLeastOnce)).await?;
 
     for (room, celsius) in [("kitchen", "21.5"), ("bath", "23.0")] {
