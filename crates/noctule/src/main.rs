@@ -6,6 +6,7 @@ mod passwd;
 mod publish;
 mod serve;
 mod subscribe;
+mod top;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ enum Command {
     Passwd(passwd::PasswdArgs),
     Pub(publish::PubArgs),
     Sub(subscribe::SubArgs),
+    Top(top::TopArgs),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Some(Command::Passwd(args)) => args.run(),
         Some(Command::Pub(args)) => args.run(),
         Some(Command::Sub(args)) => args.run(),
+        Some(Command::Top(args)) => args.run(),
     }
 }
 
