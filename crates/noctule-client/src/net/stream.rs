@@ -4,7 +4,7 @@ use super::failure::Warning;
 use super::tls::TlsStream;
 use super::unix::UnixStream;
 use super::websocket::WebSocketStream;
-use std::io::{IoSlice, Result};
+use std::io::{Error, IoSlice, Result};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -13,7 +13,8 @@ use tokio::net::TcpStream;
 /// An open connection to a server.
 ///
 /// What is written to TLS or WebSocket may stay in a buffer until it is flushed; TCP and Unix
-/// sockets hold nothing back. Errors of reading and writing become
+/// sockets hold nothing back. After a failed write, reading on may tell why: a server that refuses
+/// a client's certificate says so in the last thing it sends. Errors of reading and writing become
 /// [`ConnectError`](super::ConnectError) by `From`, with the words of TLS and WebSocket.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -41,6 +42,19 @@ impl Stream {
     /// What a stricter client would not have put up with.
     pub fn warnings(&self) -> Vec<Warning> {
         self.tls().map(TlsStream::warnings).unwrap_or_default()
+    }
+}
+
+/// No error where a farewell finds the other side gone, or where the answer is that it is: servers
+/// that close as soon as they have read DISCONNECT are often faster than the farewells of TLS and
+/// WebSocket.
+#[cfg(any(feature = "tls", feature = "websocket"))]
+pub(super) fn unless_gone(error: Error) -> Result<()> {
+    use std::io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::BrokenPipe | Kind::ConnectionReset | Kind::ConnectionAborted => Ok(()),
+        Kind::NotConnected => Ok(()),
+        _ => Err(error),
     }
 }
 

@@ -21,10 +21,26 @@ impl Mosquitto {
             leave_out("tests against mosquitto: no mosquitto (apt-get install mosquitto)");
             return None;
         };
+        Some(Mosquitto::start_binary(&binary, settings))
+    }
+
+    /// The version that noctule is compared with, where `cargo xtask peers` has brought it.
+    #[allow(dead_code, reason = "not every test program needs it")]
+    pub fn start_reference(settings: &str) -> Option<Mosquitto> {
+        let here = std::env::current_exe().expect("a test runs from a file");
+        let mut folders = here.ancestors().map(|folder| folder.join("peers/bin/mosquitto"));
+        let Some(binary) = folders.find(|file| file.is_file()) else {
+            leave_out("tests against mosquitto 2.1.2: it is not there (cargo xtask peers)");
+            return None;
+        };
+        Some(Mosquitto::start_binary(&binary, settings))
+    }
+
+    fn start_binary(binary: &PathBuf, settings: &str) -> Mosquitto {
         // Another process may take the port between the look and the use.
-        (0..5).find_map(|_| Mosquitto::try_start(&binary, settings)).or_else(|| {
-            panic!("{} does not start", binary.display());
-        })
+        (0..5)
+            .find_map(|_| Mosquitto::try_start(binary, settings))
+            .unwrap_or_else(|| panic!("{} does not start", binary.display()))
     }
 
     fn try_start(binary: &PathBuf, settings: &str) -> Option<Mosquitto> {

@@ -212,8 +212,13 @@ impl<'a> Der<'a> {
             0..=0x7f => (usize::from(*first), rest),
             0x81..=0x84 => {
                 let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-                let add = |length: u64, byte: &u8| length << 8 | u64::from(*byte);
-                (usize::try_from(bytes.iter().fold(0, add)).ok()?, rest)
+                let length =
+                    bytes.iter().fold(0, |length: u64, byte| length << 8 | u64::from(*byte));
+                // DER writes each length in one way only, the shortest.
+                if length < 0x80 || bytes[0] == 0 {
+                    return None;
+                }
+                (usize::try_from(length).ok()?, rest)
             }
             _ => return None,
         };
@@ -337,7 +342,13 @@ mod tests {
         }
         let long = [4, 0x84, 0xff, 0xff, 0xff, 0xff, 0];
         assert!(Der(&long).next().is_none());
-        assert_eq!(Der(&[4, 0x81, 1, 7]).only(4), Some(&[7][..]));
+        for longer_than_needed in [&[4, 0x81, 1, 7][..], &[4, 0x82, 0, 1, 7]] {
+            assert!(Der(longer_than_needed).next().is_none());
+        }
+        let mut long = vec![4, 0x81, 0x80];
+        long.extend_from_slice(&[7; 0x80]);
+        assert_eq!(Der(&long).only(4), Some(&[7; 0x80][..]));
+        assert_eq!(Der(&[4, 1, 7]).only(4), Some(&[7][..]));
         assert_eq!(Der(&[4, 1, 7, 0]).only(4), None);
     }
 }

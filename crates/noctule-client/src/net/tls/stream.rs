@@ -3,19 +3,23 @@
 use super::certificate::Certificate;
 use super::verifier::{matches_common_name, names_hosts};
 use super::{Check, Stream, Warning};
-use std::io::{ErrorKind, IoSlice, Result};
+use crate::net::stream::unless_gone;
+use std::io::{ErrorKind, Result};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 
-/// TLS over another stream.
+/// TLS over another stream. Once it is shut down, nothing more is heard: what still comes is
+/// thrown away, up to the end of the connection.
 #[derive(Debug)]
 pub struct TlsStream {
     stream: client::TlsStream<Stream>,
     server: ServerName<'static>,
     check: Check,
+    /// Our farewell has been said.
+    shut: bool,
 }
 
 impl TlsStream {
@@ -24,7 +28,7 @@ impl TlsStream {
         server: ServerName<'static>,
         check: Check,
     ) -> TlsStream {
-        TlsStream { stream, server, check }
+        TlsStream { stream, server, check, shut: false }
     }
 
     /// The protocol that the server chose among those we offered by ALPN, if it did.
@@ -61,13 +65,36 @@ impl TlsStream {
     }
 }
 
+impl TlsStream {
+    /// Reads and forgets, up to the end.
+    ///
+    /// After its farewell rustls must not see bytes that are no TLS: it asserts in builds with
+    /// assertions that it has no second alert to send. mosquitto 2.1.2 sends such bytes, a last
+    /// frame of WebSocket past its TLS.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let below = self.stream.get_mut().0;
+        loop {
+            let mut bytes = [0; 1024];
+            let mut unheard = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(&mut *below).poll_read(cx, &mut unheard)).or_else(unless_gone)?;
+            if unheard.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
 impl AsyncRead for TlsStream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
-        match Pin::new(&mut self.get_mut().stream).poll_read(cx, buf) {
+        let this = self.get_mut();
+        if this.shut {
+            return this.poll_discard(cx);
+        }
+        match Pin::new(&mut this.stream).poll_read(cx, buf) {
             // Many servers close without the farewell of TLS. Packets know their own end, so
             // nobody can make us take half of one for a whole.
             Poll::Ready(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => {
@@ -88,18 +115,10 @@ impl AsyncWrite for TlsStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
+        this.shut = true;
+        let shut = ready!(Pin::new(&mut this.stream).poll_shutdown(cx));
+        Poll::Ready(shut.or_else(unless_gone))
     }
 }

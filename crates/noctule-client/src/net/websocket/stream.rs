@@ -2,6 +2,7 @@
 
 use super::frame::{Decoder, Kind, Said, encode};
 use super::{Stream, WebSocketError};
+use crate::net::stream::unless_gone;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -198,7 +199,13 @@ impl AsyncRead for WebSocketStream {
             }
             this.send_control(cx);
             if buf.filled().len() == before && !this.ended {
-                ready!(this.poll_fill(cx, buf))?;
+                match ready!(this.poll_fill(cx, buf)) {
+                    Err(error) if this.state != State::Open => {
+                        unless_gone(error)?;
+                        this.ended = true;
+                    }
+                    filled => filled?,
+                }
             }
         }
         match this.failure.take() {
@@ -248,9 +255,14 @@ impl AsyncWrite for WebSocketStream {
     /// Sends a close frame, and closes what lies below for writing.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.close(NORMAL);
         this.writer_waits = true;
-        ready!(this.poll_drain(cx))?;
+        if this.state == State::Open {
+            ready!(this.poll_drain(cx))?;
+            this.close(NORMAL);
+        }
+        if let Err(error) = ready!(this.poll_drain(cx)) {
+            unless_gone(error)?;
+        }
         Pin::new(&mut this.stream).poll_shutdown(cx)
     }
 }
