@@ -69,7 +69,7 @@ async fn read_all(stream: &mut Stream) -> (Vec<u8>, Result<(), ConnectError>) {
     }
 }
 
-/// [MQTT-6.0.0-1] [MQTT-6.0.0-1 v3.1.1]
+/// [MQTT-6.0.0-1 v5] [MQTT-6.0.0-1 v3.1.1]
 #[tokio::test]
 async fn bytes_go_both_ways_in_binary_frames() {
     let port = serve(echo_frames).await;
@@ -82,7 +82,7 @@ async fn bytes_go_both_ways_in_binary_frames() {
     assert!(rest.is_empty() && end.is_ok(), "{end:?}");
 }
 
-/// [MQTT-6.0.0-3] [MQTT-6.0.0-3 v3.1.1]
+/// [MQTT-6.0.0-3 v5] [MQTT-6.0.0-3 v3.1.1]
 #[tokio::test]
 async fn the_request_offers_mqtt_and_carries_headers_of_the_user() {
     let (tell, mut told) = mpsc::unbounded_channel();
@@ -112,7 +112,7 @@ async fn the_request_offers_mqtt_and_carries_headers_of_the_user() {
     assert_eq!(host.expect("a header"), format!("127.0.0.1:{port}"));
 }
 
-/// [MQTT-6.0.0-2] [MQTT-6.0.0-2 v3.1.1]
+/// [MQTT-6.0.0-2 v5] [MQTT-6.0.0-2 v3.1.1]
 #[tokio::test]
 async fn frames_may_cut_the_bytes_anywhere_and_pings_may_come_between() {
     let whole: Vec<u8> = (0..600_u32).flat_map(u32::to_be_bytes).collect();
@@ -224,7 +224,7 @@ async fn much_goes_both_ways_at_once_through_tls_and_frames() {
     tokio::join!(write, read);
 }
 
-/// [MQTT-6.0.0-1] [MQTT-6.0.0-1 v3.1.1]
+/// [MQTT-6.0.0-1 v5] [MQTT-6.0.0-1 v3.1.1]
 #[tokio::test]
 async fn a_text_frame_ends_the_connection_behind_what_came_before() {
     let (tell, mut told) = mpsc::unbounded_channel();

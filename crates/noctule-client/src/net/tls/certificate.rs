@@ -336,6 +336,31 @@ mod tests {
     }
 
     #[test]
+    fn any_bytes_are_a_certificate_or_none() {
+        let key = rcgen::KeyPair::generate().expect("entropy");
+        let mut params = rcgen::CertificateParams::new(vec!["a.test".into()]).expect("a name");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let whole = params.self_signed(&key).expect("good parameters").der().to_vec();
+        let look = |der: &[u8]| {
+            Certificate::parse(der).map(|found| {
+                (found.common_names().len(), found.alternative_names().len(), found.is_ca())
+            })
+        };
+        assert_eq!(look(&whole), Some((1, 1, Some(true))));
+        let parsed = Certificate::parse(&whole).expect("good");
+        assert!(!parsed.is_version1());
+        assert_eq!(parsed.public_key, rcgen::PublicKeyData::subject_public_key_info(&key));
+        for at in 0..whole.len() {
+            assert!(look(&whole[..at]).is_none(), "a part of it is none");
+            let mut turned = whole.clone();
+            for value in 0..=255 {
+                turned[at] = value;
+                look(&turned);
+            }
+        }
+    }
+
+    #[test]
     fn lengths_beyond_the_bytes_are_no_value() {
         for bytes in [&[][..], &[4], &[4, 1], &[4, 0x80, 0], &[4, 0x85, 0, 0, 0, 0, 1, 0]] {
             assert!(Der(bytes).next().is_none(), "{bytes:x?}");

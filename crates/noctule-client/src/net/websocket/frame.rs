@@ -63,6 +63,8 @@ impl Decoder {
                     }
                 }
                 State::Data { left } => {
+                    // What has come is handed on, be it half a packet or three
+                    // [MQTT-6.0.0-2 v5] [MQTT-6.0.0-2 v3.1.1].
                     let data = take(input, usize::try_from(*left).unwrap_or(usize::MAX));
                     self.skip(data.len());
                     return Ok(Some(Said::Data(data)));
@@ -143,7 +145,8 @@ fn next_state(header: &[u8], continues: &mut bool) -> Result<Option<State>, WebS
         CONTINUATION if !*continues => return wrong("it continues what was not begun"),
         BINARY if *continues => return wrong("it begins a message inside of another"),
         CONTINUATION | BINARY => *continues = !last,
-        // Only binary frames carry MQTT; others end the connection [MQTT-6.0.0-1].
+        // Only binary frames carry MQTT; others end the connection [MQTT-6.0.0-1 v5]
+        // [MQTT-6.0.0-1 v3.1.1].
         TEXT => return wrong("a text frame, but MQTT travels in binary frames"),
         CLOSE | PING | PONG => {
             let length = usize::try_from(left).unwrap_or(usize::MAX);
@@ -177,7 +180,7 @@ pub(super) enum Kind {
 
 /// Appends a frame with this payload under this mask.
 pub(super) fn encode(kind: Kind, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
-    // MQTT packets travel in binary frames [MQTT-6.0.0-1].
+    // MQTT packets travel in binary frames [MQTT-6.0.0-1 v5] [MQTT-6.0.0-1 v3.1.1].
     let code = match kind {
         Kind::Data => BINARY,
         Kind::Pong => PONG,
@@ -266,6 +269,39 @@ mod tests {
             let error = hear(bytes, 1).expect_err("a bad frame").to_string();
             assert!(error.contains(word), "{bytes:x?}: {error}");
         }
+    }
+
+    #[test]
+    fn any_bytes_mean_the_same_in_whatever_pieces_they_come() {
+        // Numbers that look like chance, the same in each run.
+        let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut chance = move || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed
+        };
+        let mut heard = 0;
+        for _ in 0..20_000 {
+            let mut bytes = Vec::new();
+            for _ in 0..chance() % 6 {
+                let first = [0x82, 0x02, 0x00, 0x80, 0x89, 0x8a, 0x88, chance() as u8];
+                bytes.push(first[(chance() % 8) as usize]);
+                match chance() % 8 {
+                    0 => bytes.extend_from_slice(&[126, 0, chance() as u8]),
+                    1 => bytes.extend_from_slice(&[127, 0, 0, 0, 0, 0, 0, 0, chance() as u8]),
+                    2 => bytes.push(chance() as u8),
+                    _ => bytes.push((chance() % 12) as u8),
+                }
+                bytes.extend((0..chance() % 12).map(|_| chance() as u8));
+            }
+            let whole = format!("{:?}", hear(&bytes, bytes.len().max(1)));
+            for size in [1, 2, 3, 7] {
+                assert_eq!(format!("{:?}", hear(&bytes, size)), whole, "{bytes:x?} by {size}");
+            }
+            heard += usize::from(whole.starts_with("Ok"));
+        }
+        assert!(heard > 1_000, "only {heard} were good");
     }
 
     #[test]

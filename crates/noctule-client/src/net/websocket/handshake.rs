@@ -60,7 +60,8 @@ fn request(ask: &WebSocket, authority: &str, key: &str) -> Result<String, WebSoc
     if !authority.bytes().all(|byte| byte.is_ascii_graphic()) {
         return bad(format!("the host {authority:?}"));
     }
-    // A server may refuse a client that does not offer `mqtt` [MQTT-6.0.0-3].
+    // A server may refuse a client that does not offer `mqtt` [MQTT-6.0.0-3 v5]
+    // [MQTT-6.0.0-3 v3.1.1].
     let mut request = format!(
         "GET {path} HTTP/1.1\r\nHost: {authority}\r\nUpgrade: websocket\r\n\
          Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\

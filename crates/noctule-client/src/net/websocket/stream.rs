@@ -292,3 +292,95 @@ impl Masks {
         Ok(mask)
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
+
+    /// Both ends, with a handshake behind them.
+    fn ends() -> (WebSocketStream, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().expect("sockets");
+        (WebSocketStream::new(Stream::Unix(ours), Vec::new()), theirs)
+    }
+
+    /// Writes until the server takes no more; answers how much it took.
+    async fn fill(client: &mut WebSocketStream) -> usize {
+        let mut written = 0;
+        poll_fn(|cx| {
+            loop {
+                match Pin::new(&mut *client).poll_write(cx, &[7; 10_000]) {
+                    Poll::Ready(len) => written += len.expect("an open connection"),
+                    Poll::Pending => return Poll::Ready(()),
+                }
+            }
+        })
+        .await;
+        written
+    }
+
+    /// The kind of the next frame of a client, and how long its payload is.
+    async fn frame(server: &mut UnixStream) -> (u8, usize) {
+        let mut head = [0; 2];
+        server.read_exact(&mut head).await.expect("a frame");
+        let length = match head[1] & 0x7f {
+            126 => usize::from(server.read_u16().await.expect("a length")),
+            length => usize::from(length),
+        };
+        let mut rest = vec![0; 4 + length];
+        server.read_exact(&mut rest).await.expect("a whole frame");
+        (head[0] & 0x0f, length)
+    }
+
+    #[tokio::test]
+    async fn pings_of_a_server_that_reads_nothing_fill_no_memory() {
+        let (mut client, mut server) = ends();
+        let pings = async {
+            let ping = [&[0x89, 125][..], &[1; 125]].concat();
+            for _ in 0..20_000 {
+                server.write_all(&ping).await.expect("we read");
+            }
+            server.write_all(b"\x82\x03end").await.expect("we read");
+        };
+        let mut end = [0; 3];
+        let (read, ()) = tokio::join!(client.read_exact(&mut end), pings);
+        read.expect("an open connection");
+        assert_eq!(&end, b"end");
+        // One pong that does not get away, and one ping to answer after it.
+        assert!(client.output.capacity() < 1_000, "{}", client.output.capacity());
+        assert!(client.ping.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_waits_is_woken_while_a_reader_answers_pings() {
+        let (mut client, mut server) = ends();
+        let written = fill(&mut client).await;
+        server.write_all(b"\x89\x01?\x82\x01x").await.expect("room for a few bytes");
+        let (mut reader, mut writer) = tokio::io::split(client);
+        // Two tasks, so two wakers.
+        let writing = tokio::spawn(async move {
+            writer.write_all(&[9; 5_000]).await.expect("an open connection");
+            writer.shutdown().await.expect("an open connection");
+        });
+        let reading = tokio::spawn(async move {
+            let mut heard = Vec::new();
+            reader.read_to_end(&mut heard).await.expect("an open connection");
+            heard
+        });
+        let (mut bytes, mut pongs) = (0, 0);
+        loop {
+            match frame(&mut server).await {
+                (2, length) => bytes += length,
+                (10, 1) => pongs += 1,
+                (8, 2) => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((bytes, pongs), (written + 5_000, 1));
+        drop(server);
+        writing.await.expect("no panic");
+        assert_eq!(reading.await.expect("no panic"), b"x");
+    }
+}
