@@ -104,11 +104,7 @@ impl Driver {
     fn receive(&mut self, bytes: &[u8]) {
         let now = self.now();
         let mut input = std::mem::take(&mut self.connection.input);
-        let mut rest = bytes;
-        if !input.is_empty() {
-            input.extend_from_slice(bytes);
-            rest = &input;
-        }
+        let mut rest = input.with(bytes);
         while let Some(received) = self.parts.session.read(now, &mut rest) {
             match received {
                 Received::Event(event) => self.happened(event),
@@ -127,7 +123,9 @@ impl Driver {
                 }
             }
         }
-        self.connection.input = rest.to_vec();
+        let left = rest.len();
+        input.keep(bytes, left);
+        self.connection.input = input;
     }
 
     /// Sends what is left where that makes sense, and tells those who wait for it.

@@ -8,6 +8,7 @@
 mod command;
 mod converse;
 mod events;
+mod input;
 mod line;
 
 pub(super) use command::{Command, Control};
@@ -25,6 +26,7 @@ use crate::message::{Goodbye, Message, Subscribe};
 use crate::options::Acknowledge;
 use crate::session::{Change, Session, Token};
 use command::{Granted, Kept, Reply, Request, Waiting};
+use input::Input;
 use line::Line;
 use noctule_proto::{PacketType, QoS, ReasonCode};
 use std::collections::{HashMap, VecDeque};
@@ -71,8 +73,7 @@ pub(super) struct Driver {
 /// What belongs to one connection.
 #[derive(Default)]
 struct Connection {
-    /// Bytes from the server that make no whole packet yet.
-    input: Vec<u8>,
+    input: Input,
     /// Messages of QoS 0, with the position of their last byte in the output.
     leaving: VecDeque<(u64, Reply<ReasonCode>)>,
     /// Bytes that the network has taken.
