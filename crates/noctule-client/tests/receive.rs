@@ -90,6 +90,35 @@ async fn an_application_that_lags_behind_is_given_the_servers_window_and_no_more
 }
 
 #[tokio::test]
+async fn a_qos_2_message_that_a_lagging_application_has_is_answered_after_a_break() {
+    let fake = Fake::start(Version::V5).await;
+    let mut options = Options::new("c");
+    options.session_expiry_secs = 60;
+    let (client, mut all, mut peer) = subscribed(&fake, options).await;
+    // Requests without an answer make the client read on.
+    let first = client.send(Message::new("t", "1").qos(QoS::AtLeastOnce)).await.expect("in line");
+    let second = client.send(Message::new("t", "2").qos(QoS::AtLeastOnce)).await.expect("in line");
+    peer.expect(&["PUBLISH q1 #2 t 1", "PUBLISH q1 #3 t 2"]).await;
+    for _ in 0..4096 {
+        peer.publish("a", QoS::AtMostOnce, 0).await;
+    }
+    peer.publish("b", QoS::ExactlyOnce, 7).await;
+    peer.ack(PacketType::PubAck, 2).await;
+    first.await.expect("kept");
+    drop(peer);
+    let mut peer = fake.welcome(true).await;
+    peer.expect(&["PUBLISH dup q1 #3 t 2"]).await;
+    peer.publish("b", QoS::ExactlyOnce, 7).await;
+    peer.expect(&["PUBREC #7 0x00"]).await;
+    peer.ack(PacketType::PubAck, 3).await;
+    second.await.expect("kept");
+    for _ in 0..4096 {
+        assert_eq!(&*next(&mut all).await.topic, "a");
+    }
+    assert_eq!(&*next(&mut all).await.topic, "b");
+}
+
+#[tokio::test]
 async fn one_stream_for_all_brings_also_what_an_earlier_session_subscribed_to() {
     let fake = Fake::start(Version::V5).await;
     let connector = Connector::to(&fake.address(), Options::new("c")).expect("an address");

@@ -82,6 +82,10 @@ impl Driver {
     fn acknowledge_taken(&mut self) {
         let now = self.now();
         self.parts.session.excuse_silence(now);
+        self.acknowledge_all();
+    }
+
+    fn acknowledge_all(&mut self) {
         for token in self.unacknowledged.drain(..) {
             self.parts.session.acknowledge(token);
         }
@@ -130,7 +134,9 @@ impl Driver {
 
     /// Sends what is left where that makes sense, and tells those who wait for it.
     async fn close(&mut self, line: Line, error: &Error) {
-        self.unacknowledged.clear();
+        // The application has these. The server sends them again; those of QoS 2 are known then, and
+        // are to be answered.
+        self.acknowledge_all();
         let output = self.parts.session.output();
         let sent = !output.is_empty() && line.close(output).await;
         for (_, reply) in self.connection.leaving.drain(..) {
