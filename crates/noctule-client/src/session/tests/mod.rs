@@ -7,10 +7,12 @@ mod hostile;
 mod journal;
 mod keep_alive;
 mod lossy;
+mod malformed;
 mod receiving;
 mod requests;
 mod resuming;
 mod sending;
+mod wire;
 
 use super::*;
 use crate::delivery::Delivery;
