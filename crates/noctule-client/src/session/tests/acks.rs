@@ -17,6 +17,7 @@ fn repeat(session: &mut Owner, qos: QoS, number: u16) {
 
 const NOTHING: [&str; 0] = [];
 
+/// `[MQTT-4.6.0-2 v5]` `[MQTT-4.6.0-3 v5]` `[MQTT-4.6.0-2 v3.1.1]` `[MQTT-4.6.0-3 v3.1.1]`
 #[test]
 fn nothing_is_acknowledged_before_the_application_says_so() {
     for version in [Version::V31, Version::V311, Version::V5] {
@@ -60,6 +61,7 @@ fn a_refusal_says_why_where_it_can() {
     assert_eq!(sent(&mut session), ["PUBACK #1 0x80"]);
 }
 
+/// `[MQTT-4.3.3-9 v5]`
 #[test]
 fn after_a_refusal_the_identifier_means_a_new_message() {
     let mut session = online_with(by_application(Version::V5), ConnAckProperties::default());

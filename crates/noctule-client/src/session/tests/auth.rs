@@ -79,6 +79,7 @@ fn authenticated() -> Owner {
     session
 }
 
+/// `[MQTT-3.1.2-30 v5]` `[MQTT-4.12.0-3 v5]` `[MQTT-4.12.0-5 v5]`
 #[test]
 fn the_client_answers_until_the_server_is_content() {
     let mut session = opened();
@@ -109,6 +110,7 @@ fn a_server_that_does_not_prove_who_it_is_is_left() {
     }
 }
 
+/// `[MQTT-4.12.0-5 v5]` `[U5-3.15.0-1]`
 #[test]
 fn another_method_or_none_is_a_protocol_error() {
     for broken in [
@@ -132,6 +134,7 @@ fn another_method_or_none_is_a_protocol_error() {
     assert_eq!(events(&mut session), ["ended Protocol(AuthenticationMethod)"]);
 }
 
+/// `[MQTT-4.12.1-1 v5]` `[MQTT-4.12.1-2 v5]` `[U5-4.12.1-1]`
 #[test]
 fn the_client_may_authenticate_again_while_messages_flow() {
     let mut session = authenticated();
@@ -155,6 +158,7 @@ fn the_client_may_authenticate_again_while_messages_flow() {
     assert!(told[0].starts_with("ended Authentication"), "{told:?}");
 }
 
+/// `[U5-3.15.0-1]`
 #[test]
 fn auth_unasked_is_a_protocol_error() {
     let mut session = authenticated();
@@ -168,6 +172,7 @@ fn auth_unasked_is_a_protocol_error() {
     assert_eq!(events(&mut session), ["ended Protocol(Unexpected(Auth))"]);
 }
 
+/// `[MQTT-4.12.0-7 v5]`
 #[test]
 fn without_a_method_in_connect_there_is_no_auth() {
     let mut session = online(Version::V5);
@@ -181,6 +186,7 @@ fn without_a_method_in_connect_there_is_no_auth() {
     assert_eq!(sent(&mut session), ["CONNECT c clean=true keep=60 auth=count/1"]);
 }
 
+/// `[MQTT-4.12.1-1 v5]`
 #[test]
 fn a_method_is_that_of_connect_until_the_next_connection() {
     let mut session = authenticated();
@@ -203,6 +209,7 @@ fn before_5_0_there_are_no_methods() {
     assert!(told[0].starts_with("ended Authentication"), "{told:?}");
 }
 
+/// `[MQTT-3.15.2-2 v5]` `[MQTT-3.15.2-3 v5]` `[MQTT-3.2.2-15 v5]`
 #[test]
 fn an_answer_that_no_packet_or_server_takes_ends_the_connection() {
     let mut session = opened();

@@ -40,6 +40,7 @@ fn everything_asked_for_is_in_connect() {
     assert_eq!((will.topic.as_str(), will.delay_secs, will.retain), ("w", 3, true));
 }
 
+/// `[MQTT-3.2.2-4 v5]`
 #[test]
 fn a_session_that_was_to_be_forgotten_and_is_resumed_ends_the_connection() {
     let mut session = Owner::new(options(Version::V5));
@@ -73,6 +74,7 @@ fn a_server_of_old_that_refuses_a_new_version_is_understood() {
     assert_eq!(notice.reason, ReasonCode::UnsupportedProtocolVersion);
 }
 
+/// `[U5-3.2.2-1]`
 #[test]
 fn a_server_that_never_answers_connect_is_given_up() {
     let mut session = Owner::new(options(Version::V5));
@@ -84,6 +86,7 @@ fn a_server_that_never_answers_connect_is_given_up() {
     assert_eq!(events(&mut session), ["ended NoAnswer(Connect)"]);
 }
 
+/// `[MQTT-3.1.3-2 v5]`
 #[test]
 fn the_assigned_client_identifier_names_the_session_from_then_on() {
     let assigned = ConnAckProperties { assigned_client_id: Some("auto-1"), ..Default::default() };
@@ -109,6 +112,7 @@ fn good_bye_is_said_once() {
     assert_eq!(notice.reason, ReasonCode::ServerShuttingDown);
 }
 
+/// `[MQTT-3.14.2-1 v5]` `[MQTT-3.14.2-3 v5]` `[MQTT-3.14.2-4 v5]` `[U5-3.14.2-1]`
 #[test]
 fn what_disconnect_cannot_say_is_left_out() {
     let goodbye = |goodbye: Goodbye, max| {
@@ -173,4 +177,79 @@ fn a_connect_that_no_packet_holds_is_not_sent() {
         session.next_event(),
         Some(Event::Ended(Error::Invalid(Invalid::PacketTooLarge { .. })))
     ));
+}
+
+/// `[MQTT-3.14.4-1 v5]` `[MQTT-3.14.4-2 v5]` `[MQTT-3.14.4-1 v3.1.1]` `[MQTT-3.14.4-2 v3.1.1]`
+#[test]
+fn nothing_follows_disconnect() {
+    for version in [Version::V31, Version::V311, Version::V5] {
+        let by_application =
+            Options { acknowledge: crate::options::Acknowledge::ByApplication, ..kept(version) };
+        let mut session = online_with(by_application, ConnAckProperties::default());
+        give(&mut session, &Packet::Publish(incoming("in", QoS::AtLeastOnce, 1)));
+        give(&mut session, &Packet::Publish(incoming("in", QoS::ExactlyOnce, 2)));
+        publish(&mut session, "open", QoS::AtLeastOnce);
+        events(&mut session);
+        sent(&mut session);
+        session.disconnect(&Goodbye::default());
+        // The owner closes.
+        assert_eq!(events(&mut session), ["ended Finished"]);
+        publish(&mut session, "a", QoS::AtMostOnce);
+        assert!(session.subscribe(&Subscribe::to("a", QoS::AtMostOnce)).is_err());
+        assert!(session.unsubscribe(&Unsubscribe::from("a")).is_err());
+        for ack in session.acks.clone() {
+            session.acknowledge(ack);
+        }
+        give(&mut session, &Packet::PubAck(ack(1)));
+        give(&mut session, &Packet::PubRel(ack(2)));
+        session.tick(NOW + secs(10_000));
+        session.disconnect(&Goodbye::default());
+        assert_eq!(session.output(), b"\xE0\0");
+    }
+}
+
+/// `[MQTT-4.13.2-1 v5]` `[U5-3.14.4-2]` `[MQTT-4.13.2-1 v5]`
+#[test]
+fn who_is_refused_or_sent_away_goes() {
+    let mut session = Owner::new(options(Version::V5));
+    session.open(NOW);
+    sent(&mut session);
+    give(&mut session, &Packet::ConnAck(packet::ConnAck::new(false, ReasonCode::Banned)));
+    assert!(matches!(session.ended, Some(Error::Refused(_))));
+    for reason in [ReasonCode::Success, ReasonCode::ServerShuttingDown] {
+        let mut session = online(Version::V5);
+        give(&mut session, &Packet::Disconnect(Disconnect::new(reason)));
+        assert!(matches!(session.ended, Some(Error::Disconnected(_))));
+        assert!(!session.is_online());
+        publish(&mut session, "a", QoS::AtMostOnce);
+        assert_eq!(session.output(), b"");
+    }
+}
+
+/// `[MQTT-3.1.0-1 v5]` `[MQTT-3.1.0-1 v3.1.1]` `[U5-3.1.4-2]` `[V31-3.1-4]`
+#[test]
+fn nothing_is_sent_before_connack_but_connect() {
+    for version in [Version::V31, Version::V311, Version::V5] {
+        let mut session = Owner::new(options(version));
+        publish(&mut session, "a", QoS::AtMostOnce);
+        session.open(NOW);
+        publish(&mut session, "b", QoS::AtLeastOnce);
+        assert!(session.subscribe(&Subscribe::to("a", QoS::AtMostOnce)).is_err());
+        assert_eq!(sent(&mut session).len(), 1);
+        welcome(&mut session, false);
+        assert_eq!(sent(&mut session), ["PUBLISH q0 a x", "PUBLISH q1 #1 b x"]);
+    }
+}
+
+/// `[U5-3.1.2-1]` `[MQTT-3.1.2-23 v5]` `[U5-3.1.2-4]`
+#[test]
+fn how_long_a_session_lasts_is_said_in_connect() {
+    for (session_expiry_secs, properties) in
+        [(0, &b"\0"[..]), (7, b"\x05\x11\0\0\0\x07"), (u32::MAX, b"\x05\x11\xFF\xFF\xFF\xFF")]
+    {
+        let mut session = Owner::new(Options { session_expiry_secs, ..options(Version::V5) });
+        session.open(NOW);
+        // And neither method nor data of an authentication.
+        assert_eq!(&session.output()[12..session.output().len() - 3], properties);
+    }
 }

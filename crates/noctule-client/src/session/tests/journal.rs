@@ -27,6 +27,7 @@ fn resume(session: &mut Owner, session_present: bool) -> Vec<String> {
     sent(session)
 }
 
+/// `[U5-4.1.0-2]`
 #[test]
 fn another_process_goes_on_where_the_last_one_was() {
     for version in [Version::V31, Version::V311, Version::V5] {
@@ -95,6 +96,7 @@ fn a_session_that_was_lost_meanwhile_is_lost_here_too() {
     assert_eq!(events(&mut session), ["message q2 in x"]);
 }
 
+/// `[MQTT-3.1.3-2 v5]` `[MQTT-3.1.3-2 v3.1.1]`
 #[test]
 fn another_client_identifier_is_another_session() {
     let mut session = recorded(kept(Version::V5));

@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// `[MQTT-3.1.2-20 v5]` `[MQTT-3.1.2-21 v5]` `[MQTT-3.2.2-21 v5]` `[U5-3.1.2-3]`
 #[test]
 fn silence_is_pinged_and_an_unanswered_ping_ends_the_connection() {
     let quicker = ConnAckProperties { server_keep_alive_secs: Some(16), ..Default::default() };

@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// `[MQTT-4.5.0-2 v5]` `[MQTT-4.6.0-2 v5]` `[MQTT-4.3.2-4 v5]`
 #[test]
 fn a_packet_may_come_in_any_pieces() {
     let mut session = online(Version::V5);
@@ -17,6 +18,7 @@ fn a_packet_may_come_in_any_pieces() {
     }
 }
 
+/// `[MQTT-3.3.2-7 v5]` `[MQTT-3.3.2-10 v5]` `[U5-3.3.2-2]`
 #[test]
 fn topic_aliases_stand_for_the_topic_until_the_connection_ends() {
     let mut options = options(Version::V5);
@@ -66,4 +68,20 @@ fn the_receive_maximum_counts_what_came_on_this_connection() {
     sent(&mut session);
     give(&mut session, &Packet::Publish(incoming("a", QoS::ExactlyOnce, 4)));
     assert_eq!(sent(&mut session), ["DISCONNECT 0x93"]);
+}
+
+/// What it says of itself is the application's to believe.
+///
+/// `[U5-3.3.2-3]`
+#[test]
+fn a_payload_is_handed_over_as_it_came() {
+    let mut session = online(Version::V5);
+    let mut others = crate::PropertiesBuf::new();
+    others.payload_format(true);
+    let mut publish = incoming("a", QoS::AtLeastOnce, 1);
+    publish.properties.others = others.as_properties();
+    publish.payload = b"\xFF";
+    give(&mut session, &Packet::Publish(publish));
+    assert_eq!(events(&mut session), ["message q1 a \u{FFFD}"]);
+    assert_eq!(sent(&mut session), ["PUBACK #1 0x00"]);
 }

@@ -48,3 +48,133 @@ fn a_lost_session_is_lost_here_too() {
     give(&mut session, &Packet::Publish(incoming("in", QoS::ExactlyOnce, 9)));
     assert_eq!(events(&mut session), ["message q2 in x"]);
 }
+
+/// What the client keeps is gone with the session that CONNECT says is to be forgotten.
+///
+/// `[MQTT-3.1.2-4 v5]` `[MQTT-3.1.2-6 v3.1.1]` `[MQTT-3.2.2-5 v5]` `[U5-3.1.2-1]`
+#[test]
+fn a_session_that_ends_with_its_connection_is_begun_anew() {
+    for version in [Version::V31, Version::V311, Version::V5] {
+        let mut session = online(version);
+        publish(&mut session, "a", QoS::ExactlyOnce);
+        give(&mut session, &Packet::Publish(incoming("in", QoS::ExactlyOnce, 9)));
+        session.lose(Error::Closed);
+        assert_eq!(events(&mut session), ["message q2 in x", "ended Closed"]);
+        session.open(NOW);
+        assert_eq!(sent(&mut session), ["CONNECT c clean=true keep=60"]);
+        welcome(&mut session, false);
+        assert_eq!(events(&mut session), ["connected false", "published 1 SessionLost"]);
+        assert_eq!(sent(&mut session), Vec::<String>::new());
+        give(&mut session, &Packet::Publish(incoming("in", QoS::ExactlyOnce, 9)));
+        assert_eq!(events(&mut session), ["message q2 in x"]);
+    }
+}
+
+/// Hand-shakes in each state, over a connection that breaks.
+///
+/// `[MQTT-3.1.2-23 v5]` `[MQTT-3.1.3-2 v5]` `[MQTT-3.3.1-1 v5]` `[MQTT-4.1.0-1 v5]`
+/// `[MQTT-4.3.2-3 v5]` `[MQTT-4.3.3-3 v5]` `[MQTT-4.3.3-5 v5]` `[MQTT-4.3.3-6 v5]`
+/// `[MQTT-4.4.0-1 v5]` `[MQTT-4.6.0-1 v5]` `[U5-4.1.0-2]` `[MQTT-3.1.2-4 v3.1.1]`
+/// `[MQTT-3.1.3-2 v3.1.1]` `[MQTT-3.3.1-1 v3.1.1]` `[MQTT-4.1.0-1 v3.1.1]`
+/// `[MQTT-4.1.0-2 v3.1.1]` `[MQTT-4.3.2-1 v3.1.1]` `[MQTT-4.3.3-1 v3.1.1]`
+/// `[MQTT-4.4.0-1 v3.1.1]` `[MQTT-4.6.0-1 v3.1.1]` `[MQTT-2.3.1-3 v3.1.1]` `[V31-4.2-1]`
+/// `[V31-2.1-1]`
+#[test]
+fn what_is_not_settled_is_sent_again_in_its_order_and_only_then() {
+    for version in [Version::V31, Version::V311, Version::V5] {
+        let mut session = online_with(kept(version), ConnAckProperties::default());
+        for (topic, qos) in [
+            ("a", QoS::ExactlyOnce),
+            ("b", QoS::AtLeastOnce),
+            ("c", QoS::ExactlyOnce),
+            ("d", QoS::AtLeastOnce),
+            ("e", QoS::ExactlyOnce),
+        ] {
+            publish(&mut session, topic, qos);
+        }
+        session.subscribe(&Subscribe::to("s", QoS::AtMostOnce)).expect("online");
+        give(&mut session, &Packet::PubRec(ack(1)));
+        give(&mut session, &Packet::PubAck(ack(2)));
+        give(&mut session, &Packet::PubRec(ack(3)));
+        give(&mut session, &Packet::PubComp(ack(3)));
+        sent(&mut session);
+        // Nothing is sent again while a connection lasts.
+        session.tick(NOW + secs(30));
+        assert_eq!(sent(&mut session), Vec::<String>::new());
+        for _ in 0..2 {
+            session.lose(Error::Closed);
+            events(&mut session);
+            session.open(NOW);
+            assert_eq!(sent(&mut session), ["CONNECT c clean=false keep=60"]);
+            welcome(&mut session, version != Version::V31);
+            // Subscriptions are no part of the client's session.
+            let again = ["PUBREL #1 0x00", "PUBLISH dup q1 #4 d x", "PUBLISH dup q2 #5 e x"];
+            assert_eq!(sent(&mut session), again);
+        }
+        give(&mut session, &Packet::PubComp(ack(1)));
+        give(&mut session, &Packet::PubAck(ack(4)));
+        give(&mut session, &Packet::PubRec(ack(5)));
+        give(&mut session, &Packet::PubComp(ack(5)));
+        sent(&mut session);
+        reconnect(&mut session, version != Version::V31);
+        assert_eq!(sent(&mut session), Vec::<String>::new());
+    }
+}
+
+/// The same for what comes in.
+///
+/// `[MQTT-4.3.2-5 v5]` `[MQTT-4.3.3-10 v5]` `[MQTT-4.3.3-11 v5]` `[MQTT-4.3.3-12 v5]`
+/// `[MQTT-4.3.2-2 v3.1.1]` `[MQTT-4.3.3-2 v3.1.1]` `[V31-4.2-2]`
+#[test]
+fn a_message_of_qos_2_is_handed_over_once_until_it_is_released() {
+    for version in [Version::V31, Version::V311, Version::V5] {
+        let mut session = online_with(kept(version), ConnAckProperties::default());
+        let once = incoming("in", QoS::ExactlyOnce, 2);
+        let again = Packet::Publish(Publish { dup: true, ..once.clone() });
+        give(&mut session, &Packet::Publish(once));
+        give(&mut session, &again);
+        assert_eq!(events(&mut session), ["message q2 in x"]);
+        assert_eq!(sent(&mut session), ["PUBREC #2 0x00"; 2]);
+        reconnect(&mut session, version != Version::V31);
+        events(&mut session);
+        give(&mut session, &again);
+        assert_eq!(events(&mut session), Vec::<String>::new());
+        give(&mut session, &Packet::PubRel(ack(2)));
+        assert_eq!(sent(&mut session), ["PUBREC #2 0x00", "PUBCOMP #2 0x00"]);
+        // From then on it is a new message, whatever DUP says; so is each of QoS 1.
+        give(&mut session, &again);
+        for _ in 0..2 {
+            let new = Publish { dup: true, ..incoming("in", QoS::AtLeastOnce, 1) };
+            give(&mut session, &Packet::Publish(new));
+        }
+        let told = ["message dup q2 in x", "message dup q1 in x", "message dup q1 in x"];
+        assert_eq!(events(&mut session), told);
+    }
+}
+
+/// Who has sent a message has to see it through.
+///
+/// `[MQTT-4.3.3-7 v5]` `[MQTT-4.3.3-13 v5]`
+#[test]
+fn a_message_that_was_sent_does_not_expire() {
+    let mut session = online_with(kept(Version::V5), ConnAckProperties::default());
+    let brief = Message::new("a", "x").qos(QoS::ExactlyOnce);
+    session.publish(Message { expiry_secs: Some(1), ..brief }).expect("legal");
+    let later = NOW + secs(3600);
+    session.lose(Error::Closed);
+    session.open(later);
+    sent(&mut session);
+    let mut bytes = Vec::new();
+    packet::ConnAck::new(true, ReasonCode::Success).encode(Version::V5, &mut bytes);
+    session.receive(later, &bytes);
+    assert_eq!(sent(&mut session), ["PUBLISH dup q2 #1 a x"]);
+    give(&mut session, &Packet::PubRec(ack(1)));
+    assert_eq!(sent(&mut session), ["PUBREL #1 0x00"]);
+    give(&mut session, &Packet::PubComp(ack(1)));
+    // Nor does what came in: its hand-shake runs to its end.
+    let mut publish = incoming("in", QoS::ExactlyOnce, 7);
+    publish.properties.message_expiry_secs = Some(0);
+    give(&mut session, &Packet::Publish(publish));
+    give(&mut session, &Packet::PubRel(ack(7)));
+    assert_eq!(sent(&mut session), ["PUBREC #7 0x00", "PUBCOMP #7 0x00"]);
+}
