@@ -22,6 +22,7 @@ async fn messages_of_each_qos_come_back_in_each_version() -> Result<(), Error> {
     scripts::messages_of_each_qos_come_back_in_each_version(address).await
 }
 
+/// `[MQTT-4.2-1 v5]` `[MQTT-7.1.2-1 v3.1.1]`
 #[tokio::test]
 async fn many_messages_at_once_keep_their_order() -> Result<(), Error> {
     let (_broker, address) = start();

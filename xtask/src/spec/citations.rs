@@ -59,6 +59,8 @@ const SCRIPTS: &str = "crates/noctule-tests/tests/conformance/";
 
 /// What a client is made of.
 const CLIENT: &str = "crates/noctule-client/";
+/// Scripts of the client against the broker.
+const CLIENT_SCRIPTS: &str = "crates/noctule-tests/tests/client_";
 const PROTO: &str = "crates/noctule-proto/";
 
 /// Reads every Rust file under `crates/`.
@@ -74,7 +76,7 @@ pub(super) fn collect(sources: &[Source]) -> Citations {
         let shown = cited(&source.test_docs());
         if source.path.starts_with(SCRIPTS) {
             citations.scripts.extend(shown);
-        } else if source.path.starts_with(CLIENT) {
+        } else if [CLIENT, CLIENT_SCRIPTS].iter().any(|it| source.path.starts_with(it)) {
             citations.client_tests.extend(shown);
         }
         for (at, line) in source.product_lines().into_iter().chain(source.test_lines()) {

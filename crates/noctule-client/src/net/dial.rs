@@ -1,4 +1,5 @@
-//! TCP connections: every address of a name has its chance.
+//! TCP connections `[MQTT-4.2-1 v5]` `[MQTT-7.1.2-1 v3.1.1]`: every address of a name has its
+//! chance.
 
 use super::failure::ConnectError;
 use std::future::poll_fn;

@@ -42,7 +42,8 @@ pub(super) enum Naming {
 }
 
 impl Aliases {
-    /// A connection whose server takes this many.
+    /// A connection whose server takes this many, or none `[MQTT-3.2.2-17 v5]`
+    /// `[MQTT-3.2.2-18 v5]` `[MQTT-3.3.2-9 v5]`.
     pub(super) fn open(&mut self, max: u16) {
         *self = Aliases { max: usize::from(max.min(SLOTS_MAX)), ..Aliases::default() };
     }

@@ -37,7 +37,7 @@ impl Auth {
         self.method.as_mut().and_then(|method| method.start())
     }
 
-    /// The method, if the server speaks of the same `[MQTT-4.12.0-5 v5]`.
+    /// The method, if the server speaks of the same `[MQTT-4.12.0-5 v5]` `[U5-3.15.0-1]`.
     fn agreed(&mut self, method: Option<&str>) -> Result<&mut dyn Authenticator, Violation> {
         match &mut self.method {
             Some(ours) if method == Some(ours.method()) => Ok(ours.as_mut()),
@@ -54,6 +54,7 @@ impl Session {
     }
 
     /// Authenticates again on the connection that stands, by the method of CONNECT (4.12.1 v5).
+    /// Other packets flow on meanwhile `[U5-4.12.1-1]`.
     /// [`Event::Reauthenticated`] tells that it went well; if it does not, the server ends the
     /// connection.
     pub fn reauthenticate(&mut self) -> Result<(), Error> {
@@ -138,6 +139,7 @@ impl Session {
             user_properties: UserProperties::EMPTY,
         };
         let version = self.options.version;
+        // Without words that could make it too large [MQTT-3.15.2-2 v5] [MQTT-3.15.2-3 v5].
         // Before CONNACK nobody knows what the server takes.
         if let Ok(server) = self.online() {
             server.check_size(auth.encoded_len(version))?;

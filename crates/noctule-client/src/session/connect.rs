@@ -15,7 +15,9 @@ use noctule_proto::text::LEN_MAX;
 use noctule_proto::{Frame, PacketType, ReasonCode, TopicName, Version};
 
 impl Session {
-    /// A transport stands: says CONNECT `[MQTT-3.1.0-1 v5]`.
+    /// A transport stands: says CONNECT `[MQTT-3.1.0-1 v5]` `[MQTT-3.1.0-1 v3.1.1]`
+    /// `[V31-3.1-4]`, and nothing else before CONNACK, though other packets might follow
+    /// `[MQTT-3.1.2-30 v5]` `[U5-3.1.4-2]`.
     pub fn open(&mut self, now: Duration) {
         // An owner that has not told of the end of the last one.
         self.end(Error::Closed);
@@ -35,7 +37,8 @@ impl Session {
     }
 
     /// Whether this connection begins a session anew. In 5.0 only the first one does, if later
-    /// ones can find something; Clean Session before 5.0 is a property of the session.
+    /// ones can find something; Clean Session before 5.0 is a property of the session
+    /// `[MQTT-3.1.2-4 v5]` `[MQTT-3.1.2-4 v3.1.1]` `[MQTT-3.1.2-6 v3.1.1]`.
     fn clean_start(&self) -> bool {
         match self.options.version {
             Version::V31 | Version::V311 => self.options.clean_start,
@@ -81,6 +84,7 @@ impl Session {
         now: Duration,
         connack: &ConnAck<'_>,
     ) -> Result<(), Violation> {
+        // [MQTT-4.13.2-1 v5]
         if connack.reason.is_error() {
             self.end(Error::Refused(refusal(connack, self.options.version)));
             return Ok(());
@@ -151,6 +155,7 @@ const ANSWER_LEN: u32 = 5;
 
 fn connect_properties(options: &Options) -> packet::ConnectProperties<'_> {
     packet::ConnectProperties {
+        // [U5-3.1.2-1], [MQTT-3.1.2-23 v5]
         session_expiry_secs: Some(options.session_expiry_secs).filter(|secs| *secs > 0),
         receive_maximum: NonZeroU16::new(options.receive_maximum)
             .filter(|max| max.get() < u16::MAX),

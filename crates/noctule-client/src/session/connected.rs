@@ -109,9 +109,11 @@ impl Connected {
         if shared && options.no_local {
             return Err(Invalid::NoLocalOnShared);
         }
+        // [U5-3.2.2-5]
         if shared && !self.shared_available {
             return Err(Invalid::SharedNotSupported);
         }
+        // [U5-3.2.2-3]
         if filter.has_wildcard() && !self.wildcards_available {
             return Err(Invalid::WildcardsNotSupported);
         }
@@ -120,6 +122,7 @@ impl Connected {
 
     /// Whether the server takes this subscription identifier.
     pub(super) fn check_subscription_id(&self, id: u32) -> Result<(), Invalid> {
+        // [U5-3.2.2-4]
         if !self.subscription_ids_available {
             return Err(Invalid::SubscriptionIdsNotSupported);
         }

@@ -81,7 +81,7 @@ impl Incoming {
 
     /// Takes a message in. `None`: it has been received before. What the library acknowledges, it
     /// acknowledges in the order of its coming `[MQTT-4.6.0-2 v5]` `[MQTT-4.6.0-3 v5]`, wanted or
-    /// not `[MQTT-4.5.0-2 v5]`.
+    /// not `[MQTT-4.5.0-2 v5]` `[MQTT-4.5.0-2 v3.1.1]`, expired or not `[MQTT-4.3.3-13 v5]`.
     #[inline]
     pub(super) fn publish(
         &mut self,
@@ -144,6 +144,8 @@ impl Incoming {
         }
     }
 
+    /// By QoS `[MQTT-3.3.4-1 v5]` `[MQTT-3.3.4-1 v3.1.1]` `[V31-3.3-1]` `[MQTT-4.3.2-4 v5]`
+    /// `[MQTT-4.3.3-8 v5]` `[MQTT-4.3.2-2 v3.1.1]`.
     fn send_ack(&mut self, id: PacketId, qos: QoS, reason: ReasonCode, sink: &mut Sink<'_>) {
         let packet = match qos {
             QoS::AtMostOnce => return,
@@ -177,7 +179,7 @@ impl Incoming {
         Err(Violation::ReceiveMaximum)
     }
 
-    /// PUBREL: the server will not send this message again.
+    /// PUBREL: the server will not send this message again `[MQTT-4.3.3-11 v5]`.
     pub(super) fn pubrel(&mut self, pubrel: &Ack<'_>, sink: &mut Sink<'_>) {
         let id = pubrel.packet_id;
         let reason = match self.receiver.release(id) {
@@ -212,7 +214,7 @@ impl Incoming {
         Ok(None)
     }
 
-    /// The message as the application sees it.
+    /// The message as the application sees it; its payload may be anything `[U5-3.3.2-3]`.
     #[inline]
     pub(super) fn delivery<'a>(&'a self, publish: Publish<'a>, fresh: Fresh) -> Delivery<'a> {
         let aliased = fresh.alias.and_then(|at| self.aliases.get(at)?.as_deref());

@@ -164,7 +164,8 @@ impl Session {
     /// A session that an earlier process left behind as these changes, oldest first; changes are
     /// kept from now on. [`Event::Published`](crate::Event) tells the end of its messages too.
     ///
-    /// Under another client identifier than before nothing of the old session can be taken up; the
+    /// Under another client identifier than before nothing of the old session can be taken up
+    /// `[MQTT-3.1.3-2 v5]` `[MQTT-3.1.3-2 v3.1.1]`; the
     /// messages are dealt with as if the server had lost it.
     pub fn restore(
         options: Options,

@@ -65,6 +65,7 @@ impl KeepAlive {
 
     /// When [`due`](Self::due) has to be asked again.
     pub(super) fn next(&self) -> Option<Duration> {
+        // [U5-3.1.2-2] [V31-3.1-10]
         if self.interval.is_zero() {
             return None;
         }

@@ -55,7 +55,8 @@ use output::Output;
 use requests::{Request, Requests};
 use sink::Sink;
 
-/// A client without its transport: the state that outlives connections, and the connection.
+/// A client without its transport: the state that outlives connections `[MQTT-4.1.0-1 v5]`
+/// `[MQTT-4.1.0-1 v3.1.1]` `[MQTT-4.1.0-2 v3.1.1]`, and the connection.
 ///
 /// The owner calls [`open`](Self::open) when a transport stands, carries bytes between the two
 /// ([`read`](Self::read), [`output`](Self::output), [`written`](Self::written)), calls
@@ -191,6 +192,7 @@ impl Session {
             }
             (Phase::Connecting { .. }, Packet::ConnAck(connack)) => self.welcome(now, &connack)?,
             (_, Packet::Auth(auth)) => self.challenged(&auth)?,
+            // [U5-3.14.4-2]
             (_, Packet::Disconnect(disconnect)) => {
                 self.end(Error::Disconnected(Notice {
                     reason: disconnect.reason,
@@ -349,8 +351,9 @@ impl Session {
         Ok(token)
     }
 
-    /// Says good-bye; the server discards the Will (3.14.4 v5) unless the reason is
-    /// [`ReasonCode::DisconnectWithWill`].
+    /// Says good-bye, and nothing after it `[MQTT-3.14.4-1 v5]` `[MQTT-3.14.4-2 v3.1.1]`; the
+    /// owner closes `[MQTT-3.14.4-2 v5]` `[MQTT-3.14.4-1 v3.1.1]`. The server discards the Will
+    /// (3.14.4 v5) unless the reason is [`ReasonCode::DisconnectWithWill`].
     pub fn disconnect(&mut self, goodbye: &Goodbye) {
         if self.phase == Phase::Online {
             self.say_goodbye(goodbye);
@@ -368,7 +371,7 @@ impl Session {
         // [MQTT-3.14.2-1 v5]
         let sayable = goodbye.reason.allowed_in(PacketType::Disconnect, Role::Client);
         let reason = if sayable { goodbye.reason } else { ReasonCode::UnspecifiedError };
-        // [MQTT-3.1.2-23 v5]
+        // [U5-3.14.2-1]
         let kept = self.options.session_expiry_secs > 0;
         let whole = Disconnect {
             reason,
@@ -397,6 +400,7 @@ impl Session {
     pub fn tick(&mut self, now: Duration) {
         match self.phase {
             Phase::Offline => {}
+            // [U5-3.2.2-1]
             Phase::Connecting { give_up } => {
                 if now >= give_up {
                     self.end(Error::NoAnswer(PacketType::Connect));
@@ -498,7 +502,7 @@ impl Session {
         }
     }
 
-    /// Forgets what belongs to one connection only.
+    /// Forgets what belongs to one connection only; subscriptions are the server's `[U5-4.1.0-2]`.
     fn drop_connection(&mut self) {
         self.outgoing.close();
         self.incoming.close();

@@ -189,7 +189,8 @@ impl Outgoing {
         self.waiting = again;
     }
 
-    /// Sends what the quota allows. A message that this server does not take fails, and is
+    /// Sends what the quota allows; nothing else waits for it `[MQTT-3.3.4-8 v5]`
+    /// `[MQTT-4.9.0-3 v5]`. A message that this server does not take fails, and is
     /// reported.
     pub(super) fn pump(&mut self, server: &Connected, sink: &mut Sink<'_>) {
         while let Some(id) = self.resend.front().copied() {
@@ -221,7 +222,8 @@ impl Outgoing {
             sink.published(token, sent.map(|()| ReasonCode::Success).map_err(Error::from));
             return;
         }
-        // `may_send` has seen that there is a free identifier [MQTT-2.2.1-3 v5].
+        // `may_send` has seen that there is a free identifier [MQTT-2.2.1-3 v5]
+        // [MQTT-2.3.1-2 v3.1.1]. DUP is for later [MQTT-4.3.2-2 v5] [MQTT-4.3.3-2 v5].
         let Some(id) = self.sender.next_id() else { return };
         match self.encode(&message, Attempt { id: Some(id), dup: false }, server, sink) {
             Ok(()) => {
@@ -241,7 +243,8 @@ impl Outgoing {
         server: &Connected,
         sink: &mut Sink<'_>,
     ) {
-        // [MQTT-3.3.1-1 v5]
+        // However long ago [MQTT-4.3.3-7 v5], under the old identifier [MQTT-2.3.1-3 v3.1.1].
+        // [MQTT-3.3.1-1 v5] [MQTT-3.3.1-1 v3.1.1] [V31-2.1-1] [V31-4.2-1]
         let again = Attempt { id: Some(id), dup: true };
         match self.encode(&sending.message, again, server, sink) {
             Ok(()) => {
@@ -270,6 +273,7 @@ impl Outgoing {
         }
     }
 
+    /// At once, and so in order `[MQTT-4.6.0-4 v5]` `[MQTT-4.6.0-4 v3.1.1]` `[V31-3.5-1]`.
     pub(super) fn pubrec(&mut self, ack: &Ack<'_>, sink: &mut Sink<'_>) -> Result<(), Violation> {
         let id = ack.packet_id;
         match self.sender.pubrec(id, ack.reason) {
@@ -358,6 +362,7 @@ impl Outgoing {
     }
 }
 
+/// What became of this one message; the connection goes on `[U5-4.13.2-1]`.
 fn outcome(ack: &Ack<'_>) -> Result<ReasonCode, Error> {
     if !ack.reason.is_error() {
         return Ok(ack.reason);

@@ -22,7 +22,10 @@ impl Sink<'_> {
         self.events.push_back(Event::Published { token, result });
     }
 
-    /// Answers a packet of a hand-shake.
+    /// Answers a packet of a hand-shake, under the identifier of its PUBLISH `[MQTT-2.2.1-5 v5]`
+    /// `[MQTT-2.3.1-6 v3.1.1]`. It says nothing but its reason, so that no server finds it too
+    /// large `[MQTT-3.4.2-2 v5]` `[MQTT-3.4.2-3 v5]` `[MQTT-3.5.2-2 v5]` `[MQTT-3.5.2-3 v5]`
+    /// `[MQTT-3.6.2-2 v5]` `[MQTT-3.6.2-3 v5]` `[MQTT-3.7.2-2 v5]` `[MQTT-3.7.2-3 v5]`.
     #[inline]
     pub(super) fn answer(&mut self, packet: PacketType, id: PacketId, reason: ReasonCode) {
         let version = self.version;

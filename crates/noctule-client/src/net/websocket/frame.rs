@@ -180,7 +180,8 @@ pub(super) enum Kind {
 
 /// Appends a frame with this payload under this mask.
 pub(super) fn encode(kind: Kind, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
-    // MQTT packets travel in binary frames [MQTT-6.0.0-1 v5] [MQTT-6.0.0-1 v3.1.1].
+    // MQTT packets travel in binary frames [MQTT-6.0.0-1 v5] [MQTT-6.0.0-1 v3.1.1], whose borders
+    // mean nothing [MQTT-6.0.0-2 v5] [MQTT-6.0.0-2 v3.1.1].
     let code = match kind {
         Kind::Data => BINARY,
         Kind::Pong => PONG,
@@ -233,6 +234,7 @@ mod tests {
         Ok((data, others))
     }
 
+    /// `[MQTT-6.0.0-2 v5]` `[MQTT-6.0.0-2 v3.1.1]`
     #[test]
     fn data_comes_through_whatever_the_frames_are_and_however_they_are_cut() {
         let mut bytes = vec![0x02, 1, b'a']; // the first part of a message
@@ -252,6 +254,7 @@ mod tests {
         }
     }
 
+    /// `[MQTT-6.0.0-1 v5]` `[MQTT-6.0.0-1 v3.1.1]`
     #[test]
     fn forbidden_frames_are_refused_at_their_header() {
         for (bytes, word) in [

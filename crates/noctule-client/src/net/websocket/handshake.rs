@@ -184,6 +184,7 @@ mod tests {
         assert!(matches!(check(b"\x20\x02\0\0", KEY), Err(WebSocketError::NotHttp)));
     }
 
+    /// `[MQTT-6.0.0-3 v5]` `[MQTT-6.0.0-3 v3.1.1]`
     #[test]
     fn a_request_cannot_be_made_to_say_more_than_one_header() {
         let ask = WebSocket::new("/mqtt?a=b").header("X-Token", "ä b");

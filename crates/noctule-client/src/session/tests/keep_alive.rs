@@ -34,3 +34,21 @@ fn half_a_packet_shows_life_once() {
     let deadline = NOW + secs(50) + Duration::from_millis(52_500);
     assert_eq!(session.next_deadline(), Some(deadline));
 }
+
+/// `[MQTT-3.1.2-20 v5]` `[MQTT-3.1.2-23 v3.1.1]` `[U5-3.1.2-2]` `[V31-3.1-10]`
+#[test]
+fn the_application_chooses_how_long_silence_may_last() {
+    for version in [Version::V31, Version::V311, Version::V5] {
+        let brief = Options { keep_alive_secs: 8, ..options(version) };
+        let mut session = online_with(brief, ConnAckProperties::default());
+        session.tick(NOW + secs(6));
+        assert_eq!(session.output(), b"");
+        session.tick(NOW + secs(7));
+        assert_eq!(session.output(), [0xC0, 0]);
+        let silent = Options { keep_alive_secs: 0, ..options(version) };
+        let mut session = online_with(silent, ConnAckProperties::default());
+        assert_eq!(session.next_deadline(), None);
+        session.tick(NOW + secs(1_000_000));
+        assert!(session.is_online() && session.output().is_empty());
+    }
+}

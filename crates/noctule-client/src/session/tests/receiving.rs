@@ -2,19 +2,23 @@
 
 use super::*;
 
-/// `[MQTT-4.5.0-2 v5]` `[MQTT-4.6.0-2 v5]` `[MQTT-4.3.2-4 v5]`
+/// `[MQTT-4.5.0-2 v5]` `[MQTT-4.5.0-2 v3.1.1]` `[MQTT-4.6.0-2 v5]` `[MQTT-4.6.0-2 v3.1.1]`
+/// `[MQTT-4.3.2-4 v5]`
 #[test]
 fn a_packet_may_come_in_any_pieces() {
-    let mut session = online(Version::V5);
-    let mut bytes = Vec::new();
-    for number in 1..4 {
-        let publish = incoming("a/b", QoS::AtLeastOnce, number);
-        Packet::Publish(publish).encode(Version::V5, &mut bytes);
-    }
-    for size in [1, 5, 11] {
-        bytes.chunks(size).for_each(|piece| session.receive(NOW, piece));
-        assert_eq!(events(&mut session), ["message q1 a/b x"; 3]);
-        assert_eq!(sent(&mut session), ["PUBACK #1 0x00", "PUBACK #2 0x00", "PUBACK #3 0x00"]);
+    for version in [Version::V31, Version::V311, Version::V5] {
+        let mut session = online(version);
+        let mut bytes = Vec::new();
+        for number in 1..4 {
+            // Nobody has subscribed to it.
+            let publish = incoming("a/b", QoS::AtLeastOnce, number);
+            Packet::Publish(publish).encode(version, &mut bytes);
+        }
+        for size in [1, 5, 11] {
+            bytes.chunks(size).for_each(|piece| session.receive(NOW, piece));
+            assert_eq!(events(&mut session), ["message q1 a/b x"; 3]);
+            assert_eq!(sent(&mut session), ["PUBACK #1 0x00", "PUBACK #2 0x00", "PUBACK #3 0x00"]);
+        }
     }
 }
 
