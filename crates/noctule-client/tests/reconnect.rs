@@ -183,6 +183,7 @@ async fn wrong_credentials_and_a_namesake_end_it() {
     assert!(matches!(&*ended, State::Ended(Error::Disconnected(_))), "{ended:?}");
 }
 
+/// `[U5-4.11.0-1]`
 #[tokio::test]
 async fn a_server_that_names_another_is_left_for_it_if_so_asked() {
     let (here, there) = (Fake::start(Version::V5).await, Fake::start(Version::V5).await);

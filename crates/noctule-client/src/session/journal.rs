@@ -5,14 +5,14 @@
 //! promise nothing and are not kept.
 
 use super::Session;
-use super::event::Token;
+use super::event::{Event, Token};
 use crate::error::Invalid;
 use crate::message::Message;
 use crate::options::Options;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
-use noctule_proto::{PacketId, QoS};
+use noctule_proto::{PacketId, QoS, TopicError, TopicName};
 
 /// One change of what has to survive.
 #[derive(Clone, PartialEq, Debug)]
@@ -152,6 +152,15 @@ impl Stage {
         }
     }
 
+    fn topic_error(&self) -> Option<TopicError> {
+        match self {
+            Stage::Waiting(message) | Stage::Sent(message, ..) => {
+                TopicName::parse(&message.topic).err()
+            }
+            Stage::Released(..) => None,
+        }
+    }
+
     fn place(&self) -> u64 {
         match self {
             Stage::Waiting(_) => u64::MAX,
@@ -183,6 +192,12 @@ impl Session {
             session.incoming.place(id);
         }
         for (token, stage) in replay.messages() {
+            // A damaged store may say anything.
+            if let Some(error) = stage.topic_error() {
+                let result = Err(Invalid::TopicName(error).into());
+                session.events.push_back(Event::Published { token, result });
+                continue;
+            }
             match stage {
                 Stage::Sent(message, id, _) => session.outgoing.place(id, token, Some(message)),
                 Stage::Released(id, _) => session.outgoing.place(id, token, None),

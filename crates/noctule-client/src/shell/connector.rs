@@ -180,7 +180,7 @@ impl Way {
         self.detour = None;
     }
 
-    /// Whether a connection ended because we shall go elsewhere, and we do.
+    /// Whether a connection ended because we shall go elsewhere, and we do `[U5-4.11.0-1]`.
     pub(super) fn follow(&mut self, ended: &Error) -> bool {
         let detour = std::mem::take(&mut self.detour);
         let (Error::Refused(notice) | Error::Disconnected(notice)) = ended else { return false };

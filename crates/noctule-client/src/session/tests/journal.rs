@@ -205,10 +205,15 @@ fn a_damaged_list_is_borne() {
         Change::Sent { token, id: id(8) },
         Change::Queued { token: Token::from_number(1), message },
         Change::Sent { token: Token::from_number(1), id: id(9) },
+        Change::Queued {
+            token: Token::from_number(2),
+            message: Message::new("a/#", "x").qos(QoS::AtLeastOnce),
+        },
         Change::Completed(id(4)),
         Change::Settled { token: Token::from_number(7) },
     ];
     let mut session = restored(kept(Version::V5), &changes);
+    assert_eq!(events(&mut session), ["published 2 Invalid(TopicName(Wildcard))"]);
     publish(&mut session, "b", QoS::AtLeastOnce);
     assert_eq!(resume(&mut session, true), ["PUBLISH dup q1 #9 a x", "PUBLISH q1 #10 b x"]);
 }
