@@ -134,8 +134,8 @@ impl Driver {
 
     /// Sends what is left where that makes sense, and tells those who wait for it.
     async fn close(&mut self, line: Line, error: &Error) {
-        // The application has these. The server sends them again; those of QoS 2 are known then, and
-        // are to be answered.
+        // The application has these. The server sends them again; those of QoS 2 are known then,
+        // and are to be answered.
         self.acknowledge_all();
         let output = self.parts.session.output();
         let sent = !output.is_empty() && line.close(output).await;
