@@ -1,5 +1,6 @@
 //! The command line of noctule. Plain `noctule` is `noctule serve`.
 
+mod bench;
 mod config;
 mod connection;
 mod passwd;
@@ -29,6 +30,7 @@ enum Command {
     Pub(publish::PubArgs),
     Sub(subscribe::SubArgs),
     Top(top::TopArgs),
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Some(Command::Pub(args)) => args.run(),
         Some(Command::Sub(args)) => args.run(),
         Some(Command::Top(args)) => args.run(),
+        Some(Command::Bench(args)) => args.run(),
     }
 }
 
