@@ -87,6 +87,8 @@ pub struct Ledger {
     /// Of members of share groups: one above the highest number each has seen of each publisher.
     newest: Vec<u64>,
     received: u64,
+    /// Of `due`, those that need not be waited for any more.
+    settled: u64,
     retained: u64,
     earlier: u64,
     foreign: u64,
@@ -134,6 +136,7 @@ impl Ledger {
             streams: Vec::new(),
             newest: Vec::new(),
             received: 0,
+            settled: 0,
             retained: 0,
             earlier: 0,
             foreign: 0,
@@ -210,7 +213,10 @@ impl Ledger {
             None => stream.arrive(header),
             Some(member) => stream.arrive_at_member(header, &mut self.newest[member + nth]),
         };
-        self.received += u64::from(!matches!(arrival, Arrival::Duplicate(_)));
+        if let Arrival::Fresh { settled, .. } | Arrival::Late { settled, .. } = &arrival {
+            self.received += 1;
+            self.settled += settled.end - settled.start;
+        }
         arrival
     }
 
@@ -227,6 +233,11 @@ impl Ledger {
     /// Messages that have arrived, each counted once.
     pub fn received(&self) -> u64 {
         self.received
+    }
+
+    /// Messages that are still waited for: neither they nor a later one of their stream has come.
+    pub fn outstanding(&self) -> u64 {
+        self.due - self.settled
     }
 
     /// How it stands. What is on its way counts as lost as long as it has not arrived.

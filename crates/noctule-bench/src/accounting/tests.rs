@@ -44,6 +44,7 @@ fn each_fault_is_counted_as_what_it_is() {
     let faults: Vec<Faults> = ledger.faults().collect();
     assert_eq!(faults[0], Faults { lost: 2 + 4, duplicated: 2, reordered: 1 });
     assert_eq!(faults[1], Faults { lost: 10, duplicated: 0, reordered: 0 });
+    assert_eq!(ledger.outstanding(), 4 + 10);
     let counts = ledger.counts();
     assert_eq!((counts.sent, counts.due, counts.received, counts.lost), (20, 20, 4, 16));
 }

@@ -12,7 +12,7 @@ use crate::observer::Observer;
 use crate::payload::RunId;
 use crate::plan::{Plan, Scenario};
 use crate::report::Run;
-use noctule_client::{Delivery, Event, Goodbye, Options};
+use noctule_client::{Delivery, Event, Goodbye, Options, Unsubscribe};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
@@ -125,6 +125,28 @@ pub(crate) fn answered<L: Listener>(
         None => Ok(()),
         Some(why) => Err(Error::Broker(format!("the broker refused a subscription: {why}"))),
     }
+}
+
+/// Lets subscribers give up their subscriptions, and waits for the answers, but not for long. A
+/// broker writes them behind all that was on its way, so a last duplicate is not missed.
+pub(crate) fn unsubscribe<L: Listener>(
+    fleet: &mut Fleet,
+    filters: impl Iterator<Item = (usize, Vec<String>)>,
+    plan: &Plan,
+    listener: &mut L,
+) -> Result<(), Error> {
+    let mut goal = fleet.roll().answers;
+    for (client, filters) in filters {
+        let mut packet = Unsubscribe::default();
+        packet.filters = filters;
+        fleet.unsubscribe(client, &packet)?;
+        goal += 1;
+    }
+    turn_until(fleet, plan.quiet, listener, |fleet, _| {
+        let answers = fleet.roll().answers;
+        Ok(if answers >= goal { Step::Done } else { Step::At(answers as u64) })
+    })?;
+    Ok(())
 }
 
 /// Says good-bye for all clients.

@@ -2,7 +2,8 @@
 
 use super::traffic::{Mint, report_counts};
 use super::{
-    Deaf, Step, answered, client_id, connect, disconnect, fleet, fresh_run, turn_until, wait,
+    Deaf, Step, answered, client_id, connect, disconnect, fleet, fresh_run, turn_until,
+    unsubscribe, wait,
 };
 use crate::accounting::{Arrival, Ledger};
 use crate::error::Error;
@@ -32,6 +33,9 @@ pub(super) fn run(plan: &Plan, offline: &Offline, observer: &mut Observer) -> Re
     away.open(&mut fleet)?;
     away.queue(&mut fleet, observer, &mut run)?;
     away.drain(&mut fleet, observer, &mut run)?;
+    let topics: Vec<Arc<str>> = (0..offline.sessions).map(|session| away.topic(session)).collect();
+    let filters = topics.iter().map(|topic| vec![topic.as_ref().to_owned()]).enumerate();
+    unsubscribe(&mut fleet, filters, plan, &mut away.post)?;
     report_counts(&away.post.ledger.counts(), fleet.roll().refused, &mut run);
     if let Some(why) = &fleet.roll().refusal {
         run.warn(format!("the broker refused messages: {why}"));
@@ -145,7 +149,7 @@ impl Away<'_> {
             }
             let received = post.ledger.received();
             observer.show(fleet.now(), received, "messages drained");
-            let done = received == post.ledger.due();
+            let done = post.ledger.outstanding() == 0;
             Ok(if done { Step::Done } else { Step::At(received + fleet.roll().online as u64) })
         })?;
         let end = if drained { fleet.now() } else { self.post.arrived };

@@ -1,7 +1,9 @@
 //! Retained messages: stored on many topics, then fetched all by a wildcard.
 
 use super::traffic::Mint;
-use super::{Step, answered, client_id, connect, disconnect, fleet, fresh_run, turn_until, wait};
+use super::{
+    Step, answered, client_id, connect, disconnect, fleet, fresh_run, turn_until, unsubscribe, wait,
+};
 use crate::accounting::Seen;
 use crate::error::Error;
 use crate::fleet::{Fleet, Listener};
@@ -65,6 +67,10 @@ impl Store<'_> {
         format!("bench/{:08x}/{site:03}/{device:03}/state", self.id.0).into()
     }
 
+    fn filter(&self) -> String {
+        format!("bench/{:08x}/#", self.id.0)
+    }
+
     /// Publishes a retained message to each topic, and waits for the acknowledgements.
     fn publish(
         &self,
@@ -106,16 +112,17 @@ impl Store<'_> {
             let options = self.retained.message.tune(options);
             connect(fleet, [options].into_iter(), self.plan, catch)?;
             catch.begin(client, topics);
-            let filter = format!("bench/{:08x}/#", self.id.0);
             let answers = fleet.roll().answers;
             let asked = fleet.look_at_clock();
-            fleet.subscribe(client, &Subscribe::to(filter, self.retained.message.qos))?;
+            fleet.subscribe(client, &Subscribe::to(self.filter(), self.retained.message.qos))?;
             answered(fleet, answers + 1, self.plan, catch)?;
             turn_until(fleet, self.plan.quiet, catch, |fleet, catch| {
                 observer.show(fleet.now(), catch.seen.count(), "retained messages fetched");
                 let seen = catch.seen.count();
                 Ok(if seen == topics { Step::Done } else { Step::At(seen) })
             })?;
+            let filters = [(client, vec![self.filter()])];
+            unsubscribe(fleet, filters.into_iter(), self.plan, catch)?;
             lost += topics - catch.seen.count();
             if let Some((came, last)) = catch.times {
                 first.record(came.saturating_sub(asked));
@@ -176,8 +183,7 @@ impl Catch {
 
 impl Listener for Catch {
     fn message(&mut self, client: usize, delivery: &Delivery<'_>, now: Duration) {
-        // Those that have fetched everything see it taken away again.
-        if client != self.client || delivery.payload.is_empty() {
+        if client != self.client {
             return;
         }
         match self.number(delivery) {

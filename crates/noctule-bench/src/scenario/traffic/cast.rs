@@ -13,7 +13,7 @@ const FILTERS: usize = 1000;
 /// The roles of one run.
 #[derive(Debug)]
 pub(crate) struct Cast<'a> {
-    traffic: &'a Traffic,
+    pub(crate) traffic: &'a Traffic,
     /// All topics begin with it.
     root: String,
 }
@@ -34,23 +34,31 @@ impl Cast<'_> {
         }
     }
 
-    /// What this subscriber subscribes to: a packet each.
-    pub(crate) fn filters(&self, subscriber: u32) -> Vec<Subscribe> {
+    /// What this subscriber subscribes to, packet by packet.
+    pub(crate) fn filters(&self, subscriber: u32) -> Vec<Vec<String>> {
+        let of = |publisher| self.topic(publisher).as_ref().to_owned();
         let filters: Vec<String> = match self.traffic.pattern {
-            Pattern::Pairs => vec![self.topic(subscriber).as_ref().into()],
-            Pattern::FanOut => {
-                self.publishers().map(|one| self.topic(one).as_ref().into()).collect()
-            }
+            Pattern::Pairs => vec![of(subscriber)],
+            Pattern::FanOut => self.publishers().map(of).collect(),
             Pattern::Wildcard => vec![format!("{}/#", self.root)],
-            Pattern::FanIn => vec![self.topic(0).as_ref().into()],
-            Pattern::Shared => vec![format!("$share/bench/{}", self.topic(0))],
+            Pattern::FanIn => vec![of(0)],
+            Pattern::Shared => vec![format!("$share/bench/{}", of(0))],
         };
+        filters.chunks(FILTERS).map(<[String]>::to_vec).collect()
+    }
+
+    /// SUBSCRIBE with these filters.
+    pub(crate) fn subscribe(&self, filters: Vec<String>) -> Subscribe {
         let options = SubscribeOptions { qos: self.traffic.message.qos, ..Default::default() };
-        let packet = |filters: &[String]| {
-            let all = filters.iter().cloned();
-            all.fold(Subscribe::default(), |packet, filter| packet.and(filter, options))
-        };
-        filters.chunks(FILTERS).map(packet).collect()
+        let packet = Subscribe::default();
+        filters.into_iter().fold(packet, |packet, filter| packet.and(filter, options))
+    }
+
+    /// All filters of all subscribers, with the client and packet by packet.
+    pub(crate) fn all_filters(&self) -> impl Iterator<Item = (usize, Vec<String>)> {
+        (0..self.traffic.subscribers).flat_map(|subscriber| {
+            self.filters(subscriber).into_iter().map(move |packet| (subscriber as usize, packet))
+        })
     }
 
     /// How many subscribers each message goes to.

@@ -7,11 +7,14 @@ mod window;
 
 pub(super) use load::Mint;
 
-use super::{HOUSEKEEPING, Patience, answered, client_id, connect, disconnect, fleet, fresh_run};
+use super::{
+    HOUSEKEEPING, Patience, answered, client_id, connect, disconnect, fleet, fresh_run, unsubscribe,
+};
 use crate::accounting::Counts;
 use crate::error::Error;
 use crate::fleet::Fleet;
 use crate::observer::Observer;
+use crate::payload::RunId;
 use crate::plan::{Length, MessageShape, Plan, Traffic};
 use crate::report::{Better, Run, grouped, show_nanos};
 use cast::Cast;
@@ -47,12 +50,19 @@ enum Goal {
 /// Runs it once.
 pub(super) fn run(plan: &Plan, traffic: &Traffic, observer: &mut Observer) -> Result<Run, Error> {
     let mut run = Run::default();
-    let mut stage = set(plan, traffic, observer, &mut run)?;
+    let id = fresh_run();
+    let cast = Cast::new(id, traffic);
+    let mut stage = set(plan, (id, &cast), observer, &mut run)?;
     stage.measure(traffic, &mut run)?;
     stage.go_on(Goal::Quiet)?;
+    unsubscribe(&mut stage.fleet, cast.all_filters(), plan, &mut stage.exchange)?;
     report_counts(&stage.exchange.ledger.counts(), stage.fleet.roll().refused, &mut run);
     if let Some(why) = &stage.fleet.roll().refusal {
         run.warn(format!("the broker refused messages: {why}"));
+    }
+    let unsettled = stage.exchange.ledger.sent() - stage.fleet.roll().settled;
+    if unsettled > 0 {
+        run.count("not_acknowledged", unsettled, Better::Lower);
     }
     disconnect(&mut stage.fleet, &mut stage.exchange);
     Ok(run)
@@ -61,12 +71,11 @@ pub(super) fn run(plan: &Plan, traffic: &Traffic, observer: &mut Observer) -> Re
 /// Connects and subscribes.
 fn set<'a>(
     plan: &'a Plan,
-    traffic: &'a Traffic,
+    (id, cast): (RunId, &Cast<'_>),
     observer: &'a mut Observer,
     run: &mut Run,
 ) -> Result<Stage<'a>, Error> {
-    let id = fresh_run();
-    let cast = Cast::new(id, traffic);
+    let traffic = cast.traffic;
     let memory = observer.memory(run)?;
     let connections = traffic.publishers as usize + traffic.subscribers as usize;
     let mut fleet = fleet(plan, connections)?;
@@ -75,11 +84,9 @@ fn set<'a>(
     let tune = |number| options(plan, &traffic.message, client_id(id, number));
     connect(&mut fleet, (0..subscribers).map(tune), plan, &mut exchange)?;
     let mut packets = 0;
-    for subscriber in 0..traffic.subscribers {
-        for packet in cast.filters(subscriber) {
-            fleet.subscribe(subscriber as usize, &packet)?;
-            packets += 1;
-        }
+    for (subscriber, filters) in cast.all_filters() {
+        fleet.subscribe(subscriber, &cast.subscribe(filters))?;
+        packets += 1;
     }
     answered(&mut fleet, packets, plan, &mut exchange)?;
     connect(&mut fleet, (subscribers..all).map(tune), plan, &mut exchange)?;
@@ -91,7 +98,7 @@ fn set<'a>(
         exchange.open_windows(windows.collect(), batch);
         warn_of_window(traffic, size, run);
     }
-    let load = Load::new(id, traffic, &cast)?;
+    let load = Load::new(id, traffic, cast)?;
     let now = fleet.look_at_clock();
     let patience = Patience::new(plan.patience, now);
     Ok(Stage { plan, fleet, exchange, load, observer, patience, tidied: now })
@@ -159,7 +166,6 @@ impl Stage<'_> {
     fn go_on(&mut self, goal: Goal) -> Result<(), Error> {
         self.patience = Patience::new(self.plan.patience, self.fleet.look_at_clock());
         loop {
-            let due = self.load.pump(&mut self.fleet, &mut self.exchange)?;
             let now = self.fleet.now();
             let is_done = match goal {
                 Goal::Time(end) => now >= end,
@@ -168,6 +174,7 @@ impl Stage<'_> {
             if is_done {
                 return Ok(());
             }
+            let due = self.load.pump(&mut self.fleet, &mut self.exchange)?;
             self.fleet.roll().check()?;
             self.tidy(now)?;
             let mut until = due.unwrap_or(Duration::MAX).min(self.tidied + HOUSEKEEPING);
@@ -183,10 +190,13 @@ impl Stage<'_> {
         if self.load.published < self.load.limit {
             return false;
         }
+        self.is_idle() || self.patience.is_quiet(now, self.plan.quiet)
+    }
+
+    /// Whether nothing is on its way.
+    fn is_idle(&self) -> bool {
         let ledger = &self.exchange.ledger;
-        let all_here =
-            ledger.received() == ledger.due() && self.fleet.roll().settled == ledger.sent();
-        all_here || self.patience.is_quiet(now, self.plan.quiet)
+        ledger.outstanding() == 0 && self.fleet.roll().settled == ledger.sent()
     }
 
     fn tidy(&mut self, now: Duration) -> Result<(), Error> {
@@ -195,13 +205,11 @@ impl Stage<'_> {
         }
         self.tidied = now;
         self.exchange.write_off(now, self.plan.quiet);
-        let ledger = &self.exchange.ledger;
-        // An idle moment of an open loop is not the broker's silence.
-        let nothing_due = ledger.received() == ledger.due();
-        let moved = ledger.received() + self.fleet.roll().settled + u64::from(nothing_due);
-        if nothing_due {
+        if self.is_idle() {
+            // An idle moment of an open loop is not the broker's silence.
             self.patience = Patience::new(self.plan.patience, now);
         }
+        let moved = self.exchange.ledger.received() + self.fleet.roll().settled;
         self.patience.look(now, moved);
         if self.patience.is_over(now) {
             return Err(Error::Silent(self.plan.patience));
