@@ -9,6 +9,7 @@ mod certificates;
 use broker::Mosquitto;
 use certificates::{Ca, Folder};
 use noctule_client::net::{ConnectError, Endpoint, Pem, Stream, Tls, TlsError};
+use noctule_client::{Connector, Error, Message, Options, QoS, Reconnect, Subscribe};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// CONNECT of 3.1.1 without a client identifier.
@@ -111,4 +112,59 @@ async fn over_websocket_with_and_without_tls() {
     let mut endpoint = Endpoint::parse(&address).expect("a good address");
     endpoint.tls = Some(Tls::new().ca_pem(ca.pem));
     enter(&endpoint).await.expect("let in");
+}
+
+/// Messages of each QoS, small and large, there and back; then a good-bye.
+async fn use_client(endpoint: Endpoint) -> Result<(), Error> {
+    let connector = Connector::new(endpoint, Options::new("c")).reconnect(Reconnect::never());
+    let client = connector.connect().await?;
+    let mut all = client.subscribe(Subscribe::to("a", QoS::ExactlyOnce)).await?;
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        for payload in [vec![], vec![7; 300_000]] {
+            client.publish(Message::new("a", payload.clone()).qos(qos)).await?;
+            let message = all.recv().await.expect("the connection lasts");
+            assert_eq!((message.qos, message.payload.len()), (qos, payload.len()));
+        }
+    }
+    let mut receipts = Vec::new();
+    for number in 0..500 {
+        let message = Message::new("a", number.to_string()).qos(QoS::AtLeastOnce);
+        receipts.push(client.send(message).await?);
+    }
+    for (number, receipt) in receipts.into_iter().enumerate() {
+        receipt.await?;
+        let message = all.recv().await.expect("the connection lasts");
+        assert_eq!(message.payload, number.to_string());
+    }
+    client.disconnect().await
+}
+
+#[tokio::test]
+async fn the_client_works_over_each_of_them() {
+    const OPEN: &str = "allow_anonymous true\nmax_queued_messages 0\n";
+    let (folder, ca) = (Folder::new("mosquitto-client-over"), Ca::new("a CA"));
+    let over_tls = tls_settings(&folder, &ca);
+    let tls = Tls::new().ca_pem(ca.pem);
+    for (scheme, settings) in [
+        ("mqtts", over_tls.clone()),
+        ("ws", format!("protocol websockets\n{OPEN}")),
+        ("wss", format!("protocol websockets\n{over_tls}")),
+    ] {
+        let Some(broker) = Mosquitto::start_reference(&settings) else { return };
+        let address = format!("{scheme}://localhost:{}", broker.port);
+        let mut endpoint = Endpoint::parse(&address).expect("a good address");
+        endpoint.tls = endpoint.tls.map(|_| tls.clone());
+        use_client(endpoint).await.unwrap_or_else(|error| panic!("{scheme}: {error}"));
+    }
+}
+
+#[tokio::test]
+async fn the_client_tells_that_its_certificate_is_missing() {
+    let (folder, ca) = (Folder::new("mosquitto-refused"), Ca::new("a CA"));
+    let settings = tls_settings(&folder, &ca) + "require_certificate true";
+    let Some(broker) = start(&settings) else { return };
+    let mut endpoint = Endpoint::tcp("localhost", broker.port);
+    endpoint.tls = Some(Tls::new().ca_pem(ca.pem));
+    let error = use_client(endpoint).await.expect_err("no certificate").to_string();
+    assert!(error.contains("refuses our certificate"), "{error}");
 }

@@ -88,9 +88,18 @@ impl Ca {
 
     /// A certificate authority below this one.
     pub(crate) fn issue_ca(&self, name: &'static str) -> Ca {
+        self.issue_ca_with(name, |_| {})
+    }
+
+    pub(crate) fn issue_ca_with(
+        &self,
+        name: &'static str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Ca {
         let key = KeyPair::generate().expect("entropy");
         let mut params = named(name, &[]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).expect("good parameters");
         let secret = secret(&key);
         Ca {

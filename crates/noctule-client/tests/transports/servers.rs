@@ -63,11 +63,25 @@ pub(crate) fn server(identity: Identity) -> ServerConfig {
     server_of(DEFAULT_VERSIONS, identity, None)
 }
 
+/// A server that sends this CA's certificate along with its own.
+pub(crate) fn server_below(identity: Identity, between: &Ca) -> ServerConfig {
+    server_with(DEFAULT_VERSIONS, identity, Some(between), None)
+}
+
 /// A server with this certificate that speaks these versions, and asks clients for certificates
 /// that this CA has issued.
 pub(crate) fn server_of(
     versions: &[&'static SupportedProtocolVersion],
     identity: Identity,
+    clients_of: Option<&Ca>,
+) -> ServerConfig {
+    server_with(versions, identity, None, clients_of)
+}
+
+fn server_with(
+    versions: &[&'static SupportedProtocolVersion],
+    identity: Identity,
+    between: Option<&Ca>,
     clients_of: Option<&Ca>,
 ) -> ServerConfig {
     let provider = Arc::new(ring::default_provider());
@@ -83,9 +97,11 @@ pub(crate) fn server_of(
             builder.with_client_cert_verifier(verifier.build().expect("a good root"))
         }
     };
+    let mut chain = vec![identity.der];
+    chain.extend(between.map(|ca| ca.der.clone()));
     // Not `with_single_cert`: it takes no certificate of version 1.
     let key = ring::sign::any_supported_type(&identity.key).expect("a good key");
-    let key = tokio_rustls::rustls::sign::CertifiedKey::new(vec![identity.der], key);
+    let key = tokio_rustls::rustls::sign::CertifiedKey::new(chain, key);
     builder.with_cert_resolver(Arc::new(tokio_rustls::rustls::sign::SingleCertAndKey::from(key)))
 }
 

@@ -1,7 +1,7 @@
 //! Which certificates of servers are believed, and which are not.
 
 use crate::certificates::{Ca, Folder, Identity, distinguished, self_signed, self_signed_version1};
-use crate::servers::{connect, server, server_of, talk, tls_echo};
+use crate::servers::{connect, server, server_below, server_of, talk, tls_echo};
 use noctule_client::net::{ConnectError, Tls, TlsError, Warning};
 use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, SanType, date_time_ymd};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
@@ -214,6 +214,37 @@ async fn version_1_is_believed_if_a_trusted_ca_has_issued_it_itself() {
     let error = verdict("localhost", below, &tls).await;
     assert!(matches!(error, Err(TlsError::UnknownIssuer)), "{error:?}");
     verdict("localhost", below, &trusting(&middle.pem)).await.expect("trusted directly");
+}
+
+#[tokio::test]
+async fn a_common_name_does_not_slip_past_a_ca_of_few_names() {
+    let bound = |params: &mut rcgen::CertificateParams| {
+        let permitted_subtrees = vec![rcgen::GeneralSubtree::DnsName("other.test".to_owned())];
+        let excluded_subtrees = Vec::new();
+        params.name_constraints =
+            Some(rcgen::NameConstraints { permitted_subtrees, excluded_subtrees });
+    };
+    let named = |params: &mut rcgen::CertificateParams| {
+        params.distinguished_name = distinguished("localhost");
+    };
+    let narrow = Ca::with("a narrow CA", bound);
+    let tls = trusting(&narrow.pem);
+    verdict("localhost", || narrow.issue(&["localhost"]), &tls).await.expect_err("not permitted");
+    let error = verdict("localhost", || narrow.issue_with(&[], named), &tls).await;
+    assert!(matches!(error, Err(TlsError::ConstrainedCommonName)), "{error:?}");
+    // Nor where the narrow one is sent along by the server.
+    let root = Ca::new("a CA");
+    let middle = root.issue_ca_with("a narrow CA", bound);
+    let tls = trusting(&root.pem);
+    let wide = root.issue_ca("a CA in the middle");
+    for (between, good) in [(&wide, true), (&middle, false)] {
+        let port = tls_echo(server_below(between.issue_with(&[], named), between)).await;
+        match connect("localhost", port, &tls).await {
+            Ok(stream) => assert!(good && stream.warnings() == [Warning::CommonName]),
+            Err(ConnectError::Tls(TlsError::ConstrainedCommonName)) => assert!(!good),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ const EXTENSIONS: u8 = 0xa3;
 const COMMON_NAME: &[u8] = &[0x55, 4, 3];
 const ALTERNATIVE_NAMES: &[u8] = &[0x55, 29, 17];
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 29, 19];
+const NAME_CONSTRAINTS: &[u8] = &[0x55, 29, 30];
 
 /// What a certificate says.
 #[derive(Debug)]
@@ -149,6 +150,11 @@ impl<'a> Certificate<'a> {
     pub(super) fn is_ca(&self) -> Option<bool> {
         let mut constraints = Der(Der(self.extension(BASIC_CONSTRAINTS)?).only(SEQUENCE)?);
         Some(constraints.expect(BOOLEAN).is_some_and(|value| value != [0]))
+    }
+
+    /// Whether it is a CA's that may issue for some names only.
+    pub(super) fn has_name_constraints(&self) -> bool {
+        self.extension(NAME_CONSTRAINTS).is_some()
     }
 
     /// The value of an extension.

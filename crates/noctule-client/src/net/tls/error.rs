@@ -33,6 +33,9 @@ pub enum TlsError {
     NotYetValid(Option<u64>),
     /// The server's certificate is that of a CA, and not itself among those we trust.
     CaCertificate,
+    /// The host stands only in the common name of the server's certificate, and a CA above it may
+    /// issue for some names only: nobody checks common names for that.
+    ConstrainedCommonName,
     /// The server's certificate is signed by an algorithm that is too weak, or unknown.
     WeakSignature,
     /// The server's certificate is no good for another reason.
@@ -127,6 +130,7 @@ impl TlsError {
             C::Other(other) => match other.0.downcast_ref::<TlsError>() {
                 Some(TlsError::CaCertificate) => TlsError::CaCertificate,
                 Some(TlsError::WeakSignature) => TlsError::WeakSignature,
+                Some(TlsError::ConstrainedCommonName) => TlsError::ConstrainedCommonName,
                 _ => TlsError::Certificate(other.to_string()),
             },
             other => TlsError::Certificate(other.to_string()),
@@ -200,6 +204,7 @@ impl TlsError {
             TlsError::CaCertificate => {
                 "trust this very certificate, or give the server one of its own (CA:FALSE)"
             }
+            TlsError::ConstrainedCommonName => "have it issued with a subject alternative name",
             TlsError::WeakSignature => {
                 "have it issued anew with SHA-256, and a key of RSA 2048 bits, P-256 or more"
             }
@@ -286,6 +291,11 @@ impl fmt::Display for TlsError {
                 from.map_or(Ok(()), |at| write!(f, ", but from {}", date(at)))
             }
             TlsError::CaCertificate => write!(f, "{SUBJECT} is a CA's, not a server's"),
+            TlsError::ConstrainedCommonName => write!(
+                f,
+                "{SUBJECT} has its host only in the common name, and its CA may issue for some \
+                 names only"
+            ),
             TlsError::WeakSignature => {
                 write!(f, "{SUBJECT} is signed by an algorithm that is weak or unknown")
             }

@@ -9,7 +9,8 @@
 //!   no extensions; left are its dates and one signature, which must be that of a CA we trust
 //!   (and not one of a chain). Algorithms and keys are checked by the code that webpki uses.
 //! * *A host only in the common name.* It counts if the certificate lists neither DNS names nor
-//!   addresses [RFC 6125, 6.4.4].
+//!   addresses [RFC 6125, 6.4.4], and no CA above it is bound to some names: webpki holds only
+//!   alternative names against those.
 
 use super::certificate::{Age, Certificate, key_of, key_of_info};
 use super::{Check, TlsError};
@@ -123,12 +124,16 @@ impl Verifier {
         &self,
         der: &CertificateDer<'_>,
         certificate: &Certificate<'_>,
+        between: &[CertificateDer<'_>],
         name: &ServerName<'_>,
     ) -> Result<(), Error> {
         if names_hosts(certificate) {
             return verify_server_name(&ParsedCertificate::try_from(der)?, name);
         }
         if matches_common_name(certificate, name) {
+            if self.is_below_constraints(certificate, between) {
+                return Err(other(TlsError::ConstrainedCommonName));
+            }
             return Ok(());
         }
         let presented = certificate.common_names().into_iter().map(str::to_owned).collect();
@@ -136,7 +141,30 @@ impl Verifier {
         Err(CertificateError::NotValidForNameContext { expected, presented }.into())
     }
 
-    /// The algorithms that a signature of this scheme may be made by.
+    /// Whether a CA that may issue for some names only could stand above a certificate: one that
+    /// the server sent, or one we trust that could have issued any of these.
+    fn is_below_constraints(
+        &self,
+        certificate: &Certificate<'_>,
+        between: &[CertificateDer<'_>],
+    ) -> bool {
+        let between: Vec<_> = between.iter().map(|der| Certificate::parse(der)).collect();
+        let mut issuers = vec![certificate.issuer];
+        for sent in between {
+            // webpki may understand what we do not.
+            let Some(sent) = sent else { return true };
+            if sent.has_name_constraints() {
+                return true;
+            }
+            issuers.push(sent.issuer);
+        }
+        self.roots.roots.iter().any(|anchor| {
+            anchor.name_constraints.is_some() && issuers.contains(&anchor.subject.as_ref())
+        })
+    }
+
+    /// Whether the owner of a key has signed a message, where the key's certificate is of version
+    /// 1 and rustls does not look into it.
     fn is_signed_by(
         &self,
         public_key: &[u8],
@@ -172,7 +200,7 @@ impl ServerCertVerifier for Verifier {
         match self.check {
             Check::All => {
                 self.check_issuer(end_entity, &certificate, intermediates, now)?;
-                self.check_name(end_entity, &certificate, server_name)?;
+                self.check_name(end_entity, &certificate, intermediates, server_name)?;
             }
             Check::Issuer => self.check_issuer(end_entity, &certificate, intermediates, now)?,
             Check::Nothing => {}
