@@ -140,6 +140,24 @@ mod tests {
     }
 
     #[test]
+    fn pings_go_on_while_nothing_is_read_from_the_server() {
+        let mut keep_alive = KeepAlive::default();
+        keep_alive.start(secs(0), 60);
+        let mut pings = Vec::new();
+        for now in 0..600 {
+            // The owner does not read, and says so.
+            keep_alive.heard(secs(now));
+            match keep_alive.due(secs(now)) {
+                Due::Nothing => {}
+                Due::Ping => pings.push(now),
+                Due::GiveUp => panic!("at {now}"),
+            }
+        }
+        let gaps = pings.windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(pings.len() > 9 && gaps.max() <= Some(60), "{pings:?}");
+    }
+
+    #[test]
     fn an_answer_starts_anew_and_zero_switches_off() {
         let mut keep_alive = KeepAlive::default();
         keep_alive.start(secs(0), 8);

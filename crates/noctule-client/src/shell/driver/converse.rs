@@ -35,8 +35,12 @@ impl Driver {
 
     /// Sleeps until there is something to do, and does it.
     async fn turn(&mut self, line: &mut Line) {
-        let deadline = self.parts.session.next_deadline().map(|at| self.start + at);
         let may_read = self.may_read();
+        if !may_read {
+            // Of the server; it hears our pings all the same.
+            self.excuse_silence();
+        }
+        let deadline = self.parts.session.next_deadline().map(|at| self.start + at);
         let may_command = self.may_command() && self.may_output();
         let crowded = !may_read || !self.unacknowledged.is_empty();
         tokio::select! {
@@ -57,10 +61,6 @@ impl Driver {
             },
             () = self.shared.gauge.below_high(), if crowded => self.acknowledge_taken(),
             () = sleep_until(deadline.unwrap_or(self.start)), if deadline.is_some() => {
-                if !may_read {
-                    let now = self.now();
-                    self.parts.session.excuse_silence(now);
-                }
                 let now = self.now();
                 self.parts.session.tick(now);
             }
@@ -80,9 +80,13 @@ impl Driver {
 
     /// The application has caught up.
     fn acknowledge_taken(&mut self) {
+        self.excuse_silence();
+        self.acknowledge_all();
+    }
+
+    fn excuse_silence(&mut self) {
         let now = self.now();
         self.parts.session.excuse_silence(now);
-        self.acknowledge_all();
     }
 
     fn acknowledge_all(&mut self) {
