@@ -225,3 +225,65 @@ async fn the_last_handle_takes_the_connection_with_it() {
     drop(all);
     peer.expect(&["DISCONNECT 0x00", "closed"]).await;
 }
+
+#[tokio::test]
+async fn what_is_in_line_goes_before_the_good_bye() {
+    let fake = Fake::start(Version::V5).await;
+    for by_drop in [false, true] {
+        let client = start(&fake);
+        let mut peer = fake.welcome(false).await;
+        client.online().await.expect("let in");
+        // The driver takes none of them before the end: it shares this one thread.
+        let mut receipts = Vec::new();
+        for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::AtMostOnce] {
+            receipts.push(client.send(message("t", qos)).await.expect("in line"));
+        }
+        let leaving = tokio::spawn(async move {
+            if by_drop { drop(client) } else { client.disconnect().await.expect("said") }
+        });
+        peer.expect(&["PUBLISH q0 t x", "PUBLISH q1 #1 t x", "PUBLISH q0 t x"]).await;
+        peer.expect(&["DISCONNECT 0x00", "closed"]).await;
+        drop(peer);
+        leaving.await.expect("no panic");
+        let mut kept = Vec::new();
+        for receipt in receipts {
+            kept.push(receipt.await.is_ok());
+        }
+        assert_eq!(kept, [true, false, true]);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_close_does_not_spoil_what_was_sent() {
+    let fake = Fake::start(Version::V5).await;
+    let client = start(&fake);
+    let mut peer = fake.welcome(false).await;
+    client.online().await.expect("let in");
+    let receipt = client.send(message("t", QoS::AtMostOnce)).await.expect("in line");
+    client.disconnect().await.expect("said");
+    receipt.await.expect("it was sent");
+    peer.expect(&["PUBLISH q0 t x", "DISCONNECT 0x00", "closed"]).await;
+}
+
+#[tokio::test]
+async fn who_leaves_while_connecting_leaves_no_will_behind() {
+    let fake = Fake::start(Version::V5).await;
+    let client = start(&fake);
+    let (mut peer, _) = fake.accept().await;
+    client.disconnect().await.expect("said");
+    peer.expect(&["DISCONNECT 0x00", "closed"]).await;
+}
+
+#[test]
+fn the_end_of_the_runtime_is_the_end_of_its_clients() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let (first, second) = (runtime().expect("one"), runtime().expect("another"));
+    let client = first.block_on(async {
+        let fake = Fake::start(Version::V5).await;
+        start(&fake)
+    });
+    drop(first);
+    let end = second.block_on(client.online()).map(drop);
+    let Err(Error::Failure(failure)) = end else { panic!("{end:?}") };
+    assert!(failure.what.contains("runtime"), "{failure:?}");
+}

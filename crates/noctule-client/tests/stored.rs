@@ -106,3 +106,22 @@ async fn two_clients_do_not_share_a_file() {
     first.disconnect().await.expect("over");
     connector(&fake, &path).start().expect("free again");
 }
+
+#[tokio::test]
+async fn who_waits_for_a_file_that_cannot_be_written_is_told_so() {
+    let folder = tempfile::tempdir().expect("a folder for temporary files");
+    let fake = Fake::start(Version::V5).await;
+    let client = connector(&fake, &folder.path().join("session")).start().expect("a new file");
+    client.send(message("1", QoS::AtLeastOnce)).await.expect("in line");
+    drop(folder);
+    // Sooner or later the file has to be written anew.
+    let failed = loop {
+        let large = Message::new("t", vec![0; 100_000]).qos(QoS::AtLeastOnce);
+        if let Err(error) = client.send(large).await {
+            break error;
+        }
+    };
+    let Error::Failure(failure) = failed else { panic!("{failed:?}") };
+    assert!(failure.what.contains("cannot keep the session"), "{failure:?}");
+    assert!(matches!(client.end(), Some(Error::Failure(end)) if end == failure));
+}

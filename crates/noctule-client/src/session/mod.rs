@@ -353,9 +353,10 @@ impl Session {
 
     /// Says good-bye, and nothing after it `[MQTT-3.14.4-1 v5]` `[MQTT-3.14.4-2 v3.1.1]`; the
     /// owner closes `[MQTT-3.14.4-2 v5]` `[MQTT-3.14.4-1 v3.1.1]`. The server discards the Will
-    /// (3.14.4 v5) unless the reason is [`ReasonCode::DisconnectWithWill`].
+    /// (3.14.4 v5) unless the reason is [`ReasonCode::DisconnectWithWill`]. It is said also to a
+    /// server that has not answered CONNECT: it may have let us in (3.1.4 v5).
     pub fn disconnect(&mut self, goodbye: &Goodbye) {
-        if self.phase == Phase::Online {
+        if self.phase != Phase::Offline {
             self.say_goodbye(goodbye);
         }
         self.end(Error::Finished);

@@ -45,9 +45,11 @@ impl Shared {
         self.state.send_replace(state);
     }
 
+    /// The end, for the first reason that is told.
     pub(super) fn finish(&self, error: Error) {
-        let _ = self.end.set(error.clone());
-        self.enter(State::Ended(error));
+        if self.end.set(error.clone()).is_ok() {
+            self.enter(State::Ended(error));
+        }
     }
 
     /// Why the client is over.
@@ -215,7 +217,11 @@ impl Client {
     }
 
     async fn command(&self, command: Command) -> Result<(), Error> {
-        self.commands.send(command).await.map_err(|_| self.why())
+        let Err(_) = self.commands.send(command).await else { return Ok(()) };
+        // The line is closed a little before the end.
+        let mut states = self.states();
+        let _ = states.wait_for(|state| matches!(state, State::Ended(_))).await;
+        Err(self.why())
     }
 
     fn control(&self, control: Control) -> Result<(), Error> {

@@ -54,7 +54,7 @@ impl Driver {
                     self.parts.session.lose(error);
                 }
             },
-            control = self.controls.recv() => self.control(control),
+            control = self.controls.recv() => self.take_controls(control),
             command = self.commands.recv(), if may_command => match command {
                 Some(command) => self.take_commands(command),
                 None => self.commands.close(),

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
 const READ_BYTES: usize = 64 * 1024;
-/// How long the end of a connection may take.
+/// How long each step of the end of a connection may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 pub(super) struct Line {
@@ -97,14 +97,24 @@ impl Line {
 
     /// Sends what is left, and closes so that the server gets it all: a socket closed over unread
     /// bytes would take back what is still on the way. Answers whether all of it went.
-    pub(super) async fn close(mut self, output: &[u8]) -> bool {
-        let leaving = async {
-            self.stream.write_all(output).await?;
-            self.stream.flush().await?;
+    pub(super) async fn close(mut self, mut output: &[u8]) -> bool {
+        while !output.is_empty() {
+            // A long line takes its time, as long as it moves.
+            match timeout(FAREWELL, self.stream.write(output)).await {
+                Ok(Ok(len @ 1..)) => output = &output[len..],
+                Ok(Ok(0) | Err(_)) | Err(_) => return false,
+            }
+        }
+        if !matches!(timeout(FAREWELL, self.stream.flush()).await, Ok(Ok(()))) {
+            return false;
+        }
+        let closing = async {
             self.stream.shutdown().await?;
             while self.stream.read(&mut self.buffer).await? > 0 {}
             Ok::<(), io::Error>(())
         };
-        matches!(timeout(FAREWELL, leaving).await, Ok(Ok(())))
+        // Whatever comes of it, the message is with the operating system.
+        let _ = timeout(FAREWELL, closing).await;
+        true
     }
 }

@@ -36,7 +36,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
-/// Commands that one turn takes before it writes.
+/// Commands, or controls, that one turn takes before it writes.
 const TURN_COMMANDS: usize = 256;
 
 /// What a driver is made of.
@@ -52,6 +52,8 @@ pub(super) struct Parts {
 }
 
 pub(super) struct Driver {
+    /// The first field, and so the first to go.
+    _over: Over,
     parts: Parts,
     commands: mpsc::Receiver<Command>,
     controls: mpsc::UnboundedReceiver<Control>,
@@ -68,6 +70,20 @@ pub(super) struct Driver {
     farewells: Vec<oneshot::Sender<()>>,
     start: Instant,
     connection: Connection,
+}
+
+/// Tells the end also if the task does not come to it: tasks are dropped with their runtime.
+struct Over(Arc<Shared>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.finish(Error::Failure(Failure {
+            what: "the tokio runtime of the client has shut down".to_owned(),
+            os_error: None,
+            fix: Some("let the runtime live as long as its clients"),
+            is_final: true,
+        }));
+    }
 }
 
 /// What belongs to one connection.
@@ -95,6 +111,7 @@ impl Driver {
         shared: Arc<Shared>,
     ) -> Driver {
         Driver {
+            _over: Over(Arc::clone(&shared)),
             parts,
             commands,
             controls,
@@ -163,7 +180,7 @@ impl Driver {
             let may_command = self.may_command();
             tokio::select! {
                 done = &mut work => return Ok(done),
-                control = self.controls.recv() => self.control(control),
+                control = self.controls.recv() => self.take_controls(control),
                 command = self.commands.recv(), if may_command => match command {
                     Some(command) => self.take_commands(command),
                     // The other channel says the same, and is always heard.
@@ -197,16 +214,18 @@ impl Driver {
     /// Stores what has to survive before anything of it can be seen outside.
     async fn keep(&mut self) {
         let changes = self.parts.session.take_changes();
-        if !changes.is_empty() {
-            self.store(changes).await;
+        if !changes.is_empty() && !self.store(changes).await {
+            // Who waits in line hears of the end.
+            return;
         }
         for in_line in self.in_line.drain(..) {
             let _ = in_line.send(());
         }
     }
 
-    async fn store(&mut self, changes: Vec<Change>) {
-        let Some(mut store) = self.parts.store.take() else { return };
+    /// `false`: the client is over. Nothing may be sent, or told to be safe, that is not stored.
+    async fn store(&mut self, changes: Vec<Change>) -> bool {
+        let Some(mut store) = self.parts.store.take() else { return true };
         let snapshot = store.wants_rewrite().then(|| self.parts.session.snapshot());
         let stored = tokio::task::spawn_blocking(move || {
             let stored = match snapshot {
@@ -218,7 +237,7 @@ impl Driver {
         let failure = match stored.await {
             Ok((store, Ok(()))) => {
                 self.parts.store = Some(store);
-                return;
+                return true;
             }
             Ok((_, Err(failure))) => failure,
             Err(error) => Failure {
@@ -228,10 +247,9 @@ impl Driver {
                 is_final: true,
             },
         };
-        // Nothing may be sent, or told to be safe, that is not stored.
-        self.in_line.clear();
         self.parts.session.lose(Error::Failure(failure.clone()));
         self.connection.ended = Some(Error::Failure(failure));
+        false
     }
 
     /// Takes this command and what else is there.
@@ -261,6 +279,15 @@ impl Driver {
         self.take_events();
     }
 
+    /// Takes this word and what else was said.
+    fn take_controls(&mut self, first: Option<Control>) {
+        self.control(first);
+        for _ in 1..TURN_COMMANDS {
+            let Ok(control) = self.controls.try_recv() else { break };
+            self.control(Some(control));
+        }
+    }
+
     fn control(&mut self, control: Option<Control>) {
         match control {
             Some(Control::Acknowledge(token, reason)) => self.parts.session.reject(token, reason),
@@ -277,8 +304,12 @@ impl Driver {
         }
     }
 
-    /// For good.
+    /// For good. What was in line before goes first, as far as the server lets it.
     fn leave(&mut self, goodbye: &Goodbye) {
+        self.commands.close();
+        while let Ok(command) = self.commands.try_recv() {
+            self.command(command);
+        }
         self.parts.session.disconnect(goodbye);
         self.connection.ended = Some(Error::Finished);
     }
@@ -331,7 +362,7 @@ impl Driver {
         for (_, reply) in self.connection.leaving.drain(..) {
             let _ = reply.send(Err(end.clone()));
         }
-        drop((self.waiting, self.requests, self.routes, self.renewals));
+        drop((self.waiting, self.requests, self.in_line, self.routes, self.renewals));
         for farewell in self.farewells {
             let _ = farewell.send(());
         }
