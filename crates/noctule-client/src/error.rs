@@ -84,7 +84,7 @@ pub enum Invalid {
     ClientIdMissing,
     /// A password without user name, before 5.0.
     PasswordWithoutUserName,
-    /// A receive maximum, send maximum or packet size of 0.
+    /// A receive maximum, send maximum, packet size or connect timeout of 0.
     ZeroLimit,
     /// Larger than the server accepts.
     PacketTooLarge {
@@ -356,7 +356,9 @@ impl fmt::Display for Invalid {
                  clean start)"
             }
             Invalid::PasswordWithoutUserName => "a password without a user name",
-            Invalid::ZeroLimit => "receive and send maximum and maximum packet size are at least 1",
+            Invalid::ZeroLimit => {
+                "receive and send maximum, maximum packet size and connect timeout are at least 1"
+            }
             Invalid::RetainNotSupported => "the server retains no messages",
             Invalid::WildcardsNotSupported => "the server takes no wildcards",
             Invalid::SharedNotSupported => "the server takes no shared subscriptions",

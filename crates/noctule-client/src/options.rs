@@ -61,7 +61,8 @@ pub struct Options {
     pub request_problem_information: bool,
     /// User properties of CONNECT (5.0).
     pub user_properties: UserPropertiesBuf,
-    /// How long to wait for the server's answer to CONNECT.
+    /// How long it may take to reach the server, and then how long it may take to answer CONNECT;
+    /// at least 1.
     pub connect_timeout_secs: u16,
     /// Who acknowledges received messages of QoS 1 and 2.
     pub acknowledge: Acknowledge,
@@ -151,6 +152,7 @@ impl Options {
         if self.receive_maximum == 0
             || self.send_maximum == Some(0)
             || self.maximum_packet_size == Some(0)
+            || self.connect_timeout_secs == 0
         {
             return Err(Invalid::ZeroLimit);
         }
@@ -241,6 +243,9 @@ mod tests {
         assert!(matches!(options.check(), Err(Invalid::TopicName(_))));
         options.will = None;
         options.receive_maximum = 0;
+        assert_eq!(options.check(), Err(Invalid::ZeroLimit));
+        options.receive_maximum = 1;
+        options.connect_timeout_secs = 0;
         assert_eq!(options.check(), Err(Invalid::ZeroLimit));
     }
 

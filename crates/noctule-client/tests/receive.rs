@@ -8,7 +8,7 @@ use noctule_client::{
     ReasonCode, Reconnect, Subscribe, Subscription, Version,
 };
 use noctule_proto::packet::{Auth, ConnAckProperties, PublishProperties};
-use noctule_proto::property::{PropertiesBuf, UserProperties};
+use noctule_proto::property::{PropertiesBuf, SubscriptionIds, UserProperties};
 use noctule_proto::{Packet, PacketType};
 use std::time::Duration;
 
@@ -119,6 +119,26 @@ async fn a_qos_2_message_that_a_lagging_application_has_is_answered_after_a_brea
 }
 
 #[tokio::test]
+async fn what_came_for_a_subscription_that_was_refused_holds_nothing_up() {
+    let fake = Fake::start(Version::V5).await;
+    let (client, mut all, mut peer) = subscribed(&fake, Options::new("c")).await;
+    let refused = client.subscribe(Subscribe::to("other", QoS::AtMostOnce));
+    let (refused, ()) = tokio::join!(refused, async {
+        peer.expect(&["SUBSCRIBE #2 id=3 other@0"]).await;
+        for _ in 0..5000 {
+            let mut id = [0; 5];
+            let subscription_ids = SubscriptionIds::encode(3, &mut id);
+            let properties = PublishProperties { subscription_ids, ..Default::default() };
+            peer.publish_with("other", QoS::AtMostOnce, 0, properties).await;
+        }
+        peer.suback(2, &[0x87]).await;
+    });
+    assert!(matches!(refused, Err(Error::Rejected(_))), "{refused:?}");
+    peer.publish("a", QoS::AtMostOnce, 0).await;
+    assert_eq!(&*next(&mut all).await.topic, "a");
+}
+
+#[tokio::test]
 async fn one_stream_for_all_brings_also_what_an_earlier_session_subscribed_to() {
     let fake = Fake::start(Version::V5).await;
     let connector = Connector::to(&fake.address(), Options::new("c")).expect("an address");
@@ -225,8 +245,12 @@ async fn challenges_are_answered_at_the_beginning_and_again_when_asked() {
         peer.send(&auth(ReasonCode::Success, b"fine")).await;
     });
     renewed.expect("accepted");
+    // Once for all who ask meanwhile.
+    let given_up = tokio::time::timeout(Duration::from_millis(50), client.reauthenticate()).await;
+    assert!(given_up.is_err());
     let (refused, ()) = tokio::join!(client.reauthenticate(), async {
         peer.expect(&["AUTH 0x19 hello"]).await;
+        peer.expect_silence().await;
         peer.send(&auth(ReasonCode::Success, b"trust me")).await;
         peer.expect(&["DISCONNECT 0x80"]).await;
     });

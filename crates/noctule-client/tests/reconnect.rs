@@ -115,11 +115,7 @@ async fn requests_that_a_break_leaves_unanswered_are_asked_again() {
     drop(peer);
     let mut peer = fake.welcome(true).await;
     peer.expect(&["UNSUBSCRIBE #4 a"]).await;
-    peer.send(&noctule_proto::Packet::UnsubAck(noctule_proto::packet::SubAck::new(
-        noctule_proto::PacketId::new(4).expect("not 0"),
-        &[],
-    )))
-    .await;
+    peer.unsuback(4).await;
     let (granted, ended) = asked.await.expect("no panic");
     assert_eq!((granted, ended), (vec![ReasonCode::Success], vec![ReasonCode::Success]));
 }
@@ -286,4 +282,68 @@ fn the_end_of_the_runtime_is_the_end_of_its_clients() {
     let end = second.block_on(client.online()).map(drop);
     let Err(Error::Failure(failure)) = end else { panic!("{end:?}") };
     assert!(failure.what.contains("runtime"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn servers_that_send_us_to_and_fro_are_left_in_the_end() {
+    let (here, there) = (Fake::start(Version::V5).await, Fake::start(Version::V5).await);
+    let client = connector(&here, options("c")).follow_redirects(true).start().expect("legal");
+    let sends_on = async |from: &Fake, to: &Fake| loop {
+        let mut peer = from.welcome(false).await;
+        let address = to.address();
+        let elsewhere = Disconnect {
+            server_reference: Some(address.as_str()),
+            ..Disconnect::new(ReasonCode::ServerMoved)
+        };
+        peer.send(&noctule_proto::Packet::Disconnect(elsewhere)).await;
+    };
+    let mut states = client.states();
+    let ended = tokio::select! {
+        ended = states.wait_for(|state| matches!(state, State::Ended(_))) => ended,
+        () = sends_on(&here, &there) => unreachable!("it goes on"),
+        () = sends_on(&there, &here) => unreachable!("it goes on"),
+    };
+    let ended = ended.expect("told");
+    assert!(matches!(&*ended, State::Ended(Error::Disconnected(_))), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_subscription_that_was_given_up_before_it_was_asked_for_is_not_asked_for() {
+    let fake = Fake::start(Version::V5).await;
+    let client = connector(&fake, options("c")).queue_max(2).start().expect("legal");
+    for _ in 0..2 {
+        let subscribing = client.subscribe(Subscribe::to("given/up", QoS::AtMostOnce));
+        timeout(Duration::from_millis(50), subscribing).await.expect_err("no server yet");
+    }
+    let mut peer = fake.welcome(false).await;
+    let wanted = client.subscribe(Subscribe::to("wanted", QoS::AtMostOnce));
+    let (wanted, ()) = tokio::join!(wanted, async {
+        peer.expect(&["SUBSCRIBE #1 id=4 wanted@0"]).await;
+        peer.suback(1, &[0]).await;
+    });
+    wanted.expect("granted");
+}
+
+#[tokio::test]
+async fn who_subscribes_while_another_unsubscribes_has_a_stream() {
+    let fake = Fake::start(Version::V311).await;
+    let mut v311 = Options::new("c");
+    v311.version = Version::V311;
+    let client = connector(&fake, v311).start().expect("legal");
+    let mut peer = fake.welcome(false).await;
+    let subscribe = || client.subscribe(Subscribe::to("a", QoS::AtMostOnce));
+    let (before, ()) = tokio::join!(subscribe(), async {
+        peer.expect(&["SUBSCRIBE #1 a@0"]).await;
+        peer.suback(1, &[0]).await;
+    });
+    let (ended, after, ()) =
+        tokio::join!(client.unsubscribe(Unsubscribe::from("a")), subscribe(), async {
+            peer.expect(&["UNSUBSCRIBE #2 a", "SUBSCRIBE #3 a@0"]).await;
+            peer.unsuback(2).await;
+            peer.suback(3, &[0]).await;
+            peer.publish("a", QoS::AtMostOnce, 0).await;
+        });
+    ended.expect("granted");
+    assert!(before.expect("granted").recv().await.is_none());
+    assert_eq!(&*after.expect("granted").recv().await.expect("lives").topic, "a");
 }

@@ -67,11 +67,14 @@ impl Backoff {
         self.connected_before = true;
     }
 
-    /// A connection that had lasted this long is over.
-    pub(super) fn lasted(&mut self, connection: Duration) {
-        if connection > self.reconnect.delay_max {
+    /// A connection that had lasted this long is over. Answers whether that is long enough to
+    /// forget what was before.
+    pub(super) fn lasted(&mut self, connection: Duration) -> bool {
+        let long = connection > self.reconnect.delay_max;
+        if long {
             self.failures = 0;
         }
+        long
     }
 
     /// How long to wait after this failure; `None`: it is final.
@@ -92,7 +95,8 @@ fn jittered(delay: Duration) -> Duration {
     // Each state of this kind has keys of its own.
     let dice = RandomState::new().hash_one(0_u8);
     let share = dice as f64 / u64::MAX as f64;
-    delay.mul_f64(0.5 + share / 2.0)
+    // In halves: the longest delay there is has nothing above it to round to.
+    delay / 2 + (delay / 2).mul_f64(share)
 }
 
 /// Whether the same would happen again.
@@ -144,8 +148,19 @@ mod tests {
             assert!(delay >= longest / 2 && delay <= longest, "{delay:?} of {longest:?}");
             longest = (longest * 2).min(Duration::from_secs(60));
         }
-        backoff.lasted(Duration::from_secs(61));
+        assert!(!backoff.lasted(Duration::from_secs(59)));
+        assert!(backoff.lasted(Duration::from_secs(61)));
         assert!(backoff.delay(&Error::Closed).expect("goes on") <= Duration::from_millis(500));
+    }
+
+    #[test]
+    fn the_longest_delay_there_is_can_be_drawn_from() {
+        let delay_max = Duration::MAX;
+        let mut backoff =
+            Backoff::new(Reconnect { delay_min: delay_max, delay_max, ..Reconnect::always() });
+        for _ in 0..100 {
+            assert!(backoff.delay(&Error::Closed) >= Some(delay_max / 2));
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::state::State;
 use super::subscription::Subscription;
 use crate::error::{Error, Invalid};
 use crate::message::{Goodbye, Message, Subscribe, Unsubscribe};
-use crate::options::Options;
+use crate::options::{Acknowledge, Options};
 use crate::session::Connected;
 use noctule_proto::{ReasonCode, Version};
 use std::pin::Pin;
@@ -33,12 +33,14 @@ pub(super) struct Shared {
     /// The session is kept in a file.
     stored: bool,
     version: Version,
+    acknowledge: Acknowledge,
 }
 
 impl Shared {
-    pub(super) fn new(stored: bool, version: Version) -> Shared {
+    pub(super) fn new(stored: bool, version: Version, acknowledge: Acknowledge) -> Shared {
         let (state, _) = watch::channel(State::Connecting);
-        Shared { state, end: OnceLock::new(), gauge: Arc::default(), stored, version }
+        let (end, gauge) = (OnceLock::new(), Arc::default());
+        Shared { state, end, gauge, stored, version, acknowledge }
     }
 
     pub(super) fn enter(&self, state: State) {
@@ -126,12 +128,21 @@ impl Client {
     /// filter; see [`Subscription::codes`] for each of them. A server that has lost the session is
     /// asked again by itself.
     pub async fn subscribe(&self, subscribe: Subscribe) -> Result<Subscription, Error> {
+        self.subscribe_and(subscribe, self.shared.acknowledge).await
+    }
+
+    /// The same, telling who acknowledges what comes.
+    pub(super) async fn subscribe_and(
+        &self,
+        subscribe: Subscribe,
+        acknowledge: Acknowledge,
+    ) -> Result<Subscription, Error> {
         let (reply, answer) = oneshot::channel();
-        self.command(Command::Subscribe(subscribe, reply)).await?;
+        self.command(Command::Subscribe(subscribe, acknowledge, reply)).await?;
         let (codes, inbox) = answer.await.map_err(|_| self.why())??;
         match codes.first() {
             Some(first) if codes.iter().all(|code| code.is_error()) => Err(rejected(*first)),
-            _ => Ok(Subscription::new(codes, inbox, &self.shared, self.clone())),
+            _ => Ok(Subscription::new(codes, inbox, self.clone())),
         }
     }
 
@@ -142,7 +153,7 @@ impl Client {
         let (reply, answer) = oneshot::channel();
         self.control(Control::Everything(reply))?;
         let inbox = answer.await.map_err(|_| self.why())?;
-        Ok(Subscription::new(Vec::new(), inbox, &self.shared, self.clone()))
+        Ok(Subscription::new(Vec::new(), inbox, self.clone()))
     }
 
     /// Ends subscriptions and waits for the server's answer: a code for each filter. It is an error

@@ -145,7 +145,7 @@ impl Connector {
         }
         let (commands, command_queue) = mpsc::channel(COMMANDS);
         let (controls, control_queue) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared::new(parts.store.is_some(), version));
+        let shared = Arc::new(Shared::new(parts.store.is_some(), version, acknowledge));
         let driver = Driver::new(parts, command_queue, control_queue, Arc::clone(&shared));
         tokio::spawn(driver.run());
         Ok(Client::new(commands, controls, shared))
@@ -171,7 +171,8 @@ impl Way {
         self.detour.as_ref().unwrap_or(&self.home)
     }
 
-    pub(super) fn connected(&mut self) {
+    /// A connection has lasted: servers do not send us to and fro.
+    pub(super) fn lasted(&mut self) {
         self.redirects = 0;
     }
 

@@ -1,14 +1,12 @@
 //! The messages of one subscription.
 
-use super::client::{Client, Shared};
-use super::gauge::Gauge;
+use super::client::Client;
 use super::routes::Inbox;
 use crate::error::Error;
 use crate::message::Message;
 use futures_core::Stream;
 use noctule_proto::ReasonCode;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// Receives what a subscription brings, in the order in which the server sent it. It is a
@@ -21,18 +19,12 @@ use std::task::{Context, Poll};
 pub struct Subscription {
     codes: Vec<ReasonCode>,
     inbox: Inbox,
-    gauge: Arc<Gauge>,
     client: Client,
 }
 
 impl Subscription {
-    pub(super) fn new(
-        codes: Vec<ReasonCode>,
-        inbox: Inbox,
-        shared: &Shared,
-        client: Client,
-    ) -> Subscription {
-        Subscription { codes, inbox, gauge: Arc::clone(&shared.gauge), client }
+    pub(super) fn new(codes: Vec<ReasonCode>, inbox: Inbox, client: Client) -> Subscription {
+        Subscription { codes, inbox, client }
     }
 
     /// The next message; `None` when no more can come: the connection is over (see
@@ -43,11 +35,7 @@ impl Subscription {
 
     /// The same for hand-written futures and streams.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        let polled = self.inbox.messages.poll_recv(cx);
-        if let Poll::Ready(Some(_)) = &polled {
-            self.gauge.take(1);
-        }
-        polled
+        self.inbox.poll(cx)
     }
 
     /// The server's answer: the QoS granted for each filter, or why it was refused.
@@ -58,7 +46,7 @@ impl Subscription {
     /// Why nothing comes any more, if so: the server has refused to renew the subscription, or the
     /// client is over.
     pub fn end(&self) -> Option<Error> {
-        self.inbox.end.get().cloned().or_else(|| self.client.end())
+        self.inbox.end().or_else(|| self.client.end())
     }
 }
 
@@ -67,13 +55,5 @@ impl Stream for Subscription {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         self.poll_recv(cx)
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        self.inbox.messages.close();
-        let left = std::iter::from_fn(|| self.inbox.messages.try_recv().ok()).count();
-        self.gauge.take(left);
     }
 }

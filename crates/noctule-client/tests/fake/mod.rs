@@ -117,6 +117,13 @@ impl Peer {
         self.send(&Packet::SubAck(SubAck::new(PacketId::new(id).expect("not 0"), codes))).await;
     }
 
+    /// For one filter, or before 5.0.
+    pub async fn unsuback(&mut self, id: u16) {
+        let codes: &[u8] = if self.version == Some(Version::V5) { &[0] } else { &[] };
+        let unsuback = SubAck::new(PacketId::new(id).expect("not 0"), codes);
+        self.send(&Packet::UnsubAck(unsuback)).await;
+    }
+
     pub async fn publish(&mut self, topic: &str, qos: QoS, id: u16) {
         self.publish_with(topic, qos, id, PublishProperties::default()).await;
     }

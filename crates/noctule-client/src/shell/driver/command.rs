@@ -3,6 +3,7 @@
 use crate::delivery::AckToken;
 use crate::error::Error;
 use crate::message::{Goodbye, Message, Subscribe, Unsubscribe};
+use crate::options::Acknowledge;
 use crate::shell::routes::Inbox;
 use noctule_proto::ReasonCode;
 use tokio::sync::oneshot;
@@ -21,7 +22,8 @@ pub(in crate::shell) enum Command {
         /// Told when the message is in line, and safe if the session is kept in a file.
         in_line: Option<oneshot::Sender<()>>,
     },
-    Subscribe(Subscribe, Reply<Granted>),
+    /// And who acknowledges what comes.
+    Subscribe(Subscribe, Acknowledge, Reply<Granted>),
     Unsubscribe(Unsubscribe, Reply<Vec<ReasonCode>>),
 }
 
@@ -45,8 +47,31 @@ pub(super) enum Request {
     },
     Unsubscribe {
         unsubscribe: Unsubscribe,
+        /// The newest route when it was asked: later ones subscribe anew.
+        newest: u64,
         reply: Reply<Vec<ReasonCode>>,
     },
+}
+
+impl Request {
+    /// The route of a subscription.
+    pub(super) fn key(&self) -> Option<u64> {
+        match self {
+            Request::Subscribe { key, .. } => Some(*key),
+            Request::Unsubscribe { .. } => None,
+        }
+    }
+
+    /// Nobody waits for the answer of a subscription, so nobody could take its messages. What is
+    /// unsubscribed is so in any case.
+    pub(super) fn is_given_up(&self) -> bool {
+        match self {
+            Request::Subscribe { reply, .. } => {
+                reply.as_ref().is_some_and(|(reply, _)| reply.is_closed())
+            }
+            Request::Unsubscribe { .. } => false,
+        }
+    }
 }
 
 /// Who waits for the end of something that was sent.

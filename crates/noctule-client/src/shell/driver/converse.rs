@@ -2,12 +2,9 @@
 
 use super::line::{Line, Moved};
 use super::{Connection, Driver};
-use crate::delivery::Delivery;
 use crate::error::Error;
-use crate::options::Acknowledge;
 use crate::session::Received;
-use crate::shell::gauge::{UNREAD_HIGH, UNREAD_MAX};
-use noctule_proto::QoS;
+use crate::shell::gauge::UNREAD_HIGH;
 use tokio::time::sleep_until;
 
 /// No more commands are taken while this much waits to be written.
@@ -29,7 +26,9 @@ impl Driver {
         };
         self.close(line, &error).await;
         let lasted = self.now() - begin;
-        self.parts.backoff.lasted(lasted);
+        if self.parts.backoff.lasted(lasted) {
+            self.parts.way.lasted();
+        }
         error
     }
 
@@ -42,7 +41,7 @@ impl Driver {
         }
         let deadline = self.parts.session.next_deadline().map(|at| self.start + at);
         let may_command = self.may_command() && self.may_output();
-        let crowded = !may_read || !self.unacknowledged.is_empty();
+        let crowded = !may_read || self.routes.is_any_due();
         tokio::select! {
             moved = line.carry(self.parts.session.output(), may_read) => match moved {
                 Moved::In(len) => self.receive(line.bytes(len)),
@@ -90,7 +89,7 @@ impl Driver {
     }
 
     fn acknowledge_all(&mut self) {
-        for token in self.unacknowledged.drain(..) {
+        for token in self.routes.due() {
             self.parts.session.acknowledge(token);
         }
     }
@@ -117,16 +116,11 @@ impl Driver {
             match received {
                 Received::Event(event) => self.happened(event),
                 Received::Message(delivery) => {
-                    let ack = delivery.ack;
-                    let by_application = self.parts.acknowledge == Acknowledge::ByApplication;
-                    let taken = deliver(&delivery, by_application, &mut self.routes);
-                    let Some(ack) = ack.filter(|_| !(by_application && taken)) else { continue };
+                    self.routes.deliver(delivery.to_message());
                     // What comes while much lies unread is acknowledged later, so that the
                     // server's window bounds the rest.
                     if self.shared.gauge.unread() < UNREAD_HIGH {
-                        self.parts.session.acknowledge(ack);
-                    } else {
-                        self.unacknowledged.push(ack);
+                        self.acknowledge_all();
                     }
                 }
             }
@@ -141,6 +135,7 @@ impl Driver {
         // The application has these. The server sends them again; those of QoS 2 are known then,
         // and are to be answered.
         self.acknowledge_all();
+        self.routes.disconnected();
         let output = self.parts.session.output();
         let sent = !output.is_empty() && line.close(output).await;
         for (_, reply) in self.connection.leaving.drain(..) {
@@ -149,21 +144,4 @@ impl Driver {
             let _ = reply.send(result);
         }
     }
-}
-
-/// Hands a message to whom it is for; `false` if nobody will ever acknowledge it.
-fn deliver(
-    delivery: &Delivery<'_>,
-    by_application: bool,
-    routes: &mut crate::shell::routes::Routes,
-) -> bool {
-    if delivery.qos == QoS::AtMostOnce && routes.unread() >= UNREAD_MAX {
-        routes.drop_one();
-        return false;
-    }
-    let mut message = delivery.to_message();
-    if !by_application {
-        message.ack = None;
-    }
-    routes.deliver(message)
 }

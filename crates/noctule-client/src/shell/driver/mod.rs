@@ -10,6 +10,7 @@ mod converse;
 mod events;
 mod input;
 mod line;
+mod requests;
 
 pub(super) use command::{Command, Control};
 pub(super) use events::rejected;
@@ -20,12 +21,11 @@ use super::connector::Way;
 use super::routes::Routes;
 use super::state::State;
 use super::store::Store;
-use crate::delivery::AckToken;
 use crate::error::{Error, Failure};
-use crate::message::{Goodbye, Message, Subscribe};
+use crate::message::{Goodbye, Message};
 use crate::options::Acknowledge;
 use crate::session::{Change, Session, Token};
-use command::{Granted, Kept, Reply, Request, Waiting};
+use command::{Kept, Reply, Request, Waiting};
 use input::Input;
 use line::Line;
 use noctule_proto::{PacketType, QoS, ReasonCode};
@@ -62,10 +62,9 @@ pub(super) struct Driver {
     waiting: HashMap<Token, Waiting>,
     /// To be asked on the next connection.
     requests: VecDeque<Request>,
-    /// Received, and to be acknowledged when the application has taken more of what lies unread.
-    unacknowledged: Vec<AckToken>,
     /// Told when what is in line now is stored.
     in_line: Vec<oneshot::Sender<()>>,
+    /// Who waits for the re-authentication that is under way.
     renewals: Vec<Reply<()>>,
     farewells: Vec<oneshot::Sender<()>>,
     start: Instant,
@@ -112,14 +111,13 @@ impl Driver {
     ) -> Driver {
         Driver {
             _over: Over(Arc::clone(&shared)),
-            parts,
             commands,
             controls,
-            routes: Routes::new(Arc::clone(&shared.gauge)),
+            routes: Routes::new(Arc::clone(&shared.gauge), parts.acknowledge),
+            parts,
             shared,
             waiting: HashMap::new(),
             requests: VecDeque::new(),
-            unacknowledged: Vec::new(),
             in_line: Vec::new(),
             renewals: Vec::new(),
             farewells: Vec::new(),
@@ -197,7 +195,8 @@ impl Driver {
 
     /// Whether there is room for more to do.
     fn may_command(&self) -> bool {
-        self.parts.session.open_requests() < self.parts.queue_max && !self.commands.is_closed()
+        let open = self.parts.session.open_requests() + self.requests.len();
+        open < self.parts.queue_max && !self.commands.is_closed()
     }
 
     /// Whether to connect again, and when.
@@ -270,9 +269,13 @@ impl Driver {
                 self.publish(message, reply);
                 self.in_line.extend(in_line);
             }
-            Command::Subscribe(subscribe, reply) => self.subscribe(subscribe, reply),
+            Command::Subscribe(subscribe, acknowledge, reply) => {
+                let (key, inbox) = self.routes.add(subscribe, acknowledge);
+                self.ask(Request::Subscribe { key, reply: Some((reply, inbox)) });
+            }
             Command::Unsubscribe(unsubscribe, reply) => {
-                self.ask(Request::Unsubscribe { unsubscribe, reply });
+                let newest = self.routes.newest();
+                self.ask(Request::Unsubscribe { unsubscribe, newest, reply });
             }
         }
         // In time with the output: the place of a QoS 0 message is its end as it stands now.
@@ -292,16 +295,25 @@ impl Driver {
         match control {
             Some(Control::Acknowledge(token, reason)) => self.parts.session.reject(token, reason),
             Some(Control::Everything(reply)) => drop(reply.send(self.routes.everything())),
-            Some(Control::Reauthenticate(reply)) => match self.parts.session.reauthenticate() {
-                Ok(()) => self.renewals.push(reply),
-                Err(error) => drop(reply.send(Err(error))),
-            },
+            Some(Control::Reauthenticate(reply)) => self.reauthenticate(reply),
             Some(Control::Disconnect(goodbye, reply)) => {
                 self.farewells.push(reply);
                 self.leave(&goodbye);
             }
             None => self.leave(&Goodbye::default()),
         }
+    }
+
+    /// One at a time: who asks meanwhile gets the same answer.
+    fn reauthenticate(&mut self, reply: Reply<()>) {
+        if self.renewals.is_empty()
+            && let Err(error) = self.parts.session.reauthenticate()
+        {
+            let _ = reply.send(Err(error));
+            return;
+        }
+        self.renewals.retain(|waiting| !waiting.is_closed());
+        self.renewals.push(reply);
     }
 
     /// For good. What was in line before goes first, as far as the server lets it.
@@ -322,32 +334,6 @@ impl Driver {
         match self.parts.session.publish(message) {
             Ok(token) => drop(self.waiting.insert(token, Waiting::Publish { reply, when })),
             Err(invalid) => drop(reply.send(Err(invalid.into()))),
-        }
-    }
-
-    fn subscribe(&mut self, subscribe: Subscribe, reply: Reply<Granted>) {
-        let (key, inbox) = self.routes.add(subscribe);
-        self.ask(Request::Subscribe { key, reply: Some((reply, inbox)) });
-    }
-
-    /// Asks the server now, or as soon as there is one.
-    fn ask(&mut self, request: Request) {
-        if !self.parts.session.is_online() {
-            self.requests.push_back(request);
-            return;
-        }
-        let server = self.parts.session.server();
-        let numbers = server.is_some_and(|server| server.subscription_ids_available);
-        let asked = match &request {
-            Request::Subscribe { key, .. } => match self.routes.request(*key, numbers) {
-                Some(subscribe) => self.parts.session.subscribe(&subscribe),
-                None => return,
-            },
-            Request::Unsubscribe { unsubscribe, .. } => self.parts.session.unsubscribe(unsubscribe),
-        };
-        match asked {
-            Ok(token) => drop(self.waiting.insert(token, Waiting::Request(request))),
-            Err(error) => self.failed(request, error),
         }
     }
 
