@@ -166,8 +166,9 @@ impl Outgoing {
     }
 
     /// The server has not kept the session, so its part of it is forgotten here too
-    /// `[MQTT-3.2.2-5 v5]`. Messages of QoS 1 are new messages to it. Those of QoS 2 that it had
-    /// taken are delivered; of the others nobody knows, and to send them again could do so twice.
+    /// `[MQTT-3.2.2-5 v5]`. Messages of QoS 1 are new messages to it. Of those of QoS 2 nobody
+    /// knows, and to send them again could deliver them twice: a server passes them on when PUBLISH
+    /// comes or when PUBREL does, as it likes (4.3.3), and until PUBCOMP either may be lost.
     pub(super) fn restart(&mut self, sink: &mut Sink<'_>) {
         let mut again = VecDeque::new();
         for (id, entry) in self.sender.clear() {
@@ -179,7 +180,7 @@ impl Outgoing {
                 }
                 Entry::Released => {
                     if let Some(token) = self.released.remove(&id) {
-                        sink.published(token, Ok(ReasonCode::Success));
+                        sink.published(token, Err(Error::SessionLost));
                     }
                 }
                 Entry::Reserved => {}

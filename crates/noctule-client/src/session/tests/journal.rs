@@ -82,7 +82,7 @@ fn a_session_that_was_lost_meanwhile_is_lost_here_too() {
     let mut changes = session.take_changes();
     let mut session = restored(kept(Version::V5), &changes);
     assert_eq!(resume(&mut session, false), ["PUBLISH q1 #4 b x"]);
-    let told = ["connected false", "published 1 Success", "published 3 SessionLost"];
+    let told = ["connected false", "published 1 SessionLost", "published 3 SessionLost"];
     assert_eq!(events(&mut session), told);
     changes.extend(session.take_changes());
     // One change says it all: a list that breaks off there is as good.

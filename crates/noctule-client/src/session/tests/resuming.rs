@@ -41,8 +41,8 @@ fn a_lost_session_is_lost_here_too() {
     give(&mut session, &Packet::Publish(incoming("in", QoS::ExactlyOnce, 9)));
     sent(&mut session);
     reconnect(&mut session, false);
-    // What had been the server's is delivered, QoS 1 starts anew, and of QoS 2 nobody knows.
-    let told = ["connected false", "published 1 Success", "published 3 SessionLost"];
+    // QoS 1 starts anew, and of QoS 2 nobody knows, also of what waited for no more than PUBCOMP.
+    let told = ["connected false", "published 1 SessionLost", "published 3 SessionLost"];
     assert_eq!(events(&mut session), told);
     assert_eq!(sent(&mut session), ["PUBLISH q1 #4 b x"]);
     give(&mut session, &Packet::Publish(incoming("in", QoS::ExactlyOnce, 9)));
