@@ -28,7 +28,7 @@ cargo xtask SUBCOMMAND
                    the whole gate, in the order of its steps
   fuzz [TARGET]... [--runs N] [--list] [--again TARGET FILE]
                    fuzz targets, all of them unless named; N runs each (100,000)
-  peers            the programs noctule is compared with, brought into target/peers
+  peers            brokers and clients of others, brought into target/peers
   mutants [NAME]...
                    plants listed faults and asks the tests whether they notice
   simulate [ARGS]  the simulator; ARGS are its own

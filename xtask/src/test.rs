@@ -11,7 +11,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process;
+use crate::{peers, process};
 
 /// Brings the clients that the tests drive: a virtual environment, npm packages, Debian packages.
 const SETUP: &str = "crates/noctule-tests/clients/setup.sh";
@@ -31,6 +31,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     std::fs::create_dir_all(process::target())?;
     std::fs::write(&left_out, "").with_context(|| format!("cannot write {left_out:?}"))?;
     let mut missing = set_up()?;
+    missing.extend(peers::brokers());
     process::run("cargo", &["build", "--profile", PROFILE, "--package", "noctule"])?;
 
     let mut tally = Tally::default();

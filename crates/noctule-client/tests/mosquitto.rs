@@ -12,55 +12,81 @@ const OPEN: &str = "allow_anonymous true\nset_tcp_nodelay true\nmax_queued_messa
 #[tokio::test]
 async fn messages_of_each_qos_come_back_in_each_version() -> Result<(), Error> {
     let Some(broker) = Mosquitto::start(OPEN) else { return Ok(()) };
-    scripts::messages_of_each_qos_come_back_in_each_version(broker.address()).await
+    scripts::messages_of_each_qos_come_back_in_each_version(broker.address().into()).await
 }
 
 #[tokio::test]
 async fn many_messages_at_once_keep_their_order() -> Result<(), Error> {
     let Some(broker) = Mosquitto::start(OPEN) else { return Ok(()) };
-    scripts::many_messages_at_once_keep_their_order(broker.address()).await
+    scripts::many_messages_at_once_keep_their_order(broker.address().into()).await
 }
 
 #[tokio::test]
 async fn an_application_that_answers_each_message_is_not_stuck() -> Result<(), Error> {
     let Some(broker) = Mosquitto::start(OPEN) else { return Ok(()) };
-    scripts::an_application_that_answers_each_message_is_not_stuck(broker.address()).await
+    scripts::an_application_that_answers_each_message_is_not_stuck(broker.address().into()).await
 }
 
 #[tokio::test]
 async fn retained_messages_come_with_the_subscription() -> Result<(), Error> {
     let Some(broker) = Mosquitto::start(OPEN) else { return Ok(()) };
-    scripts::retained_messages_come_with_the_subscription(broker.address()).await
+    scripts::retained_messages_come_with_the_subscription(broker.address().into()).await
 }
 
 #[tokio::test]
 async fn a_session_that_is_kept_collects_messages() -> Result<(), Error> {
     let Some(broker) = Mosquitto::start(OPEN) else { return Ok(()) };
-    scripts::a_session_that_is_kept_collects_messages(broker.address()).await
+    scripts::a_session_that_is_kept_collects_messages(broker.address().into()).await
 }
 
 #[test]
 fn a_will_is_published_for_who_vanishes_and_not_for_who_says_good_bye() {
     let Some(broker) = Mosquitto::start(OPEN) else { return };
-    scripts::a_will_is_published_for_who_vanishes_and_not_for_who_says_good_bye(broker.address());
+    scripts::a_will_is_published_for_who_vanishes_and_not_for_who_says_good_bye(
+        broker.address().into(),
+    );
 }
 
 #[tokio::test]
 async fn properties_of_a_message_arrive() -> Result<(), Error> {
     let Some(broker) = Mosquitto::start(OPEN) else { return Ok(()) };
-    scripts::properties_of_a_message_arrive(broker.address()).await
+    scripts::properties_of_a_message_arrive(broker.address().into()).await
 }
 
 #[tokio::test]
 async fn overlapping_subscriptions_each_get_their_messages() -> Result<(), Error> {
     let Some(broker) = Mosquitto::start(OPEN) else { return Ok(()) };
-    scripts::overlapping_subscriptions_each_get_their_messages(broker.address()).await
+    scripts::overlapping_subscriptions_each_get_their_messages(broker.address().into()).await
 }
 
 #[tokio::test]
 async fn two_clients_of_one_name_do_not_get_on() -> Result<(), Error> {
     let Some(broker) = Mosquitto::start(OPEN) else { return Ok(()) };
-    scripts::two_clients_of_one_name_do_not_get_on(broker.address()).await
+    scripts::two_clients_of_one_name_do_not_get_on(broker.address().into()).await
+}
+
+#[tokio::test]
+async fn what_is_published_over_broken_connections_arrives() -> Result<(), Error> {
+    let Some(broker) = Mosquitto::start(OPEN) else { return Ok(()) };
+    scripts::what_is_published_over_broken_connections_arrives(broker.address().into()).await
+}
+
+#[tokio::test]
+async fn what_is_received_over_broken_connections_is_whole() -> Result<(), Error> {
+    let Some(broker) = Mosquitto::start(OPEN) else { return Ok(()) };
+    scripts::what_is_received_over_broken_connections_is_whole(broker.address().into()).await
+}
+
+#[tokio::test]
+async fn requests_find_their_responses() -> Result<(), Error> {
+    let Some(broker) = Mosquitto::start(OPEN) else { return Ok(()) };
+    scripts::requests_find_their_responses(broker.address().into()).await
+}
+
+#[tokio::test]
+async fn a_shared_subscription_divides_the_work() -> Result<(), Error> {
+    let Some(broker) = Mosquitto::start(OPEN) else { return Ok(()) };
+    scripts::a_shared_subscription_divides_the_work(broker.address().into()).await
 }
 
 #[tokio::test]

