@@ -38,6 +38,9 @@ pub enum TlsError {
     ConstrainedCommonName,
     /// The server's certificate is signed by an algorithm that is too weak, or unknown.
     WeakSignature,
+    /// A signature of the server's certificate, or by its key, is wrong. Those of RSA keys below
+    /// 2048 bits are always.
+    BadSignature,
     /// The server's certificate is no good for another reason.
     Certificate(String),
     /// The server refuses our certificate, or that we have none.
@@ -133,6 +136,11 @@ impl TlsError {
                 Some(TlsError::ConstrainedCommonName) => TlsError::ConstrainedCommonName,
                 _ => TlsError::Certificate(other.to_string()),
             },
+            C::BadSignature => TlsError::BadSignature,
+            C::BadEncoding => TlsError::Certificate("it cannot be understood".to_owned()),
+            C::InvalidPurpose | C::InvalidPurposeContext { .. } => {
+                TlsError::Certificate("it is not for servers".to_owned())
+            }
             other => TlsError::Certificate(other.to_string()),
         }
     }
@@ -212,8 +220,10 @@ impl TlsError {
                 "show a client certificate that the server's CA has issued"
             }
             TlsError::NoCommonGround(_) => {
-                "allow what the server offers, or have it offer TLS 1.2 or 1.3"
+                "allow what the server offers, or have it offer TLS 1.2 or 1.3 with a key of RSA, \
+                 P-256, P-384 or Ed25519"
             }
+            TlsError::BadSignature => "have it issued anew, with a key of 2048 bits if it is RSA",
             TlsError::EncryptedKey(_) => {
                 "take the pass phrase off: openssl pkey -in KEY -out PLAIN_KEY"
             }
@@ -298,6 +308,9 @@ impl fmt::Display for TlsError {
             ),
             TlsError::WeakSignature => {
                 write!(f, "{SUBJECT} is signed by an algorithm that is weak or unknown")
+            }
+            TlsError::BadSignature => {
+                write!(f, "{SUBJECT} has a wrong signature, or a key that is too short")
             }
             TlsError::Certificate(why) => write!(f, "{SUBJECT} is no good: {why}"),
             TlsError::CertificateRefused(why) => {
