@@ -322,6 +322,18 @@ fn what_a_hostile_broker_says_does_not_reach_the_terminal_as_it_is() {
 }
 
 #[test]
+fn a_broker_with_another_layout_is_an_error_that_names_what_it_has() {
+    let (broker, port) = Scripted::start();
+    let child = top(port, &["--once", "-V", "311"]).spawn().unwrap();
+    let mut stream = broker.subscribed(0);
+    stream.write_all(&publish("$SYS/brokers/\u{202e}node/uptime", b"1")).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("$SYS/brokers/\\u{202e}node/uptime"), "{said}");
+}
+
+#[test]
 fn nobody_reading_any_more_is_a_quiet_end() {
     let broker = Broker::start("top-head", FAST);
     let mut watch = Watch::start(broker.port, &["--json", "--interval", "1"]);

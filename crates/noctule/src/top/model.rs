@@ -258,8 +258,8 @@ impl Model {
             )),
             (Sys::Silent, Link::Online(since)) if now.saturating_sub(*since) >= PATIENCE => Some(
                 "Nothing has come under $SYS. Perhaps the broker has none, or has it switched off \
-                 (mosquitto: sys_interval, noctule: sys_interval_secs; 10 is usual), or this \
-                 user may not read it (mosquitto says nothing then: `topic read $SYS/#` in the \
+                 (mosquitto: sys_interval, noctule: sys_interval_secs; 10 is usual), or this user \
+                 may not read it (mosquitto says nothing then: `topic read $SYS/#` in the \
                  acl_file). Busy topics (--topics) can be had all the same."
                     .to_owned(),
             ),

@@ -2,6 +2,7 @@
 
 use super::feed::Feed;
 use super::model::{Model, News};
+use super::text::readable;
 use super::{Shape, TopArgs, plain};
 use crate::connection::asked_to_end;
 use std::io::{ErrorKind, Write};
@@ -74,7 +75,7 @@ impl Pipe<'_> {
             News::Online => {
                 // The first one is no news.
                 if self.trouble.take().is_some() {
-                    self.args.connection.complain("Connected again");
+                    self.say("Connected again");
                 }
                 None
             }
@@ -87,7 +88,7 @@ impl Pipe<'_> {
         };
         self.model.take(self.start.elapsed(), news);
         end.map(|words| {
-            self.args.connection.complain(&words);
+            self.say(&words);
             ExitCode::FAILURE
         })
     }
@@ -95,9 +96,14 @@ impl Pipe<'_> {
     /// Complains, but not twice of the same.
     fn complain(&mut self, words: String) {
         if self.trouble.as_ref() != Some(&words) {
-            self.args.connection.complain(&words);
+            self.say(&words);
             self.trouble = Some(words);
         }
+    }
+
+    /// Some of the words may be the broker's.
+    fn say(&self, words: &str) {
+        self.args.connection.complain(&readable(words));
     }
 
     /// Prints what is due; answers the exit code if this is the end.
@@ -135,7 +141,7 @@ impl Pipe<'_> {
             // Nobody reads any more, as behind `head`.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Some(ExitCode::SUCCESS),
             Err(error) => {
-                self.args.connection.complain(&format!("Error: {error}"));
+                self.say(&format!("Error: {error}"));
                 Some(ExitCode::FAILURE)
             }
         }
