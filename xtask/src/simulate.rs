@@ -17,6 +17,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 /// A step of the gate.
 pub(crate) fn short() -> Result<Outcome> {
     simulate(&["--seeds", SEEDS])?;
+    simulate(&["--client", "--seeds", SEEDS])?;
     Ok(Outcome::Done)
 }
 
@@ -26,6 +27,11 @@ pub(crate) fn long() -> Result<()> {
         simulate(&["--seeds", SEEDS, "--from", from])?;
     }
     Ok(())
+}
+
+/// The same for the client.
+pub(crate) fn client() -> Result<()> {
+    simulate(&["--client", "--seeds", "300000", "--from", "1000000"])
 }
 
 /// Optimised, with debug assertions and overflow checks on, as all tests are.

@@ -13,7 +13,7 @@ struct Soak {
     run: fn() -> Result<()>,
 }
 
-const SOAKS: [Soak; 3] = [
+const SOAKS: [Soak; 4] = [
     Soak {
         name: "fuzz",
         proves: "10 million executions of every fuzz target without a crash",
@@ -23,6 +23,11 @@ const SOAKS: [Soak; 3] = [
         name: "simulation",
         proves: "30,000 seeds that the gate never sees, with 1, 2 and 5 shards",
         run: simulate::long,
+    },
+    Soak {
+        name: "client-simulation",
+        proves: "300,000 seeds of the client's session over links and processes that die",
+        run: simulate::client,
     },
     Soak {
         name: "mutants",
@@ -35,7 +40,7 @@ const SOAKS: [Soak; 3] = [
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let [name] = args else {
         for soak in SOAKS {
-            println!("{:<12}{}", soak.name, soak.proves);
+            println!("{:<20}{}", soak.name, soak.proves);
         }
         if args.is_empty() {
             return Ok(());

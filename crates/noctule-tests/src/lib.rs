@@ -4,9 +4,11 @@
 //! * [`process`]: a real broker process on a free loopback port
 //! * [`driver`]: the clients of other projects, driven as programs
 //! * [`script`]: what clients send and must hear, on the pure broker and behind sockets
+//! * [`ends`]: the client's session against the broker, over links and processes that die
 //! * [`sim`]: many clients and shards on virtual time and one seed, with checkers
 
 pub mod driver;
+pub mod ends;
 pub mod node;
 pub mod process;
 pub mod script;

@@ -1,12 +1,14 @@
 //! Runs the simulation: `simulate [--seeds N] [--from SEED] [--threads N]`, or one seed again:
-//! `simulate --seed SEED [--shards N] [--trace]`.
+//! `simulate --seed SEED [--shards N] [--trace]`. With `--client` the client's session is put to
+//! the test, against a broker of any number of shards.
 #![allow(clippy::print_stdout, reason = "a program says what it found")]
 
 use anyhow::{Context, Result, bail};
-use noctule_tests::sim::{Coverage, Failure, SHARDS, quiet_panics, run};
+use noctule_tests::ends;
+use noctule_tests::sim::{Coverage, SHARDS, quiet_panics, run};
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// Failures shown before the run gives up.
@@ -19,6 +21,7 @@ struct Arguments {
     seed: Option<u64>,
     shards: Vec<u16>,
     traced: bool,
+    client: bool,
 }
 
 fn arguments() -> Result<Arguments> {
@@ -29,6 +32,7 @@ fn arguments() -> Result<Arguments> {
         seed: None,
         shards: SHARDS.to_vec(),
         traced: false,
+        client: false,
     };
     let mut given = std::env::args().skip(1);
     while let Some(name) = given.next() {
@@ -43,6 +47,7 @@ fn arguments() -> Result<Arguments> {
             "--seed" => found.seed = Some(number()?),
             "--shards" => found.shards = vec![number()?.clamp(1, 64) as u16],
             "--trace" => found.traced = true,
+            "--client" => found.client = true,
             _ => bail!("unknown argument {name}"),
         }
     }
@@ -64,10 +69,19 @@ fn main() -> ExitCode {
     }
 }
 
+/// Every run of a seed: what came about, or what went wrong.
+fn runs(seed: u64, arguments: &Arguments) -> Vec<Result<Coverage, String>> {
+    if arguments.client {
+        return vec![ends::run(seed, arguments.traced)];
+    }
+    let run = |shards: &u16| run(seed, *shards, arguments.traced).map_err(|it| it.to_string());
+    arguments.shards.iter().map(run).collect()
+}
+
 fn replay(seed: u64, arguments: &Arguments) -> Result<()> {
-    for shards in &arguments.shards {
-        match run(seed, *shards, arguments.traced) {
-            Ok(coverage) => println!("seed {seed} with {shards} shards holds\n{coverage}"),
+    for outcome in runs(seed, arguments) {
+        match outcome {
+            Ok(coverage) => println!("seed {seed} holds\n{coverage}"),
             Err(failure) => bail!("{failure}"),
         }
     }
@@ -79,23 +93,22 @@ fn simulate(arguments: &Arguments) -> Result<()> {
     let next = AtomicU64::new(arguments.from);
     let end = arguments.from + arguments.seeds;
     let total = Mutex::new(Coverage::default());
-    let failures: Mutex<Vec<Failure>> = Mutex::new(Vec::new());
+    let failures = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..arguments.threads {
             scope.spawn(|| {
                 let mut mine = Coverage::default();
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let failed = failures.lock().expect("nobody panics with it").len();
-                    if seed >= end || failed >= FAILURES_MAX {
+                    if seed >= end || failures.load(Ordering::Relaxed) >= FAILURES_MAX {
                         break;
                     }
-                    for shards in &arguments.shards {
-                        match run(seed, *shards, false) {
+                    for outcome in runs(seed, arguments) {
+                        match outcome {
                             Ok(coverage) => mine.add(&coverage),
                             Err(failure) => {
                                 println!("FAILED {failure}");
-                                failures.lock().expect("nobody panics with it").push(failure);
+                                failures.fetch_add(1, Ordering::Relaxed);
                             }
                         }
                     }
@@ -107,9 +120,9 @@ fn simulate(arguments: &Arguments) -> Result<()> {
     let total = total.into_inner().expect("all threads ended");
     print!("{total}");
     println!("{} seeds in {:.1} s", arguments.seeds, start.elapsed().as_secs_f64());
-    let failures = failures.into_inner().expect("all threads ended");
-    if !failures.is_empty() {
-        bail!("{} runs failed", failures.len());
+    let failures = failures.into_inner();
+    if failures > 0 {
+        bail!("{failures} runs failed");
     }
     let never: Vec<_> = total.never().collect();
     if !never.is_empty() && arguments.seeds >= 100 {

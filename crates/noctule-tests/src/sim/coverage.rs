@@ -52,7 +52,11 @@ impl Coverage {
             ("job continued", counted.jobs_continued),
             ("freeze and thaw", world.freezes),
         ];
-        Coverage { counts: counts.into_iter().collect() }
+        Coverage::counted(counts.into_iter().collect())
+    }
+
+    pub(crate) fn counted(counts: BTreeMap<&'static str, u64>) -> Coverage {
+        Coverage { counts }
     }
 
     /// Adds those of another run.

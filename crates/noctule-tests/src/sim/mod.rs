@@ -21,6 +21,7 @@ mod step;
 mod universe;
 mod world;
 
+pub(crate) use chance::Chance;
 pub use coverage::Coverage;
 
 use std::cell::RefCell;
@@ -79,10 +80,15 @@ pub fn quiet_panics() {
 /// # Errors
 /// If a promise was broken.
 pub fn run(seed: u64, shards: u16, traced: bool) -> Result<Coverage, Failure> {
+    caught(|| play(seed, shards, traced)).map_err(|what| Failure { seed, shards, what })
+}
+
+/// What a run comes to, or what it said when it panicked.
+pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     PANIC.set(Some(String::new()));
-    let outcome = catch_unwind(AssertUnwindSafe(|| play(seed, shards, traced)));
+    let outcome = catch_unwind(AssertUnwindSafe(run));
     let said = PANIC.take().unwrap_or_default();
-    outcome.map_err(|_| Failure { seed, shards, what: said })
+    outcome.map_err(|_| said)
 }
 
 fn play(seed: u64, shards: u16, traced: bool) -> Coverage {
