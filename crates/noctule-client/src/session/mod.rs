@@ -47,7 +47,7 @@ use noctule_proto::packet::{
 };
 use noctule_proto::text::is_clean;
 use noctule_proto::{
-    Frame, Packet, PacketId, PacketType, ReasonCode, Role, TopicFilter, TopicName, Version,
+    Frame, Packet, PacketId, PacketType, QoS, ReasonCode, Role, TopicFilter, TopicName, Version,
     next_frame,
 };
 use outgoing::Outgoing;
@@ -156,7 +156,12 @@ impl Session {
                 Ok(Some(frame)) => {
                     *input = &input[frame.len..];
                     self.unread = input.len();
-                    self.handle(now, frame).and_then(|message| match self.output.is_flooded() {
+                    let handled = if self.phase == Phase::Online && is_plain_publish(&frame) {
+                        self.handle_publish(frame)
+                    } else {
+                        self.handle(now, frame)
+                    };
+                    handled.and_then(|message| match self.output.is_flooded() {
                         true => Err(Violation::Unread),
                         false => Ok(message),
                     })
@@ -170,6 +175,16 @@ impl Session {
             }
         };
         Some(Received::Message(self.incoming.delivery(publish, fresh)))
+    }
+
+    /// What comes most often, without the way through a packet of any kind.
+    #[inline]
+    fn handle_publish<'a>(&mut self, frame: Frame<'a>) -> Handled<'a> {
+        let publish = Publish::decode(frame, self.options.version, Role::Server)
+            .map_err(Violation::Decode)?;
+        let (_, incoming, mut sink) = self.parts();
+        let fresh = incoming.publish(&publish, &mut sink)?;
+        Ok(fresh.map(|fresh| (publish, fresh)))
     }
 
     fn handle<'a>(&mut self, now: Duration, frame: Frame<'a>) -> Handled<'a> {
@@ -264,6 +279,26 @@ impl Session {
             changes: self.changes.as_mut(),
         };
         self.outgoing.publish(token, message, server, &mut sink);
+        Ok(token)
+    }
+
+    /// The same for a message that the caller keeps. One of QoS 0 that need not wait is not even
+    /// cloned: who publishes millions saves the counting of who shares its topic and payload.
+    pub fn publish_ref(&mut self, message: &Message) -> Result<Token, Invalid> {
+        let waits = message.qos != QoS::AtMostOnce || !self.outgoing.is_line_empty();
+        let (false, Some(server), Phase::Online) = (waits, &self.server, self.phase) else {
+            return self.publish(message.clone());
+        };
+        TopicName::parse(&message.topic).map_err(Invalid::TopicName)?;
+        self.tokens += 1;
+        let token = Token(self.tokens);
+        let mut sink = Sink {
+            version: self.options.version,
+            output: &mut self.output,
+            events: &mut self.events,
+            changes: self.changes.as_mut(),
+        };
+        self.outgoing.send_once(token, message, server, &mut sink);
         Ok(token)
     }
 
@@ -537,6 +572,12 @@ fn explains(packet: &Packet<'_>) -> bool {
         | Packet::Disconnect(_) => return false,
     };
     reason_string.is_some() || !user_properties.is_empty()
+}
+
+/// Whether it is a PUBLISH whose length is told as it has to be.
+#[inline]
+fn is_plain_publish(frame: &Frame<'_>) -> bool {
+    !frame.padded && frame.packet_type() == Some(PacketType::Publish)
 }
 
 /// What became of a packet: at most a message for the application.

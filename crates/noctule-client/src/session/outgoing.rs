@@ -67,7 +67,7 @@ impl Outgoing {
         }
     }
 
-    fn is_line_empty(&self) -> bool {
+    pub(super) fn is_line_empty(&self) -> bool {
         self.waiting.is_empty() && self.resend.is_empty()
     }
 
@@ -215,13 +215,24 @@ impl Outgoing {
         }
     }
 
+    /// Sends a message of QoS 0, which is done with then.
+    #[inline]
+    pub(super) fn send_once(
+        &mut self,
+        token: Token,
+        message: &Message,
+        server: &Connected,
+        sink: &mut Sink<'_>,
+    ) {
+        let sent = self.encode(message, Attempt::FIRST, server, sink);
+        sink.published(token, sent.map(|()| ReasonCode::Success).map_err(Error::from));
+    }
+
     fn send(&mut self, sending: Sending, server: &Connected, sink: &mut Sink<'_>) {
         let Sending { token, message, .. } = sending;
         let qos = message.qos;
         if qos == QoS::AtMostOnce {
-            let sent = self.encode(&message, Attempt::FIRST, server, sink);
-            sink.published(token, sent.map(|()| ReasonCode::Success).map_err(Error::from));
-            return;
+            return self.send_once(token, &message, server, sink);
         }
         // `may_send` has seen that there is a free identifier [MQTT-2.2.1-3 v5]
         // [MQTT-2.3.1-2 v3.1.1]. DUP is for later [MQTT-4.3.2-2 v5] [MQTT-4.3.3-2 v5].

@@ -11,6 +11,27 @@ fn qos_0_is_done_when_it_is_out() {
 }
 
 #[test]
+fn a_message_that_the_caller_keeps_takes_the_same_way() {
+    let mut session = online(Version::V311);
+    let mut message = Message::new("t", "x");
+    session.publish_ref(&message).expect("a topic");
+    message = message.qos(QoS::AtLeastOnce);
+    session.publish_ref(&message).expect("a topic");
+    assert_eq!(sent(&mut session), ["PUBLISH q0 t x", "PUBLISH q1 #1 t x"]);
+    assert_eq!(events(&mut session), ["published 1 Success"]);
+    assert!(session.publish_ref(&Message::new("a/#", "x")).is_err());
+    // Nothing is lost of what cannot be sent yet, and nothing overtakes it.
+    let mut session = Owner::new(options(Version::V311));
+    session.publish_ref(&Message::new("t", "early")).expect("a topic");
+    assert_eq!(session.open_requests(), 1);
+    session.open(NOW);
+    sent(&mut session);
+    give(&mut session, &Packet::ConnAck(packet::ConnAck::new(false, ReasonCode::Success)));
+    session.publish_ref(&Message::new("t", "late")).expect("a topic");
+    assert_eq!(sent(&mut session), ["PUBLISH q0 t early", "PUBLISH q0 t late"]);
+}
+
+#[test]
 fn qos_1_is_done_with_puback_and_qos_2_with_pubcomp() {
     for version in [Version::V31, Version::V311, Version::V5] {
         let mut session = online(version);
