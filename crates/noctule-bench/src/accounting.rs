@@ -277,14 +277,21 @@ impl Stream {
         Stream { publisher, next: 0, gaps: Vec::new(), duplicated: 0, reordered: 0 }
     }
 
-    #[inline]
+    #[inline(always)]
     fn arrive(&mut self, header: Header) -> Arrival {
+        if header.sequence == self.next {
+            self.next += 1;
+            return Arrival::Fresh { header, settled: header.sequence..self.next };
+        }
+        self.arrive_out_of_order(header)
+    }
+
+    #[cold]
+    fn arrive_out_of_order(&mut self, header: Header) -> Arrival {
         let sequence = header.sequence;
-        if sequence >= self.next {
+        if sequence > self.next {
             let settled = self.next..sequence + 1;
-            if sequence > self.next {
-                self.gaps.push(self.next..sequence);
-            }
+            self.gaps.push(self.next..sequence);
             self.next = sequence + 1;
             return Arrival::Fresh { header, settled };
         }
@@ -298,6 +305,7 @@ impl Stream {
 
     /// The same for one of several members. None of them knows what the others got, so a message
     /// settles itself alone.
+    #[inline(never)]
     fn arrive_at_member(&mut self, header: Header, newest: &mut u64) -> Arrival {
         let settled = header.sequence..header.sequence + 1;
         let in_order = settled.start >= *newest;

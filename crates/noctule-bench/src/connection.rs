@@ -48,6 +48,10 @@ impl Stage<'_> {
     #[inline]
     fn hear(&mut self, event: &Event) -> bool {
         self.roll.hear(event);
+        if let Event::Published { .. } = event {
+            // There is one for each message, and the roll is all that counts them.
+            return false;
+        }
         self.listener.event(self.client, event, self.now);
         matches!(event, Event::Ended(_))
     }
@@ -148,12 +152,14 @@ impl Connection {
         let buffer = std::mem::take(stage.buffer);
         let mut input = &buffer[..len];
         let mut ended = false;
-        while let Some(received) = self.session.read(stage.now, &mut input) {
-            match received {
-                Received::Message(delivery) => {
-                    stage.listener.message(stage.client, &delivery, stage.now);
+        loop {
+            // By reference: a delivery is large, and moved for every message.
+            match self.session.read(stage.now, &mut input) {
+                None => break,
+                Some(Received::Message(ref delivery)) => {
+                    stage.listener.message(stage.client, delivery, stage.now);
                 }
-                Received::Event(event) => ended |= stage.hear(&event),
+                Some(Received::Event(ref event)) => ended |= stage.hear(event),
             }
         }
         if !input.is_empty() {

@@ -7,9 +7,9 @@ use crate::alarm::Alarm;
 use crate::connection::{Appetite, BUFFER, Connection, Stage};
 use crate::descriptors;
 use crate::error::Error;
-use mio::{Events, Poll, Token};
+use mio::{Events, Poll};
 use noctule_client::{
-    Delivery, Event, Goodbye, Message, Options, ReasonCode, Subscribe, Unsubscribe,
+    Delivery, Event, Goodbye, Invalid, Message, Options, ReasonCode, Subscribe, Token, Unsubscribe,
 };
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::{Duration, Instant};
@@ -18,13 +18,14 @@ use std::time::{Duration, Instant};
 const EVENTS: usize = 1024;
 /// How often the clocks of the sessions (keep alive, timeouts) are looked at.
 const CLOCKS: Duration = Duration::from_millis(500);
-const ALARM: Token = Token(usize::MAX);
+const ALARM: mio::Token = mio::Token(usize::MAX);
 
 /// Hears what happens to the clients of a fleet.
 pub(crate) trait Listener {
     /// A message came to this client.
     fn message(&mut self, client: usize, delivery: &Delivery<'_>, now: Duration);
-    /// Something else happened to this client.
+    /// Something else happened to this client. Not told: the end of each message published, which
+    /// [`Roll::settled`] counts.
     fn event(&mut self, client: usize, event: &Event, now: Duration);
 }
 
@@ -186,10 +187,22 @@ impl Fleet {
     /// Hands a message to a client's session.
     #[inline]
     pub(crate) fn publish(&mut self, client: usize, message: Message) -> Result<(), Error> {
-        self.connections[client]
-            .session
-            .publish(message)
-            .map_err(|invalid| Error::Plan(format!("no message can be like that: {invalid}")))?;
+        let published = self.connections[client].session.publish(message);
+        self.published(client, published)
+    }
+
+    /// The same for a message that the caller keeps: cheaper at QoS 0, and only there.
+    #[inline]
+    pub(crate) fn publish_ref(&mut self, client: usize, message: &Message) -> Result<(), Error> {
+        let published = self.connections[client].session.publish_ref(message);
+        self.published(client, published)
+    }
+
+    #[inline]
+    fn published(&mut self, client: usize, what: Result<Token, Invalid>) -> Result<(), Error> {
+        if let Err(invalid) = what {
+            return Err(Error::Plan(format!("no message can be like that: {invalid}")));
+        }
         self.mark(client);
         Ok(())
     }
@@ -293,7 +306,7 @@ impl Fleet {
         }
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
-            let Token(client) = event.token();
+            let mio::Token(client) = event.token();
             if client >= self.connections.len() {
                 continue;
             }

@@ -3,9 +3,9 @@
 //!
 //! ```text
 //!  0   2  mark       "nb"
-//!  2   4  run        a number of this run, chosen at random
-//!  6   4  publisher  from 0
-//! 10   6  sequence   of this publisher, from 0
+//!  2   6  sequence   of this publisher, from 0
+//!  8   4  run        a number of this run, chosen at random
+//! 12   4  publisher  from 0
 //! 16   8  sent       nanoseconds since the run began: when it was to be sent (open loop), or was
 //! 24   .  filling
 //! ```
@@ -18,8 +18,9 @@ use std::time::Duration;
 /// Bytes of the header, and so the smallest payload.
 pub const LEN: usize = 24;
 
-const MARK: [u8; 2] = *b"nb";
-const SEQUENCE_BYTES: usize = 6;
+/// The mark, where it stands in the first eight bytes.
+const MARK: u64 = (b'n' as u64) << 56 | (b'b' as u64) << 48;
+const SEQUENCE: u64 = (1 << 48) - 1;
 
 /// Tells the messages of one run from those of all others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,33 +43,31 @@ impl Header {
     /// Writes the header to the beginning of a payload that has room for it.
     #[inline]
     pub fn write(&self, payload: &mut [u8; LEN]) {
-        let [_, _, sequence @ ..] = self.sequence.to_be_bytes();
-        payload[..2].copy_from_slice(&MARK);
-        payload[2..6].copy_from_slice(&self.run.0.to_be_bytes());
-        payload[6..10].copy_from_slice(&self.publisher.to_be_bytes());
-        payload[10..16].copy_from_slice(&sequence);
-        payload[16..24].copy_from_slice(&(self.sent.as_nanos() as u64).to_be_bytes());
+        let words = [
+            MARK | self.sequence & SEQUENCE,
+            u64::from(self.run.0) << 32 | u64::from(self.publisher),
+            self.sent.as_nanos() as u64,
+        ];
+        for (place, word) in payload.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_be_bytes());
+        }
     }
 
     /// Reads the header of a payload; `None` if it is nobody's from here.
     #[inline]
     pub fn read(payload: &[u8]) -> Option<Header> {
-        let (header, _) = payload.split_first_chunk::<LEN>()?;
-        if header[..2] != MARK {
+        let (words, _) = payload.split_first_chunk::<LEN>()?.0.as_chunks::<8>();
+        let [first, second, third] = [0, 1, 2].map(|at| u64::from_be_bytes(words[at]));
+        if first & !SEQUENCE != MARK {
             return None;
         }
         Some(Header {
-            run: RunId(number(&header[2..6]) as u32),
-            publisher: number(&header[6..10]) as u32,
-            sequence: number(&header[10..10 + SEQUENCE_BYTES]),
-            sent: Duration::from_nanos(number(&header[16..24])),
+            run: RunId((second >> 32) as u32),
+            publisher: second as u32,
+            sequence: first & SEQUENCE,
+            sent: Duration::from_nanos(third),
         })
     }
-}
-
-#[inline]
-fn number(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]

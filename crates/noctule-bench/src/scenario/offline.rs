@@ -113,8 +113,8 @@ impl Away<'_> {
                     sequence: ledger.publish(session),
                     sent: fleet.now(),
                 };
-                let topic = Arc::clone(&topics[session as usize]);
-                fleet.publish(publisher, mint.message(topic, &header))?;
+                let topic = &topics[session as usize];
+                mint.publish(topic, &header, (fleet, publisher))?;
                 next += 1;
             }
             let settled = fleet.roll().settled;

@@ -30,11 +30,11 @@ pub(super) fn run(plan: &Plan, retained: &Retained, observer: &mut Observer) -> 
     let store = Store { id, plan, retained };
     let memory = observer.memory(&mut run)?;
     let clocks = observer.clocks(fleet.look_at_clock())?;
-    let mut mint = Mint::new(&retained.message)?;
-    store.publish(&mut fleet, &mut catch, observer, |topic, number| {
+    let mut mint = Mint::new(&retained.message)?.retained();
+    store.publish(&mut fleet, &mut catch, observer, |fleet, topic, number| {
         let header =
             Header { run: id, publisher: 0, sequence: number.into(), sent: Duration::ZERO };
-        mint.message(topic, &header)
+        mint.publish(&topic, &header, (fleet, PUBLISHER))
     })?;
     let cost = observer.since(clocks, fleet.look_at_clock())?;
     run.rate("stored_per_second", retained.topics.into(), cost.time);
@@ -44,8 +44,9 @@ pub(super) fn run(plan: &Plan, retained: &Retained, observer: &mut Observer) -> 
     }
     store.fetch(&mut fleet, &mut catch, observer, &mut run)?;
     // What was stored is taken away again.
-    store.publish(&mut fleet, &mut catch, observer, |topic, _| {
-        Message::new(topic, &b""[..]).qos(retained.message.qos)
+    store.publish(&mut fleet, &mut catch, observer, |fleet, topic, _| {
+        let nothing = Message::new(topic, &b""[..]).qos(retained.message.qos).retained();
+        fleet.publish(PUBLISHER, nothing)
     })?;
     if let Some(why) = &fleet.roll().refusal {
         run.warn(format!("the broker refused messages: {why}"));
@@ -71,13 +72,13 @@ impl Store<'_> {
         format!("bench/{:08x}/#", self.id.0)
     }
 
-    /// Publishes a retained message to each topic, and waits for the acknowledgements.
+    /// Publishes to each topic, and waits for the acknowledgements.
     fn publish(
         &self,
         fleet: &mut Fleet,
         catch: &mut Catch,
         observer: &mut Observer,
-        mut message: impl FnMut(Arc<str>, u32) -> Message,
+        mut publish: impl FnMut(&mut Fleet, Arc<str>, u32) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let goal = fleet.roll().settled + u64::from(self.retained.topics);
         let mut next = 0;
@@ -85,7 +86,7 @@ impl Store<'_> {
             while next < self.retained.topics
                 && fleet.open_requests(PUBLISHER) < self.retained.window as usize
             {
-                fleet.publish(PUBLISHER, message(self.topic(next), next).retained())?;
+                publish(fleet, self.topic(next), next)?;
                 next += 1;
             }
             let settled = fleet.roll().settled;

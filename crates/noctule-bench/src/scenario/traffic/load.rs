@@ -150,48 +150,86 @@ impl Load {
     ) -> Result<(), Error> {
         let sequence = exchange.ledger.publish(publisher);
         let header = Header { run: self.run, publisher, sequence, sent };
-        let topic = Arc::clone(&self.topics[publisher as usize]);
+        let topic = &self.topics[publisher as usize];
         self.published += 1;
-        fleet.publish(self.first + publisher as usize, self.mint.message(topic, &header))
+        self.mint.publish(topic, &header, (fleet, self.first + publisher as usize))
     }
 }
 
 /// Makes messages that are alike but for topic and header.
 #[derive(Debug)]
 pub(crate) struct Mint {
-    qos: QoS,
-    properties: PropertiesBuf,
+    /// The last one at QoS 0; above, the form of all.
+    message: Message,
     /// A payload, its header empty.
     blank: Vec<u8>,
+    /// Where payloads are cut from above QoS 0.
     block: BytesMut,
 }
 
 impl Mint {
     pub(crate) fn new(shape: &MessageShape) -> Result<Mint, Error> {
-        let mut properties = PropertiesBuf::new();
+        let mut message = Message::default().qos(shape.qos);
         for number in 0..shape.user_properties {
-            let name = format!("property-{number}");
-            properties
-                .user_property(&name, "some value")
+            message
+                .properties
+                .user_property(&format!("property-{number}"), "some value")
                 .map_err(|error| Error::Plan(error.to_string()))?;
         }
         // Letters, so that the payload can be looked at.
         let blank = (0..shape.size).map(|at| b'a' + (at % 26) as u8).collect();
-        Ok(Mint { qos: shape.qos, properties, blank, block: BytesMut::new() })
+        Ok(Mint { message, blank, block: BytesMut::new() })
     }
 
-    /// A message with this header.
+    /// The same, with retained messages.
+    pub(crate) fn retained(mut self) -> Mint {
+        self.message.retain = true;
+        self
+    }
+
+    /// Has a client publish a message with this header.
     #[inline]
-    pub(crate) fn message(&mut self, topic: Arc<str>, header: &Header) -> Message {
-        let mut message = Message::new(topic, self.payload(header)).qos(self.qos);
-        if self.properties != PropertiesBuf::new() {
-            message.properties = self.properties.clone();
+    pub(crate) fn publish(
+        &mut self,
+        topic: &Arc<str>,
+        header: &Header,
+        (fleet, client): (&mut Fleet, usize),
+    ) -> Result<(), Error> {
+        if self.message.qos == QoS::AtMostOnce {
+            self.rewrite(topic, header);
+            return fleet.publish_ref(client, &self.message);
         }
-        message
+        let mut message = Message::new(Arc::clone(topic), self.cut(header)).qos(self.message.qos);
+        message.retain = self.message.retain;
+        if self.message.properties != PropertiesBuf::new() {
+            message.properties = self.message.properties.clone();
+        }
+        fleet.publish(client, message)
     }
 
+    /// Makes the next message of the last one.
     #[inline]
-    fn payload(&mut self, header: &Header) -> Bytes {
+    fn rewrite(&mut self, topic: &Arc<str>, header: &Header) {
+        if !Arc::ptr_eq(&self.message.topic, topic) {
+            self.message.topic = Arc::clone(topic);
+        }
+        let mut payload = std::mem::take(&mut self.message.payload).try_into_mut();
+        if payload.as_ref().map_or(true, |payload| payload.is_empty()) {
+            // The first one, or one that is still on its way to the connection.
+            payload = Ok(BytesMut::from(&self.blank[..]));
+        }
+        // In place: to move what has just been written makes the processor wait for it.
+        if let Ok(payload) = &mut payload
+            && let Some(start) = payload.first_chunk_mut::<LEN>()
+        {
+            header.write(start);
+        }
+        self.message.payload = payload.map_or_else(|shared| shared, BytesMut::freeze);
+    }
+
+    /// A payload that the session keeps until it is acknowledged.
+    #[inline]
+    fn cut(&mut self, header: &Header) -> Bytes {
         if self.block.capacity() < self.blank.len() {
             self.block.reserve(BLOCK.max(self.blank.len()));
         }
