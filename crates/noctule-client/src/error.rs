@@ -26,6 +26,8 @@ pub enum Error {
     /// The server has lost the session, and with it what it knew of a QoS 2 message that was on
     /// the way: it may have been delivered or not.
     SessionLost,
+    /// Nobody has answered a request in time (see [`Requester`](crate::Requester)).
+    NoResponse,
     /// There is no connection.
     NotConnected,
     /// The application has disconnected.
@@ -194,6 +196,9 @@ impl Error {
             Error::NoAnswer(_) => Some("check the network; a longer keep alive bears more"),
             Error::Protocol(_) => Some("the server needs a repair; another version may do"),
             Error::SessionLost => Some("publish again if twice is better than not at all"),
+            Error::NoResponse => Some(
+                "check that somebody has subscribed to the topic of the request, or wait longer",
+            ),
             Error::NotConnected | Error::Finished => None,
             Error::Authentication(_) => Some("check user name and password"),
             Error::Failure(failure) => failure.fix,
@@ -288,6 +293,7 @@ impl fmt::Display for Error {
             Error::NoAnswer(packet) => write!(f, "the server did not answer {packet} in time")?,
             Error::Protocol(violation) => write!(f, "the server broke the protocol: {violation}")?,
             Error::SessionLost => f.write_str("the server lost the session and this message")?,
+            Error::NoResponse => f.write_str("nobody has answered the request in time")?,
             Error::NotConnected => f.write_str("there is no connection")?,
             Error::Finished => f.write_str("the client has disconnected")?,
             Error::Authentication(error) => write!(f, "authentication failed: {error}")?,

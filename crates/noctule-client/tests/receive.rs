@@ -26,7 +26,8 @@ async fn subscribed(fake: &Fake, options: Options) -> (Client, Subscription, Pee
 }
 
 async fn next(all: &mut Subscription) -> Message {
-    all.recv().await.expect("the client goes on")
+    let next = tokio::time::timeout(Duration::from_secs(20), all.recv()).await;
+    next.expect("in time").expect("the client goes on")
 }
 
 #[tokio::test]
@@ -156,40 +157,86 @@ async fn one_stream_for_all_brings_also_what_an_earlier_session_subscribed_to() 
     assert_eq!(&*next(&mut everything).await.topic, "new");
 }
 
+async fn respond(peer: &mut Peer, qos: QoS, id: u16, correlation: &[u8]) {
+    let mut properties = PropertiesBuf::new();
+    properties.correlation_data(correlation).expect("short");
+    let others = properties.as_properties();
+    let properties = PublishProperties { others, ..PublishProperties::default() };
+    peer.publish_with("responses/a_b", qos, id, properties).await;
+}
+
 #[tokio::test]
-async fn a_request_finds_its_response_and_another_message_does_not_pass_for_it() {
+async fn requests_find_their_responses_and_other_messages_do_not_pass_for_them() {
     let fake = Fake::start(Version::V5).await;
-    let reconnect = Reconnect::never();
-    let connector = Connector::to(&fake.address(), Options::new("asker")).expect("an address");
-    let client = connector.reconnect(reconnect).start().expect("legal");
-    let serving = async {
-        let mut peer = fake.welcome(false).await;
-        peer.expect(&["SUBSCRIBE #1 id=2 responses/asker@1"]).await;
-        peer.suback(1, &[1]).await;
-        peer.expect(&["PUBLISH q0 ask x"]).await;
-        for data in [&b"nobody"[..], &1_u64.to_be_bytes()] {
-            let mut properties = PropertiesBuf::new();
-            properties.correlation_data(data).expect("short");
-            let others = properties.as_properties();
-            let properties = PublishProperties { others, ..PublishProperties::default() };
-            peer.publish_with("responses/asker", QoS::AtMostOnce, 0, properties).await;
+    let mut options = Options::new("a+b");
+    options.acknowledge = Acknowledge::ByApplication;
+    let connector = Connector::to(&fake.address(), options).expect("an address");
+    let client = connector.reconnect(Reconnect::never()).start().expect("legal");
+    let mut peer = fake.welcome(false).await;
+    let (requesters, ()) = tokio::join!(
+        async {
+            let one = client.requester().await.expect("granted");
+            (one, client.requester().await.expect("granted"))
+        },
+        async {
+            peer.expect(&["SUBSCRIBE #1 id=2 responses/a_b@1"]).await;
+            peer.suback(1, &[1]).await;
+            peer.expect(&["SUBSCRIBE #2 id=3 responses/a_b@1"]).await;
+            peer.suback(2, &[1]).await;
         }
-        peer.expect(&["PUBLISH q0 ask x"]).await;
-        peer
-    };
-    let asking = async {
-        let requester = client.requester().await.expect("granted");
-        let patience = Duration::from_secs(20);
-        let response = requester.request(Message::new("ask", "x"), patience).await;
-        let late = requester.request(Message::new("ask", "x"), Duration::from_millis(1)).await;
-        (response.expect("answered"), late)
-    };
-    let ((response, late), _peer) = tokio::join!(asking, serving);
-    assert_eq!(
-        response.properties.as_properties().correlation_data(),
-        Some(&1_u64.to_be_bytes()[..])
     );
-    assert!(matches!(late, Err(Error::NoAnswer(_))), "{late:?}");
+    let (one, other) = requesters;
+    let ask = || Message::new("ask", "x");
+    let patience = Duration::from_secs(20);
+    let (first, second, ()) =
+        tokio::join!(one.request(ask(), patience), other.request(ask(), patience), async {
+            let (first, second) = (peer.next_correlation().await, peer.next_correlation().await);
+            assert_ne!(first, second);
+            respond(&mut peer, QoS::AtLeastOnce, 1, b"nobody").await;
+            respond(&mut peer, QoS::AtLeastOnce, 2, &second).await;
+            respond(&mut peer, QoS::AtLeastOnce, 3, &first).await;
+            // Acknowledged by the library, whoever does so for other messages.
+            peer.expect(&["PUBACK #1 0x00", "PUBACK #2 0x00", "PUBACK #3 0x00"]).await;
+        });
+    assert_eq!(first.expect("answered").packet_id, 3);
+    assert_eq!(second.expect("answered").packet_id, 2);
+    let late = one.request(ask(), Duration::from_millis(1)).await;
+    assert!(matches!(late, Err(Error::NoResponse)), "{late:?}");
+    let late = peer.next_correlation().await;
+    // Those who wait when the client ends hear why; who asks then, at once.
+    let (over, ()) = tokio::join!(one.request(ask(), patience), async {
+        respond(&mut peer, QoS::AtMostOnce, 0, &late).await;
+        peer.next_correlation().await;
+        drop(peer);
+    });
+    assert!(matches!(over, Err(Error::Closed | Error::Failure(_))), "{over:?}");
+    assert!(matches!(one.request(ask(), patience).await, Err(Error::Closed | Error::Failure(_))));
+}
+
+#[tokio::test]
+async fn a_requester_that_is_refused_its_subscription_says_so() {
+    let fake = Fake::start(Version::V5).await;
+    let reconnect = Reconnect { delay_min: Duration::ZERO, ..Reconnect::default() };
+    let connector = Connector::to(&fake.address(), Options::new("c")).expect("an address");
+    let client = connector.reconnect(reconnect).start().expect("legal");
+    let mut peer = fake.welcome(false).await;
+    let (requester, ()) = tokio::join!(client.requester(), async {
+        peer.expect(&["SUBSCRIBE #1 id=2 responses/c@1"]).await;
+        peer.suback(1, &[1]).await;
+    });
+    let requester = requester.expect("granted");
+    let patience = Duration::from_secs(20);
+    let (refused, ()) =
+        tokio::join!(requester.request(Message::new("ask", "x"), patience), async {
+            peer.next_correlation().await;
+            drop(peer);
+            let mut peer = fake.welcome(false).await;
+            peer.expect(&["SUBSCRIBE #2 id=2 responses/c@1"]).await;
+            peer.suback(2, &[0x87]).await;
+        });
+    assert!(matches!(refused, Err(Error::Rejected(_))), "{refused:?}");
+    let again = requester.request(Message::new("ask", "x"), patience).await;
+    assert!(matches!(again, Err(Error::Rejected(_))), "{again:?}");
 }
 
 /// Says what it was told, backwards.

@@ -109,6 +109,7 @@ fn is_final(error: &Error) -> bool {
         | Error::NoAnswer(_)
         | Error::Protocol(_)
         | Error::SessionLost
+        | Error::NoResponse
         | Error::NotConnected => false,
         Error::Failure(failure) => failure.is_final,
     }

@@ -55,22 +55,33 @@ pub struct Peer {
 impl Peer {
     /// The next packet in one line; "closed" at the end.
     pub async fn next(&mut self) -> String {
-        timeout(PATIENCE, self.read()).await.expect("the client says something")
+        let line = timeout(PATIENCE, self.read(say)).await.expect("the client says something");
+        line.unwrap_or_else(|| "closed".to_owned())
     }
 
-    /// The next packet, unless it is a ping.
-    async fn read(&mut self) -> String {
+    /// The correlation data of the next packet, which is a PUBLISH that has some.
+    pub async fn next_correlation(&mut self) -> Vec<u8> {
+        let data = self.read(|packet| match packet {
+            Packet::Publish(publish) => publish.properties.others.correlation_data().map(Vec::from),
+            _ => None,
+        });
+        let data = timeout(PATIENCE, data).await.expect("the client says something").flatten();
+        data.expect("a PUBLISH with correlation data")
+    }
+
+    /// What the next packet says; `None` at the end.
+    async fn read<T>(&mut self, say: impl FnOnce(&Packet<'_>) -> T) -> Option<T> {
         loop {
             if let Some(frame) = next_frame(&self.input, u32::MAX).expect("a packet") {
                 let packet = Packet::decode(frame, self.version, Role::Client).expect("legal");
-                let line = say(&packet);
+                let said = say(&packet);
                 let len = frame.len;
                 self.input.drain(..len);
-                return line;
+                return Some(said);
             }
             let mut buffer = [0; 4096];
             match self.stream.read(&mut buffer).await {
-                Ok(0) | Err(_) => return "closed".to_owned(),
+                Ok(0) | Err(_) => return None,
                 Ok(len) => self.input.extend_from_slice(&buffer[..len]),
             }
         }
@@ -85,7 +96,7 @@ impl Peer {
 
     /// Nothing comes for a while.
     pub async fn expect_silence(&mut self) {
-        let said = timeout(Duration::from_millis(200), self.read()).await;
+        let said = timeout(Duration::from_millis(200), self.read(say)).await;
         assert!(said.is_err(), "{said:?}");
     }
 

@@ -105,6 +105,7 @@ impl Driver {
             | Error::NoAnswer(_)
             | Error::Protocol(_)
             | Error::SessionLost
+            | Error::NoResponse
             | Error::NotConnected
             | Error::Finished
             | Error::Authentication(_)
