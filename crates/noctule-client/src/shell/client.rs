@@ -204,8 +204,14 @@ impl Client {
             return Err(Invalid::NotInThisVersion.into());
         }
         let (reply, done) = oneshot::channel();
-        self.control(Control::Disconnect(goodbye, reply))?;
-        done.await.map_err(|_| self.why())
+        if self.control(Control::Disconnect(goodbye, reply)).is_ok() && done.await.is_ok() {
+            return Ok(());
+        }
+        match self.why() {
+            // Another handle was faster.
+            Error::Finished => Ok(()),
+            error => Err(error),
+        }
     }
 
     /// Why the client is over, if it is.
