@@ -1,13 +1,18 @@
 //! Messages and subscriptions, as the application sees them.
 
 use crate::delivery::AckToken;
+use crate::error::Invalid;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use noctule_proto::packet::{PublishProperties, SubscribeOptions};
 use noctule_proto::property::{PropertiesBuf, UserPropertiesBuf};
-use noctule_proto::{QoS, ReasonCode};
+use noctule_proto::{QoS, REMAINING_LENGTH_MAX, ReasonCode, TopicName};
+
+/// What PUBLISH holds at most beside topic, payload, and the properties that have no field: two
+/// lengths, packet identifier, expiry, topic alias.
+const OVERHEAD_MAX: usize = 2 + 4 + 2 + 5 + 3;
 
 /// A message: published by the application, or received from the server.
 ///
@@ -73,6 +78,17 @@ impl Message {
     #[must_use]
     pub fn retained(self) -> Message {
         Message { retain: true, ..self }
+    }
+
+    /// Whether a packet can hold it, of any version.
+    pub(crate) fn check(&self) -> Result<(), Invalid> {
+        TopicName::parse(&self.topic).map_err(Invalid::TopicName)?;
+        let others = self.properties.as_properties().encoded_len();
+        let size = OVERHEAD_MAX + self.topic.len() + others + self.payload.len();
+        if size > REMAINING_LENGTH_MAX as usize {
+            return Err(Invalid::PacketTooLarge { size: size as u64, max: REMAINING_LENGTH_MAX });
+        }
+        Ok(())
     }
 
     pub(crate) fn publish_properties(&self) -> PublishProperties<'_> {

@@ -3,7 +3,9 @@
 mod fake;
 
 use fake::Fake;
-use noctule_client::{Client, Connector, Error, Message, Options, QoS, Reconnect, Version};
+use noctule_client::{
+    Client, Connector, Error, Invalid, Message, Options, QoS, Reconnect, Version,
+};
 use noctule_proto::PacketType;
 use std::path::Path;
 use std::time::Duration;
@@ -124,4 +126,19 @@ async fn who_waits_for_a_file_that_cannot_be_written_is_told_so() {
     let Error::Failure(failure) = failed else { panic!("{failed:?}") };
     assert!(failure.what.contains("cannot keep the session"), "{failure:?}");
     assert!(matches!(client.end(), Some(Error::Failure(end)) if end == failure));
+}
+
+#[tokio::test]
+async fn a_message_that_no_packet_can_hold_is_refused_before_it_is_stored() {
+    let folder = tempfile::tempdir().expect("a folder for temporary files");
+    let path = folder.path().join("session");
+    let (dark, fake) = (Fake::start(Version::V5).await, Fake::start(Version::V5).await);
+    let client = connector(&dark, &path).start().expect("a new file");
+    let huge = Message::new("t", vec![0; 268_435_455]).qos(QoS::AtLeastOnce);
+    let refused = client.publish(huge).await;
+    assert!(matches!(refused, Err(Error::Invalid(Invalid::PacketTooLarge { .. }))), "{refused:?}");
+    client.send(message("1", QoS::AtLeastOnce)).await.expect("in line");
+    client.disconnect().await.expect("over");
+    let _client = connector(&fake, &path).start().expect("free again");
+    fake.welcome(false).await.expect(&["PUBLISH q1 #1 t 1"]).await;
 }

@@ -269,7 +269,7 @@ impl Session {
     /// Publishes a message: as soon as there is a connection, and as the server's receive maximum
     /// allows. [`Event::Published`] tells the end of it.
     pub fn publish(&mut self, message: Message) -> Result<Token, Invalid> {
-        TopicName::parse(&message.topic).map_err(Invalid::TopicName)?;
+        message.check()?;
         let token = self.next_token();
         let server = self.server.as_ref().filter(|_| self.phase == Phase::Online);
         let mut sink = Sink {

@@ -4,8 +4,9 @@
 //! "noctule session 1\n"  then, for each change:  length u32 | CRC-32 of the body | body
 //! ```
 //!
-//! A record that was cut by a crash is the last one, and is cut off when the file is opened. The
-//! file is written anew when most of it is history.
+//! A record that was cut by a crash is the last one, and is cut off when the file is opened: nobody
+//! was told that it is safe. A damaged record before the last is left out; what the others say is
+//! true without it. The file is written anew when most of it is history.
 
 use crate::error::Failure;
 use crate::message::Message;
@@ -24,6 +25,8 @@ const HEAD: &[u8] = b"noctule session 1\n";
 const PREFIX: usize = 8;
 /// Below this size a file is never written anew.
 const REWRITE_MIN: u64 = 1 << 20;
+/// How often a file may be written anew by others while it is opened.
+const TRIES: usize = 100;
 
 /// A file that holds one session.
 #[derive(Debug)]
@@ -113,18 +116,48 @@ fn failure(path: &Path, error: &io::Error) -> Failure {
 
 /// One process at a time: two would both be this client.
 fn open_locked(path: &Path) -> Result<File, Failure> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-    let file = file.map_err(|error| failure(path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Failure {
-            what: format!("another process has the session in {}", path.display()),
-            os_error: None,
-            fix: Some("end the other process, or give each its own file and client identifier"),
-            is_final: true,
-        }),
-        Err(TryLockError::Error(error)) => Err(failure(path, &error)),
+    for _ in 0..TRIES {
+        let file = open_private(path).map_err(|error| failure(path, &error))?;
+        match file.try_lock() {
+            Ok(()) if is_at(path, &file) => return Ok(file),
+            // Written anew by another process since it was opened.
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => break,
+            Err(TryLockError::Error(error)) => return Err(failure(path, &error)),
+        }
     }
+    Err(Failure {
+        what: format!("another process has the session in {}", path.display()),
+        os_error: None,
+        fix: Some("end the other process, or give each its own file and client identifier"),
+        is_final: true,
+    })
+}
+
+/// Whether this file still is the one at the path, and no other has taken its place.
+#[cfg(unix)]
+fn is_at(path: &Path, file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+    match (std::fs::metadata(path), file.metadata()) {
+        (Ok(there), Ok(here)) => id(there) == id(here),
+        (Err(_), _) | (_, Err(_)) => false,
+    }
+}
+
+/// Nothing of that can be told here.
+#[cfg(not(unix))]
+fn is_at(_: &Path, _: &File) -> bool {
+    true
+}
+
+/// Messages are nobody else's business.
+fn open_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 /// A file that is new is safe when its folder is.
@@ -139,20 +172,25 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 /// The changes in a file from `at` on, and where the last whole record ends.
 fn records(bytes: &[u8], mut at: usize) -> (Vec<Change>, usize) {
     let mut changes = Vec::new();
-    while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= PREFIX) {
-        let word = |from: usize| {
-            u32::from_le_bytes([rest[from], rest[from + 1], rest[from + 2], rest[from + 3]])
-        };
-        let (len, sum) = (word(0) as usize, word(4));
-        let Some(body) = rest[PREFIX..].get(..len) else { break };
-        if crc32fast::hash(body) != sum {
-            break;
+    while let Some((body, next)) = record(bytes, at) {
+        match body {
+            Some(body) => changes.extend(decode(body)),
+            // What follows tells whether this is damage, or the end that a crash has torn.
+            None if matches!(record(bytes, next), Some((Some(_), _))) => {}
+            None => break,
         }
-        let Some(change) = decode(body) else { break };
-        changes.push(change);
-        at += PREFIX + len;
+        at = next;
     }
-    (changes, at.min(bytes.len().max(HEAD.len())))
+    (changes, at)
+}
+
+/// The body of the record here, `None` if it is damaged, and where the next one begins.
+fn record(bytes: &[u8], at: usize) -> Option<(Option<&[u8]>, usize)> {
+    let (len, rest) = bytes.get(at..)?.split_first_chunk::<4>()?;
+    let (sum, rest) = rest.split_first_chunk::<4>()?;
+    let body = rest.get(..u32::from_le_bytes(*len) as usize)?;
+    let is_whole = crc32fast::hash(body) == u32::from_le_bytes(*sum);
+    Some((is_whole.then_some(body), at + PREFIX + body.len()))
 }
 
 fn encode_all(changes: &[Change]) -> Vec<u8> {
@@ -315,13 +353,55 @@ mod tests {
             assert_eq!(again.len(), changes.len() + 1, "cut at {len}");
             assert_eq!(again.last(), Some(&Change::Forgotten));
         }
-        for at in HEAD.len()..whole.len() {
-            let mut damaged = whole.clone();
-            damaged[at] ^= 0x55;
-            std::fs::write(&path, &damaged).expect("room");
-            let changes = Store::open(&path).expect("never refused").1;
-            assert!(changes.len() < all().len() && changes == all()[..changes.len()]);
+    }
+
+    #[test]
+    fn a_damaged_record_is_left_out_and_those_behind_it_are_read() {
+        let folder = folder();
+        let path = folder.path().join("session");
+        let mut end = HEAD.len();
+        for (number, change) in all().iter().enumerate() {
+            let begin = end;
+            end += encode_all(std::slice::from_ref(change)).len();
+            for at in begin..end {
+                let mut damaged = [HEAD, &encode_all(&all())].concat();
+                damaged[at] ^= 0x55;
+                std::fs::write(&path, &damaged).expect("room");
+                let changes = Store::open(&path).expect("never refused").1;
+                let (before, behind) = (&all()[..number], &all()[number + 1..]);
+                if at >= begin + 4 {
+                    assert_eq!(changes, [before, behind].concat(), "damaged at {at}");
+                } else {
+                    // A damaged length hides what follows.
+                    assert!(changes.starts_with(before), "damaged at {at}");
+                    assert!(behind.ends_with(&changes[number..]), "damaged at {at}");
+                }
+            }
         }
+    }
+
+    #[test]
+    fn a_record_of_another_kind_is_left_out() {
+        let mut bytes = encode_all(&all()[..1]);
+        bytes.extend_from_slice(&1_u32.to_le_bytes());
+        bytes.extend_from_slice(&crc32fast::hash(b"?").to_le_bytes());
+        bytes.push(b'?');
+        bytes.extend_from_slice(&encode_all(&all()[1..2]));
+        assert_eq!(records(&bytes, 0), (all()[..2].to_vec(), bytes.len()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_was_replaced_is_not_taken_for_the_one_at_the_path() {
+        let folder = folder();
+        let path = folder.path().join("session");
+        let (mut store, _) = Store::open(&path).expect("new");
+        let opened = open_private(&path).expect("there");
+        assert!(is_at(&path, &opened));
+        store.rewrite(&all()).expect("room");
+        assert!(opened.try_lock().is_ok());
+        assert!(!is_at(&path, &opened));
+        Store::open(&path).expect_err("taken");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::*;
 use crate::delivery::Delivery;
 use crate::options::Will;
 use crate::{QoS, SubscribeOptions};
+use noctule_proto::TopicName;
 use noctule_proto::packet::{Ack, Auth, ConnAckProperties, Publish, PublishProperties, SubAck};
 use noctule_proto::property::UserProperties;
 use std::num::{NonZeroU16, NonZeroU32};
