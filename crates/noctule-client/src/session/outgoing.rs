@@ -13,7 +13,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use noctule_proto::delivery::{Entry, PubRecOutcome, Resend, Sender, Unknown};
 use noctule_proto::packet::{Ack, Publish};
-use noctule_proto::{PacketId, PacketType, QoS, ReasonCode, TopicName};
+use noctule_proto::{PacketId, PacketType, QoS, ReasonCode, TopicName, Version};
 
 /// A message and how its publisher knows it.
 #[derive(Clone, Debug)]
@@ -24,12 +24,31 @@ struct Sending {
     connection: u64,
 }
 
+/// A message that the server is to complete, and how its publisher knows it.
+#[derive(Clone, Copy, Debug)]
+struct Released {
+    token: Token,
+    /// Why it was released without PUBREC: whether the server has the message is not known.
+    refused: Option<Invalid>,
+}
+
+impl Released {
+    /// What PUBCOMP means for the publisher. The message became the server's with PUBREC, whatever
+    /// PUBCOMP says; without PUBREC only 5.0 tells.
+    fn outcome(self, reason: ReasonCode, version: Version) -> Result<ReasonCode, Error> {
+        match self.refused {
+            Some(invalid) if version != Version::V5 || reason.is_error() => Err(invalid.into()),
+            Some(_) | None => Ok(ReasonCode::Success),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
     /// Sent and not settled. Boxed, since the ring of the sender comes and goes with each burst.
     sender: Sender<Box<Sending>>,
     /// Publishers of what has been released by PUBREL: the message itself is the server's by then.
-    released: BTreeMap<PacketId, Token>,
+    released: BTreeMap<PacketId, Released>,
     /// To be sent again as soon as the quota allows, before anything new.
     resend: VecDeque<PacketId>,
     /// Not sent yet.
@@ -91,7 +110,7 @@ impl Outgoing {
                 Entry::AtLeastOnce(Box::new(Sending { token, message, connection: 0 }))
             }
             None => {
-                self.released.insert(id, token);
+                self.released.insert(id, Released { token, refused: None });
                 Entry::Released
             }
         };
@@ -107,7 +126,9 @@ impl Outgoing {
                     changes.push(Change::Sent { token: sending.token, id });
                 }
                 Entry::Released => {
-                    let Some(token) = self.released.get(&id).copied() else { continue };
+                    let Some(Released { token, .. }) = self.released.get(&id).copied() else {
+                        continue;
+                    };
                     changes.push(Change::Released { token, id });
                 }
                 Entry::Reserved => {}
@@ -179,7 +200,7 @@ impl Outgoing {
                     sink.published(sending.token, Err(Error::SessionLost));
                 }
                 Entry::Released => {
-                    if let Some(token) = self.released.remove(&id) {
+                    if let Some(Released { token, .. }) = self.released.remove(&id) {
                         sink.published(token, Err(Error::SessionLost));
                     }
                 }
@@ -265,11 +286,23 @@ impl Outgoing {
                     open.connection = self.connection;
                 }
             }
-            Err(invalid) => {
-                self.sender.remove(id);
-                settle(sending.token, Err(invalid.into()), sink);
-            }
+            Err(invalid) => self.give_up(id, sending, invalid, sink),
         }
+    }
+
+    /// This server does not take a message that it may have taken before. Its identifier is not
+    /// free until both ends know so; for QoS 2 PUBREL and PUBCOMP tell them.
+    fn give_up(&mut self, id: PacketId, sending: &Sending, invalid: Invalid, sink: &mut Sink<'_>) {
+        let token = sending.token;
+        if sending.message.qos != QoS::ExactlyOnce {
+            self.sender.remove(id);
+            return settle(token, Err(invalid.into()), sink);
+        }
+        self.sender.place(id, Entry::Released);
+        self.released.insert(id, Released { token, refused: Some(invalid) });
+        self.in_flight += 1;
+        sink.note(|| Change::Released { token, id });
+        sink.answer(PacketType::PubRel, id, ReasonCode::Success);
     }
 
     pub(super) fn puback(&mut self, ack: &Ack<'_>, sink: &mut Sink<'_>) -> Result<(), Violation> {
@@ -291,7 +324,7 @@ impl Outgoing {
         match self.sender.pubrec(id, ack.reason) {
             PubRecOutcome::Release(sending) => {
                 self.in_flight += usize::from(!self.is_here(&sending));
-                self.released.insert(id, sending.token);
+                self.released.insert(id, Released { token: sending.token, refused: None });
                 sink.note(|| Change::Released { token: sending.token, id });
                 sink.answer(PacketType::PubRel, id, ReasonCode::Success);
             }
@@ -316,9 +349,8 @@ impl Outgoing {
         match self.sender.pubcomp(ack.packet_id) {
             Ok(()) => {
                 self.in_flight -= 1;
-                // The message became the server's with PUBREC, whatever PUBCOMP says.
-                if let Some(token) = self.released.remove(&ack.packet_id) {
-                    settle(token, Ok(ReasonCode::Success), sink);
+                if let Some(released) = self.released.remove(&ack.packet_id) {
+                    settle(released.token, released.outcome(ack.reason, sink.version), sink);
                 }
                 Ok(())
             }

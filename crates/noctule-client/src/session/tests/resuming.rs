@@ -178,3 +178,29 @@ fn a_message_that_was_sent_does_not_expire() {
     give(&mut session, &Packet::PubRel(ack(7)));
     assert_eq!(sent(&mut session), ["PUBREC #7 0x00", "PUBCOMP #7 0x00"]);
 }
+
+/// A server that takes less than before may have taken a message before: the identifier is free
+/// once it has said so.
+#[test]
+fn a_message_that_can_no_longer_be_sent_gives_its_identifier_back_in_order() {
+    for (known, told) in
+        [(true, "Success"), (false, "Invalid(QoSNotSupported { max: AtMostOnce })")]
+    {
+        let mut session = online_with(kept(Version::V5), ConnAckProperties::default());
+        publish(&mut session, "a", QoS::ExactlyOnce);
+        publish(&mut session, "b", QoS::AtLeastOnce);
+        session.lose(Error::Closed);
+        session.open(NOW);
+        sent(&mut session);
+        let less = ConnAckProperties { maximum_qos: Some(QoS::AtMostOnce), ..Default::default() };
+        welcome_with(&mut session, true, less);
+        assert_eq!(sent(&mut session), ["PUBREL #1 0x00"]);
+        let first = events(&mut session).pop();
+        let refused = "published 2 Invalid(QoSNotSupported { max: AtMostOnce })";
+        assert_eq!(first.as_deref(), Some(refused));
+        let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        give(&mut session, &Packet::PubComp(Ack::new(id(1), reason)));
+        assert_eq!(events(&mut session), [format!("published 1 {told}")]);
+        assert_eq!(session.open_requests(), 0);
+    }
+}
