@@ -46,7 +46,7 @@ pub enum Missing {
     WebSocket,
     /// SOCKS5: the feature `socks`.
     Socks,
-    /// SRV records: the feature `srv`.
+    /// SRV records: the feature `srv`, on Unix.
     Srv,
     /// Unix sockets, on a platform without.
     Unix,
@@ -116,7 +116,9 @@ impl Missing {
             Missing::Tls => Some("build with the feature `tls`"),
             Missing::WebSocket => Some("build with the feature `websocket`"),
             Missing::Socks => Some("build with the feature `socks`"),
-            Missing::Srv => Some("build with the feature `srv`, or name host and port"),
+            Missing::Srv => {
+                Some("build with the feature `srv` on a Unix system, or name host and port")
+            }
             Missing::Unix => Some("connect over TCP"),
             Missing::PreSharedKeys => Some("give the server and, if it asks, us certificates"),
         }

@@ -19,7 +19,7 @@ mod stream;
 
 #[cfg(feature = "socks")]
 mod socks;
-#[cfg(feature = "srv")]
+#[cfg(all(feature = "srv", unix))]
 mod srv;
 #[cfg(feature = "tls")]
 mod tls;
@@ -31,7 +31,7 @@ mod websocket;
 #[cfg(not(feature = "socks"))]
 #[path = "absent/socks.rs"]
 mod socks;
-#[cfg(not(feature = "srv"))]
+#[cfg(not(all(feature = "srv", unix)))]
 #[path = "absent/srv.rs"]
 mod srv;
 #[cfg(not(feature = "tls"))]

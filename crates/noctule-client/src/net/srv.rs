@@ -1,8 +1,11 @@
 //! Servers of a domain, by the SRV records of DNS [RFC 2782].
 
 use super::failure::ConnectError;
-use hickory_resolver::TokioResolver;
-use hickory_resolver::proto::rr::RData;
+use domain::base::iana::Rtype;
+use domain::base::name::{Name, ToName};
+use domain::rdata::Srv;
+use domain::resolv::StubResolver;
+use domain::resolv::stub::Answer;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, ErrorKind};
@@ -18,37 +21,43 @@ struct Server {
 
 /// The servers of a domain, in the order in which to try them; at least one.
 pub(super) async fn lookup(domain: &str, tls: bool) -> Result<Vec<(String, u16)>, ConnectError> {
-    let resolver = TokioResolver::builder_tokio().and_then(|builder| builder.build());
-    let resolver = resolver.map_err(|error| failed(domain, io::Error::other(error)))?;
-    ask(&resolver, domain, tls).await
+    ask(&StubResolver::new(), domain, tls).await
 }
 
 async fn ask(
-    resolver: &TokioResolver,
+    resolver: &StubResolver,
     domain: &str,
     tls: bool,
 ) -> Result<Vec<(String, u16)>, ConnectError> {
     let service = if tls { "_secure-mqtt._tcp" } else { "_mqtt._tcp" };
-    // With a dot at its end a name is not looked for below the domains of this machine.
-    let name = format!("{service}.{}.", domain.trim_end_matches('.'));
-    let found = resolver.srv_lookup(&name).await;
-    let found = found.map_err(|error| failed(&name, io::Error::other(error)))?;
-    let servers = found.answers().iter().filter_map(|record| match &record.data {
-        // A dot alone says that there is no such service.
-        RData::SRV(srv) if !srv.target.is_root() => Some(Server {
-            priority: srv.priority,
-            weight: srv.weight,
-            name: srv.target.to_utf8().trim_end_matches('.').to_owned(),
-            port: srv.port,
-        }),
-        _ => None,
-    });
-    let servers = in_order(servers.collect(), random);
+    let name = format!("{service}.{}", domain.trim_end_matches('.'));
+    let failed = |error| ConnectError::Lookup { name: name.clone(), error };
+    let question =
+        name.parse::<Name<Vec<u8>>>().map_err(|error| failed(io::Error::other(error)))?;
+    let answer = resolver.query((question, Rtype::SRV)).await.map_err(failed)?;
+    let servers = in_order(servers(&answer), random);
     if servers.is_empty() {
-        let none = io::Error::new(ErrorKind::NotFound, "no SRV record names a server");
-        return Err(failed(&name, none));
+        return Err(failed(io::Error::new(ErrorKind::NotFound, "no SRV record names a server")));
     }
     Ok(servers.into_iter().map(|server| (server.name, server.port)).collect())
+}
+
+/// What the records of an answer name; records that cannot be understood name nothing.
+fn servers(answer: &Answer) -> Vec<Server> {
+    // Behind aliases the records stand under another name than was asked for.
+    let (Some(owner), Ok(records)) = (answer.canonical_name(), answer.answer()) else {
+        return Vec::new();
+    };
+    let records = records.limit_to_in::<Srv<_>>().flatten();
+    let records = records.filter(|record| record.owner() == &owner);
+    let servers = records.map(|record| Server {
+        priority: record.data().priority(),
+        weight: record.data().weight(),
+        name: record.data().target().to_vec().to_string(),
+        port: record.data().port(),
+    });
+    // A dot alone says that there is no such service.
+    servers.filter(|server| server.name != ".").collect()
 }
 
 /// By priority; those of the same one in an order that `random` draws, likelier first the heavier
@@ -76,15 +85,10 @@ fn random(max: u64) -> u64 {
     RandomState::new().build_hasher().finish() % (max + 1)
 }
 
-fn failed(name: &str, error: io::Error) -> ConnectError {
-    ConnectError::Lookup { name: name.trim_end_matches('.').to_owned(), error }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
-    use hickory_resolver::net::runtime::TokioRuntimeProvider;
+    use domain::resolv::stub::conf::{ResolvConf, ServerConf, Transport};
     use std::net::Ipv4Addr;
     use tokio::net::UdpSocket;
 
@@ -137,15 +141,12 @@ mod tests {
         question[12..end - 5].to_vec()
     }
 
-    async fn resolver() -> (TokioResolver, UdpSocket) {
+    async fn resolver() -> (StubResolver, UdpSocket) {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback");
-        let mut connection = ConnectionConfig::udp();
-        connection.port = socket.local_addr().expect("a bound socket").port();
-        let server = NameServerConfig::new(Ipv4Addr::LOCALHOST.into(), true, vec![connection]);
-        let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
-        let provider = TokioRuntimeProvider::default();
-        let builder = TokioResolver::builder_with_config(config, provider);
-        (builder.build().expect("a good configuration"), socket)
+        let address = socket.local_addr().expect("a bound socket");
+        let mut config = ResolvConf::new();
+        config.servers.push(ServerConf::new(address, Transport::UdpTcp));
+        (StubResolver::from_conf(config), socket)
     }
 
     #[tokio::test]
