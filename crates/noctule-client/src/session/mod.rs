@@ -47,8 +47,7 @@ use noctule_proto::packet::{
 };
 use noctule_proto::text::is_clean;
 use noctule_proto::{
-    Frame, Packet, PacketId, PacketType, QoS, ReasonCode, Role, TopicFilter, TopicName, Version,
-    next_frame,
+    Frame, Packet, PacketId, PacketType, QoS, ReasonCode, Role, TopicFilter, Version, next_frame,
 };
 use outgoing::Outgoing;
 use output::Output;
@@ -289,7 +288,7 @@ impl Session {
         let (false, Some(server), Phase::Online) = (waits, &self.server, self.phase) else {
             return self.publish(message.clone());
         };
-        TopicName::parse(&message.topic).map_err(Invalid::TopicName)?;
+        message.check()?;
         self.tokens += 1;
         let token = Token(self.tokens);
         let mut sink = Sink {
