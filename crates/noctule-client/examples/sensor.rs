@@ -24,10 +24,9 @@ async fn main() -> Result<(), Error> {
     client.publish(Message::new(STATUS, "here").qos(QoS::AtLeastOnce).retained()).await?;
 
     for celsius in ["11.4", "11.5", "11.3"] {
-        let mut reading = Message::new("sensors/cellar/temperature", celsius).retained();
-        reading.qos = QoS::AtLeastOnce;
+        let reading = Message::new("sensors/cellar/temperature", celsius);
         // Old readings are of no interest to anybody.
-        reading.expiry_secs = Some(3600);
+        let reading = reading.qos(QoS::AtLeastOnce).retained().expires_in_secs(3600);
         // Returns when the server has taken the message over, however often the connection breaks.
         client.publish(reading).await?;
         println!("published {celsius}");

@@ -3,6 +3,7 @@
 use crate::authenticator::AuthError;
 use alloc::string::String;
 use core::fmt;
+use noctule_proto::property::ValueError;
 use noctule_proto::{DecodeError, PacketType, QoS, ReasonCode, TopicError};
 
 /// Why a connection or a request ended without success.
@@ -114,6 +115,8 @@ pub enum Invalid {
     NotInThisVersion,
     /// A property of more than 65,535 bytes.
     PropertyTooLong,
+    /// A property with a character that MQTT forbids.
+    PropertyCharacters,
     /// A request with a response topic or correlation data of its own.
     PropertyTwice,
     /// A response to a message that names no response topic.
@@ -273,6 +276,7 @@ impl Invalid {
             | Invalid::TooLong(_)
             | Invalid::ZeroLimit
             | Invalid::PropertyTooLong
+            | Invalid::PropertyCharacters
             | Invalid::PropertyTwice
             | Invalid::PacketTooLarge { .. }
             | Invalid::WildcardsNotSupported
@@ -311,6 +315,15 @@ impl core::error::Error for Error {}
 impl From<Invalid> for Error {
     fn from(invalid: Invalid) -> Error {
         Error::Invalid(invalid)
+    }
+}
+
+impl From<ValueError> for Invalid {
+    fn from(error: ValueError) -> Invalid {
+        match error {
+            ValueError::TooLong => Invalid::PropertyTooLong,
+            ValueError::ForbiddenCharacter => Invalid::PropertyCharacters,
+        }
     }
 }
 
@@ -371,6 +384,7 @@ impl fmt::Display for Invalid {
             Invalid::SubscriptionIdsNotSupported => "the server takes no subscription identifiers",
             Invalid::NotInThisVersion => "this needs MQTT 5.0",
             Invalid::PropertyTooLong => "a property is longer than 65,535 bytes",
+            Invalid::PropertyCharacters => "a property holds a character that MQTT forbids",
             Invalid::PropertyTwice => {
                 "the response topic and the correlation data of a request are set by the library"
             }

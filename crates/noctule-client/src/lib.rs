@@ -53,9 +53,13 @@ pub use authenticator::{AuthError, Authenticator};
 pub use delivery::{AckToken, Delivery};
 pub use error::{Error, Failure, Field, Invalid, Notice, Violation};
 pub use message::{Goodbye, Message, Subscribe, Unsubscribe};
-pub use noctule_proto::packet::{RetainHandling, SubscribeOptions};
-pub use noctule_proto::property::{PropertiesBuf, UserPropertiesBuf};
-pub use noctule_proto::{DecodeError, PacketType, QoS, ReasonCode, TopicError, Version};
+pub use noctule_proto::packet::{PublishProperties, RetainHandling, SubscribeOptions};
+pub use noctule_proto::property::{
+    OtherProperties, PropertiesBuf, SubscriptionIds, UserProperties, UserPropertiesBuf, ValueError,
+};
+pub use noctule_proto::{
+    DecodeError, PacketId, PacketType, QoS, ReasonCode, TopicError, TopicName, Version,
+};
 pub use options::{Acknowledge, Options, SEND_MAXIMUM_V3, Will};
 #[cfg(feature = "scram")]
 pub use scram::Scram;

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use noctule_proto::packet::{PublishProperties, SubscribeOptions};
 use noctule_proto::property::{PropertiesBuf, UserPropertiesBuf};
-use noctule_proto::{QoS, REMAINING_LENGTH_MAX, ReasonCode, TopicName};
+use noctule_proto::{QoS, REMAINING_LENGTH_MAX, ReasonCode, TopicFilter, TopicName};
 
 /// What PUBLISH holds at most beside topic, payload, and the properties that have no field: two
 /// lengths, packet identifier, expiry, topic alias.
@@ -20,6 +20,12 @@ const OVERHEAD_MAX: usize = 2 + 4 + 2 + 5 + 3;
 /// use noctule_client::{Message, QoS};
 /// let reading = Message::new("home/kitchen/temperature", "21.5").qos(QoS::AtLeastOnce).retained();
 /// assert_eq!(&reading.payload[..], b"21.5");
+/// let order = Message::new("orders/new", "{}")
+///     .expires_in_secs(3600)
+///     .content_type("application/json")?
+///     .user_property("shop", "7")?;
+/// assert_eq!(order.properties.as_properties().content_type(), Some("application/json"));
+/// # Ok::<(), noctule_client::Invalid>(())
 /// ```
 ///
 /// A clone shares topic and payload.
@@ -80,6 +86,38 @@ impl Message {
         Message { retain: true, ..self }
     }
 
+    /// The same, of interest to nobody after so many seconds (5.0).
+    #[must_use]
+    pub fn expires_in_secs(self, secs: u32) -> Message {
+        Message { expiry_secs: Some(secs), ..self }
+    }
+
+    /// The same, with a word on what the payload is (5.0), such as a MIME type.
+    pub fn content_type(mut self, content_type: &str) -> Result<Message, Invalid> {
+        self.properties.content_type(content_type)?;
+        Ok(self)
+    }
+
+    /// The same, telling receivers where to respond (5.0);
+    /// [`Requester`](crate::Requester) does that, and awaits the response.
+    pub fn response_topic(mut self, topic: &str) -> Result<Message, Invalid> {
+        let topic = TopicName::parse(topic).map_err(Invalid::TopicName)?;
+        self.properties.response_topic(topic)?;
+        Ok(self)
+    }
+
+    /// The same, with data that a response brings back (5.0).
+    pub fn correlation_data(mut self, data: &[u8]) -> Result<Message, Invalid> {
+        self.properties.correlation_data(data)?;
+        Ok(self)
+    }
+
+    /// The same, with a user property more (5.0).
+    pub fn user_property(mut self, name: &str, value: &str) -> Result<Message, Invalid> {
+        self.properties.user_property(name, value)?;
+        Ok(self)
+    }
+
     /// Whether a packet can hold it, of any version.
     pub(crate) fn check(&self) -> Result<(), Invalid> {
         TopicName::parse(&self.topic).map_err(Invalid::TopicName)?;
@@ -125,6 +163,11 @@ impl Subscribe {
         self.filters.push((filter.into(), options));
         self
     }
+
+    /// Whether it can be asked of any server.
+    pub fn check(&self) -> Result<(), Invalid> {
+        check_filters(self.filters.iter().map(|(filter, _)| filter.as_str()))
+    }
 }
 
 /// A request to receive messages no more.
@@ -138,6 +181,11 @@ pub struct Unsubscribe {
 }
 
 impl Unsubscribe {
+    /// Whether it can be asked of any server.
+    pub fn check(&self) -> Result<(), Invalid> {
+        check_filters(self.filters.iter().map(String::as_str))
+    }
+
     /// One filter.
     pub fn from(filter: impl Into<String>) -> Unsubscribe {
         Unsubscribe { filters: Vec::from([filter.into()]), ..Unsubscribe::default() }
@@ -149,6 +197,17 @@ impl Unsubscribe {
         self.filters.push(filter.into());
         self
     }
+}
+
+/// At least one filter, and each of them one.
+fn check_filters<'a>(filters: impl ExactSizeIterator<Item = &'a str>) -> Result<(), Invalid> {
+    if filters.len() == 0 {
+        return Err(Invalid::NoFilter);
+    }
+    for filter in filters {
+        TopicFilter::parse(filter).map_err(Invalid::TopicFilter)?;
+    }
+    Ok(())
 }
 
 /// What DISCONNECT says; before 5.0 it says nothing.

@@ -4,8 +4,8 @@ mod fake;
 
 use fake::Fake;
 use noctule_client::{
-    Client, Connector, Error, Message, Options, QoS, ReasonCode, Reconnect, State, Subscribe,
-    Unsubscribe, Version,
+    Client, Connector, Error, Invalid, Message, Options, QoS, ReasonCode, Reconnect, State,
+    Subscribe, Unsubscribe, Version,
 };
 use noctule_proto::PacketType;
 use noctule_proto::packet::{ConnAckProperties, Disconnect};
@@ -346,4 +346,43 @@ async fn who_subscribes_while_another_unsubscribes_has_a_stream() {
     ended.expect("granted");
     assert!(before.expect("granted").recv().await.is_none());
     assert_eq!(&*after.expect("granted").recv().await.expect("lives").topic, "a");
+}
+
+#[test]
+fn without_a_runtime_there_is_an_error_and_no_panic() {
+    let connector = Connector::to("127.0.0.1:1", options("c")).expect("an address");
+    let Err(Error::Failure(failure)) = connector.start() else { panic!("started") };
+    assert!(failure.fix.is_some_and(|fix| fix.contains("runtime")), "{failure:?}");
+}
+
+#[tokio::test]
+async fn what_no_server_takes_is_refused_without_one() {
+    let fake = Fake::start(Version::V5).await;
+    let client = start(&fake);
+    let refused = client.subscribe(Subscribe::to("a/#/b", QoS::AtMostOnce)).await.map(drop);
+    assert!(matches!(refused, Err(Error::Invalid(Invalid::TopicFilter(_)))), "{refused:?}");
+    let refused = client.subscribe(Subscribe::default()).await.map(drop);
+    assert!(matches!(refused, Err(Error::Invalid(Invalid::NoFilter))), "{refused:?}");
+    let refused = client.unsubscribe(Unsubscribe::default()).await;
+    assert!(matches!(refused, Err(Error::Invalid(Invalid::NoFilter))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_stream_can_be_ended_and_then_read_to_its_end() {
+    let fake = Fake::start(Version::V5).await;
+    let client = start(&fake);
+    let mut peer = fake.welcome(false).await;
+    let (all, ()) = tokio::join!(client.subscribe(Subscribe::to("a", QoS::AtMostOnce)), async {
+        peer.expect(&["SUBSCRIBE #1 id=2 a@0"]).await;
+        peer.suback(1, &[0]).await;
+        peer.publish("a", QoS::AtMostOnce, 0).await;
+    });
+    let mut all = all.expect("granted");
+    let (ended, ()) = tokio::join!(all.unsubscribe(), async {
+        peer.expect(&["UNSUBSCRIBE #2 a"]).await;
+        peer.unsuback(2).await;
+    });
+    ended.expect("granted");
+    assert_eq!(&*all.recv().await.expect("it came before").topic, "a");
+    assert!(all.recv().await.is_none() && all.end().is_none());
 }

@@ -94,7 +94,8 @@ impl Client {
         }
     }
 
-    /// How the client stands with its server, and how that changes.
+    /// How the client stands with its server, and how that changes. A state that lasts no longer
+    /// than it takes to look may be missed; the newest never is.
     pub fn states(&self) -> watch::Receiver<State> {
         self.shared.state.subscribe()
     }
@@ -125,8 +126,17 @@ impl Client {
     }
 
     /// Subscribes and waits for the server's answer. It is an error if the server refuses every
-    /// filter; see [`Subscription::codes`] for each of them. A server that has lost the session is
-    /// asked again by itself.
+    /// filter; see [`Subscription::codes`] for each of them. A call that is dropped may leave the
+    /// server's side of it standing.
+    ///
+    /// A server that has lost the session is asked again by itself, just as the first time: it
+    /// sends its retained messages again, unless the filter's
+    /// [`RetainHandling`](crate::RetainHandling) says not to at all. They are what makes up for
+    /// messages that were missed meanwhile; an application that knows them already sees
+    /// [`Message::retain`] on them.
+    ///
+    /// The server has one subscription for each filter. Two streams for the same one get the same
+    /// messages, by the options of the later; unsubscribing ends both.
     pub async fn subscribe(&self, subscribe: Subscribe) -> Result<Subscription, Error> {
         self.subscribe_and(subscribe, self.shared.acknowledge).await
     }
@@ -137,12 +147,14 @@ impl Client {
         subscribe: Subscribe,
         acknowledge: Acknowledge,
     ) -> Result<Subscription, Error> {
+        subscribe.check()?;
+        let filters = subscribe.filters.iter().map(|(filter, _)| filter.clone()).collect();
         let (reply, answer) = oneshot::channel();
         self.command(Command::Subscribe(subscribe, acknowledge, reply)).await?;
         let (codes, inbox) = answer.await.map_err(|_| self.why())??;
         match codes.first() {
             Some(first) if codes.iter().all(|code| code.is_error()) => Err(rejected(*first)),
-            _ => Ok(Subscription::new(codes, inbox, self.clone())),
+            _ => Ok(Subscription::new(filters, codes, inbox, self.clone())),
         }
     }
 
@@ -153,12 +165,13 @@ impl Client {
         let (reply, answer) = oneshot::channel();
         self.control(Control::Everything(reply))?;
         let inbox = answer.await.map_err(|_| self.why())?;
-        Ok(Subscription::new(Vec::new(), inbox, self.clone()))
+        Ok(Subscription::new(Vec::new(), Vec::new(), inbox, self.clone()))
     }
 
     /// Ends subscriptions and waits for the server's answer: a code for each filter. It is an error
     /// if the server refuses all of them.
     pub async fn unsubscribe(&self, unsubscribe: Unsubscribe) -> Result<Vec<ReasonCode>, Error> {
+        unsubscribe.check()?;
         let (reply, answer) = oneshot::channel();
         self.command(Command::Unsubscribe(unsubscribe, reply)).await?;
         let codes = answer.await.map_err(|_| self.why())??;
@@ -170,7 +183,8 @@ impl Client {
 
     /// The application has done what it has to do with a message
     /// ([`Acknowledge::ByApplication`](crate::Acknowledge)); nothing happens for any other. If the
-    /// connection has broken meanwhile, the server sends the message again.
+    /// connection has broken meanwhile, the server sends the message again. Where a message came
+    /// through several streams, the first word on it counts.
     pub fn acknowledge(&self, message: &Message) -> Result<(), Error> {
         self.reject(message, ReasonCode::Success)
     }
@@ -219,7 +233,9 @@ impl Client {
         self.shared.end.get().cloned()
     }
 
-    /// Messages of QoS 0 that were dropped because the application did not take them in time.
+    /// How many messages were dropped because the application did not take them in time: those of
+    /// QoS 0 beyond 65,536 (or 256 MiB) that lie unread, where the client had to read on; and those
+    /// of a resumed session beyond 4,096 (or 16 MiB) that no stream was there for.
     pub fn dropped(&self) -> u64 {
         self.shared.gauge.dropped()
     }

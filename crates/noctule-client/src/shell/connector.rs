@@ -5,7 +5,7 @@ use super::client::{Client, Shared};
 use super::driver::{Driver, Parts};
 use super::store::Store;
 use crate::authenticator::Authenticator;
-use crate::error::Error;
+use crate::error::{Error, Failure};
 use crate::net::{Address, Endpoint, Host};
 use crate::options::{Acknowledge, Options};
 use crate::session::Session;
@@ -13,6 +13,7 @@ use noctule_proto::ReasonCode;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 /// Commands that may wait for the driver before their senders do.
@@ -84,15 +85,23 @@ impl Connector {
     }
 
     /// Whether to go to another server if this one says so (5.0): for one connection
-    /// ([`ReasonCode::UseAnotherServer`]), or for good ([`ReasonCode::ServerMoved`]). The other
-    /// server is reached by the same transport, and gets the same credentials.
+    /// ([`ReasonCode::UseAnotherServer`]), or for good ([`ReasonCode::ServerMoved`]).
+    ///
+    /// The other server gets the same credentials, headers and Will, so this is for servers that
+    /// are trusted with the choice. It is reached by the same transport: after TLS it is TLS, and
+    /// its certificate must hold its own name, unless the endpoint has a
+    /// [`server_name`](crate::net::Tls::server_name), which stays. Without TLS, whoever is on the
+    /// way can name any server. Five servers in a row that send us on, none of them for longer
+    /// than [`Reconnect::delay_max`], are the end of the client.
     #[must_use]
     pub fn follow_redirects(self, follow: bool) -> Connector {
         Connector { follow_redirects: follow, ..self }
     }
 
     /// Keeps the session in this file, so that messages of QoS 1 and 2 survive the process: in line
-    /// (see [`Client::send`]) means stored then, and the next client with this file goes on.
+    /// (see [`Client::send`]) means stored then, and the next client with this file goes on. One
+    /// client at a time can have it. If it cannot be written any more, the client is over: nothing
+    /// is sent, or told to be safe, that is not stored.
     ///
     /// The options should keep the session on the server too (`session_expiry_secs`, or no
     /// `clean_start` before 5.0).
@@ -115,8 +124,15 @@ impl Connector {
         Ok(client)
     }
 
-    /// Connects in the background, by a task on the current tokio runtime, and answers at once.
+    /// Connects in the background, by a task on the current tokio runtime, and answers at once. It
+    /// is an error if there is no runtime, the options are wrong, or the file of the session is.
     pub fn start(mut self) -> Result<Client, Error> {
+        let runtime = Handle::try_current().map_err(|error| Failure {
+            what: error.to_string(),
+            os_error: None,
+            fix: Some("start the client from within a tokio runtime"),
+            is_final: true,
+        })?;
         let acknowledge = self.options.acknowledge;
         // The driver acknowledges itself, as the application takes what has come.
         self.options.acknowledge = Acknowledge::ByApplication;
@@ -125,9 +141,7 @@ impl Connector {
         let (store, session) = match &self.store {
             Some(path) => {
                 let (store, changes) = Store::open(path)?;
-                let mut session = Session::restore(self.options, changes)?;
-                session.keep_changes();
-                (Some(store), session)
+                (Some(store), Session::restore(self.options, changes)?)
             }
             None => (None, Session::new(self.options)?),
         };
@@ -147,7 +161,7 @@ impl Connector {
         let (controls, control_queue) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::new(parts.store.is_some(), version, acknowledge));
         let driver = Driver::new(parts, command_queue, control_queue, Arc::clone(&shared));
-        tokio::spawn(driver.run());
+        runtime.spawn(driver.run());
         Ok(Client::new(commands, controls, shared))
     }
 }

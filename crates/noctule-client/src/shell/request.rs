@@ -93,8 +93,8 @@ impl Requester {
         if properties.response_topic().is_some() || properties.correlation_data().is_some() {
             return Err(Invalid::PropertyTwice.into());
         }
-        message.properties.response_topic(topic).map_err(|_| Invalid::PropertyTooLong)?;
-        message.properties.correlation_data(&key).map_err(|_| Invalid::PropertyTooLong)?;
+        message.properties.response_topic(topic).map_err(Invalid::from)?;
+        message.properties.correlation_data(&key).map_err(Invalid::from)?;
         let (reply, response) = oneshot::channel();
         self.pending.insert(key, reply)?;
         let _forget = Forget(&self.pending, &key);
@@ -165,7 +165,7 @@ impl Client {
             return Err(Invalid::PropertyTwice.into());
         }
         if let Some(data) = properties.correlation_data() {
-            response.properties.correlation_data(data).map_err(|_| Invalid::PropertyTooLong)?;
+            response.properties.correlation_data(data).map_err(Invalid::from)?;
         }
         response.topic = Arc::from(topic);
         response.qos = request.qos;

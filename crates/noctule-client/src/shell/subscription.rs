@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::routes::Inbox;
 use crate::error::Error;
-use crate::message::Message;
+use crate::message::{Message, Unsubscribe};
 use futures_core::Stream;
 use noctule_proto::ReasonCode;
 use std::pin::Pin;
@@ -12,19 +12,32 @@ use std::task::{Context, Poll};
 /// Receives what a subscription brings, in the order in which the server sent it. It is a
 /// [`Stream`] too.
 ///
-/// Dropped, it forgets what comes; the server goes on sending until
-/// [`Client::unsubscribe`]. The connection lasts as long as there is a [`Client`] or a
-/// `Subscription`.
+/// What lies here unread holds the server back: from 4,096 messages on (or 16 MiB), nothing more is
+/// read unless a request waits for its answer, and then nothing is acknowledged, so that no more
+/// than [`receive_maximum`](crate::Options::receive_maximum) messages of QoS 1 and 2 come.
+///
+/// Dropped, it forgets what comes; the server goes on sending until it is
+/// [unsubscribed](Self::unsubscribe). If the application acknowledges messages itself
+/// ([`Acknowledge::ByApplication`](crate::Acknowledge)), those that a dropped stream had, and
+/// those that come for it, stay unacknowledged: the server keeps them for the next connection,
+/// and once its window is full of them it sends nothing else. Unsubscribe first, and take what
+/// has come. The connection lasts as long as there is a [`Client`] or a `Subscription`.
 #[derive(Debug)]
 pub struct Subscription {
+    filters: Vec<String>,
     codes: Vec<ReasonCode>,
     inbox: Inbox,
     client: Client,
 }
 
 impl Subscription {
-    pub(super) fn new(codes: Vec<ReasonCode>, inbox: Inbox, client: Client) -> Subscription {
-        Subscription { codes, inbox, client }
+    pub(super) fn new(
+        filters: Vec<String>,
+        codes: Vec<ReasonCode>,
+        inbox: Inbox,
+        client: Client,
+    ) -> Subscription {
+        Subscription { filters, codes, inbox, client }
     }
 
     /// The next message; `None` when no more can come: the connection is over (see
@@ -41,6 +54,14 @@ impl Subscription {
     /// The server's answer: the QoS granted for each filter, or why it was refused.
     pub fn codes(&self) -> &[ReasonCode] {
         &self.codes
+    }
+
+    /// Ends the subscription, with every other stream of the same filters, and waits for the
+    /// server's answer. What has come before can still be taken, up to the `None` behind it.
+    pub async fn unsubscribe(&self) -> Result<(), Error> {
+        let mut unsubscribe = Unsubscribe::default();
+        unsubscribe.filters.clone_from(&self.filters);
+        self.client.unsubscribe(unsubscribe).await.map(drop)
     }
 
     /// Why nothing comes any more, if so: the server has refused to renew the subscription, or the

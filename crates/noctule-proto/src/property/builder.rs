@@ -1,5 +1,6 @@
 //! Builds properties in their encoded form, for clients.
 
+use super::reader::Entries;
 use super::{OtherProperties, PropertyId, UserProperties};
 use crate::text::{LEN_MAX, is_clean};
 use alloc::vec::Vec;
@@ -25,7 +26,8 @@ impl fmt::Display for ValueError {
 
 impl core::error::Error for ValueError {}
 
-/// Builds the properties of a message (PUBLISH or Will). Each but User Property may be set once.
+/// Builds the properties of a message (PUBLISH or Will). Each but User Property is there once: set
+/// again, it replaces what it was.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PropertiesBuf(Vec<u8>);
 
@@ -42,6 +44,7 @@ impl PropertiesBuf {
 
     /// Payload Format Indicator: whether the payload is UTF-8 text.
     pub fn payload_format(&mut self, utf8: bool) -> &mut Self {
+        self.remove(PropertyId::PayloadFormatIndicator);
         self.0.extend_from_slice(&[PropertyId::PayloadFormatIndicator as u8, u8::from(utf8)]);
         self
     }
@@ -70,10 +73,21 @@ impl PropertiesBuf {
 
     fn push(&mut self, id: PropertyId, value: &[u8]) -> Result<&mut Self, ValueError> {
         let len = u16::try_from(value.len()).map_err(|_| ValueError::TooLong)?;
+        self.remove(id);
         self.0.push(id as u8);
         self.0.extend_from_slice(&len.to_be_bytes());
         self.0.extend_from_slice(value);
         Ok(self)
+    }
+}
+
+impl PropertiesBuf {
+    /// To send one twice is an error of the protocol.
+    fn remove(&mut self, id: PropertyId) {
+        if Entries(&self.0).any(|entry| entry.id == id) {
+            let others = Entries(&self.0).filter(|entry| entry.id != id);
+            self.0 = others.flat_map(|entry| entry.raw).copied().collect();
+        }
     }
 }
 
@@ -139,6 +153,21 @@ fn check_text(text: &str) -> Result<(), ValueError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_property_that_is_set_again_is_replaced() {
+        let mut twice = PropertiesBuf::new();
+        twice.payload_format(false).content_type("a").expect("clean");
+        twice.correlation_data(b"old").expect("short").user_property("k", "v").expect("clean");
+        twice.correlation_data(b"new").expect("short").user_property("k", "v").expect("clean");
+        twice.payload_format(true).content_type("b").expect("clean");
+        let properties = twice.as_properties();
+        assert_eq!(properties.content_type(), Some("b"));
+        assert_eq!(properties.correlation_data(), Some(&b"new"[..]));
+        assert_eq!(properties.payload_format(), Some(true));
+        assert_eq!(properties.user_properties().iter().count(), 2);
+        assert_eq!(Entries(&twice.0).count(), 5);
+    }
 
     #[test]
     fn what_no_receiver_takes_is_not_built() {
