@@ -4,7 +4,7 @@ use crate::error::Error as BenchError;
 use crate::fleet::{Listener, Roll};
 use crate::socket::{Input, Socket};
 use mio::{Registry, Token};
-use noctule_client::{Error, Event, Failure, Options, Received, Session};
+use noctule_client::{Error, Event, Failure, Layer, Options, Received, Session};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -230,5 +230,5 @@ impl Connection {
 /// The network's own words.
 fn failure(error: &std::io::Error) -> Error {
     let (what, os_error) = (error.to_string(), error.raw_os_error());
-    Error::Failure(Failure { what, os_error, fix: None, is_final: false })
+    Error::Failure(Failure { layer: Layer::Network, what, os_error, fix: None, is_final: false })
 }

@@ -42,6 +42,8 @@ pub enum Error {
 /// What failed outside of MQTT.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
+    /// Where it failed.
+    pub layer: Layer,
     /// In plain words.
     pub what: String,
     /// The operating system's number for it (`errno`).
@@ -50,6 +52,30 @@ pub struct Failure {
     pub fix: Option<&'static str>,
     /// Whether it would fail the same way if it were tried again.
     pub is_final: bool,
+}
+
+/// Where something outside of MQTT failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Layer {
+    /// The address cannot be understood.
+    Address,
+    /// Its name stands for no host.
+    Lookup,
+    /// The host cannot be reached, or the connection broke.
+    Network,
+    /// The proxy does not let us through.
+    Proxy,
+    /// There is no trust, or no common ground, below TLS.
+    Tls,
+    /// The server speaks no MQTT over WebSocket.
+    WebSocket,
+    /// This build or this platform cannot do it.
+    Missing,
+    /// The file that the session is kept in.
+    Store,
+    /// The runtime that drives the client.
+    Runtime,
 }
 
 /// A reason code of the server, with what it added.

@@ -51,7 +51,7 @@ mod shell;
 
 pub use authenticator::{AuthError, Authenticator};
 pub use delivery::{AckToken, Delivery};
-pub use error::{Error, Failure, Field, Invalid, Notice, Violation};
+pub use error::{Error, Failure, Field, Invalid, Layer, Notice, Violation};
 pub use message::{Goodbye, Message, Subscribe, Unsubscribe};
 pub use noctule_proto::packet::{PublishProperties, RetainHandling, SubscribeOptions};
 pub use noctule_proto::property::{
@@ -65,4 +65,4 @@ pub use options::{Acknowledge, Options, SEND_MAXIMUM_V3, Will};
 pub use scram::Scram;
 pub use session::{Change, Connected, Event, Received, Session, Token};
 #[cfg(feature = "tokio")]
-pub use shell::{Client, Connector, Receipt, Reconnect, Requester, State, Subscription};
+pub use shell::{Client, Connector, Receipt, Reconnect, Requester, State, Subscription, Tapped};

@@ -62,6 +62,19 @@ impl Socks5 {
         Socks5 { host: host.into(), port, login: None }
     }
 
+    /// The same with user name and password, of up to 255 bytes each.
+    pub fn credentials(self, user_name: &[u8], password: &[u8]) -> Result<Socks5, AddressError> {
+        let short = |bytes: &[u8], part| match bytes.len() {
+            0..=255 => Ok(bytes.to_vec()),
+            _ => Err(AddressError::Part { part, why: "has more than 255 bytes" }),
+        };
+        let login = Login {
+            user_name: short(user_name, AddressPart::UserName)?,
+            password: short(password, AddressPart::Password)?,
+        };
+        Ok(Socks5 { login: Some(login), ..self })
+    }
+
     /// Parses `socks5h://[user[:password]@]host[:port]`, with `%41` for any byte of user name and
     /// password. The default port is 1080.
     pub fn parse(text: &str) -> Result<Socks5, AddressError> {
@@ -75,19 +88,12 @@ impl Socks5 {
             None => (None, rest),
         };
         let (host, port) = host_and_port(host)?;
-        let mut proxy = Socks5::new(host, port.unwrap_or(PORT));
-        if let Some(user) = user {
-            let (user, password) = user.split_once(':').unwrap_or((user, ""));
-            let bytes = |text, part| {
-                let plain = unescape(text).filter(|plain| plain.len() <= 255);
-                plain.ok_or(wrong(part, "has a bad % escape or more than 255 bytes"))
-            };
-            proxy.login = Some(Login {
-                user_name: bytes(user, AddressPart::UserName)?,
-                password: bytes(password, AddressPart::Password)?,
-            });
-        }
-        Ok(proxy)
+        let proxy = Socks5::new(host, port.unwrap_or(PORT));
+        let Some(user) = user else { return Ok(proxy) };
+        let (user, password) = user.split_once(':').unwrap_or((user, ""));
+        let bytes = |text, part| unescape(text).ok_or(wrong(part, "has a bad % escape"));
+        let user_name = bytes(user, AddressPart::UserName)?;
+        proxy.credentials(&user_name, &bytes(password, AddressPart::Password)?)
     }
 
     /// Where the proxy is.

@@ -4,8 +4,9 @@ use super::backoff::{Backoff, Reconnect};
 use super::client::{Client, Shared};
 use super::driver::{Driver, Parts};
 use super::store::Store;
+use super::tap::{Tap, Tapped};
 use crate::authenticator::Authenticator;
-use crate::error::{Error, Failure};
+use crate::error::{Error, Failure, Layer};
 use crate::net::{Address, Endpoint, Host};
 use crate::options::{Acknowledge, Options};
 use crate::session::Session;
@@ -44,6 +45,8 @@ pub struct Connector {
     follow_redirects: bool,
     store: Option<PathBuf>,
     queue_max: usize,
+    number_subscriptions: bool,
+    tap: Tap,
 }
 
 impl Connector {
@@ -57,6 +60,8 @@ impl Connector {
             follow_redirects: false,
             store: None,
             queue_max: QUEUE_MAX,
+            number_subscriptions: true,
+            tap: Tap::default(),
         }
     }
 
@@ -117,6 +122,21 @@ impl Connector {
         Connector { queue_max: messages.max(1), ..self }
     }
 
+    /// Whether subscriptions get an identifier each where the application has chosen none and the
+    /// server knows them (5.0). Unless switched off, they do: so each message finds the streams it
+    /// is for. Without, it goes to all whose filters match it.
+    #[must_use]
+    pub fn number_subscriptions(self, number: bool) -> Connector {
+        Connector { number_subscriptions: number, ..self }
+    }
+
+    /// Shows each packet that passes, in order. The task that drives the client calls it, and waits
+    /// until it returns.
+    #[must_use]
+    pub fn tap(self, look: impl FnMut(Tapped<'_>) + Send + 'static) -> Connector {
+        Connector { tap: Tap::new(look), ..self }
+    }
+
     /// Connects, and waits until the server has let us in or there is no hope.
     pub async fn connect(self) -> Result<Client, Error> {
         let client = self.start()?;
@@ -128,6 +148,7 @@ impl Connector {
     /// is an error if there is no runtime, the options are wrong, or the file of the session is.
     pub fn start(mut self) -> Result<Client, Error> {
         let runtime = Handle::try_current().map_err(|error| Failure {
+            layer: Layer::Runtime,
             what: error.to_string(),
             os_error: None,
             fix: Some("start the client from within a tokio runtime"),
@@ -153,6 +174,8 @@ impl Connector {
             acknowledge,
             connect_timeout,
             queue_max: self.queue_max,
+            number_subscriptions: self.number_subscriptions,
+            tap: self.tap,
         };
         if let Some(method) = self.authenticator {
             parts.session.authenticate_by(method);

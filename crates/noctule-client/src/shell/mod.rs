@@ -22,6 +22,7 @@ mod routes;
 mod state;
 mod store;
 mod subscription;
+mod tap;
 
 pub use backoff::Reconnect;
 pub use client::{Client, Receipt};
@@ -29,3 +30,4 @@ pub use connector::Connector;
 pub use request::Requester;
 pub use state::State;
 pub use subscription::Subscription;
+pub use tap::Tapped;

@@ -8,7 +8,7 @@
 //! was told that it is safe. A damaged record before the last is left out; what the others say is
 //! true without it. The file is written anew when most of it is history.
 
-use crate::error::Failure;
+use crate::error::{Failure, Layer};
 use crate::message::Message;
 use crate::session::{Change, Token};
 use bytes::Bytes;
@@ -58,6 +58,7 @@ impl Store {
             HEAD.len()
         } else {
             return Err(Failure {
+                layer: Layer::Store,
                 what: format!("{} is no session of noctule", path.display()),
                 os_error: None,
                 fix: Some("name another file for the session, or remove this one"),
@@ -107,6 +108,7 @@ impl Store {
 
 fn failure(path: &Path, error: &io::Error) -> Failure {
     Failure {
+        layer: Layer::Store,
         what: format!("cannot keep the session in {}: {error}", path.display()),
         os_error: error.raw_os_error(),
         fix: Some("give the session a file that can be written"),
@@ -127,6 +129,7 @@ fn open_locked(path: &Path) -> Result<File, Failure> {
         }
     }
     Err(Failure {
+        layer: Layer::Store,
         what: format!("another process has the session in {}", path.display()),
         os_error: None,
         fix: Some("end the other process, or give each its own file and client identifier"),

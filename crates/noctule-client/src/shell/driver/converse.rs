@@ -5,6 +5,8 @@ use super::{Connection, Driver};
 use crate::error::Error;
 use crate::session::Received;
 use crate::shell::gauge::UNREAD_HIGH;
+use crate::shell::tap::packet_len;
+use std::time::Duration;
 use tokio::time::sleep_until;
 
 /// No more commands are taken while this much waits to be written.
@@ -16,12 +18,14 @@ impl Driver {
         let begin = self.now();
         self.connection = Connection::default();
         self.parts.session.open(begin);
+        self.parts.tap.begin();
         let error = loop {
             self.take_events();
             self.keep().await;
             if let Some(error) = self.connection.ended.take() {
                 break error;
             }
+            self.show_sent();
             self.turn(&mut line).await;
         };
         self.close(line, &error).await;
@@ -98,6 +102,7 @@ impl Driver {
     fn sent(&mut self, len: usize) {
         let now = self.now();
         self.parts.session.written(now, len);
+        self.parts.tap.written(len);
         let connection = &mut self.connection;
         connection.written += len as u64;
         while connection.leaving.front().is_some_and(|(end, _)| *end <= connection.written) {
@@ -112,7 +117,30 @@ impl Driver {
         let now = self.now();
         let mut input = std::mem::take(&mut self.connection.input);
         let mut rest = input.with(bytes);
-        while let Some(received) = self.parts.session.read(now, &mut rest) {
+        // Who watches sees each answer right behind its cause.
+        while self.parts.tap.is_open()
+            && let Some(len) = packet_len(rest)
+        {
+            let (packet, behind) = rest.split_at(len);
+            self.parts.tap.received(packet);
+            self.heed(now, &mut { packet });
+            self.show_sent();
+            rest = behind;
+        }
+        self.heed(now, &mut rest);
+        let left = rest.len();
+        input.keep(bytes, left);
+        self.connection.input = input;
+    }
+
+    /// Shows packets that were made, if anybody wants to see them.
+    fn show_sent(&mut self) {
+        self.parts.tap.sent(self.parts.session.output());
+    }
+
+    /// Does what the packets at the beginning of the input ask for.
+    fn heed(&mut self, now: Duration, input: &mut &[u8]) {
+        while let Some(received) = self.parts.session.read(now, input) {
             match received {
                 Received::Event(event) => self.happened(event),
                 Received::Message(delivery) => {
@@ -125,9 +153,6 @@ impl Driver {
                 }
             }
         }
-        let left = rest.len();
-        input.keep(bytes, left);
-        self.connection.input = input;
     }
 
     /// Sends what is left where that makes sense, and tells those who wait for it.
@@ -136,6 +161,7 @@ impl Driver {
         // and are to be answered.
         self.acknowledge_all();
         self.routes.disconnected();
+        self.show_sent();
         let output = self.parts.session.output();
         let sent = !output.is_empty() && line.close(output).await;
         for (_, reply) in self.connection.leaving.drain(..) {

@@ -21,7 +21,8 @@ use super::connector::Way;
 use super::routes::Routes;
 use super::state::State;
 use super::store::Store;
-use crate::error::{Error, Failure};
+use super::tap::Tap;
+use crate::error::{Error, Failure, Layer};
 use crate::message::{Goodbye, Message};
 use crate::options::Acknowledge;
 use crate::session::{Change, Session, Token};
@@ -49,6 +50,9 @@ pub(super) struct Parts {
     pub(super) connect_timeout: Duration,
     /// How many messages may wait for the server before their publishers do.
     pub(super) queue_max: usize,
+    /// Whether subscriptions get identifiers that the application has not chosen.
+    pub(super) number_subscriptions: bool,
+    pub(super) tap: Tap,
 }
 
 pub(super) struct Driver {
@@ -77,6 +81,7 @@ struct Over(Arc<Shared>);
 impl Drop for Over {
     fn drop(&mut self) {
         self.0.finish(Error::Failure(Failure {
+            layer: Layer::Runtime,
             what: "the tokio runtime of the client has shut down".to_owned(),
             os_error: None,
             fix: Some("let the runtime live as long as its clients"),
@@ -240,6 +245,7 @@ impl Driver {
             }
             Ok((_, Err(failure))) => failure,
             Err(error) => Failure {
+                layer: Layer::Store,
                 what: format!("the session was not stored: {error}"),
                 os_error: None,
                 fix: None,

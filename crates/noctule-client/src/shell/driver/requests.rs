@@ -53,7 +53,8 @@ impl Driver {
             }
             Request::Subscribe { key, .. } => {
                 let server = self.parts.session.server();
-                let numbers = server.is_some_and(|server| server.subscription_ids_available);
+                let known = server.is_some_and(|server| server.subscription_ids_available);
+                let numbers = known && self.parts.number_subscriptions;
                 let subscribe = self.routes.request(*key, numbers)?;
                 Some(self.parts.session.subscribe(&subscribe))
             }
