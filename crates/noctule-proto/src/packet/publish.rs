@@ -240,9 +240,9 @@ impl<'a> PublishProperties<'a> {
 impl PropertyWriter for PublishProperties<'_> {
     #[inline]
     fn write_properties(&self, out: &mut impl Sink) {
-        self.subscription_ids.write(out);
         self.others.write(out);
         property::u32(out, PropertyId::MessageExpiryInterval, self.message_expiry_secs);
         property::u16(out, PropertyId::TopicAlias, self.topic_alias.map(NonZeroU16::get));
+        self.subscription_ids.write(out);
     }
 }

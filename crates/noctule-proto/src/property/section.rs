@@ -182,6 +182,12 @@ impl<'a> OtherProperties<'a> {
         UserProperties { raw: self.raw }
     }
 
+    /// Which properties there are, in the order in which they were sent; User Property comes as
+    /// often as there are some.
+    pub fn ids(&self) -> impl Iterator<Item = PropertyId> + use<'a> {
+        self.entries().map(|entry| entry.id)
+    }
+
     fn text(&self, id: PropertyId) -> Option<&'a str> {
         core::str::from_utf8(self.binary(id)?).ok()
     }

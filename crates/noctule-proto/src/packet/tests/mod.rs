@@ -57,8 +57,8 @@ fn a_publish_is_written_as_the_versions_want_it() {
     let mut buf = [0; 5];
     publish.properties.subscription_ids = SubscriptionIds::encode(300, &mut buf);
     let bytes = encoded(&Packet::Publish(publish.clone()), Version::V5);
-    // Subscription identifier, what travels unchanged, message expiry, topic alias.
-    let properties = b"\x0B\xAC\x02\x01\x01\x26\x00\x01k\x00\x01v\x02\x00\x00\x00\x01\x23\x00\x02";
+    // What travels unchanged, message expiry, topic alias, subscription identifier.
+    let properties = b"\x01\x01\x26\x00\x01k\x00\x01v\x02\x00\x00\x00\x01\x23\x00\x02\x0B\xAC\x02";
     let expected = [&b"\x32\x1E\x00\x03a/b\x12\x34\x14"[..], properties, b"hi"].concat();
     assert_eq!(bytes, expected);
     assert_eq!(publish.encoded_len(Version::V5), bytes.len());
