@@ -7,13 +7,9 @@ use noctule_client::{
     Client, Connector, Error, Message, Options, QoS, ReasonCode, Reconnect, Version,
 };
 use std::process::ExitCode;
-use std::time::Duration;
 
 /// How long a session of `-x` and `-c` lasts that never ends.
 const FOREVER: u32 = u32::MAX;
-
-/// How long a goodbye may take.
-const LEAVE_MAX: Duration = Duration::from_secs(2);
 
 /// Where to connect, and as whom.
 #[derive(Args, Clone, Debug)]
@@ -219,13 +215,4 @@ pub(crate) async fn asked_to_end() -> ExitCode {
     }
     let _ = tokio::signal::ctrl_c().await;
     ExitCode::from(INTERRUPTED)
-}
-
-/// Says goodbye to the broker, but does not wait long for one that does not answer, and not at all
-/// if asked to end once more.
-pub(crate) async fn take_leave(client: Client) -> Result<(), Error> {
-    tokio::select! {
-        left = tokio::time::timeout(LEAVE_MAX, client.disconnect()) => left.unwrap_or(Ok(())),
-        _ = asked_to_end() => Ok(()),
-    }
 }

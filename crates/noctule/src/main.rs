@@ -1,15 +1,16 @@
 //! The command line of noctule. Plain `noctule` is `noctule serve`.
 
 mod bench;
+mod completions;
 mod config;
 mod connection;
+mod man;
 mod passwd;
-mod publish;
 mod serve;
-mod subscribe;
+mod tools;
 mod top;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// An MQTT broker and its tools in one binary. Without a command: serve.
@@ -27,44 +28,37 @@ enum Command {
     Serve(serve::ServeArgs),
     Config(config::ConfigArgs),
     Passwd(passwd::PasswdArgs),
-    Pub(publish::PubArgs),
-    Sub(subscribe::SubArgs),
     Top(top::TopArgs),
     Bench(bench::BenchArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 fn main() -> ExitCode {
-    let Cli { command, serve } = match Cli::try_parse() {
+    if let Some(tool) = tools::Invocation::of(std::env::args_os()) {
+        return tool.run();
+    }
+    let parsed = command().try_get_matches();
+    let cli = parsed.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
+    let Cli { command, serve } = match cli {
         Ok(cli) => cli,
-        Err(error) => return misused(&error),
+        Err(error) => error.exit(),
     };
     match command {
         None => serve.run(),
         Some(Command::Serve(args)) => args.run(),
         Some(Command::Config(args)) => args.run(),
         Some(Command::Passwd(args)) => args.run(),
-        Some(Command::Pub(args)) => args.run(),
-        Some(Command::Sub(args)) => args.run(),
         Some(Command::Top(args)) => args.run(),
         Some(Command::Bench(args)) => args.run(),
+        Some(Command::Completions(args)) => args.run(),
+        Some(Command::Man(args)) => args.run(),
     }
 }
 
-/// Says how to use a command, or what is wrong with its use. `pub` and `sub` do it as mosquitto's
-/// tools do: with exit code 1, and not if asked to be quiet.
-fn misused(error: &clap::Error) -> ExitCode {
-    let mut words = std::env::args_os().skip(1);
-    let mosquitto = words.next().is_some_and(|word| word == "pub" || word == "sub");
-    let wrong = error.use_stderr();
-    if !(wrong && mosquitto && words.any(|word| word == "--quiet")) {
-        // Nobody is left to be told when that stream is closed.
-        let _ = error.print();
-    }
-    match (wrong, mosquitto) {
-        (false, _) => ExitCode::SUCCESS,
-        (true, true) => ExitCode::FAILURE,
-        (true, false) => ExitCode::from(2),
-    }
+/// Everything that the binary can do, for help, completions and man pages.
+fn command() -> clap::Command {
+    Cli::command().subcommands(tools::Tool::ALL.map(tools::Tool::command))
 }
 
 /// Says on standard error why a command failed.
