@@ -28,6 +28,8 @@ pub enum Needs {
     MqttJs,
     /// `mosquitto_pub` and `mosquitto_sub`.
     MosquittoClients,
+    /// mosquitto 2.1.2 with its clients, brought by `cargo xtask peers`.
+    MosquittoPeers,
 }
 
 impl Needs {
@@ -42,6 +44,7 @@ impl Needs {
             Self::MosquittoClients => on_path("mosquitto_pub")
                 .and_then(|_| on_path("mosquitto_sub"))
                 .and_then(|_| on_path("sh")),
+            Self::MosquittoPeers => existing(target_directory().join("peers/bin/mosquitto")),
         };
         if found.is_none() {
             leave_out(self.describe());
@@ -55,6 +58,7 @@ impl Needs {
             Self::Paho2 => "paho-mqtt 2.x",
             Self::MqttJs => "MQTT.js",
             Self::MosquittoClients => "mosquitto_pub and mosquitto_sub",
+            Self::MosquittoPeers => "mosquitto 2.1.2 with its clients (cargo xtask peers)",
         }
     }
 }

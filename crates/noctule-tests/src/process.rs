@@ -214,7 +214,8 @@ pub fn target_directory() -> PathBuf {
     }
 }
 
-fn binary() -> Result<PathBuf> {
+/// The binary to test.
+pub fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("NOCTULE_BIN") {
         let path = PathBuf::from(path);
         ensure!(path.is_file(), "NOCTULE_BIN={} is not there", path.display());
