@@ -3,16 +3,14 @@
 
 use clap::{ArgAction, Args};
 use noctule_client::net::Endpoint;
-use noctule_client::{
-    Client, Connector, Error, Message, Options, QoS, ReasonCode, Reconnect, Version,
-};
+use noctule_client::{Client, Connector, Error, Message, Options, QoS, Reconnect, Version};
 use std::process::ExitCode;
 
 /// How long a session of `-x` and `-c` lasts that never ends.
 const FOREVER: u32 = u32::MAX;
 
 /// Where to connect, and as whom.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Debug)]
 pub(crate) struct Connection {
     /// Host to connect to.
     #[arg(short = 'h', long = "host", default_value = "localhost")]
@@ -63,42 +61,8 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) async fn connect(&self) -> Result<Client, Error> {
-        self.connect_with(self.options()).await
-    }
-
-    async fn connect_with(&self, options: Options) -> Result<Client, Error> {
         let endpoint = Endpoint::tcp(self.host.as_str(), self.port);
-        Connector::new(endpoint, options).reconnect(Reconnect::never()).connect().await
-    }
-
-    /// Connects with MQTT 5, or with 3.1.1 to a broker that does not know it, unless a version was
-    /// asked for. A connection that breaks is not made again.
-    pub(crate) async fn connect_newest(&self) -> Result<Client, Error> {
-        if self.protocol_version.is_some() {
-            return self.connect().await;
-        }
-        let with = |version| {
-            let mut options = self.options();
-            options.version = version;
-            options
-        };
-        match self.connect_with(with(Version::V5)).await {
-            Err(Error::Refused(notice))
-                if notice.reason != ReasonCode::UnsupportedProtocolVersion =>
-            {
-                Err(Error::Refused(notice))
-            }
-            // What a broker answers that has never heard of it is not settled.
-            Err(Error::Refused(_) | Error::Closed | Error::Protocol(_)) => {
-                self.connect_with(with(Version::V311)).await
-            }
-            connected => connected,
-        }
-    }
-
-    /// Where the broker is, for people.
-    pub(crate) fn place(&self) -> String {
-        format!("{}:{}", self.host, self.port)
+        Connector::new(endpoint, self.options()).reconnect(Reconnect::never()).connect().await
     }
 
     /// What can be told wrong before anything is sent.

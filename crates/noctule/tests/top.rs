@@ -167,6 +167,27 @@ fn mosquitto_tells_rates_and_a_sample_the_busiest_topics() {
 }
 
 #[test]
+fn an_address_may_name_another_way_to_the_broker() {
+    let folder = std::env::temp_dir().join(format!("noctule-top-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let socket = folder.join("broker.sock").display().to_string();
+    // Started by root, it would become somebody who may not write there.
+    let settings = format!("allow_anonymous true\nsys_interval 1\nuser root\nlistener 0 {socket}");
+    if let Some(_broker) = other::Mosquitto::start(&settings) {
+        // The process may still be at work on its second listener.
+        while !std::fs::exists(&socket).unwrap() {
+            std::thread::yield_now();
+        }
+        let address = format!("unix://{socket}");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_noctule"));
+        let output = command.args(["top", &address, "--once"]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert!(text(&output.stdout).contains("mosquitto version"));
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn a_sample_keeps_to_its_budget_and_says_how_much_it_heard() {
     let broker = Broker::start("top-budget", FAST);
     let _publisher = Publisher::start(broker.port, "busy");

@@ -1,8 +1,8 @@
 //! The connection: subscribes, samples within a budget, connects again; sends [`News`].
 
+use super::access::Access;
 use super::budget::Budget;
 use super::model::News;
-use crate::connection::Connection;
 use noctule_client::{
     Client, Error, Message, QoS, RetainHandling, Subscribe, SubscribeOptions, Subscription,
     Unsubscribe, Version,
@@ -52,11 +52,11 @@ pub(super) struct Feed {
 
 impl Feed {
     /// Starts to send news of this connection, and of those that follow it.
-    pub(super) fn start(connection: Connection, client: Client, wish: Wish) -> Feed {
+    pub(super) fn start(access: Access, client: Client, wish: Wish) -> Feed {
         let (sender, news) = mpsc::channel(NEWS);
         let (orders, receiver) = mpsc::channel(ORDERS);
         let start = Instant::now();
-        let source = Source { connection, wish, start, news: sender, orders: receiver };
+        let source = Source { access, wish, start, news: sender, orders: receiver };
         let task = tokio::spawn(async move {
             // The only way out is that nobody wants more.
             let Unwanted = source.run(client).await;
@@ -85,7 +85,7 @@ impl Feed {
 struct Unwanted;
 
 struct Source {
-    connection: Connection,
+    access: Access,
     wish: Wish,
     start: Instant,
     news: mpsc::Sender<News>,
@@ -137,7 +137,7 @@ impl Source {
         loop {
             let attempt = async {
                 sleep(RETRY).await;
-                self.connection.connect_newest().await
+                self.access.connect().await
             };
             tokio::select! {
                 result = attempt => match result {

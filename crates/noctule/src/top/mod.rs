@@ -10,6 +10,7 @@
 //! busiest) are pure, as are `view`, `plain` and `text`. `feed` holds the connection, `screen` the
 //! terminal, `pipe` its absence.
 
+mod access;
 mod budget;
 mod feed;
 mod model;
@@ -17,14 +18,16 @@ mod pipe;
 mod plain;
 mod rounds;
 mod screen;
+mod signals;
 mod sys;
 mod text;
 mod topics;
 mod view;
 
-use crate::connection::{Connection, block_on};
+use access::{Access, AccessArgs};
 use clap::Args;
 use feed::{Feed, Wish};
+use signals::told_to_end;
 use std::io::IsTerminal;
 use std::num::NonZeroU32;
 use std::process::ExitCode;
@@ -33,6 +36,7 @@ const EXAMPLES: &str = "\
 Examples:
   noctule top                                    the broker on this machine
   noctule top -h broker.example -u admin -P ...  another one
+  noctule top mqtts://broker.example             over TLS
   noctule top --topics                           with the busiest topics
   noctule top --topics 'home/#'                  with the busiest of these
   noctule top --once                             one snapshot as text
@@ -47,7 +51,7 @@ const MISUSED: u8 = 2;
 #[command(disable_help_flag = true, disable_version_flag = true, after_help = EXAMPLES)]
 pub(crate) struct TopArgs {
     #[command(flatten)]
-    connection: Connection,
+    access: AccessArgs,
     /// Sample messages to find the busiest topics [all topics, unless a filter is given].
     #[arg(long, value_name = "FILTER", num_args = 0..=1, default_missing_value = "#")]
     topics: Option<String>,
@@ -74,42 +78,56 @@ enum Shape {
 
 impl TopArgs {
     pub(crate) fn run(self) -> ExitCode {
-        if let Err(words) = self.check() {
-            self.connection.misuse(&words, "top");
-            return ExitCode::from(MISUSED);
-        }
-        block_on(self.watch())
+        let access = match self.check() {
+            Ok(access) => access,
+            Err(words) => {
+                let help = "Use 'noctule top --help' to see usage.";
+                self.access.complain(&format!("Error: {words}"));
+                self.access.complain(help);
+                return ExitCode::from(MISUSED);
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("the operating system grants an event queue");
+        let code = runtime.block_on(self.watch(access));
+        // A look-up of a name that nobody answers must not hold the process.
+        runtime.shutdown_background();
+        code
     }
 
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<Access, String> {
         if let Some(filter) = &self.topics {
             noctule_proto::TopicFilter::parse(filter)
                 .map_err(|error| format!("Invalid topic filter '{filter}': {error}"))?;
         }
-        self.connection.check()
+        self.access.check()
     }
 
     fn shape(&self) -> Shape {
         if self.json { Shape::Json } else { Shape::Text }
     }
 
-    async fn watch(self) -> ExitCode {
+    async fn watch(&self, access: Access) -> ExitCode {
         // What fails before the first connection is told, not shown: it would fail again.
-        let client = match self.connection.connect_newest().await {
-            Ok(client) => client,
-            Err(error) => return self.connection.fail(&error),
+        let connected = tokio::select! {
+            connected = access.connect() => connected,
+            () = told_to_end() => return ExitCode::SUCCESS,
         };
-        let place = self.connection.place();
+        let client = match connected {
+            Ok(client) => client,
+            Err(error) => return self.access.fail(&error),
+        };
+        let place = access.place();
         let wish = Wish { filter: self.topics.clone(), budget: self.sample_rate.get() };
-        let mut feed = Feed::start(self.connection.clone(), client, wish);
+        let mut feed = Feed::start(access, client, wish);
         let printed = self.once || self.json || !std::io::stdout().is_terminal();
         let code = if printed {
-            pipe::run(&self, &mut feed, &place).await
+            pipe::run(self, &mut feed, &place).await
         } else {
             match screen::run(&mut feed, &place, self.topics.clone()).await {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
-                    self.connection.complain(&format!("Error: the terminal: {error}"));
+                    self.access.complain(&format!("Error: the terminal: {error}"));
                     ExitCode::FAILURE
                 }
             }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 /// A broker that has said nothing under `$SYS` for so long, though it retains, will hardly do so.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The filter of all messages.
 pub(super) const EVERYTHING: &str = "#";
@@ -373,14 +373,14 @@ mod tests {
     #[test]
     fn a_broker_that_says_nothing_is_explained_but_not_at_once() {
         let mut model = Model::new(secs(10));
-        assert_eq!(model.trouble(secs(12)), None);
-        assert!(model.trouble(secs(13)).expect("it is late").contains("sys_interval"));
-        model.take(secs(14), News::Sys(Message::new("$SYS/brokers/n1/version", "5")));
-        assert!(model.trouble(secs(14)).expect("unknown").contains("$SYS/brokers/n1/version"));
-        model.take(secs(15), News::SysRefused("not authorized".into()));
-        assert!(model.trouble(secs(15)).expect("refused").contains("not authorized"));
-        model.take(secs(16), News::Online);
-        model.take(secs(16), sys("clients/connected", 1));
+        assert_eq!(model.trouble(secs(14)), None);
+        assert!(model.trouble(secs(15)).expect("it is late").contains("sys_interval"));
+        model.take(secs(16), News::Sys(Message::new("$SYS/brokers/n1/version", "5")));
+        assert!(model.trouble(secs(16)).expect("unknown").contains("$SYS/brokers/n1/version"));
+        model.take(secs(17), News::SysRefused("not authorized".into()));
+        assert!(model.trouble(secs(17)).expect("refused").contains("not authorized"));
+        model.take(secs(18), News::Online);
+        model.take(secs(18), sys("clients/connected", 1));
         assert!(model.has_figures() && model.trouble(secs(30)).is_none());
     }
 

@@ -2,9 +2,8 @@
 
 use super::feed::Feed;
 use super::model::{Model, News};
-use super::text::readable;
+use super::signals::told_to_end;
 use super::{Shape, TopArgs, plain};
-use crate::connection::asked_to_end;
 use std::io::{ErrorKind, Write};
 use std::pin::pin;
 use std::process::ExitCode;
@@ -23,7 +22,7 @@ const UNSETTLED: Duration = Duration::from_secs(1);
 /// Prints until it is done, told to end, or has nothing to print.
 pub(super) async fn run(args: &TopArgs, feed: &mut Feed, place: &str) -> ExitCode {
     let mut pipe = Pipe::new(args, place);
-    let mut stop = pin!(asked_to_end());
+    let mut stop = pin!(told_to_end());
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::new();
@@ -34,7 +33,7 @@ pub(super) async fn run(args: &TopArgs, feed: &mut Feed, place: &str) -> ExitCod
                 _ => batch.drain(..).find_map(|news| pipe.take(news)),
             },
             _ = ticks.tick() => pipe.tick(),
-            _ = &mut stop => Some(ExitCode::SUCCESS),
+            () = &mut stop => Some(ExitCode::SUCCESS),
         };
         if let Some(code) = end {
             return code;
@@ -75,7 +74,7 @@ impl Pipe<'_> {
             News::Online => {
                 // The first one is no news.
                 if self.trouble.take().is_some() {
-                    self.say("Connected again");
+                    self.args.access.complain("Connected again");
                 }
                 None
             }
@@ -88,7 +87,7 @@ impl Pipe<'_> {
         };
         self.model.take(self.start.elapsed(), news);
         end.map(|words| {
-            self.say(&words);
+            self.args.access.complain(&words);
             ExitCode::FAILURE
         })
     }
@@ -96,14 +95,9 @@ impl Pipe<'_> {
     /// Complains, but not twice of the same.
     fn complain(&mut self, words: String) {
         if self.trouble.as_ref() != Some(&words) {
-            self.say(&words);
+            self.args.access.complain(&words);
             self.trouble = Some(words);
         }
-    }
-
-    /// Some of the words may be the broker's.
-    fn say(&self, words: &str) {
-        self.args.connection.complain(&readable(words));
     }
 
     /// Prints what is due; answers the exit code if this is the end.
@@ -141,7 +135,7 @@ impl Pipe<'_> {
             // Nobody reads any more, as behind `head`.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Some(ExitCode::SUCCESS),
             Err(error) => {
-                self.say(&format!("Error: {error}"));
+                self.args.access.complain(&format!("Error: {error}"));
                 Some(ExitCode::FAILURE)
             }
         }
