@@ -3,7 +3,6 @@
 mod bench;
 mod completions;
 mod config;
-mod connection;
 mod man;
 mod passwd;
 mod serve;
