@@ -62,6 +62,15 @@ impl Request {
         }
     }
 
+    /// Requests with a lower one were made before. Those with the same one end subscriptions, and
+    /// may change places.
+    pub(super) fn place(&self) -> (u64, bool) {
+        match self {
+            Request::Subscribe { key, .. } => (*key, false),
+            Request::Unsubscribe { newest, .. } => (*newest, true),
+        }
+    }
+
     /// Nobody waits for the answer of a subscription, so nobody could take its messages. What is
     /// unsubscribed is so in any case.
     pub(super) fn is_given_up(&self) -> bool {
@@ -88,4 +97,21 @@ pub(super) enum Kept {
     Written,
     /// When the server has acknowledged it.
     Acknowledged,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unsubscribe(newest: u64) -> Request {
+        let reply = oneshot::channel().0;
+        Request::Unsubscribe { unsubscribe: Unsubscribe::from("a"), newest, reply }
+    }
+
+    #[test]
+    fn requests_have_places_in_the_order_of_asking() {
+        let subscribe = |key| Request::Subscribe { key, reply: None };
+        let asked = [unsubscribe(0), subscribe(1), subscribe(2), unsubscribe(2), subscribe(3)];
+        assert!(asked.iter().map(Request::place).is_sorted_by(|one, next| one < next));
+    }
 }

@@ -41,13 +41,12 @@ impl Driver {
 
     fn connected(&mut self, connected: Connected) {
         self.parts.backoff.connected();
-        if connected.session_present {
+        let forgotten = !connected.session_present;
+        if !forgotten {
             self.routes.resumed();
-        } else {
-            self.renew();
         }
         self.shared.enter(State::Online(Arc::new(connected)));
-        self.ask_waiting();
+        self.ask_again(forgotten);
     }
 
     fn published(&mut self, token: Token, result: Result<ReasonCode, Error>) {

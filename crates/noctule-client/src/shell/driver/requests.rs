@@ -6,7 +6,7 @@ use super::command::{Request, Waiting};
 use crate::error::{Error, Invalid};
 use crate::session::Token;
 use noctule_proto::ReasonCode;
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 
 impl Driver {
     /// Asks the server as soon as there is one.
@@ -15,15 +15,16 @@ impl Driver {
         self.ask_waiting();
     }
 
-    /// The server knows nothing of us: before anything else it gets the subscriptions that it had
-    /// granted.
-    pub(super) fn renew(&mut self) {
-        let waiting: HashSet<u64> = self.requests.iter().filter_map(Request::key).collect();
-        let granted = self.routes.keys().filter(|key| !waiting.contains(key));
-        let mut requests: VecDeque<Request> =
-            granted.map(|key| Request::Subscribe { key, reply: None }).collect();
-        requests.append(&mut self.requests);
-        self.requests = requests;
+    /// Asks for what the last connection brought no answer to; if the server has forgotten us, also
+    /// for what it had granted. All of it in the order in which the application asked.
+    pub(super) fn ask_again(&mut self, forgotten: bool) {
+        if forgotten {
+            let waiting: HashSet<u64> = self.requests.iter().filter_map(Request::key).collect();
+            let granted = self.routes.keys().filter(|key| !waiting.contains(key));
+            self.requests.extend(granted.map(|key| Request::Subscribe { key, reply: None }));
+        }
+        self.requests.make_contiguous().sort_by_key(Request::place);
+        self.ask_waiting();
     }
 
     /// Asks what could not be asked before.
