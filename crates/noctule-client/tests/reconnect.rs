@@ -250,6 +250,34 @@ async fn what_is_in_line_goes_before_the_good_bye() {
 }
 
 #[tokio::test]
+async fn a_long_line_goes_before_the_good_bye_however_slowly_the_server_reads() {
+    let fake = Fake::start(Version::V5).await;
+    let client = start(&fake);
+    let mut peer = fake.welcome(false).await;
+    client.online().await.expect("let in");
+    // More than the sockets hold.
+    let large = || Message::new("t", vec![b'x'; 1 << 20]);
+    let sending = client.clone();
+    let sent = tokio::spawn(async move {
+        let mut receipts = Vec::new();
+        for _ in 0..16 {
+            receipts.push(sending.send(large()).await.expect("in line"));
+        }
+        drop(sending.disconnect().await);
+        for receipt in receipts {
+            receipt.await.expect("it was sent");
+        }
+    });
+    for _ in 0..16 {
+        assert!(peer.next().await.starts_with("PUBLISH q0 t xxx"));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    peer.expect(&["DISCONNECT 0x00", "closed"]).await;
+    drop(peer);
+    sent.await.expect("no panic");
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_close_does_not_spoil_what_was_sent() {
     let fake = Fake::start(Version::V5).await;
     let client = start(&fake);

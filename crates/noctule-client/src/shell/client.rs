@@ -102,7 +102,8 @@ impl Client {
 
     /// Publishes a message and waits until the promise of its QoS is kept: QoS 0, the message is
     /// with the operating system; 1 and 2, the server has taken it over. Breaks of the connection
-    /// only make it take longer. A call that is dropped is not called off.
+    /// only make it take longer. A call that is dropped is not called off, unless the line was full
+    /// and it still waited for its place there.
     ///
     /// It is an error if the message cannot be sent, the server refuses it, or the client is over.
     /// A message of QoS 0 that leaves with a connection that breaks may arrive or not, and is an
@@ -206,8 +207,9 @@ impl Client {
         answer.await.map_err(|_| self.why())?
     }
 
-    /// Says good-bye and waits until the connection is closed. The server publishes no Will. What
-    /// still waits for its acknowledgement fails with [`Error::Finished`]: await receipts first.
+    /// Says good-bye, behind what is in line and may be sent, and waits until the connection is
+    /// closed. The server publishes no Will. What still waits for its acknowledgement fails with
+    /// [`Error::Finished`]: await receipts first.
     pub async fn disconnect(self) -> Result<(), Error> {
         self.disconnect_with(Goodbye::default()).await
     }

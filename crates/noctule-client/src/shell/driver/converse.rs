@@ -1,6 +1,6 @@
 //! One connection, turn by turn.
 
-use super::line::{Line, Moved};
+use super::line::{FAREWELL, Line, Moved};
 use super::{Connection, Driver};
 use crate::error::Error;
 use crate::session::Received;
@@ -163,7 +163,11 @@ impl Driver {
         self.routes.disconnected();
         self.show_sent();
         let output = self.parts.session.output();
-        let sent = !output.is_empty() && line.close(output).await;
+        // What is in line when the application leaves may take its time. A connection that failed
+        // is to be followed by another one.
+        let leaving = matches!(error, Error::Finished);
+        let patience = if leaving { self.parts.connect_timeout } else { FAREWELL };
+        let sent = (leaving || !output.is_empty()) && line.close(output, patience).await;
         for (_, reply) in self.connection.leaving.drain(..) {
             let result =
                 if sent { Ok(noctule_proto::ReasonCode::Success) } else { Err(error.clone()) };

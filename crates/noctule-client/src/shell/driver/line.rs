@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 const READ_BYTES: usize = 64 * 1024;
 /// How long each step of the end of a connection may take.
-const FAREWELL: Duration = Duration::from_secs(2);
+pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 
 pub(super) struct Line {
     stream: Stream,
@@ -95,17 +95,20 @@ impl Line {
         Some(read.await).filter(|len| *len > 0)
     }
 
-    /// Sends what is left, and closes so that the server gets it all: a socket closed over unread
-    /// bytes would take back what is still on the way. Answers whether all of it went.
-    pub(super) async fn close(mut self, mut output: &[u8]) -> bool {
-        while !output.is_empty() {
-            // A long line takes its time, as long as it moves.
-            match timeout(FAREWELL, self.stream.write(output)).await {
-                Ok(Ok(len @ 1..)) => output = &output[len..],
-                Ok(Ok(0) | Err(_)) | Err(_) => return false,
+    /// Sends what is left, for as long as it moves and no longer than `patience`, and closes so
+    /// that the server gets it all: a socket closed over unread bytes would take back what is
+    /// still on the way. Answers whether all of it went.
+    pub(super) async fn close(mut self, mut output: &[u8], patience: Duration) -> bool {
+        let sending = async {
+            while !output.is_empty() {
+                match timeout(FAREWELL, self.stream.write(output)).await?? {
+                    0 => return Err(ErrorKind::WriteZero.into()),
+                    len => output = &output[len..],
+                }
             }
-        }
-        if !matches!(timeout(FAREWELL, self.stream.flush()).await, Ok(Ok(()))) {
+            timeout(FAREWELL, self.stream.flush()).await?
+        };
+        if !matches!(timeout(patience, sending).await, Ok(Ok(()))) {
             return false;
         }
         let closing = async {
@@ -113,7 +116,7 @@ impl Line {
             while self.stream.read(&mut self.buffer).await? > 0 {}
             Ok::<(), io::Error>(())
         };
-        // Whatever comes of it, the message is with the operating system.
+        // Whatever comes of it, the bytes are with the operating system.
         let _ = timeout(FAREWELL, closing).await;
         true
     }
