@@ -130,8 +130,8 @@ impl Connector {
         Connector { number_subscriptions: number, ..self }
     }
 
-    /// Shows each packet that passes, in order. The task that drives the client calls it, and waits
-    /// until it returns.
+    /// Shows each packet that passes, in order; also CONNECT, with its password. The task that
+    /// drives the client calls it, and waits until it returns.
     #[must_use]
     pub fn tap(self, look: impl FnMut(Tapped<'_>) + Send + 'static) -> Connector {
         Connector { tap: Tap::new(look), ..self }
