@@ -49,8 +49,7 @@ impl Session {
 
     fn write_connect(&mut self, clean_start: bool, auth_data: Option<&[u8]>) {
         let options = &self.options;
-        // The identifier that the server assigned is the name of our session with it.
-        let client_id = self.identity.as_ref().unwrap_or(&options.client_id);
+        let client_id = name_of(self.identity.as_deref(), options);
         let will = options.will.as_ref().and_then(|will| {
             Some(packet::Will {
                 topic: TopicName::parse(&will.message.topic).ok()?,
@@ -101,13 +100,11 @@ impl Session {
                 return Ok(());
             }
         }
-        let mut server = Connected::new(connack, &self.options);
+        let client_id = name_of(self.identity.as_deref(), &self.options);
+        let server = Connected::new(connack, client_id, &self.options);
         if server.maximum_packet_size < ANSWER_LEN {
             self.end(too_large(ANSWER_LEN.into(), server.maximum_packet_size));
             return Ok(());
-        }
-        if server.client_id.is_empty() {
-            server.client_id = self.identity.clone().unwrap_or_default();
         }
         self.keep_alive.start(now, server.keep_alive_secs);
         let aliases = if self.options.use_topic_aliases { server.topic_alias_maximum } else { 0 };
@@ -144,6 +141,11 @@ impl Session {
         outgoing.restart(&mut sink);
         incoming.restart();
     }
+}
+
+/// The identifier that the server assigned is the name of our session with it.
+fn name_of<'a>(assigned: Option<&'a str>, options: &'a Options) -> &'a str {
+    assigned.unwrap_or(&options.client_id)
 }
 
 fn too_large(size: u64, max: u32) -> Error {

@@ -48,14 +48,17 @@ pub struct Connected {
 }
 
 impl Connected {
-    pub(super) fn new(connack: &ConnAck<'_>, options: &Options) -> Connected {
+    /// What the answer to a CONNECT under this client identifier grants.
+    pub(super) fn new(connack: &ConnAck<'_>, client_id: &str, options: &Options) -> Connected {
         let granted = &connack.properties;
+        // A server names only who has no name (3.2.2.3.7 v5).
+        let assigned = granted.assigned_client_id.filter(|_| client_id.is_empty());
         let v5 = options.version == Version::V5;
         let forever = if options.clean_start { 0 } else { u32::MAX };
         let asked = if v5 { options.session_expiry_secs } else { forever };
         Connected {
             session_present: connack.session_present,
-            client_id: granted.assigned_client_id.unwrap_or(&options.client_id).to_owned(),
+            client_id: assigned.unwrap_or(client_id).to_owned(),
             session_expiry_secs: granted.session_expiry_secs.unwrap_or(asked),
             // [MQTT-3.1.2-21 v5], [MQTT-3.2.2-21 v5]
             keep_alive_secs: granted.server_keep_alive_secs.unwrap_or(options.keep_alive_secs),

@@ -253,3 +253,19 @@ fn how_long_a_session_lasts_is_said_in_connect() {
         assert_eq!(&session.output()[12..session.output().len() - 3], properties);
     }
 }
+
+/// It would not be known under another process's options.
+#[test]
+fn a_server_gives_no_other_name_to_who_has_one() {
+    for name in ["", "other"] {
+        let mut session = Owner::new(kept(Version::V5));
+        session.keep_changes();
+        session.open(NOW);
+        sent(&mut session);
+        let assigned =
+            ConnAckProperties { assigned_client_id: Some(name), ..ConnAckProperties::default() };
+        welcome_with(&mut session, false, assigned);
+        assert_eq!(session.take_changes(), [Change::Identity("c".into())]);
+        assert_eq!(session.server().map(|server| server.client_id.as_str()), Some("c"));
+    }
+}
