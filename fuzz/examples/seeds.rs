@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Result;
 use std::path::Path;
 
-use noctule_fuzz::broker::as_script;
+use noctule_fuzz::{broker, client};
 use noctule_proto::cases::Case;
 use noctule_proto::{PacketType, Role, Version};
 
@@ -18,7 +18,10 @@ fn main() -> Result<()> {
             write(&home.join(target), at, &case.bytes)?;
         }
         if case.sender == Role::Client && case.bytes.len() < 1024 {
-            write(&home.join("broker"), at, &as_script(case))?;
+            write(&home.join("broker"), at, &broker::as_script(case))?;
+        }
+        if case.sender == Role::Server && case.bytes.len() < 1024 {
+            write(&home.join("client_session"), at, &client::as_script(case))?;
         }
     }
     write_config(home)?;

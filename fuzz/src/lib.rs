@@ -3,6 +3,8 @@
 //! Each function takes whatever it is given and panics where something that must hold does not.
 
 pub mod broker;
+pub mod client;
 pub mod config;
 pub mod decode;
+mod script;
 pub mod topic;

@@ -6,7 +6,6 @@
 //! that is due comes to an end.
 
 mod packets;
-mod script;
 
 use noctule_core::input::{AuthAnswer, Level, Origin, SystemPublish};
 use noctule_core::limits::Durability;
@@ -18,7 +17,7 @@ use noctule_proto::cases::Case;
 use noctule_proto::packet::{Packet, Role};
 use noctule_proto::{QoS, ReasonCode, Version, next_frame};
 
-use script::Script;
+use crate::script::{self, Script};
 
 const LINKS: usize = 4;
 const PACKET_SIZE_MAX: u32 = 1024;

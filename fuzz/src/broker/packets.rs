@@ -3,7 +3,7 @@
 //! Whether a packet carries properties is decided by the script and not by the version of its
 //! connection, which makes some of them malformed.
 
-use super::script::Script;
+use crate::script::Script;
 
 pub(super) fn connect(script: &mut Script<'_>) -> Vec<u8> {
     let (name, level) = [("MQTT", 5), ("MQTT", 4), ("MQIsdp", 3), ("MQTT", 6)][script.below(4)];

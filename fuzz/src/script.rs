@@ -1,12 +1,12 @@
 //! The bytes of a fuzz input, read as decisions. Past their end every decision is the first one.
 
 /// What is left to decide.
-pub(super) struct Script<'a> {
+pub(crate) struct Script<'a> {
     bytes: &'a [u8],
 }
 
 /// Most bytes that are taken as they are at once.
-pub(super) const RAW_MAX: usize = 63;
+pub(crate) const RAW_MAX: usize = 63;
 
 /// Topics that meet each other's filters, some too deep, some not for clients.
 const TOPICS: [&str; 8] = ["a", "a/b", "a/b/c", "$SYS/x", "/", "b", "a/b/c/d/e/f/g/h", ""];
@@ -27,46 +27,46 @@ const FILTERS: [&str; 12] = [
 const CLIENT_IDS: [&str; 4] = ["one", "two", "three", ""];
 
 impl<'a> Script<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes }
     }
 
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    pub(super) fn byte(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         let Some((first, rest)) = self.bytes.split_first() else { return 0 };
         self.bytes = rest;
         *first
     }
 
-    pub(super) fn flag(&mut self) -> bool {
+    pub(crate) fn flag(&mut self) -> bool {
         self.byte() & 1 == 1
     }
 
     /// A number below `end`.
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::from(self.byte()) % end
     }
 
     /// Some bytes as they are, their number first.
-    pub(super) fn raw(&mut self) -> &'a [u8] {
+    pub(crate) fn raw(&mut self) -> &'a [u8] {
         let len = self.below(RAW_MAX + 1).min(self.bytes.len());
         let (raw, rest) = self.bytes.split_at(len);
         self.bytes = rest;
         raw
     }
 
-    pub(super) fn topic(&mut self) -> &'static str {
+    pub(crate) fn topic(&mut self) -> &'static str {
         TOPICS[self.below(TOPICS.len())]
     }
 
-    pub(super) fn filter(&mut self) -> &'static str {
+    pub(crate) fn filter(&mut self) -> &'static str {
         FILTERS[self.below(FILTERS.len())]
     }
 
-    pub(super) fn client_id(&mut self) -> &'static str {
+    pub(crate) fn client_id(&mut self) -> &'static str {
         CLIENT_IDS[self.below(CLIENT_IDS.len())]
     }
 }
