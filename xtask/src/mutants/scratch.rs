@@ -13,33 +13,83 @@ use crate::{process, tree};
 /// Tests that are quick enough to be asked fifty times.
 struct Suite {
     name: &'static str,
+    /// Where a fault has to be for it to be asked.
+    of: Of,
     /// What cargo is told to build it.
     build: &'static [&'static str],
     /// What cargo is told to run it, once it is built.
     run: &'static [&'static str],
 }
 
+/// What a suite is made of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// Protocol and broker.
+    Broker,
+    /// The client library.
+    Client,
+}
+
+impl Of {
+    fn file(path: &str) -> Self {
+        if path.starts_with("crates/noctule-client/") { Self::Client } else { Self::Broker }
+    }
+}
+
 /// The quickest first.
-const SUITES: [Suite; 4] = [
+const SUITES: [Suite; 6] = [
     Suite {
         name: "proto",
+        of: Of::Broker,
         build: &["test", "--no-run", "--package", "noctule-proto", "--all-features"],
         run: &["test", "--package", "noctule-proto", "--all-features"],
     },
     Suite {
         name: "core",
+        of: Of::Broker,
         build: &["test", "--no-run", "--package", "noctule-core"],
         run: &["test", "--package", "noctule-core"],
     },
     Suite {
         name: "conformance",
+        of: Of::Broker,
         build: &["test", "--no-run", "--package", "noctule-tests", "--test", "conformance"],
         run: &["test", "--package", "noctule-tests", "--test", "conformance"],
     },
     Suite {
         name: "simulation",
+        of: Of::Broker,
         build: &["build", "--package", "noctule-tests", "--bin", "simulate"],
         run: &["run", "--package", "noctule-tests", "--bin", "simulate", "--", "--seeds", "200"],
+    },
+    Suite {
+        name: "client",
+        of: Of::Client,
+        build: &[
+            "test",
+            "--no-run",
+            "--package",
+            "noctule-client",
+            "--no-default-features",
+            "--lib",
+        ],
+        run: &["test", "--package", "noctule-client", "--no-default-features", "--lib"],
+    },
+    Suite {
+        name: "client simulation",
+        of: Of::Client,
+        build: &["build", "--package", "noctule-tests", "--bin", "simulate"],
+        run: &[
+            "run",
+            "--package",
+            "noctule-tests",
+            "--bin",
+            "simulate",
+            "--",
+            "--client",
+            "--seeds",
+            "500",
+        ],
     },
 ];
 
@@ -84,7 +134,7 @@ impl Scratch {
 
     /// The suites pass on the tree as it is.
     pub(super) fn baseline(&self) -> Result<()> {
-        match self.ask()? {
+        match self.ask(&SUITES)? {
             Verdict::Survived => Ok(()),
             Verdict::Caught(name) => bail!("{name} does not pass"),
             Verdict::DidNotEnd(name) => bail!("{name} does not end"),
@@ -98,13 +148,14 @@ impl Scratch {
         let text =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", mutant.file))?;
         fs::write(&path, mutant.plant(&text)?)?;
-        let verdict = self.ask();
+        let of = Of::file(&mutant.file);
+        let verdict = self.ask(SUITES.iter().filter(|suite| suite.of == of));
         fs::write(&path, text)?;
         verdict
     }
 
-    fn ask(&self) -> Result<Verdict> {
-        for suite in SUITES {
+    fn ask<'a>(&self, suites: impl IntoIterator<Item = &'a Suite>) -> Result<Verdict> {
+        for suite in suites {
             if !self.cargo(suite.build).status().context("cannot start cargo")?.success() {
                 return Ok(Verdict::Void);
             }
