@@ -4,7 +4,7 @@ use super::failure::Warning;
 use super::tls::TlsStream;
 use super::unix::UnixStream;
 use super::websocket::WebSocketStream;
-use std::io::{Error, IoSlice, Result};
+use std::io::{IoSlice, Result};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -49,7 +49,7 @@ impl Stream {
 /// that close as soon as they have read DISCONNECT are often faster than the farewells of TLS and
 /// WebSocket.
 #[cfg(any(feature = "tls", feature = "websocket"))]
-pub(super) fn unless_gone(error: Error) -> Result<()> {
+pub(super) fn unless_gone(error: std::io::Error) -> Result<()> {
     use std::io::ErrorKind as Kind;
     match error.kind() {
         Kind::BrokenPipe | Kind::ConnectionReset | Kind::ConnectionAborted => Ok(()),
