@@ -2,17 +2,19 @@
 
 use crate::error::Error;
 
-/// Files that are open besides the connections.
-const SPARE: u64 = 64;
-
 /// Raises the soft limit of open files to the hard one, and says so if that is not enough.
 #[cfg(unix)]
 pub(crate) fn allow(connections: u64) -> Result<(), Error> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    /// Files that are open besides the connections.
+    const SPARE: u64 = 64;
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)
         .map_err(|errno| Error::io("open files")(errno.into()))?;
+    #[allow(clippy::useless_conversion, reason = "the limits have 32 bits on 32-bit platforms")]
+    let (soft_files, hard_files) = (u64::from(soft), u64::from(hard));
     let needed = connections + SPARE;
-    if needed <= soft || setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() && needed <= hard {
+    let raised = || setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok();
+    if needed <= soft_files || raised() && needed <= hard_files {
         return Ok(());
     }
     Err(Error::Plan(format!(

@@ -7,11 +7,12 @@ use super::state::State;
 use super::subscription::Subscription;
 use crate::error::{Error, Invalid};
 use crate::message::{Goodbye, Message, Subscribe, Unsubscribe};
+use crate::net::Warning;
 use crate::options::{Acknowledge, Options};
 use crate::session::Connected;
 use noctule_proto::{ReasonCode, Version};
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -30,6 +31,8 @@ pub(super) struct Shared {
     state: watch::Sender<State>,
     end: OnceLock<Error>,
     pub(super) gauge: Arc<Gauge>,
+    /// Of the last connection.
+    warnings: Mutex<Vec<Warning>>,
     /// The session is kept in a file.
     stored: bool,
     version: Version,
@@ -40,7 +43,12 @@ impl Shared {
     pub(super) fn new(stored: bool, version: Version, acknowledge: Acknowledge) -> Shared {
         let (state, _) = watch::channel(State::Connecting);
         let (end, gauge) = (OnceLock::new(), Arc::default());
-        Shared { state, end, gauge, stored, version, acknowledge }
+        let warnings = Mutex::default();
+        Shared { state, end, gauge, warnings, stored, version, acknowledge }
+    }
+
+    pub(super) fn warn(&self, warnings: Vec<Warning>) {
+        *self.warnings.lock().unwrap_or_else(PoisonError::into_inner) = warnings;
     }
 
     pub(super) fn enter(&self, state: State) {
@@ -240,6 +248,13 @@ impl Client {
     /// of a resumed session beyond 4,096 (or 16 MiB) that no stream was there for.
     pub fn dropped(&self) -> u64 {
         self.shared.gauge.dropped()
+    }
+
+    /// What a stricter client would not have put up with on the way to the server: a certificate
+    /// that names the host in its common name alone, one that was not checked at all. Of the
+    /// present connection, or the last.
+    pub fn warnings(&self) -> Vec<Warning> {
+        self.shared.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The protocol version it speaks.

@@ -50,12 +50,7 @@ impl Driver {
             moved = line.carry(self.parts.session.output(), may_read) => match moved {
                 Moved::In(len) => self.receive(line.bytes(len)),
                 Moved::Out(len) => self.sent(len),
-                Moved::Failed(error) => {
-                    while let Some(len) = line.last_words().await {
-                        self.receive(line.bytes(len));
-                    }
-                    self.parts.session.lose(error);
-                }
+                Moved::Failed(error) => self.lose(line, error).await,
             },
             control = self.controls.recv() => self.take_controls(control),
             command = self.commands.recv(), if may_command => match command {
@@ -68,6 +63,21 @@ impl Driver {
                 self.parts.session.tick(now);
             }
         }
+    }
+
+    /// The line is dead; what it still says tells more than how it died.
+    async fn lose(&mut self, line: &mut Line, mut error: Error) {
+        loop {
+            match line.last_words().await {
+                Ok(0) => break,
+                Ok(len) => self.receive(line.bytes(len)),
+                Err(said) => {
+                    error = said;
+                    break;
+                }
+            }
+        }
+        self.parts.session.lose(error);
     }
 
     /// Whether more output may be made.

@@ -1,7 +1,7 @@
 //! The bytes of one connection, both ways, in one poll.
 
 use crate::error::Error;
-use crate::net::Stream;
+use crate::net::{Stream, Warning};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
@@ -33,6 +33,11 @@ pub(super) enum Moved {
 impl Line {
     pub(super) fn new(stream: Stream) -> Line {
         Line { stream, buffer: vec![0; READ_BYTES].into(), unflushed: false }
+    }
+
+    /// What a stricter client would not have put up with.
+    pub(super) fn warnings(&self) -> Vec<Warning> {
+        self.stream.warnings()
     }
 
     /// What came, after [`Moved::In`].
@@ -86,13 +91,14 @@ impl Line {
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    /// What lies unread, without waiting for more: a server that has closed may have said why.
-    pub(super) async fn last_words(&mut self) -> Option<usize> {
+    /// What lies unread, without waiting for more, 0 for nothing: a server that has closed may have
+    /// said why, in MQTT or, as an error here, in TLS.
+    pub(super) async fn last_words(&mut self) -> Result<usize, Error> {
         let read = poll_fn(|cx| match self.poll_receive(cx) {
-            Poll::Ready(Ok(len)) => Poll::Ready(len),
-            Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(0),
+            Poll::Ready(read) => Poll::Ready(read),
+            Poll::Pending => Poll::Ready(Ok(0)),
         });
-        Some(read.await).filter(|len| *len > 0)
+        Ok(read.await?)
     }
 
     /// Sends what is left, for as long as it moves and no longer than `patience`, and closes so

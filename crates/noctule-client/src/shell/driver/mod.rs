@@ -163,7 +163,11 @@ impl Driver {
         let patience = self.parts.connect_timeout;
         let connecting = self.meanwhile(timeout(patience, async move { endpoint.connect().await }));
         match connecting.await? {
-            Ok(Ok(stream)) => Ok(Line::new(stream)),
+            Ok(Ok(stream)) => {
+                let line = Line::new(stream);
+                self.shared.warn(line.warnings());
+                Ok(line)
+            }
             Ok(Err(error)) => {
                 self.parts.way.failed();
                 Err(error.into())
