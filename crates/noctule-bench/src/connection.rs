@@ -2,7 +2,7 @@
 
 use crate::error::Error as BenchError;
 use crate::fleet::{Listener, Roll};
-use crate::socket::{Input, Socket};
+use crate::socket::{Input, Socket, Sources};
 use mio::{Registry, Token};
 use noctule_client::{Error, Event, Failure, Layer, Options, Received, Session};
 use std::net::SocketAddr;
@@ -74,11 +74,11 @@ impl Connection {
     /// Begins to connect; the session opens as soon as the connection stands.
     pub(crate) fn dial(
         &mut self,
-        to: SocketAddr,
+        (to, sources): (SocketAddr, Sources),
         client: usize,
         registry: &Registry,
     ) -> Result<(), BenchError> {
-        let mut socket = Socket::dial(to, client)?;
+        let mut socket = Socket::dial(to, sources, client)?;
         socket.watch(registry, Token(client))?;
         self.line = Line::Dialling(socket);
         Ok(())

@@ -7,10 +7,12 @@ use crate::alarm::Alarm;
 use crate::connection::{Appetite, BUFFER, Connection, Stage};
 use crate::descriptors;
 use crate::error::Error;
+use crate::socket::Sources;
 use mio::{Events, Poll};
 use noctule_client::{
     Delivery, Event, Goodbye, Invalid, Message, Options, ReasonCode, Subscribe, Token, Unsubscribe,
 };
+use std::hash::{BuildHasher, RandomState};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
@@ -36,6 +38,7 @@ pub(crate) struct Fleet {
     events: Events,
     alarm: Alarm,
     broker: SocketAddr,
+    sources: Sources,
     connections: Vec<Connection>,
     /// Clients with output that waits for the next turn.
     dirty: Vec<usize>,
@@ -135,6 +138,11 @@ impl Fleet {
             events: Events::with_capacity(EVENTS),
             alarm,
             broker,
+            sources: Sources::new(
+                broker,
+                connections,
+                RandomState::new().hash_one(connections) as u32,
+            ),
             connections: Vec::with_capacity(connections),
             dirty: Vec::new(),
             hungry: Vec::new(),
@@ -181,7 +189,8 @@ impl Fleet {
 
     /// Begins to connect a client again.
     pub(crate) fn dial(&mut self, client: usize) -> Result<(), Error> {
-        self.connections[client].dial(self.broker, client, self.poll.registry())
+        let to = (self.broker, self.sources);
+        self.connections[client].dial(to, client, self.poll.registry())
     }
 
     /// Hands a message to a client's session.

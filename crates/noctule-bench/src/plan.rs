@@ -15,7 +15,7 @@ pub struct Plan {
     pub scenario: Scenario,
     /// The process of the broker, if its CPU time and memory are to be measured.
     pub pid: Option<u32>,
-    /// Time before the measurement begins.
+    /// Time before the measurement begins, and before memory is read.
     pub warmup: Duration,
     /// After so much silence, what has not arrived is lost.
     pub quiet: Duration,

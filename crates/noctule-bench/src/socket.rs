@@ -9,8 +9,44 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 /// is emulated (Windows) only a read that would block arms the next event.
 const SHORT_READ_IS_LAST: bool = cfg!(unix);
 
-/// Connections from one address to one port; the usual range of ports has 28,232.
-const PORTS_OF_AN_ADDRESS: usize = 25_000;
+/// Connections from one address to one port. The usual range has 28,232 ports, and Linux looks at
+/// one half of them first: beyond that it searches ever longer for a free one.
+const PORTS_OF_AN_ADDRESS: usize = 10_000;
+
+/// Fleets up to this size come from where everybody comes from.
+const SMALL: usize = 1000;
+
+/// Where connections come from. A port that was used is blocked for a minute after, so a large
+/// fleet over loopback takes addresses that the last one has not used: there are millions of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sources {
+    /// The system chooses.
+    System,
+    /// From this address of the loopback network on.
+    Loopback(Ipv4Addr),
+}
+
+impl Sources {
+    /// For so many connections to this broker; fleets with other numbers come from elsewhere.
+    pub(crate) fn new(broker: SocketAddr, connections: usize, number: u32) -> Sources {
+        let over_loopback = matches!(broker.ip(), IpAddr::V4(ip) if ip.is_loopback());
+        // Elsewhere only 127.0.0.1 is there without being asked for.
+        if !cfg!(target_os = "linux") || !over_loopback || connections <= SMALL {
+            return Sources::System;
+        }
+        // 127.1.0.1 to 127.250.255.1, so that some ten million connections follow each.
+        let [_, _, high, low] = number.to_be_bytes();
+        Sources::Loopback(Ipv4Addr::new(127, 1 + high % 250, low, 1))
+    }
+
+    /// Where the `nth` connection comes from.
+    fn of(self, nth: usize) -> Option<SocketAddr> {
+        let Sources::Loopback(first) = self else { return None };
+        let beyond = u32::try_from(nth / PORTS_OF_AN_ADDRESS).ok()?;
+        let from = Ipv4Addr::from(u32::from(first).checked_add(beyond)?);
+        Some(SocketAddr::new(from.into(), 0))
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Socket(mio::net::TcpStream);
@@ -31,9 +67,9 @@ pub(crate) enum Input {
 }
 
 impl Socket {
-    /// Begins to connect, as the `nth` connection to this address.
-    pub(crate) fn dial(to: SocketAddr, nth: usize) -> Result<Socket, Error> {
-        let stream = match source(to, nth) {
+    /// Begins to connect, as the `nth` connection.
+    pub(crate) fn dial(to: SocketAddr, sources: Sources, nth: usize) -> Result<Socket, Error> {
+        let stream = match sources.of(nth) {
             None => mio::net::TcpStream::connect(to),
             Some(from) => dial_from(from, to),
         };
@@ -89,19 +125,6 @@ impl Socket {
     }
 }
 
-/// Where the `nth` connection has to come from. One loopback address has ports for 28,000
-/// connections to a broker, but there are millions of such addresses.
-fn source(to: SocketAddr, nth: usize) -> Option<SocketAddr> {
-    let IpAddr::V4(ip) = to.ip() else { return None };
-    let beyond = nth / PORTS_OF_AN_ADDRESS;
-    if !ip.is_loopback() || beyond == 0 {
-        return None;
-    }
-    let first = u32::from(Ipv4Addr::LOCALHOST);
-    let from = Ipv4Addr::from(first + u32::try_from(beyond).ok()?);
-    Some(SocketAddr::new(from.into(), 0))
-}
-
 fn dial_from(from: SocketAddr, to: SocketAddr) -> io::Result<mio::net::TcpStream> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
@@ -128,15 +151,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_25_000_connections_over_loopback_have_an_address_of_their_own() {
+    #[cfg(target_os = "linux")]
+    fn a_large_fleet_over_loopback_has_an_address_for_each_10_000() {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 1883));
-        let of = |nth| source(loopback, nth).map(|from| from.to_string());
-        assert_eq!(of(0), None);
-        assert_eq!(of(24_999), None);
-        assert_eq!(of(25_000).as_deref(), Some("127.0.0.2:0"));
-        assert_eq!(of(49_999).as_deref(), Some("127.0.0.2:0"));
-        assert_eq!(of(25_000 * 255).as_deref(), Some("127.0.1.0:0"));
+        let sources = Sources::new(loopback, 100_000, 0x0102);
+        let of = |nth| sources.of(nth).map(|from| from.to_string());
+        assert_eq!(of(0).as_deref(), Some("127.2.2.1:0"));
+        assert_eq!(of(9_999).as_deref(), Some("127.2.2.1:0"));
+        assert_eq!(of(10_000).as_deref(), Some("127.2.2.2:0"));
+        assert_eq!(of(10_000 * 256).as_deref(), Some("127.2.3.1:0"));
+        let last = Sources::new(loopback, 100_000, u32::MAX).of(10_000_000);
+        assert!(last.is_some_and(|from| from.ip().is_loopback()), "{last:?}");
+    }
+
+    #[test]
+    fn small_fleets_and_other_networks_are_left_to_the_system() {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 1883));
+        assert_eq!(Sources::new(loopback, SMALL, 7).of(999), None);
         let elsewhere = SocketAddr::from(([10, 0, 0, 1], 1883));
-        assert_eq!(source(elsewhere, 100_000), None);
+        assert_eq!(Sources::new(elsewhere, 100_000, 7).of(99_999), None);
     }
 }

@@ -80,7 +80,7 @@ struct BrokerArgs {
     /// Process of the broker: its CPU time and memory are measured, children included.
     #[arg(long)]
     pid: Option<u32>,
-    /// Seconds before the measurement begins.
+    /// Seconds that go by before a measurement begins, and before memory is read.
     #[arg(long, default_value = "1", value_parser = seconds)]
     warmup: Duration,
     /// How often everything is repeated.

@@ -1,6 +1,6 @@
 //! Many connections: how fast they come, what they cost, and what they cost when they are idle.
 
-use super::{HOUSEKEEPING, client_id, disconnect, fleet, fresh_run, traffic};
+use super::{HOUSEKEEPING, client_id, disconnect, fleet, fresh_run, settle, traffic};
 use crate::error::Error;
 use crate::fleet::{Fleet, Listener};
 use crate::histogram::Latencies;
@@ -41,6 +41,7 @@ pub(super) fn run(plan: &Plan, connect: &Connect, observer: &mut Observer) -> Re
     run.percentiles("connect", &arrivals.took.total());
     cost.report(&mut run, "", "connection", online);
     arrivals.report_failures(&fleet, &mut run);
+    settle(&mut fleet, plan, &mut arrivals)?;
     if let (Some(before), Some(after)) = (memory, observer.memory(&mut run)?) {
         run.memory_each("connection", before, after, online);
     }

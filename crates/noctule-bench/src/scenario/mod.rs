@@ -90,6 +90,16 @@ pub(crate) fn wait<L: Listener>(
     Err(Error::Silent(plan.patience))
 }
 
+/// Lets a while pass, so that what a broker needs only for a moment is not taken for what it
+/// keeps.
+pub(crate) fn settle<L: Listener>(
+    fleet: &mut Fleet,
+    plan: &Plan,
+    listener: &mut L,
+) -> Result<(), Error> {
+    turn_until(fleet, plan.warmup, listener, |_, _| Ok(Step::At(0))).map(|_| ())
+}
+
 /// Connects clients with these options, so many at a time, and waits until all are online.
 pub(crate) fn connect<L: Listener>(
     fleet: &mut Fleet,

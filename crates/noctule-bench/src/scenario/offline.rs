@@ -2,7 +2,7 @@
 
 use super::traffic::{Mint, report_counts};
 use super::{
-    Deaf, Step, answered, client_id, connect, disconnect, fleet, fresh_run, turn_until,
+    Deaf, Step, answered, client_id, connect, disconnect, fleet, fresh_run, settle, turn_until,
     unsubscribe, wait,
 };
 use crate::accounting::{Arrival, Ledger};
@@ -124,6 +124,7 @@ impl Away<'_> {
         let cost = observer.since(clocks, fleet.look_at_clock())?;
         run.rate("queued_per_second", all, cost.time);
         cost.report(run, "queue_", "message", all);
+        settle(fleet, self.plan, &mut Deaf)?;
         if let (Some(before), Some(after)) = (memory, observer.memory(run)?) {
             run.memory_each("queued_message", before, after, all);
         }

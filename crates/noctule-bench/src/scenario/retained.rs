@@ -2,7 +2,8 @@
 
 use super::traffic::Mint;
 use super::{
-    Step, answered, client_id, connect, disconnect, fleet, fresh_run, turn_until, unsubscribe, wait,
+    Step, answered, client_id, connect, disconnect, fleet, fresh_run, settle, turn_until,
+    unsubscribe, wait,
 };
 use crate::accounting::Seen;
 use crate::error::Error;
@@ -39,6 +40,7 @@ pub(super) fn run(plan: &Plan, retained: &Retained, observer: &mut Observer) -> 
     let cost = observer.since(clocks, fleet.look_at_clock())?;
     run.rate("stored_per_second", retained.topics.into(), cost.time);
     cost.report(&mut run, "store_", "message", retained.topics.into());
+    settle(&mut fleet, plan, &mut catch)?;
     if let (Some(before), Some(after)) = (memory, observer.memory(&mut run)?) {
         run.memory_each("retained_message", before, after, retained.topics.into());
     }

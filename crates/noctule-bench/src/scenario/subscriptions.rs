@@ -1,6 +1,8 @@
 //! Many subscriptions: taken, then given up and taken again for a while.
 
-use super::{Deaf, HOUSEKEEPING, Step, client_id, connect, disconnect, fleet, fresh_run, wait};
+use super::{
+    Deaf, HOUSEKEEPING, Step, client_id, connect, disconnect, fleet, fresh_run, settle, wait,
+};
 use crate::error::Error;
 use crate::fleet::{Fleet, Listener};
 use crate::histogram::Latencies;
@@ -117,6 +119,7 @@ impl Asker<'_> {
         run.rate("subscriptions_per_second", goal, cost.time);
         run.percentiles("subscribe", &self.took.total());
         cost.report(run, "", "subscription", goal);
+        settle(fleet, self.plan, self)?;
         if let (Some(before), Some(after)) = (memory, observer.memory(run)?) {
             run.memory_each("subscription", before, after, goal);
         }
