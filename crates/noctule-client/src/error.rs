@@ -62,7 +62,9 @@ pub enum Layer {
     Address,
     /// Its name stands for no host.
     Lookup,
-    /// The host cannot be reached, or the connection broke.
+    /// The host cannot be reached, or takes no connection.
+    Reach,
+    /// The connection broke.
     Network,
     /// The proxy does not let us through.
     Proxy,

@@ -31,7 +31,8 @@ impl From<AddressError> for Error {
 fn layer(error: &ConnectError) -> Layer {
     match error {
         ConnectError::Lookup { .. } => Layer::Lookup,
-        ConnectError::Unreachable { .. } | ConnectError::Io(_) => Layer::Network,
+        ConnectError::Unreachable { .. } => Layer::Reach,
+        ConnectError::Io(_) => Layer::Network,
         ConnectError::Socks(_) => Layer::Proxy,
         ConnectError::Tls(_) => Layer::Tls,
         ConnectError::WebSocket(_) => Layer::WebSocket,
