@@ -3,9 +3,10 @@
 use super::Tool;
 use super::option_file::as_os;
 use super::property::{Property, Value, has_duplicate};
-use super::settings::{ClientId, Connection, Security, Settings};
+use super::security::{self, MQTTS_PORT};
+use super::settings::{ClientId, Connection, Settings};
 use super::trouble::{Fault, Trouble};
-use noctule_client::net::{Endpoint, Host, Pem, Socks5, Tls, TlsVersion, WebSocket};
+use noctule_client::net::{Endpoint, Host, Socks5, Tls, WebSocket};
 use noctule_client::{
     AuthError, Authenticator, Connector, Goodbye, Message, Options, PropertiesBuf, ReasonCode,
     Reconnect, UserPropertiesBuf, Version, Will,
@@ -17,7 +18,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 const MQTT_PORT: u16 = 1883;
-const MQTTS_PORT: u16 = 8883;
 /// What mosquitto's library announces, if the tool has no reason for less.
 const RECEIVE_MAXIMUM: u16 = 20;
 
@@ -36,7 +36,7 @@ pub(super) fn connector(settings: &Settings) -> Result<Connector, Trouble> {
     options.use_topic_aliases = has(&settings.properties.publish, PropertyId::TopicAlias);
     options.will = will(settings)?;
     (options.user_name, options.password) = credentials(connection)?;
-    let tls = tls(settings)?;
+    let tls = security::tls(settings)?;
     let authenticator = connect_properties(settings, &mut options)?;
     // An identifier that nobody asked for would show in the output.
     let connector = Connector::new(endpoint(connection, tls)?, options);
@@ -326,93 +326,6 @@ fn bind(connection: &Connection) -> Result<Option<std::net::IpAddr>, Trouble> {
     let Some(address) = &connection.bind_address else { return Ok(None) };
     let address = std::str::from_utf8(address).ok().and_then(|text| text.parse().ok());
     address.map(Some).ok_or_else(|| Trouble::unable(Fault::Lookup))
-}
-
-/// TLS, if anything asks for it.
-fn tls(settings: &Settings) -> Result<Option<Tls>, Trouble> {
-    let security = &settings.security;
-    if security.off {
-        return Ok(None);
-    }
-    let own_roots = security.ca_file.is_some() || security.ca_path.is_some();
-    if let Some(file) = &security.ca_file
-        && std::fs::File::open(as_os(file)).is_err()
-    {
-        return Err(Trouble::plain("Error: Problem setting TLS options: File not found."));
-    }
-    if security.shared_key.is_some() {
-        return Err(Trouble::plain(
-            "Error: Problem setting TLS-PSK options: this program has no pre-shared keys; use a \
-             certificate (--cafile).",
-        ));
-    }
-    check_engine(security)?;
-    let system = security.system_roots
-        || !own_roots && settings.connection.port == Some(i32::from(MQTTS_PORT));
-    let tls = with_version(security)?;
-    if !own_roots && !system {
-        return Ok(None);
-    }
-    let tls = with_ciphers(tls, security)?;
-    Ok(Some(with_files(tls, security, system)))
-}
-
-fn check_engine(security: &Security) -> Result<(), Trouble> {
-    if let Some(engine) = &security.engine {
-        let engine = String::from_utf8_lossy(engine);
-        let words = format!("Error: Problem setting TLS engine, is {engine} a valid engine?");
-        return Err(Trouble::plain(words));
-    }
-    match &security.key_form {
-        Some(form) if !form.eq_ignore_ascii_case(b"pem") => Err(Trouble::plain(
-            "Error: Problem setting key form, it must be one of 'pem' or 'engine'.",
-        )),
-        Some(_) | None => Ok(()),
-    }
-}
-
-const WRONG_OPTIONS: &str = "Error: Problem setting TLS options, check the options are valid.";
-
-fn with_version(security: &Security) -> Result<Tls, Trouble> {
-    let Some(version) = &security.version else { return Ok(Tls::new()) };
-    match version.to_ascii_lowercase().as_slice() {
-        b"tlsv1.2" => Ok(Tls::new().minimum_version(TlsVersion::V12)),
-        b"tlsv1.3" => Ok(Tls::new().minimum_version(TlsVersion::V13)),
-        _ => Err(Trouble::plain(WRONG_OPTIONS)),
-    }
-}
-
-fn with_ciphers(tls: Tls, security: &Security) -> Result<Tls, Trouble> {
-    let Some(ciphers) = &security.ciphers else { return Ok(tls) };
-    let names = String::from_utf8_lossy(ciphers);
-    let names = names.split([':', ',']).filter(|name| !name.is_empty());
-    tls.cipher_suites(names).map_err(|error| Trouble::plain(format!("{WRONG_OPTIONS} {error}")))
-}
-
-fn with_files(mut tls: Tls, security: &Security, system: bool) -> Tls {
-    if let Some(file) = &security.ca_file {
-        tls = tls.ca_file(as_os(file));
-    }
-    if let Some(folder) = &security.ca_path {
-        tls = tls.ca_directory(as_os(folder));
-    }
-    if system {
-        tls = tls.system_roots();
-    }
-    if let (Some(certificate), Some(key)) = (&security.certificate, &security.key) {
-        let file = |name: &[u8]| Pem::File(as_os(name).into());
-        tls = tls.client_certificate(file(certificate), file(key));
-    }
-    if let Some(protocol) = &security.alpn {
-        tls = tls.alpn([protocol.clone()]);
-    }
-    if let Some(file) = &security.key_log {
-        tls = tls.key_log(as_os(file));
-    }
-    if security.insecure {
-        tls = tls.danger_accept_any_certificate();
-    }
-    tls
 }
 
 /// Connects again a second after a connection is lost, as mosquitto's tools do, or a bit earlier:

@@ -4,8 +4,8 @@
 use super::Called;
 use super::debug::Entry;
 use super::format::{Moment, Shown};
+use super::opening::Packets;
 use super::settings::Settings;
-use super::subscribe::Packets;
 use super::trouble::Voice;
 use noctule_client::Message;
 use std::collections::HashMap;

@@ -1,11 +1,12 @@
 //! `rr`: sends a request and prints the response.
 
 use super::connect;
+use super::opening::{lines, watched};
 use super::output::Printer;
 use super::property::{Property, Value, has_duplicate};
 use super::publish::{leave, template};
 use super::settings::Settings;
-use super::subscribe::{subscribe, watched};
+use super::subscribe::subscribe;
 use super::trouble::{Fault, Trouble, Voice, io_words, reason_words};
 use noctule_client::{Client, Error, Message, ReasonCode, Receipt, Reconnect, Version};
 use noctule_proto::property::PropertyId;
@@ -31,7 +32,8 @@ pub(super) async fn run(
     payload: Vec<u8>,
 ) -> Result<ExitCode, Trouble> {
     let connector = connect::connector(settings)?.reconnect(Reconnect::never());
-    let (connector, mut packets) = watched(connector, settings);
+    let (lines, mut packets) = lines(settings);
+    let connector = watched(connector, settings, &lines);
     let version = settings.connection.version;
     let client = connector.start().map_err(|error| Trouble::lost(error, version))?;
     let mut printer = Printer::new(settings, voice);

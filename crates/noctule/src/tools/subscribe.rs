@@ -1,14 +1,14 @@
 //! `sub`: prints what comes.
 
 use super::connect;
-use super::debug::{Debug, Entry};
+use super::opening::{Packets, connect as connect_patiently, lines, next, refusal};
 use super::output::{Closed, Printer};
 use super::publish::{leave, refusal_line};
 use super::settings::Settings;
 use super::trouble::{Fault, Trouble, Voice};
 use noctule_client::{
-    Client, Connector, Error, Goodbye, Message, QoS, ReasonCode, State, Subscribe,
-    SubscribeOptions, Subscription, Unsubscribe,
+    Client, Error, Goodbye, Message, QoS, ReasonCode, Subscribe, SubscribeOptions, Subscription,
+    Unsubscribe,
 };
 use noctule_proto::{TopicFilter, matches};
 use std::pin::{Pin, pin};
@@ -45,14 +45,19 @@ pub(super) fn check(settings: &Settings) -> Result<(), Trouble> {
 /// Connects, subscribes and prints.
 pub(super) async fn run(settings: &Settings, voice: Voice) -> Result<ExitCode, Trouble> {
     let connector = connect::connector(settings)?.reconnect(connect::reconnect());
-    let (connector, packets) = watched(connector, settings);
+    let (lines, packets) = lines(settings);
     let mut printer = Printer::new(settings, voice);
     printer.begin();
     let mut stop = pin!(stop(settings.receive.timeout_secs));
     let version = settings.connection.version;
     let client = tokio::select! {
-        client = connect(connector) => client,
-        _ = &mut stop => return Ok(ExitCode::from(TOLD_TOO_EARLY)),
+        client = connect_patiently(connector, settings, &lines) => client,
+        _ = &mut stop => {
+            printer.debug_all(packets);
+            // What cannot be printed now never will be.
+            let _ = printer.finish().await;
+            return Ok(ExitCode::from(TOLD_TOO_EARLY));
+        }
     };
     let (client, messages) = match client {
         Ok(connected) => connected,
@@ -96,33 +101,6 @@ pub(super) async fn run(settings: &Settings, voice: Voice) -> Result<ExitCode, T
     };
     finish(client, goodbye, printer, packets).await?;
     trouble.map_or(Ok(code), Err)
-}
-
-/// What `-d` has to print, in order.
-pub(super) type Packets = mpsc::UnboundedReceiver<Entry>;
-
-/// Has packets looked at, if they are to be printed.
-pub(super) fn watched(connector: Connector, settings: &Settings) -> (Connector, Option<Packets>) {
-    if !settings.debug {
-        return (connector, None);
-    }
-    let mut debug = Debug::new(settings.tool, settings.connection.version);
-    let (sender, packets) = mpsc::unbounded_channel();
-    let connector = connector.tap(move |tapped| {
-        for entry in debug.see(tapped) {
-            // At the end nobody listens any more.
-            let _ = sender.send(entry);
-        }
-    });
-    (connector, Some(packets))
-}
-
-/// Connects, and takes what comes from the first message on.
-async fn connect(connector: Connector) -> Result<(Client, Subscription), Error> {
-    let client = connector.start()?;
-    let messages = client.messages().await?;
-    client.online().await?;
-    Ok((client, messages))
 }
 
 /// Says goodbye and waits until everything is printed, or for the next signal.
@@ -337,14 +315,6 @@ impl Work<'_> {
     }
 }
 
-/// A broker that does not let us in again: mosquitto_sub takes that for final.
-fn refusal(state: &State) -> Option<Error> {
-    match state {
-        State::Waiting { error: error @ Error::Refused(_), .. } => Some(error.clone()),
-        _ => None,
-    }
-}
-
 /// Subscribes.
 async fn ask(settings: &Settings, client: &Client) -> Result<Vec<ReasonCode>, Error> {
     let mut codes = Vec::new();
@@ -365,14 +335,6 @@ fn unsubscribe(settings: &Settings, client: &Client) {
         unsubscribe.user_properties = user_properties.clone();
         let client = client.clone();
         tokio::spawn(async move { client.unsubscribe(unsubscribe).await });
-    }
-}
-
-/// The next packet to print; never, if none are.
-pub(super) async fn next(packets: &mut Option<Packets>) -> Option<Entry> {
-    match packets {
-        Some(packets) => packets.recv().await,
-        None => std::future::pending().await,
     }
 }
 

@@ -63,6 +63,7 @@ impl Fault {
             Error::Invalid(Invalid::QoSNotSupported { .. }) => Fault::QoSNotSupported,
             Error::Invalid(Invalid::PacketTooLarge { .. }) => Fault::OversizePacket,
             Error::Invalid(_) => Fault::Invalid,
+            Error::Failure(failure) if failure.layer == Layer::Proxy => Fault::Proxy,
             _ => Fault::ConnectionLost,
         }
     }
@@ -73,20 +74,25 @@ impl Fault {
 pub(super) struct Trouble {
     /// In the words of mosquitto's tools, whole lines.
     words: String,
-    /// In ours, if the library has told.
-    error: Option<Error>,
+    /// In ours, where they differ: one line.
+    own: Option<String>,
     code: u8,
 }
 
 impl Trouble {
     /// These words, and exit code 1.
     pub(super) fn plain(words: impl Into<String>) -> Trouble {
-        Trouble { words: format!("{}\n", words.into()), error: None, code: 1 }
+        Trouble { words: format!("{}\n", words.into()), own: None, code: 1 }
     }
 
     /// Nothing to say, and exit code 1.
     pub(super) fn silent() -> Trouble {
-        Trouble { words: String::new(), error: None, code: 1 }
+        Trouble { words: String::new(), own: None, code: 1 }
+    }
+
+    /// The same with a line of our own.
+    pub(super) fn own(self, own: String) -> Trouble {
+        Trouble { own: Some(own), ..self }
     }
 
     /// What kept us from connecting, before anything was sent.
@@ -98,13 +104,13 @@ impl Trouble {
     pub(super) fn lost(error: Error, version: Version) -> Trouble {
         let fault = Fault::of(&error, version);
         let words = format!("Error: {}\n", fault.words());
-        Trouble { words, error: Some(error), code: fault as u8 }
+        Trouble { words, own: Some(error.to_string()), code: fault as u8 }
     }
 
     /// A message could not be sent; mosquitto's tools hang up then.
     pub(super) fn unsent(error: Error) -> Trouble {
         let fault = Fault::of(&error, Version::V5);
-        Trouble { error: Some(error), ..Trouble::unfit(fault) }
+        Trouble { own: Some(error.to_string()), ..Trouble::unfit(fault) }
     }
 
     /// The same, where the flags are to blame.
@@ -118,7 +124,7 @@ impl Trouble {
         };
         let lost = Fault::ConnectionLost;
         let words = format!("{first}Error: {}\n", lost.words());
-        Trouble { words, error: None, code: lost as u8 }
+        Trouble { words, own: None, code: lost as u8 }
     }
 
     /// The first connection has failed.
@@ -126,25 +132,36 @@ impl Trouble {
         match &error {
             Error::Refused(notice) => {
                 let (words, code) = (refusal(notice), notice.code);
-                Trouble { words, error: Some(error), code }
+                Trouble { words, own: Some(error.to_string()), code }
             }
-            Error::Failure(failure) => {
+            Error::Failure(failure) if !is_lost(&error) => {
                 let words = failure_words(failure);
-                Trouble { words, error: Some(error), code: 1 }
+                Trouble { words, own: Some(error.to_string()), code: 1 }
             }
             _ => Trouble::lost(error, Version::V5),
         }
     }
 }
 
+/// Whether there was a connection, of which no session came: to mosquitto's tools it is a
+/// connection that broke.
+pub(super) fn is_lost(error: &Error) -> bool {
+    match error {
+        Error::Closed | Error::NoAnswer(_) => true,
+        Error::Failure(failure) => {
+            matches!(failure.layer, Layer::Network | Layer::Proxy | Layer::WebSocket)
+        }
+        _ => false,
+    }
+}
+
 /// Why there is no connection, in mosquitto's words.
 fn failure_words(failure: &Failure) -> String {
-    if let (Layer::Network, Some(number)) = (failure.layer, failure.os_error) {
+    if let (Layer::Reach, Some(number)) = (failure.layer, failure.os_error) {
         return format!("Error: {}\n", system_words(number));
     }
     let fault = match failure.layer {
         Layer::Lookup => Fault::Lookup,
-        Layer::Proxy => Fault::Proxy,
         Layer::Tls => Fault::Tls,
         Layer::Missing => Fault::NotSupported,
         _ => Fault::ConnectionLost,
@@ -244,8 +261,8 @@ impl Voice {
 
     /// Says why the tool ends, and answers its exit code.
     pub(super) fn report(self, trouble: &Trouble) -> ExitCode {
-        match (self.called, &trouble.error) {
-            (Called::Noctule, Some(error)) => self.complain(format!("Error: {error}\n")),
+        match (self.called, &trouble.own) {
+            (Called::Noctule, Some(own)) => self.complain(format!("Error: {own}\n")),
             (Called::Noctule, None) | (Called::Mosquitto, _) => self.complain(&trouble.words),
         }
         ExitCode::from(trouble.code)
