@@ -19,8 +19,8 @@ impl Tool {
     }
 }
 
-/// A command line. In all its words `{t}` stands for a topic that no other case uses, and `{dir}`
-/// for a directory of this case.
+/// A command line. In all its words `{t}` stands for a topic that no other case uses, `{dir}` for
+/// a directory of this case, and there are places for the ways to a broker (see `ways`).
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) tool: Tool,
@@ -52,6 +52,8 @@ pub(crate) struct Case {
 pub(crate) struct Same {
     pub(crate) stdout: Compare,
     pub(crate) stderr: Compare,
+    /// The exit code; else only whether it is 0.
+    pub(crate) code: bool,
     pub(crate) wire: bool,
     /// Whether DISCONNECT is a part of it.
     pub(crate) goodbye: bool,
@@ -104,6 +106,7 @@ impl Case {
             same: Same {
                 stdout: Compare::Exactly,
                 stderr: Compare::Exactly,
+                code: true,
                 wire: true,
                 goodbye: true,
             },
@@ -165,6 +168,12 @@ impl Case {
         self
     }
 
+    /// Compares only whether the exit code is 0.
+    pub(crate) fn any_code(mut self) -> Case {
+        self.same.code = false;
+        self
+    }
+
     /// Does not compare who says goodbye.
     pub(crate) fn no_goodbye(mut self) -> Case {
         self.same.goodbye = false;
@@ -178,8 +187,11 @@ impl Case {
     }
 }
 
+/// What stands for what in the words of a line.
+pub(crate) type Places = Vec<(String, String)>;
+
 /// The words of a line.
-pub(crate) fn words(line: &str, topic: &str, directory: &str) -> Vec<String> {
+pub(crate) fn words(line: &str, places: &Places) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quoted = false;
@@ -194,12 +206,17 @@ pub(crate) fn words(line: &str, topic: &str, directory: &str) -> Vec<String> {
         }
     }
     words.extend(word);
-    let fill = |word: String| word.replace("{t}", topic).replace("{dir}", directory);
-    words.into_iter().map(fill).collect()
+    words.into_iter().map(|word| fill(&word, places)).collect()
+}
+
+/// A text with every place filled.
+pub(crate) fn fill(text: &str, places: &Places) -> String {
+    places.iter().fold(text.to_owned(), |text, (place, value)| text.replace(place, value))
 }
 
 #[test]
 fn words_are_divided_by_spaces_outside_of_quotes() {
-    assert_eq!(words("-t '{t} a'  ''", "T", "D"), ["-t", "T a", ""]);
-    assert_eq!(words("a'b c'd {dir}/x", "T", "D"), ["ab cd", "D/x"]);
+    let places = vec![("{t}".to_owned(), "T".to_owned()), ("{dir}".to_owned(), "D".to_owned())];
+    assert_eq!(words("-t '{t} a'  ''", &places), ["-t", "T a", ""]);
+    assert_eq!(words("a'b c'd {dir}/x", &places), ["ab cd", "D/x"]);
 }

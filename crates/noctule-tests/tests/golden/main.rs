@@ -17,3 +17,4 @@ mod requests;
 mod stage;
 mod subscribing;
 mod usage;
+mod ways;

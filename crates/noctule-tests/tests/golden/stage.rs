@@ -1,8 +1,9 @@
 //! The brokers of both sides, and what a command line does there.
 
-use crate::case::{Case, Tool, words};
+use crate::case::{Case, Places, Tool, fill, words};
 use crate::normal;
 use crate::relay::{Mark, Relay};
+use crate::ways::Ways;
 use noctule_tests::driver::Needs;
 use noctule_tests::process::{self, BrokerProcess};
 use std::io::{Read, Write};
@@ -39,8 +40,11 @@ struct Side {
     programs: PathBuf,
     /// Where mosquitto's own are, which do what comes before and during a case.
     helpers: PathBuf,
+    /// For files of its brokers.
+    home: PathBuf,
     open: Broker,
     locked: Option<Broker>,
+    ways: Option<Ways>,
 }
 
 enum Broker {
@@ -48,7 +52,7 @@ enum Broker {
     Mosquitto(Mosquitto),
 }
 
-struct Mosquitto {
+pub(crate) struct Mosquitto {
     child: Child,
     address: SocketAddr,
 }
@@ -68,7 +72,20 @@ struct Seen {
 /// Runs every case on both sides and says where they differ.
 pub(crate) fn compare(kind: Kind, cases: Vec<Case>) {
     let Some(mosquitto) = Needs::MosquittoPeers.program() else { return };
-    let stage = Stage::start(kind, &mosquitto);
+    run(&Stage::start(kind, &mosquitto), &cases);
+}
+
+/// The same with brokers that are reached by TLS, WebSocket and Unix sockets.
+pub(crate) fn compare_ways(cases: Vec<Case>) {
+    let Some(mosquitto) = Needs::MosquittoPeers.program() else { return };
+    let mut stage = Stage::start(Kind::Mosquitto, &mosquitto);
+    for side in [&mut stage.theirs, &mut stage.ours] {
+        side.ways = Some(Ways::start(&mosquitto, &side.home));
+    }
+    run(&stage, &cases);
+}
+
+fn run(stage: &Stage, cases: &[Case]) {
     let next = AtomicUsize::new(0);
     let differences = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -103,6 +120,8 @@ impl Stage {
         let side = |programs: &Path, name: &str| Side {
             programs: programs.to_owned(),
             helpers: helpers.clone(),
+            home: home.0.join(name),
+            ways: None,
             open: Broker::start(kind, mosquitto, &home.0.join(format!("{name}.conf")), true),
             locked: (kind == Kind::Mosquitto).then(|| {
                 Broker::start(kind, mosquitto, &home.0.join(format!("{name}-locked.conf")), false)
@@ -117,14 +136,17 @@ impl Stage {
         let directory = self.home.0.join(&topic);
         std::fs::create_dir_all(&directory).expect("a writable directory");
         for (name, text) in &case.files {
-            let directory = directory.to_str().expect("a temporary directory of plain text");
-            let text = text.replace("{dir}", directory).replace("{t}", &topic);
-            let file = Path::new(directory).join(name);
+            let text = fill(text, &places(&topic, &directory));
+            let file = directory.join(name);
             let folder = file.parent().expect("a file is in a directory");
             std::fs::create_dir_all(folder).expect("a writable directory");
             std::fs::write(&file, text).expect("a writable directory");
         }
-        let run = |side: &Side| Run { side, case, topic: &topic, directory: &directory }.seen();
+        let run = |side: &Side| {
+            let mut places = places(&topic, &directory);
+            places.extend(side.ways.iter().flat_map(Ways::places));
+            Run { side, case, places, directory: &directory }.seen()
+        };
         let (theirs, ours) = (run(&self.theirs), run(&self.ours));
         let mut differences = String::new();
         let mut compare = |what: &str, theirs: &str, ours: &str| {
@@ -154,8 +176,13 @@ impl Stage {
 struct Run<'a> {
     side: &'a Side,
     case: &'a Case,
-    topic: &'a str,
+    places: Places,
     directory: &'a Path,
+}
+
+fn places(topic: &str, directory: &Path) -> Places {
+    let directory = directory.to_str().expect("a temporary directory of plain text");
+    vec![("{t}".to_owned(), topic.to_owned()), ("{dir}".to_owned(), directory.to_owned())]
 }
 
 impl Run<'_> {
@@ -184,6 +211,10 @@ impl Run<'_> {
             process::signal(name, pid).expect("a process of ours");
         }
         let code = end(child);
+        let code = match case.same.code {
+            true => code,
+            false => (code == "exit status: 0").to_string(),
+        };
         let same = case.same;
         let prefix = case.line.contains("-I ") || case.line.contains("--id-prefix ");
         let wire = relay.sent().into_iter();
@@ -198,10 +229,9 @@ impl Run<'_> {
     }
 
     fn prepare<'c>(&self, command: &'c mut Command, port: u16) -> &'c mut Command {
-        let directory = self.directory.to_str().expect("a temporary directory of plain text");
         command
             .args(["-p", &port.to_string(), "-h", "127.0.0.1"])
-            .args(words(&self.case.line, self.topic, directory))
+            .args(words(&self.case.line, &self.places))
             .env("HOME", self.directory)
             .env_remove("XDG_CONFIG_HOME")
             .env("TZ", "UTC")
@@ -209,7 +239,7 @@ impl Run<'_> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         for (name, value) in &self.case.variables {
-            command.env(name, value.replace("{dir}", directory));
+            command.env(name, fill(value, &self.places));
         }
         command
     }
@@ -236,10 +266,9 @@ impl Run<'_> {
 
     /// Runs mosquitto's own mosquitto_pub to its end.
     fn help(&self, broker: &Broker, line: &str) {
-        let directory = self.directory.to_str().expect("a temporary directory of plain text");
         let status = Command::new(self.side.helpers.join(Tool::Pub.name()))
             .args(["-h", "127.0.0.1", "-p", &broker.address().port().to_string()])
-            .args(words(line, self.topic, directory))
+            .args(words(line, &self.places))
             .stdin(Stdio::null())
             .status()
             .expect("an executable file");
@@ -302,7 +331,7 @@ fn end(mut child: Child) -> String {
     "does not end".to_owned()
 }
 
-fn unused_port() -> u16 {
+pub(crate) fn unused_port() -> u16 {
     let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
     free.local_addr().expect("a bound socket").port()
 }
@@ -311,7 +340,10 @@ impl Broker {
     fn start(kind: Kind, mosquitto: &Path, file: &Path, anonymous: bool) -> Broker {
         match kind {
             Kind::Noctule => Broker::Noctule(BrokerProcess::start().expect("a broker")),
-            Kind::Mosquitto => Broker::Mosquitto(Mosquitto::start(mosquitto, file, anonymous)),
+            Kind::Mosquitto => {
+                let text = format!("allow_anonymous {anonymous}\n");
+                Broker::Mosquitto(Mosquitto::start(mosquitto, file, || text.clone()))
+            }
         }
     }
 
@@ -324,16 +356,16 @@ impl Broker {
 }
 
 impl Mosquitto {
-    fn start(program: &Path, file: &Path, anonymous: bool) -> Mosquitto {
-        // Another process may take the port between the look and the use.
-        (0..5)
-            .find_map(|_| Mosquitto::try_start(program, file, anonymous))
-            .expect("mosquitto starts")
+    /// Starts with a listener and the text of a file, made anew for each try.
+    pub(crate) fn start(program: &Path, file: &Path, mut text: impl FnMut() -> String) -> Self {
+        // Another process may take a port between the look and the use.
+        (0..5).find_map(|_| Mosquitto::try_start(program, file, &text())).expect("mosquitto starts")
     }
 
-    fn try_start(program: &Path, file: &Path, anonymous: bool) -> Option<Mosquitto> {
+    fn try_start(program: &Path, file: &Path, text: &str) -> Option<Mosquitto> {
         let address = SocketAddr::from(([127, 0, 0, 1], unused_port()));
-        let text = format!("listener {} 127.0.0.1\nallow_anonymous {anonymous}\n", address.port());
+        // As root it would become another user, who may not read the keys of a test.
+        let text = format!("user root\nlistener {} 127.0.0.1\n{text}", address.port());
         std::fs::write(file, text).expect("a writable directory");
         let mut child = Command::new(program)
             .arg("-c")
