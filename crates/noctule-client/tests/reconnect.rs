@@ -12,6 +12,9 @@ use noctule_proto::packet::{ConnAckProperties, Disconnect};
 use std::time::Duration;
 use tokio::time::timeout;
 
+/// Long enough for any machine; a test that fails waits this long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// At once, so that no test waits for it.
 fn at_once() -> Reconnect {
     Reconnect { first: true, delay_min: Duration::ZERO, ..Reconnect::default() }
@@ -138,7 +141,7 @@ async fn while_there_is_no_server_messages_wait_in_a_line_that_ends() {
     // Whoever waits does not keep others from ending it.
     let waiting = client.clone();
     let waiting = tokio::spawn(async move { waiting.send(message("t", QoS::AtLeastOnce)).await });
-    timeout(Duration::from_secs(20), client.disconnect()).await.expect("in time").expect("said");
+    timeout(PATIENCE, client.disconnect()).await.expect("in time").expect("said");
     let end = waiting.await.expect("no panic").map(drop);
     assert!(matches!(end, Err(Error::Finished)), "{end:?} after {full}");
 }
@@ -307,7 +310,8 @@ fn the_end_of_the_runtime_is_the_end_of_its_clients() {
         start(&fake)
     });
     drop(first);
-    let end = second.block_on(client.online()).map(drop);
+    let end = second.block_on(async { timeout(PATIENCE, client.online()).await });
+    let end = end.expect("in time").map(drop);
     let Err(Error::Failure(failure)) = end else { panic!("{end:?}") };
     assert!(failure.what.contains("runtime"), "{failure:?}");
 }
@@ -327,11 +331,11 @@ async fn servers_that_send_us_to_and_fro_are_left_in_the_end() {
     };
     let mut states = client.states();
     let ended = tokio::select! {
-        ended = states.wait_for(|state| matches!(state, State::Ended(_))) => ended,
+        ended = states.wait_for(|state| matches!(state, State::Ended(_))) => ended.expect("told"),
         () = sends_on(&here, &there) => unreachable!("it goes on"),
         () = sends_on(&there, &here) => unreachable!("it goes on"),
+        () = tokio::time::sleep(PATIENCE) => panic!("no end of it"),
     };
-    let ended = ended.expect("told");
     assert!(matches!(&*ended, State::Ended(Error::Disconnected(_))), "{ended:?}");
 }
 

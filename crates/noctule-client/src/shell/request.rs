@@ -18,7 +18,8 @@ use tokio::task::JoinHandle;
 ///
 /// All responses come through one subscription, are acknowledged by the library, and find their
 /// requests by correlation data. Dropped, it leaves the subscription as it is: another requester
-/// of this client may share it.
+/// of this client may share it. While it lives the client does not end by itself, as with a
+/// [`Subscription`].
 #[derive(Debug)]
 pub struct Requester {
     client: Client,
