@@ -418,3 +418,27 @@ async fn a_stream_can_be_ended_and_then_read_to_its_end() {
     assert_eq!(&*all.recv().await.expect("it came before").topic, "a");
     assert!(all.recv().await.is_none() && all.end().is_none());
 }
+
+#[tokio::test]
+async fn a_session_that_a_lost_connack_may_stand_for_is_asked_for_its_subscriptions() {
+    let fake = Fake::start(Version::V5).await;
+    let client = start(&fake);
+    let mut peer = fake.welcome(false).await;
+    let (subscribed, ()) =
+        tokio::join!(client.subscribe(Subscribe::to("a/#", QoS::AtLeastOnce)), async {
+            peer.expect(&["SUBSCRIBE #1 id=2 a/#@1"]).await;
+            peer.suback(1, &[1]).await;
+        });
+    let _all = subscribed.expect("granted");
+    drop(peer);
+    // The server has lost the session, and begins one anew; its CONNACK is lost.
+    let (peer, _) = fake.accept().await;
+    drop(peer);
+    let mut peer = fake.welcome(true).await;
+    peer.expect(&["SUBSCRIBE #2 id=2 a/#@1"]).await;
+    peer.suback(2, &[1]).await;
+    drop(peer);
+    let mut peer = fake.welcome(true).await;
+    client.publish(message("t", QoS::AtMostOnce)).await.expect("leaves");
+    peer.expect(&["PUBLISH q0 t x"]).await;
+}

@@ -15,6 +15,8 @@ pub(super) struct Acks {
     order: VecDeque<Waiting>,
     /// The arrival that comes first in `order`; each has the number after the one before.
     first: u64,
+    /// What arrived before may be of a session that the server has forgotten.
+    doubted: u64,
     /// Messages of QoS 2 with the application, or with their PUBREC still in line.
     held: BTreeMap<PacketId, Held>,
 }
@@ -47,6 +49,23 @@ impl Acks {
         self.held.contains_key(&id)
     }
 
+    /// Whether the PUBREC of this message is in line on this connection.
+    pub(super) fn is_in_line(&self, id: PacketId) -> bool {
+        self.held.get(&id).is_some_and(|held| held.in_line)
+    }
+
+    /// The server may have forgotten all of it.
+    pub(super) fn doubt(&mut self) {
+        self.doubted = self.first + self.order.len() as u64;
+    }
+
+    /// Its identifier stands for another message now.
+    pub(super) fn forget_doubtful(&mut self, id: PacketId) {
+        if self.held.get(&id).is_some_and(|held| held.arrival < self.doubted) {
+            self.held.remove(&id);
+        }
+    }
+
     /// A message came in that the application has to acknowledge. `None`: it has it from an
     /// earlier connection, or from this one.
     pub(super) fn arrive(&mut self, id: PacketId, qos: QoS) -> Option<AckToken> {
@@ -71,7 +90,7 @@ impl Acks {
 
     /// A message of QoS 2 came again that was acknowledged before.
     pub(super) fn repeat(&mut self, id: PacketId) {
-        if !self.held.get(&id).is_some_and(|held| held.in_line) {
+        if !self.is_in_line(id) {
             let arrival = self.push(id, QoS::ExactlyOnce);
             let word = Some(ReasonCode::Success);
             self.held.insert(id, Held { arrival, in_line: true, word });

@@ -22,6 +22,7 @@ impl Session {
         // An owner that has not told of the end of the last one.
         self.end(Error::Closed);
         self.output.clear();
+        self.asked = false;
         self.unread = 0;
         let clean_start = self.clean_start();
         let data = self.auth.start();
@@ -101,11 +102,13 @@ impl Session {
             }
         }
         let client_id = name_of(self.identity.as_deref(), &self.options);
-        let server = Connected::new(connack, client_id, &self.options);
+        let mut server = Connected::new(connack, client_id, &self.options);
         if server.maximum_packet_size < ANSWER_LEN {
             self.end(too_large(ANSWER_LEN.into(), server.maximum_packet_size));
             return Ok(());
         }
+        // A session that the CONNECT before this one has begun is present, too.
+        server.session_in_doubt = core::mem::take(&mut self.unanswered) && server.session_present;
         self.keep_alive.start(now, server.keep_alive_secs);
         let aliases = if self.options.use_topic_aliases { server.topic_alias_maximum } else { 0 };
         let quota = self.options.send_quota(server.receive_maximum);
@@ -119,8 +122,11 @@ impl Session {
         let known = self.identity.as_ref() == Some(&server.client_id);
         self.identity = Some(server.client_id.clone());
         if kept {
-            let (outgoing, _, mut sink) = self.parts();
+            let (outgoing, incoming, mut sink) = self.parts();
             outgoing.resume(&mut sink);
+            if server.session_in_doubt {
+                incoming.doubt();
+            }
         } else {
             self.forget();
         }

@@ -17,6 +17,9 @@ pub(super) const PACKET_MAX: u32 = REMAINING_LENGTH_MAX + 5;
 pub struct Connected {
     /// The server had kept the session.
     pub session_present: bool,
+    /// It had kept one, but maybe not the one we know: a CONNECT before this one was never
+    /// answered, and may have begun it anew. Subscriptions are to be asked for again.
+    pub session_in_doubt: bool,
     /// The client identifier in use: the server's choice if we left it to the server.
     pub client_id: String,
     /// How long the server keeps the session; `u32::MAX` for ever.
@@ -58,6 +61,7 @@ impl Connected {
         let asked = if v5 { options.session_expiry_secs } else { forever };
         Connected {
             session_present: connack.session_present,
+            session_in_doubt: false,
             client_id: assigned.unwrap_or(client_id).to_owned(),
             session_expiry_secs: granted.session_expiry_secs.unwrap_or(asked),
             // [MQTT-3.1.2-21 v5], [MQTT-3.2.2-21 v5]

@@ -23,6 +23,8 @@ pub(super) struct Incoming {
     receiver: Receiver<u64>,
     /// Counts connections.
     connection: u64,
+    /// What is known from connections before this one may be of a session that is no more.
+    doubted: u64,
     /// How many PUBRECs of this connection wait for their PUBREL.
     unreleased: usize,
     /// What the aliases of this connection stand for; alias 1 comes first.
@@ -46,6 +48,7 @@ impl Incoming {
         Incoming {
             receiver: Receiver::new(),
             connection: 1,
+            doubted: NOT_YET,
             unreleased: 0,
             aliases: Vec::new(),
             alias_max: options.topic_alias_maximum,
@@ -67,6 +70,13 @@ impl Incoming {
     pub(super) fn restart(&mut self) {
         self.receiver.clear().for_each(drop);
         self.acks.clear();
+        self.doubted = NOT_YET;
+    }
+
+    /// The server may have begun the session anew without our knowing.
+    pub(super) fn doubt(&mut self) {
+        self.doubted = self.connection;
+        self.acks.doubt();
     }
 
     /// A message of QoS 2 that an earlier process acknowledged.
@@ -90,6 +100,9 @@ impl Incoming {
     ) -> Result<Option<Fresh>, Violation> {
         let alias = self.alias(publish)?;
         let Some(id) = publish.packet_id else { return Ok(Some(Fresh { alias, ack: None })) };
+        if self.doubted != NOT_YET && publish.qos == QoS::ExactlyOnce && !publish.dup {
+            self.forget_namesake(id, sink);
+        }
         self.check_receive_max(id, publish.qos, sink.version)?;
         let fresh = match self.acknowledge {
             Acknowledge::Automatically => {
@@ -105,6 +118,20 @@ impl Incoming {
             }
         };
         Ok(fresh)
+    }
+
+    /// The server sends for the first time what one that knows our session would send again, and
+    /// say so `[MQTT-3.3.1-1 v5]`: it is another message, of another session.
+    fn forget_namesake(&mut self, id: PacketId, sink: &mut Sink<'_>) {
+        if self.acks.is_in_line(id) {
+            return;
+        }
+        self.acks.forget_doubtful(id);
+        let connection = self.receiver.message_mut(id).map(|connection| *connection);
+        if connection.is_some_and(|connection| connection < self.doubted) {
+            self.receiver.release(id);
+            sink.note(|| Change::Completed(id));
+        }
     }
 
     /// `None`: the application has had it.

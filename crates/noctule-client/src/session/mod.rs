@@ -80,6 +80,10 @@ pub struct Session {
     phase: Phase,
     /// The session has been opened before, so this side may hold state.
     resumed: bool,
+    /// Of the CONNECT of this connection, something has left.
+    asked: bool,
+    /// No CONNACK came to a CONNECT that left: the server may have begun the session anew.
+    unanswered: bool,
     /// The client identifier under which the server knows the session.
     identity: Option<String>,
     /// Of the current or the last connection.
@@ -114,6 +118,8 @@ impl Session {
             options,
             phase: Phase::Offline,
             resumed: false,
+            asked: false,
+            unanswered: false,
             identity: None,
             server: None,
             keep_alive: KeepAlive::default(),
@@ -473,6 +479,7 @@ impl Session {
     pub fn written(&mut self, now: Duration, len: usize) {
         self.output.written(len);
         if len > 0 {
+            self.asked = true;
             self.keep_alive.sent(now);
         }
     }
@@ -527,6 +534,8 @@ impl Session {
 
     fn end(&mut self, error: Error) {
         if self.phase != Phase::Offline {
+            let unheard = self.phase != Phase::Online && !matches!(error, Error::Refused(_));
+            self.unanswered |= unheard && self.asked;
             self.phase = Phase::Offline;
             for (id, event) in self.requests.close(&error) {
                 self.outgoing.release(id);

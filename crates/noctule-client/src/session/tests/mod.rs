@@ -16,7 +16,7 @@ mod wire;
 
 use super::*;
 use crate::delivery::Delivery;
-use crate::options::Will;
+use crate::options::{Acknowledge, Will};
 use crate::{QoS, SubscribeOptions};
 use noctule_proto::TopicName;
 use noctule_proto::packet::{Ack, Auth, ConnAckProperties, Publish, PublishProperties, SubAck};

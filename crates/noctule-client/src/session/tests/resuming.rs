@@ -204,3 +204,74 @@ fn a_message_that_can_no_longer_be_sent_gives_its_identifier_back_in_order() {
         assert_eq!(session.open_requests(), 0);
     }
 }
+
+/// A connection that breaks before its CONNACK comes.
+fn knock(session: &mut Owner) {
+    session.lose(Error::Closed);
+    session.open(NOW);
+    sent(session);
+    session.lose(Error::Closed);
+    session.open(NOW);
+    sent(session);
+    events(session);
+}
+
+#[test]
+fn a_session_that_an_unanswered_connect_may_have_begun_is_in_doubt() {
+    let in_doubt = |session: &Owner| session.server().expect("online").session_in_doubt;
+    let mut session = online_with(kept(Version::V5), ConnAckProperties::default());
+    reconnect(&mut session, true);
+    assert!(!in_doubt(&session));
+    knock(&mut session);
+    welcome(&mut session, true);
+    assert!(in_doubt(&session));
+    reconnect(&mut session, true);
+    assert!(!in_doubt(&session));
+    // A CONNECT of which nothing has left, and one that was refused, begin no session.
+    session.lose(Error::Closed);
+    session.open(NOW);
+    reconnect(&mut session, true);
+    assert!(!in_doubt(&session));
+    session.lose(Error::Closed);
+    session.open(NOW);
+    sent(&mut session);
+    let busy = packet::ConnAck::new(false, ReasonCode::ServerBusy);
+    give(&mut session, &Packet::ConnAck(busy));
+    reconnect(&mut session, true);
+    assert!(!in_doubt(&session));
+    // What the server says it has not kept is in no doubt.
+    knock(&mut session);
+    welcome(&mut session, false);
+    assert!(!in_doubt(&session));
+}
+
+#[test]
+fn a_first_sending_in_a_session_in_doubt_is_no_repeat_of_what_is_known() {
+    for acknowledge in [Acknowledge::Automatically, Acknowledge::ByApplication] {
+        let options = Options { acknowledge, ..kept(Version::V5) };
+        let mut session = online_with(options, ConnAckProperties::default());
+        let first = incoming("in", QoS::ExactlyOnce, 9);
+        let again = || Publish { dup: true, ..first.clone() };
+        give(&mut session, &Packet::Publish(first.clone()));
+        assert_eq!(events(&mut session), ["message q2 in x"]);
+        knock(&mut session);
+        welcome(&mut session, true);
+        // The server has kept it after all.
+        give(&mut session, &Packet::Publish(again()));
+        assert_eq!(events(&mut session), ["connected true"]);
+        knock(&mut session);
+        welcome(&mut session, true);
+        give(&mut session, &Packet::Publish(first.clone()));
+        assert_eq!(events(&mut session), ["connected true", "message q2 in x"]);
+        give(&mut session, &Packet::Publish(again()));
+        assert_eq!(events(&mut session), [""; 0]);
+        // The application's word is for the one that it got last.
+        let acks = std::mem::take(&mut session.acks);
+        sent(&mut session);
+        for ack in acks.iter().copied() {
+            session.acknowledge(ack);
+        }
+        let expected = if acks.is_empty() { &[][..] } else { &["PUBREC #9 0x00"][..] };
+        assert_eq!(sent(&mut session), expected);
+    }
+}

@@ -81,6 +81,11 @@ impl Request {
             Request::Unsubscribe { .. } => false,
         }
     }
+
+    /// Whether the server was asked before, and has granted it.
+    pub(super) fn is_renewal(&self) -> bool {
+        matches!(self, Request::Subscribe { reply: None, .. })
+    }
 }
 
 /// Who waits for the end of something that was sent.

@@ -41,10 +41,10 @@ impl Driver {
 
     fn connected(&mut self, connected: Connected) {
         self.parts.backoff.connected();
-        let forgotten = !connected.session_present;
-        if !forgotten {
+        if connected.session_present {
             self.routes.resumed();
         }
+        let forgotten = !connected.session_present || connected.session_in_doubt;
         self.shared.enter(State::Online(Arc::new(connected)));
         self.ask_again(forgotten);
     }

@@ -4,8 +4,10 @@
 use super::Driver;
 use super::command::{Request, Waiting};
 use crate::error::{Error, Invalid};
+use crate::message::Subscribe;
 use crate::session::Token;
 use noctule_proto::ReasonCode;
+use noctule_proto::packet::RetainHandling;
 use std::collections::HashSet;
 
 impl Driver {
@@ -15,8 +17,8 @@ impl Driver {
         self.ask_waiting();
     }
 
-    /// Asks for what the last connection brought no answer to; if the server has forgotten us, also
-    /// for what it had granted. All of it in the order in which the application asked.
+    /// Asks for what the last connection brought no answer to; if the server has forgotten us, or
+    /// may have, also for what it had granted. All of it in the order in which the application asked.
     pub(super) fn ask_again(&mut self, forgotten: bool) {
         if forgotten {
             let waiting: HashSet<u64> = self.requests.iter().filter_map(Request::key).collect();
@@ -56,7 +58,10 @@ impl Driver {
                 let server = self.parts.session.server();
                 let known = server.is_some_and(|server| server.subscription_ids_available);
                 let numbers = known && self.parts.number_subscriptions;
-                let subscribe = self.routes.request(*key, numbers)?;
+                let mut subscribe = self.routes.request(*key, numbers)?;
+                if request.is_renewal() && server.is_some_and(|server| server.session_in_doubt) {
+                    want_nothing_twice(&mut subscribe);
+                }
                 Some(self.parts.session.subscribe(&subscribe))
             }
             Request::Unsubscribe { unsubscribe, .. } => {
@@ -124,5 +129,15 @@ impl Driver {
                 let _ = reply.send(Err(error));
             }
         }
+    }
+}
+
+/// Of a subscription that may stand already: its retained messages have come then.
+fn want_nothing_twice(subscribe: &mut Subscribe) {
+    for (_, options) in &mut subscribe.filters {
+        options.retain_handling = match options.retain_handling {
+            RetainHandling::Always | RetainHandling::IfNew => RetainHandling::IfNew,
+            RetainHandling::Never => RetainHandling::Never,
+        };
     }
 }
