@@ -96,6 +96,7 @@ pub(super) async fn run(
     let lines = payload.is_none();
     let client =
         client.map_err(|error| Trouble::no_connection(error, |n| refusal(n, version, lines)))?;
+    voice.warn(&client);
     let mut work = Work { settings, voice, client: &client, sent: 0, unsettled: VecDeque::new() };
     match payload {
         Some(payload) => work.one(payload).await?,

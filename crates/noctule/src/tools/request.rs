@@ -97,6 +97,7 @@ async fn ask(
             format!("Connection error: {}\n", reason_words(notice.code))
         })
     })?;
+    voice.warn(client);
     let response_topic: Vec<String> = settings.publish.response_topic.iter().cloned().collect();
     match client.subscribe(subscribe(settings, &response_topic)).await {
         Ok(_) => {}

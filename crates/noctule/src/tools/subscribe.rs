@@ -68,6 +68,7 @@ pub(super) async fn run(settings: &Settings, voice: Voice) -> Result<ExitCode, T
             return Err(Trouble::no_connection(error, |notice| refusal_line(notice, version)));
         }
     };
+    voice.warn(&client);
     let mut work = Work {
         settings,
         voice,

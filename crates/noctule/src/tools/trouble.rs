@@ -1,7 +1,8 @@
 //! What goes wrong, as mosquitto's tools number and word it, and in our own words.
 
 use super::Called;
-use noctule_client::{Error, Failure, Invalid, Layer, Notice, Version, Violation};
+use noctule_client::net::Warning;
+use noctule_client::{Client, Error, Failure, Invalid, Layer, Notice, Version, Violation};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -256,6 +257,17 @@ impl Voice {
         if !self.quiet {
             // Nobody is left to be told if that fails.
             let _ = std::io::stderr().write_all(words.as_ref());
+        }
+    }
+
+    /// Says what was put up with on the way to the broker, where mosquitto's tools say nothing; not
+    /// what the user asked for.
+    pub(super) fn warn(self, client: &Client) {
+        for warning in client.warnings() {
+            let asked_for = matches!(warning, Warning::AnyHostName | Warning::AnyCertificate);
+            if self.called == Called::Noctule && !asked_for {
+                self.complain(format!("Warning: {warning}.\n"));
+            }
         }
     }
 

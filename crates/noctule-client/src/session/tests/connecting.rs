@@ -183,8 +183,7 @@ fn a_connect_that_no_packet_holds_is_not_sent() {
 #[test]
 fn nothing_follows_disconnect() {
     for version in [Version::V31, Version::V311, Version::V5] {
-        let by_application =
-            Options { acknowledge: crate::options::Acknowledge::ByApplication, ..kept(version) };
+        let by_application = Options { acknowledge: Acknowledge::ByApplication, ..kept(version) };
         let mut session = online_with(by_application, ConnAckProperties::default());
         give(&mut session, &Packet::Publish(incoming("in", QoS::AtLeastOnce, 1)));
         give(&mut session, &Packet::Publish(incoming("in", QoS::ExactlyOnce, 2)));

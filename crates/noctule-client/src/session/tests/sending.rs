@@ -299,7 +299,7 @@ fn pubrels_leave_in_the_order_of_the_pubrecs() {
 fn acknowledgements_fit_the_smallest_server() {
     let five = ConnAckProperties { maximum_packet_size: NonZeroU32::new(5), ..Default::default() };
     let by_application =
-        Options { acknowledge: crate::options::Acknowledge::ByApplication, ..options(Version::V5) };
+        Options { acknowledge: Acknowledge::ByApplication, ..options(Version::V5) };
     let mut session = online_with(by_application, five);
     give(&mut session, &Packet::Publish(incoming("in", QoS::AtLeastOnce, 1)));
     give(&mut session, &Packet::Publish(incoming("in", QoS::ExactlyOnce, 2)));

@@ -18,7 +18,8 @@ impl Driver {
     }
 
     /// Asks for what the last connection brought no answer to; if the server has forgotten us, or
-    /// may have, also for what it had granted. All of it in the order in which the application asked.
+    /// may have, also for what it had granted. All of it in the order in which the application
+    /// asked.
     pub(super) fn ask_again(&mut self, forgotten: bool) {
         if forgotten {
             let waiting: HashSet<u64> = self.requests.iter().filter_map(Request::key).collect();
