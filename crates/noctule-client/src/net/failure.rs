@@ -87,6 +87,9 @@ impl ConnectError {
         match self {
             ConnectError::Lookup { .. } => Some("check the spelling of the host, and the network"),
             ConnectError::Unreachable { error, .. } => fix_of(error.kind()),
+            ConnectError::Io(error) if error.kind() == ErrorKind::ConnectionReset => Some(
+                "see the server's log; a server that expects TLS, or no TLS, breaks off like this",
+            ),
             ConnectError::Io(_) => None,
             ConnectError::Socks(error) => error.likely_fix(),
             ConnectError::Tls(error) => error.likely_fix(),
