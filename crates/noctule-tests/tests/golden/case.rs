@@ -31,7 +31,9 @@ pub(crate) struct Case {
     pub(crate) files: Vec<(&'static str, String)>,
     /// Variables of the environment.
     pub(crate) variables: Vec<(&'static str, &'static str)>,
-    /// Command lines of mosquitto_pub that come first.
+    /// Command lines of mosquitto_sub that come first, for sessions to be there.
+    pub(crate) sessions: Vec<String>,
+    /// Command lines of mosquitto_pub that come then.
     pub(crate) before: Vec<String>,
     /// Command lines of mosquitto_pub, run one after the other as soon as the tool is subscribed
     /// (`rr`: has sent its request).
@@ -97,6 +99,7 @@ impl Case {
             stdin: Vec::new(),
             files: Vec::new(),
             variables: Vec::new(),
+            sessions: Vec::new(),
             before: Vec::new(),
             during: Vec::new(),
             cuts: 0,
@@ -125,6 +128,11 @@ impl Case {
 
     pub(crate) fn variable(mut self, name: &'static str, value: &'static str) -> Case {
         self.variables.push((name, value));
+        self
+    }
+
+    pub(crate) fn session(mut self, line: &str) -> Case {
+        self.sessions.push(line.to_owned());
         self
     }
 

@@ -192,8 +192,11 @@ impl Run<'_> {
             Some(locked) if case.locked => locked,
             _ => &self.side.open,
         };
+        for line in &case.sessions {
+            self.help(broker, Tool::Sub, line);
+        }
         for line in &case.before {
-            self.help(broker, line);
+            self.help(broker, Tool::Pub, line);
         }
         let relay = Relay::start(broker.address(), case.cuts);
         let port = if case.connects { relay.port } else { unused_port() };
@@ -260,19 +263,19 @@ impl Run<'_> {
             }
         }
         for line in &self.case.during {
-            self.help(broker, line);
+            self.help(broker, Tool::Pub, line);
         }
     }
 
-    /// Runs mosquitto's own mosquitto_pub to its end.
-    fn help(&self, broker: &Broker, line: &str) {
-        let status = Command::new(self.side.helpers.join(Tool::Pub.name()))
+    /// Runs one of mosquitto's own tools to its end.
+    fn help(&self, broker: &Broker, tool: Tool, line: &str) {
+        let status = Command::new(self.side.helpers.join(tool.name()))
             .args(["-h", "127.0.0.1", "-p", &broker.address().port().to_string()])
             .args(words(line, &self.places))
             .stdin(Stdio::null())
             .status()
             .expect("an executable file");
-        assert!(status.success(), "mosquitto_pub {line}: {status}");
+        assert!(status.success(), "{} {line}: {status}", tool.name());
     }
 }
 

@@ -26,6 +26,7 @@ fn cases() -> Vec<Case> {
     cases.extend(printing());
     cases.extend(asking());
     cases.extend(retained());
+    cases.extend(sessions());
     cases.extend(ending());
     cases.extend(debugging());
     cases
@@ -158,6 +159,26 @@ fn ending() -> Vec<Case> {
     ]
 }
 
+/// Sessions of an earlier time, with messages that have been kept for them.
+fn sessions() -> Vec<Case> {
+    let kept = ["-t {t}/a -m one -q 1", "-t {t}/a -m two -q 2"];
+    let v311 = "-t {t}/a -c -i {t} -q 2 -E";
+    let v5 = "-t {t}/a -c -i {t} -q 2 -E -V 5";
+    let cases = [
+        (v311, "-t {t}/a -c -i {t} -q 2 -C 2 -v"),
+        (v311, "-t {t}/b -c -i {t} -q 2 -C 2 -v"),
+        (v311, "-t {t}/b -c -i {t} -q 2 -C 2 -F '%t %q %m %p'"),
+        (v311, "-t {t}/b -c -i {t} -q 2 -T {t}/a -W 1 -v"),
+        (v311, "-t {t}/b -i {t} -W 1 -v"),
+        (v5, "-t {t}/b -c -i {t} -q 2 -C 2 -v -V 5"),
+        (v5, "-t {t}/b -x 60 -i {t} -q 1 -W 1 -v"),
+        (v5, "-t {t}/b -c -i {t} -q 2 -C 1 -v -V 5 -D connect receive-maximum 1"),
+        (v5, "-U {t}/a -c -i {t} -V 5 -W 1 -v"),
+    ];
+    let cases = cases.map(|(session, line)| subscribe(line).session(session).before(&kept));
+    cases.into_iter().collect()
+}
+
 /// `-d`.
 fn debugging() -> Vec<Case> {
     let messages = ["-t {t} -m one -q 1", "-t {t} -m two -q 1"];
@@ -181,7 +202,7 @@ fn debugging() -> Vec<Case> {
         subscribe("-t {t} -d -E -V 5"),
         subscribe("-t {t} -d -E -V 31 -i {t}"),
         subscribe("-t {t} -d -i {t} -C 1").cuts(1).during(&["-t {t} -m again"]),
-        subscribe("-t {t} -d -i {t}").signal("INT", "Subscribed"),
+        subscribe("-t {t} -d -i {t}").during(&["-t {t} -m now"]).signal("INT", "now\n"),
     ];
     with_messages.chain(others).collect()
 }

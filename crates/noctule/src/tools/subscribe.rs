@@ -193,7 +193,7 @@ impl Work<'_> {
         mut stop: Pin<&mut impl Future<Output = End>>,
     ) -> End {
         let client = self.client.clone();
-        let mut asking = pin!(ask(self.settings, &client));
+        let mut asking = Box::pin(ask(self.settings, &client));
         let mut asked = false;
         // The first look at `asking` comes before these tasks.
         unsubscribe(self.settings, &client);
@@ -203,6 +203,10 @@ impl Work<'_> {
         let rates = self.settings.receive.message_rate;
         loop {
             if self.silent && self.removing == 0 {
+                if !asked {
+                    // Messages of an earlier session were all it wanted; it is asked all the same.
+                    tokio::spawn(asking);
+                }
                 return End::Done;
             }
             let full = self.printer.is_full();
@@ -317,15 +321,19 @@ impl Work<'_> {
 }
 
 /// Subscribes.
-async fn ask(settings: &Settings, client: &Client) -> Result<Vec<ReasonCode>, Error> {
-    let mut codes = Vec::new();
-    let receive = &settings.receive;
-    if !receive.topics.is_empty() {
+fn ask(
+    settings: &Settings,
+    client: &Client,
+) -> impl Future<Output = Result<Vec<ReasonCode>, Error>> + Send + 'static {
+    let topics = &settings.receive.topics;
+    let subscribe = (!topics.is_empty()).then(|| subscribe(settings, topics));
+    let client = client.clone();
+    async move {
+        let Some(subscribe) = subscribe else { return Ok(Vec::new()) };
         // Its messages come by the stream of all of them.
-        let subscription = client.subscribe(subscribe(settings, &receive.topics)).await?;
-        codes = subscription.codes().to_vec();
+        let subscription = client.subscribe(subscribe).await?;
+        Ok(subscription.codes().to_vec())
     }
-    Ok(codes)
 }
 
 /// Ends subscriptions of an earlier time, whatever the broker says to that.
