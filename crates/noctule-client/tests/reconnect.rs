@@ -182,6 +182,24 @@ async fn wrong_credentials_and_a_namesake_end_it() {
     assert!(matches!(&*ended, State::Ended(Error::Disconnected(_))), "{ended:?}");
 }
 
+#[tokio::test]
+async fn a_connect_that_was_given_up_and_comes_late_does_not_end_the_client() {
+    let fake = Fake::start(Version::V5).await;
+    let client = start(&fake);
+    // The connection breaks while CONNECT is on its way.
+    drop(fake.accept().await);
+    for _ in 0..2 {
+        let mut peer = fake.welcome(false).await;
+        client.online().await.expect("let in");
+        let taken = Disconnect::new(ReasonCode::SessionTakenOver);
+        peer.send(&noctule_proto::Packet::Disconnect(taken)).await;
+        peer.expect(&["closed"]).await;
+    }
+    // Once it was our own; twice is another's.
+    let mut states = client.states();
+    states.wait_for(|state| matches!(state, State::Ended(_))).await.expect("told");
+}
+
 /// `[U5-4.11.0-1]`
 #[tokio::test]
 async fn a_server_that_names_another_is_left_for_it_if_so_asked() {

@@ -12,7 +12,9 @@ use std::time::Duration;
 /// anew after a connection that outlasted `delay_max`.
 ///
 /// Not tried again is what would fail again: wrong credentials, a refused client identifier or
-/// version, a ban, and a session that another client has taken over.
+/// version, a ban, and a session that another client has taken over. A CONNECT of our own that was
+/// given up and comes to the server late takes the session over, too: what that may be is tried
+/// again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reconnect {
     /// Whether to keep trying before the first connection has come about, too: for a device that
@@ -55,11 +57,23 @@ pub(super) struct Backoff {
     reconnect: Reconnect,
     failures: u32,
     connected_before: bool,
+    /// CONNECTs of ours that may be on their way still, though we have given them up.
+    ghosts: u32,
 }
+
+/// More of them do not come at once, and a namesake must not be fought for ever.
+const GHOSTS_MAX: u32 = 3;
+/// What is on its way for longer than this, no system sends any more.
+const GHOST_LIFE: Duration = Duration::from_secs(300);
 
 impl Backoff {
     pub(super) fn new(reconnect: Reconnect) -> Backoff {
-        Backoff { reconnect, failures: 0, connected_before: false }
+        Backoff { reconnect, failures: 0, connected_before: false, ghosts: 0 }
+    }
+
+    /// A CONNECT has left, and its connection was over before an answer came.
+    pub(super) fn unanswered(&mut self) {
+        self.ghosts = GHOSTS_MAX.min(self.ghosts + 1);
     }
 
     /// The server has let us in.
@@ -70,6 +84,9 @@ impl Backoff {
     /// A connection that had lasted this long is over. Answers whether that is long enough to
     /// forget what was before.
     pub(super) fn lasted(&mut self, connection: Duration) -> bool {
+        if connection > GHOST_LIFE {
+            self.ghosts = 0;
+        }
         let long = connection > self.reconnect.delay_max;
         if long {
             self.failures = 0;
@@ -81,12 +98,20 @@ impl Backoff {
     pub(super) fn delay(&mut self, error: &Error) -> Option<Duration> {
         let may = self.connected_before || self.reconnect.first;
         let left = self.reconnect.failures_max.is_none_or(|max| self.failures < max);
-        if !may || !left || is_final(error) {
+        if !may || !left || is_final(error) && !self.is_ghost(error) {
             return None;
         }
         let doubled = self.reconnect.delay_min.saturating_mul(1 << self.failures.min(20));
         self.failures += 1;
         Some(jittered(doubled.min(self.reconnect.delay_max)))
+    }
+
+    /// Whether it may be no other client that has taken over the session. Each CONNECT does so once.
+    fn is_ghost(&mut self, error: &Error) -> bool {
+        let Error::Disconnected(notice) = error else { return false };
+        let ghost = notice.reason == ReasonCode::SessionTakenOver && self.ghosts > 0;
+        self.ghosts -= u32::from(ghost);
+        ghost
     }
 }
 
@@ -170,6 +195,27 @@ mod tests {
         assert_eq!(backoff.delay(&refused(ReasonCode::BadUserNameOrPassword)), None);
         assert_eq!(backoff.delay(&Error::Finished), None);
         assert!(backoff.delay(&refused(ReasonCode::ServerBusy)).is_some());
+    }
+
+    #[test]
+    fn a_session_taken_over_by_our_own_ghost_is_taken_back_once() {
+        let taken = || {
+            let Error::Refused(notice) = refused(ReasonCode::SessionTakenOver) else {
+                panic!("refused")
+            };
+            Error::Disconnected(notice)
+        };
+        let mut backoff = Backoff::new(Reconnect::always());
+        assert_eq!(backoff.delay(&taken()), None);
+        backoff.unanswered();
+        backoff.unanswered();
+        assert_eq!(backoff.delay(&refused(ReasonCode::Banned)), None);
+        assert!(backoff.delay(&taken()).is_some());
+        assert!(backoff.delay(&taken()).is_some());
+        assert_eq!(backoff.delay(&taken()), None);
+        backoff.unanswered();
+        backoff.lasted(GHOST_LIFE + Duration::from_secs(1));
+        assert_eq!(backoff.delay(&taken()), None);
     }
 
     #[test]

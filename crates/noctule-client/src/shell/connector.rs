@@ -159,9 +159,14 @@ impl Connector {
         self.options.acknowledge = Acknowledge::ByApplication;
         let connect_timeout = Duration::from_secs(self.options.connect_timeout_secs.into());
         let version = self.options.version;
+        let mut backoff = Backoff::new(self.reconnect);
         let (store, session) = match &self.store {
             Some(path) => {
                 let (store, changes) = Store::open(path)?;
+                if !changes.is_empty() {
+                    // The process before may have left one behind.
+                    backoff.unanswered();
+                }
                 (Some(store), Session::restore(self.options, changes)?)
             }
             None => (None, Session::new(self.options)?),
@@ -169,7 +174,7 @@ impl Connector {
         let mut parts = Parts {
             session,
             way: Way::new(self.endpoint, self.follow_redirects),
-            backoff: Backoff::new(self.reconnect),
+            backoff,
             store,
             acknowledge,
             connect_timeout,

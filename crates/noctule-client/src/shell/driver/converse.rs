@@ -28,6 +28,9 @@ impl Driver {
             self.show_sent();
             self.turn(&mut line).await;
         };
+        if self.connection.written > 0 && !self.connection.answered {
+            self.parts.backoff.unanswered();
+        }
         self.close(line, &error).await;
         let lasted = self.now() - begin;
         if self.parts.backoff.lasted(lasted) {

@@ -30,6 +30,7 @@ impl Driver {
                 }
             }
             Event::Ended(error) => {
+                self.connection.answered |= matches!(error, Error::Refused(_));
                 for reply in self.renewals.drain(..) {
                     let _ = reply.send(Err(error.clone()));
                 }
@@ -40,6 +41,7 @@ impl Driver {
     }
 
     fn connected(&mut self, connected: Connected) {
+        self.connection.answered = true;
         self.parts.backoff.connected();
         if connected.session_present {
             self.routes.resumed();

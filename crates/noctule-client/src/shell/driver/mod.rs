@@ -98,6 +98,8 @@ struct Connection {
     leaving: VecDeque<(u64, Reply<ReasonCode>)>,
     /// Bytes that the network has taken.
     written: u64,
+    /// The server has answered CONNECT.
+    answered: bool,
     ended: Option<Error>,
 }
 
