@@ -295,7 +295,8 @@ impl Session {
             return self.publish(message.clone());
         };
         message.check()?;
-        self.tokens += 1;
+        // As in `next_token`, which would borrow the server's terms away.
+        self.tokens = self.tokens.wrapping_add(1);
         let token = Token(self.tokens);
         let mut sink = Sink {
             version: self.options.version,
