@@ -53,7 +53,8 @@ impl Driver {
             moved = line.carry(self.parts.session.output(), may_read) => match moved {
                 Moved::In(len) => self.receive(line.bytes(len)),
                 Moved::Out(len) => self.sent(len),
-                Moved::Failed(error) => self.lose(line, error).await,
+                Moved::Stuck(error) => self.lose(line, error).await,
+                Moved::Over(error) => self.parts.session.lose(error),
             },
             control = self.controls.recv() => self.take_controls(control),
             command = self.commands.recv(), if may_command => match command {
@@ -68,7 +69,7 @@ impl Driver {
         }
     }
 
-    /// The line is dead; what it still says tells more than how it died.
+    /// The line takes nothing more; what it still says tells more than how it died.
     async fn lose(&mut self, line: &mut Line, mut error: Error) {
         loop {
             match line.last_words().await {

@@ -27,7 +27,10 @@ pub(super) enum Moved {
     In(usize),
     /// The first so many bytes of the output are gone.
     Out(usize),
-    Failed(Error),
+    /// Nothing more can be written. What can still be read may tell why.
+    Stuck(Error),
+    /// Nothing more can be read.
+    Over(Error),
 }
 
 impl Line {
@@ -55,16 +58,16 @@ impl Line {
             match sent {
                 Ok(0) => {}
                 Ok(len) => return Poll::Ready(Moved::Out(len)),
-                Err(error) => return Poll::Ready(Moved::Failed(error.into())),
+                Err(error) => return Poll::Ready(Moved::Stuck(error.into())),
             }
         }
         if !may_read {
             return Poll::Pending;
         }
         Poll::Ready(match ready!(self.poll_receive(cx)) {
-            Ok(0) => Moved::Failed(Error::Closed),
+            Ok(0) => Moved::Over(Error::Closed),
             Ok(len) => Moved::In(len),
-            Err(error) => Moved::Failed(error.into()),
+            Err(error) => Moved::Over(error.into()),
         })
     }
 
