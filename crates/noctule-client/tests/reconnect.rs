@@ -255,13 +255,13 @@ async fn what_is_in_line_goes_before_the_good_bye() {
         for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::AtMostOnce] {
             receipts.push(client.send(message("t", qos)).await.expect("in line"));
         }
-        let leaving = tokio::spawn(async move {
-            if by_drop { drop(client) } else { client.disconnect().await.expect("said") }
+        let leaving =
+            async { if by_drop { drop(client) } else { client.disconnect().await.expect("said") } };
+        tokio::join!(leaving, async {
+            peer.expect(&["PUBLISH q0 t x", "PUBLISH q1 #1 t x", "PUBLISH q0 t x"]).await;
+            peer.expect(&["DISCONNECT 0x00", "closed"]).await;
+            drop(peer);
         });
-        peer.expect(&["PUBLISH q0 t x", "PUBLISH q1 #1 t x", "PUBLISH q0 t x"]).await;
-        peer.expect(&["DISCONNECT 0x00", "closed"]).await;
-        drop(peer);
-        leaving.await.expect("no panic");
         let mut kept = Vec::new();
         for receipt in receipts {
             kept.push(receipt.await.is_ok());
