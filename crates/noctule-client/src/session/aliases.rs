@@ -49,10 +49,15 @@ impl Aliases {
     }
 
     /// How to name a topic in the next PUBLISH. What it says has to be sent, in this order.
+    #[inline]
     pub(super) fn name(&mut self, topic: &Arc<str>) -> Naming {
         if self.max == 0 {
             return Naming::Topic;
         }
+        self.name_by_table(topic)
+    }
+
+    fn name_by_table(&mut self, topic: &Arc<str>) -> Naming {
         if let Some(at) = self.by_topic.get(topic) {
             self.slots[*at].used = true;
             return number(*at).map_or(Naming::Topic, Naming::Alias);

@@ -287,25 +287,23 @@ impl Session {
         Ok(token)
     }
 
-    /// The same for a message that the caller keeps. One of QoS 0 that need not wait is not even
-    /// cloned: who publishes millions saves the counting of who shares its topic and payload.
-    pub fn publish_ref(&mut self, message: &Message) -> Result<Token, Invalid> {
+    /// The same for a message that the caller keeps. One of QoS 0 that need not wait is in the output
+    /// at once, without a clone, and nothing more is told of it: `None`. For those who publish
+    /// millions.
+    pub fn publish_ref(&mut self, message: &Message) -> Result<Option<Token>, Invalid> {
         let waits = message.qos != QoS::AtMostOnce || !self.outgoing.is_line_empty();
         let (false, Some(server), Phase::Online) = (waits, &self.server, self.phase) else {
-            return self.publish(message.clone());
+            return self.publish(message.clone()).map(Some);
         };
         message.check()?;
-        // As in `next_token`, which would borrow the server's terms away.
-        self.tokens = self.tokens.wrapping_add(1);
-        let token = Token(self.tokens);
         let mut sink = Sink {
             version: self.options.version,
             output: &mut self.output,
             events: &mut self.events,
             changes: self.changes.as_mut(),
         };
-        self.outgoing.send_once(token, message, server, &mut sink);
-        Ok(token)
+        self.outgoing.put_out(message, server, &mut sink)?;
+        Ok(None)
     }
 
     /// The application has done what it has to do with a message

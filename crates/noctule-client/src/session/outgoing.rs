@@ -236,24 +236,24 @@ impl Outgoing {
         }
     }
 
-    /// Sends a message of QoS 0, which is done with then.
+    /// Puts out a message of QoS 0, which is done with then.
     #[inline]
-    pub(super) fn send_once(
+    pub(super) fn put_out(
         &mut self,
-        token: Token,
         message: &Message,
         server: &Connected,
         sink: &mut Sink<'_>,
-    ) {
-        let sent = self.encode(message, Attempt::FIRST, server, sink);
-        sink.published(token, sent.map(|()| ReasonCode::Success).map_err(Error::from));
+    ) -> Result<(), Invalid> {
+        self.encode(message, Attempt::FIRST, server, sink)
     }
 
     fn send(&mut self, sending: Sending, server: &Connected, sink: &mut Sink<'_>) {
         let Sending { token, message, .. } = sending;
         let qos = message.qos;
         if qos == QoS::AtMostOnce {
-            return self.send_once(token, &message, server, sink);
+            let sent = self.put_out(&message, server, sink);
+            sink.published(token, sent.map(|()| ReasonCode::Success).map_err(Error::from));
+            return;
         }
         // `may_send` has seen that there is a free identifier [MQTT-2.2.1-3 v5]
         // [MQTT-2.3.1-2 v3.1.1]. DUP is for later [MQTT-4.3.2-2 v5] [MQTT-4.3.3-2 v5].

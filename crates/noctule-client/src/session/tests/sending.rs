@@ -14,21 +14,35 @@ fn qos_0_is_done_when_it_is_out() {
 fn a_message_that_the_caller_keeps_takes_the_same_way() {
     let mut session = online(Version::V311);
     let mut message = Message::new("t", "x");
-    session.publish_ref(&message).expect("a topic");
+    assert_eq!(session.publish_ref(&message), Ok(None));
     message = message.qos(QoS::AtLeastOnce);
-    session.publish_ref(&message).expect("a topic");
+    assert_eq!(session.publish_ref(&message), Ok(Some(Token(1))));
     assert_eq!(sent(&mut session), ["PUBLISH q0 t x", "PUBLISH q1 #1 t x"]);
+    assert_eq!(events(&mut session), Vec::<String>::new());
+    give(&mut session, &Packet::PubAck(ack(1)));
     assert_eq!(events(&mut session), ["published 1 Success"]);
     assert!(session.publish_ref(&Message::new("a/#", "x")).is_err());
     // Nothing is lost of what cannot be sent yet, and nothing overtakes it.
     let mut session = Owner::new(options(Version::V311));
-    session.publish_ref(&Message::new("t", "early")).expect("a topic");
+    assert_eq!(session.publish_ref(&Message::new("t", "early")), Ok(Some(Token(1))));
     assert_eq!(session.open_requests(), 1);
     session.open(NOW);
     sent(&mut session);
     give(&mut session, &Packet::ConnAck(packet::ConnAck::new(false, ReasonCode::Success)));
-    session.publish_ref(&Message::new("t", "late")).expect("a topic");
+    assert_eq!(session.publish_ref(&Message::new("t", "late")), Ok(None));
     assert_eq!(sent(&mut session), ["PUBLISH q0 t early", "PUBLISH q0 t late"]);
+    assert_eq!(events(&mut session), ["connected false", "published 1 Success"]);
+}
+
+#[test]
+fn a_message_that_this_server_does_not_take_fails_at_once_if_the_caller_keeps_it() {
+    let one = ConnAckProperties { maximum_qos: Some(QoS::AtMostOnce), ..Default::default() };
+    let small = ConnAckProperties { maximum_packet_size: NonZeroU32::new(10), ..one };
+    let mut session = online_with(options(Version::V5), small);
+    let message = Message::new("topic", "too long for ten bytes");
+    let refused = session.publish_ref(&message);
+    assert!(matches!(refused, Err(Invalid::PacketTooLarge { max: 10, .. })), "{refused:?}");
+    assert_eq!(sent(&mut session), Vec::<String>::new());
 }
 
 #[test]
