@@ -197,7 +197,7 @@ impl Fleet {
     #[inline]
     pub(crate) fn publish(&mut self, client: usize, message: Message) -> Result<(), Error> {
         let published = self.connections[client].session.publish(message);
-        self.published(client, published)
+        self.published(client, published.map(Some))
     }
 
     /// The same for a message that the caller keeps: cheaper at QoS 0, and only there.
@@ -208,9 +208,17 @@ impl Fleet {
     }
 
     #[inline]
-    fn published(&mut self, client: usize, what: Result<Token, Invalid>) -> Result<(), Error> {
-        if let Err(invalid) = what {
-            return Err(Error::Plan(format!("no message can be like that: {invalid}")));
+    fn published(
+        &mut self,
+        client: usize,
+        what: Result<Option<Token>, Invalid>,
+    ) -> Result<(), Error> {
+        match what {
+            Ok(Some(_)) => {}
+            Ok(None) => self.roll.settled += 1,
+            Err(invalid) => {
+                return Err(Error::Plan(format!("no message can be like that: {invalid}")));
+            }
         }
         self.mark(client);
         Ok(())

@@ -13,6 +13,9 @@ const DIGITS: u8 = 3;
 pub struct Latencies {
     total: Histogram<u64>,
     recent: Histogram<u64>,
+    /// The last time in nanoseconds, and how often in a row: messages that were sent together and
+    /// arrive together took the same.
+    last: (u64, u64),
 }
 
 /// What a histogram says.
@@ -36,7 +39,7 @@ pub struct Percentiles {
 
 impl Default for Latencies {
     fn default() -> Latencies {
-        Latencies { total: histogram(), recent: histogram() }
+        Latencies { total: histogram(), recent: histogram(), last: (0, 0) }
     }
 }
 
@@ -49,11 +52,25 @@ impl Latencies {
     /// Something took this long.
     #[inline]
     pub fn record(&mut self, took: Duration) {
-        self.recent.saturating_record(took.as_nanos().max(1) as u64);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        if nanos == self.last.0 {
+            self.last.1 += 1;
+        } else {
+            self.write_last();
+            self.last = (nanos, 1);
+        }
+    }
+
+    fn write_last(&mut self) {
+        let (nanos, count) = std::mem::take(&mut self.last);
+        if count > 0 {
+            self.recent.saturating_record_n(nanos.max(1), count);
+        }
     }
 
     /// What was recorded since the last turn.
     pub fn turn(&mut self) -> Percentiles {
+        self.write_last();
         let recent = percentiles(&self.recent);
         self.total.add(&self.recent).expect("both have the same bounds");
         self.recent.reset();
@@ -68,6 +85,7 @@ impl Latencies {
 
     /// Begins anew.
     pub fn clear(&mut self) {
+        self.last = (0, 0);
         self.total.reset();
         self.recent.reset();
     }

@@ -8,8 +8,7 @@ mod window;
 pub(super) use load::Mint;
 
 use super::{
-    HOUSEKEEPING, Patience, answered, client_id, connect, disconnect, fleet, fresh_run, settle,
-    unsubscribe,
+    HOUSEKEEPING, Patience, answered, client_id, connect, disconnect, fleet, fresh_run, unsubscribe,
 };
 use crate::accounting::Counts;
 use crate::error::Error;
@@ -91,7 +90,7 @@ fn set<'a>(
     }
     answered(&mut fleet, packets, plan, &mut exchange)?;
     connect(&mut fleet, (subscribers..all).map(tune), plan, &mut exchange)?;
-    settle(&mut fleet, plan, &mut exchange)?;
+    // Nothing settles here: connections that have been idle send at another price from then on.
     if let (Some(before), Some(after)) = (memory, observer.memory(run)?) {
         run.memory_each("connection", before, after, all as u64);
     }
