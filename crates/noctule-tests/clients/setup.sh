@@ -3,6 +3,8 @@
 #   paho-mqtt 1.6 and 2.x   a virtual environment each, under target/clients/
 #   mosquitto_pub and _sub  the Debian package mosquitto-clients (installed only as root)
 #   MQTT.js                 npm ci in clients/mqttjs/
+#   /usr/bin/time           the Debian package time (installed only as root); the bench's meter is held
+#                           against it
 # It may be run again at any time; what is there already is kept. What it cannot set up it names, and the
 # tests that need it then say "skipped". With NOCTULE_REQUIRE_ALL=1 anything left out is an error.
 set -u
@@ -68,6 +70,15 @@ mosquitto_clients() {
     fi
 }
 
+time_program() {
+    [ -x /usr/bin/time ] || debian_install time
+    if [ -x /usr/bin/time ]; then
+        echo "ready: /usr/bin/time"
+    else
+        leave_out "/usr/bin/time (install the Debian package time)"
+    fi
+}
+
 mqttjs() {
     have node && have npm || debian_install nodejs npm
     wanted=$here/mqttjs/package-lock.json
@@ -87,6 +98,7 @@ mkdir -p "$clients" || exit 1
 paho paho1 "$here/paho/requirements-1.txt"
 paho paho2 "$here/paho/requirements-2.txt"
 mosquitto_clients
+time_program
 mqttjs
 
 if [ "$left_out" -gt 0 ]; then
