@@ -287,9 +287,9 @@ impl Session {
         Ok(token)
     }
 
-    /// The same for a message that the caller keeps. One of QoS 0 that need not wait is in the output
-    /// at once, without a clone, and nothing more is told of it: `None`. For those who publish
-    /// millions.
+    /// The same for a message that the caller keeps. One of QoS 0 that need not wait is in the
+    /// output at once, without a clone, and nothing more is told of it: `None`. For those who
+    /// publish millions.
     pub fn publish_ref(&mut self, message: &Message) -> Result<Option<Token>, Invalid> {
         let waits = message.qos != QoS::AtMostOnce || !self.outgoing.is_line_empty();
         let (false, Some(server), Phase::Online) = (waits, &self.server, self.phase) else {

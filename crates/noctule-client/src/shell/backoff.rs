@@ -106,7 +106,8 @@ impl Backoff {
         Some(jittered(doubled.min(self.reconnect.delay_max)))
     }
 
-    /// Whether it may be no other client that has taken over the session. Each CONNECT does so once.
+    /// Whether it may be no other client that has taken over the session. Each CONNECT does so
+    /// once.
     fn is_ghost(&mut self, error: &Error) -> bool {
         let Error::Disconnected(notice) = error else { return false };
         let ghost = notice.reason == ReasonCode::SessionTakenOver && self.ghosts > 0;
