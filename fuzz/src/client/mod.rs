@@ -14,7 +14,8 @@ use noctule_client::{
     Message, Options, QoS, ReasonCode, Received, Session, Subscribe, Unsubscribe, Version,
 };
 use noctule_proto::cases::Case;
-use noctule_proto::packet::Packet;
+use noctule_proto::next_frame;
+use noctule_proto::packet::{ConnAck, Packet, Role};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use watch::Watch;
@@ -157,7 +158,11 @@ impl World {
         let mut message = Message::new(topic, vec![0; script.below(40)]).qos(qos);
         message.retain = script.flag();
         // What no server may get is refused.
-        let _ = self.session.publish(message);
+        let _ = if script.flag() {
+            self.session.publish_ref(&message)
+        } else {
+            self.session.publish(message)
+        };
     }
 
     fn request(&mut self, script: &mut Script<'_>) {
@@ -207,6 +212,7 @@ impl World {
     /// The process dies, and another takes up what it has stored.
     fn restart(&mut self, script: &mut Script<'_>) {
         self.check_stored();
+        self.take_up_damaged(script);
         if script.flag() {
             self.stored = self.session.snapshot();
         }
@@ -221,6 +227,35 @@ impl World {
         self.connected = false;
         if script.flag() {
             self.session.authenticate_by(Box::new(Method));
+        }
+    }
+
+    /// A store that lost some of what it was given leads to something, and that is legal.
+    fn take_up_damaged(&mut self, script: &mut Script<'_>) {
+        let mut changes = self.stored.clone();
+        for _ in 0..script.below(3) {
+            if !changes.is_empty() {
+                let at = script.below(changes.len());
+                let change = changes.remove(at);
+                if script.flag() {
+                    changes.push(change);
+                }
+            }
+        }
+        let session = Session::restore(self.options.clone(), changes);
+        let mut session = session.expect("legal options");
+        session.open(self.now);
+        let kept = !self.options.clean_start;
+        let connack = Packet::ConnAck(ConnAck::new(kept, ReasonCode::Success));
+        let bytes = encoded(&connack, &self.options);
+        let mut input = &bytes[..];
+        while session.read(self.now, &mut input).is_some() {}
+        let mut rest = session.output();
+        let mut version = None;
+        while let Some(frame) = next_frame(rest, u32::MAX).expect("well formed") {
+            Packet::decode(frame, version, Role::Client).expect("a legal packet");
+            version = Some(self.options.version);
+            rest = &rest[frame.len..];
         }
     }
 
@@ -250,6 +285,7 @@ impl World {
                     let (qos, id, ack) = (delivery.qos, delivery.packet_id, delivery.ack);
                     check_topic(&delivery);
                     self.watch.handed_over(qos, id);
+                    self.accepted.remove(&id);
                     self.acks.extend(ack.map(|ack| (ack, qos, id)));
                 }
             }

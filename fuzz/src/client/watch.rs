@@ -205,19 +205,27 @@ impl Watch {
             }
         }
         let Some(id) = publish.packet_id.map(|id| id.value()) else { return };
+        self.forget_given_up(id, publish.dup);
         let before = self.open.insert(id, Stage::Sent(publish.qos));
-        let again = before == Some(Stage::Sent(publish.qos));
-        assert!(
-            again == publish.dup && (again || before.is_none()),
-            "{publish:?} after {before:?}"
-        );
+        let legal = before == publish.dup.then_some(Stage::Sent(publish.qos));
+        assert!(legal, "{publish:?} after {before:?}");
         let free = self.here.insert(id) && !self.requests.contains(&id);
         assert!(free, "{id} is in use");
         assert!(self.here.len() <= self.window, "{} messages on the way", self.here.len());
     }
 
     fn requested(&mut self, id: u16) {
+        self.forget_given_up(id, false);
         let free = self.requests.insert(id) && !self.open.contains_key(&id);
         assert!(free, "{id} is in use");
+    }
+
+    /// A message of QoS 1 that this server no longer takes is given up, and no server keeps
+    /// anything of it: its identifier is free.
+    fn forget_given_up(&mut self, id: u16, again: bool) {
+        let once = self.open.get(&id) == Some(&Stage::Sent(QoS::AtLeastOnce));
+        if once && !again && !self.here.contains(&id) {
+            self.open.remove(&id);
+        }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         mutants.retain(|mutant| args.contains(&mutant.name));
     }
     let scratch = Scratch::new().context("copying the tree")?;
-    scratch.baseline().context("the tests must pass before a fault is planted")?;
+    scratch.baseline(&mutants).context("the tests must pass before a fault is planted")?;
     let mut survivors = Vec::new();
     let mut void = Vec::new();
     let (mut argued, mut endless) = (0, 0);

@@ -132,9 +132,11 @@ impl Scratch {
         Ok(scratch)
     }
 
-    /// The suites pass on the tree as it is.
-    pub(super) fn baseline(&self) -> Result<()> {
-        match self.ask(&SUITES)? {
+    /// The suites that these faults are for pass on the tree as it is.
+    pub(super) fn baseline(&self, mutants: &[Mutant]) -> Result<()> {
+        let wanted =
+            |suite: &&Suite| mutants.iter().any(|mutant| Of::file(&mutant.file) == suite.of);
+        match self.ask(SUITES.iter().filter(wanted))? {
             Verdict::Survived => Ok(()),
             Verdict::Caught(name) => bail!("{name} does not pass"),
             Verdict::DidNotEnd(name) => bail!("{name} does not end"),

@@ -96,6 +96,23 @@ fn a_session_that_was_lost_meanwhile_is_lost_here_too() {
     assert_eq!(events(&mut session), ["message q2 in x"]);
 }
 
+#[test]
+fn a_session_is_forgotten_whichever_side_of_it_there_is() {
+    let sending = |session: &mut Owner| publish(session, "a", QoS::ExactlyOnce);
+    let receiving = |session: &mut Owner| {
+        give(session, &Packet::Publish(incoming("in", QoS::ExactlyOnce, 9)));
+    };
+    for one_side in [sending, receiving] {
+        let mut session = recorded(kept(Version::V5));
+        one_side(&mut session);
+        reconnect(&mut session, false);
+        let mut session = restored(kept(Version::V5), &session.take_changes());
+        assert_eq!(resume(&mut session, true), NOTHING);
+        give(&mut session, &Packet::Publish(incoming("in", QoS::ExactlyOnce, 9)));
+        assert_eq!(events(&mut session), ["connected true", "message q2 in x"]);
+    }
+}
+
 /// `[MQTT-3.1.3-2 v5]` `[MQTT-3.1.3-2 v3.1.1]`
 #[test]
 fn another_client_identifier_is_another_session() {
