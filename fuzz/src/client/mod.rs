@@ -161,7 +161,7 @@ impl World {
         let _ = if script.flag() {
             self.session.publish_ref(&message)
         } else {
-            self.session.publish(message)
+            self.session.publish(message).map(Some)
         };
     }
 
