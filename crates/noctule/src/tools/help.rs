@@ -10,10 +10,13 @@ const MOSQUITTO: &str = "2.1.2";
 
 /// The command as clap knows it. It does not read command lines: `command_line` does.
 pub(super) fn command(tool: Tool) -> Command {
+    let program = format!("noctule {}", tool.name());
+    let examples = examples(tool, &program);
     Command::new(tool.name())
         .about(about(tool))
-        .after_help(examples(tool, &format!("noctule {}", tool.name())))
-        .override_usage(usage(tool, &format!("noctule {}", tool.name())))
+        .after_long_help(format!("{examples}\n{}", super::manual::sections(tool)))
+        .after_help(examples)
+        .override_usage(usage(tool, &program))
         .disable_help_flag(true)
         .disable_version_flag(true)
         .args(flags::of(tool).map(arg))

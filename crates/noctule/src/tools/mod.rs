@@ -14,6 +14,7 @@ mod debug;
 mod flags;
 mod format;
 mod help;
+mod manual;
 mod number;
 mod opening;
 mod option_file;
