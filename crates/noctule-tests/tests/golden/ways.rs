@@ -159,6 +159,7 @@ fn what_is_wrong_with_a_way_is_said_in_the_same_words() {
     // Theirs ends with one of three codes here, as the dice fall.
     let untrusted = [
         "-h localhost -p {tls} --cafile {pki}/another.crt",
+        "-h localhost -p {tls} --cafile {pki}/another.crt --insecure",
         "-h localhost -p {other} --cafile {pki}/ca.crt",
     ];
     let untrusted = untrusted.map(|line| publish(&format!("{line} -t {{t}} -m a")).any_code());

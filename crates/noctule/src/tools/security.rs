@@ -101,7 +101,7 @@ fn with_files(mut tls: Tls, security: &Security, system: bool) -> Tls {
         tls = tls.key_log(as_os(file));
     }
     if security.insecure {
-        tls = tls.danger_accept_any_certificate();
+        tls = tls.danger_accept_any_host_name();
     }
     tls
 }

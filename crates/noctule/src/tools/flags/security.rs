@@ -71,7 +71,8 @@ pub(super) const TABLE: &[Flag] = &[
         ALL,
         Group::Tls,
         Takes::Nothing(|settings| on(&mut settings.security.insecure)),
-        "Do not check the certificate of the broker: whoever answers is believed.",
+        "Do not check that the certificate of the broker is for this host: whoever has any of the \
+         same authorities is believed.",
     )
     .long("insecure"),
     flag(
