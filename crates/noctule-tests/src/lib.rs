@@ -6,6 +6,7 @@
 //! * [`script`]: what clients send and must hear, on the pure broker and behind sockets
 //! * [`ends`]: the client's session against the broker, over links and processes that die
 //! * [`sim`]: many clients and shards on virtual time and one seed, with checkers
+//! * [`soak`]: the client library on real sockets that break, against a ledger of its promises
 
 pub mod driver;
 pub mod ends;
@@ -13,3 +14,4 @@ pub mod node;
 pub mod process;
 pub mod script;
 pub mod sim;
+pub mod soak;

@@ -43,6 +43,8 @@ struct Setting<'a> {
     /// The text of a `noctule.toml`.
     config: Option<&'a str>,
     open_files_max: Option<u32>,
+    /// Where it listens, if not on a free port.
+    address: Option<SocketAddr>,
 }
 
 /// Resident memory of a process in bytes.
@@ -71,6 +73,13 @@ impl BrokerProcess {
     /// Starts a broker of ours that may have no more than so many files and sockets open.
     pub fn start_with_open_files_max(count: u32) -> Result<Self> {
         Self::start_here(&Setting { open_files_max: Some(count), ..Setting::default() })
+    }
+
+    /// Starts a broker of ours at this address, with the text of a `noctule.toml`: one that is to
+    /// take the place of another.
+    pub fn start_at(address: SocketAddr, config: &str) -> Result<Self> {
+        let (config, address) = (Some(config), Some(address));
+        Self::start_here(&Setting { config, address, ..Setting::default() })
     }
 
     fn join(address: &str) -> Result<Self> {
@@ -236,7 +245,8 @@ pub fn binary() -> Result<PathBuf> {
 
 fn spawn(binary: &Path, home: &Path, setting: &Setting<'_>) -> Result<(Child, SocketAddr)> {
     // The port is free at this moment; whoever takes it before the broker does costs one more try.
-    let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+    let free = || TcpListener::bind(("127.0.0.1", 0))?.local_addr();
+    let address = setting.address.map_or_else(free, Ok)?;
     let mut arguments =
         vec![OsString::from("serve"), "-p".into(), address.port().to_string().into()];
     if let Some(config) = setting.config {
@@ -267,7 +277,8 @@ fn spawn(binary: &Path, home: &Path, setting: &Setting<'_>) -> Result<(Child, So
     Ok((child, address))
 }
 
-fn fresh_directory() -> Result<PathBuf> {
+/// A directory of its own for something that a test starts.
+pub(crate) fn fresh_directory() -> Result<PathBuf> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let name = format!("noctule-{}-{number}", std::process::id());

@@ -11,7 +11,7 @@
 //! every step. [`run`] catches that and says how to replay it.
 
 mod act;
-mod chance;
+pub(crate) mod chance;
 mod client;
 mod coverage;
 mod finish;
