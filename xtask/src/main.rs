@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks here")]
 
 mod ci;
+mod client;
 mod fuzz;
 mod mutants;
 mod peers;

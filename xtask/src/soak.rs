@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{fuzz, mutants, simulate};
+use crate::{client, fuzz, mutants, simulate};
 
 /// A long run: its name, what it proves, and how it starts.
 struct Soak {
@@ -13,7 +13,7 @@ struct Soak {
     run: fn() -> Result<()>,
 }
 
-const SOAKS: [Soak; 4] = [
+const SOAKS: [Soak; 5] = [
     Soak {
         name: "fuzz",
         proves: "10 million executions of every fuzz target without a crash",
@@ -23,6 +23,11 @@ const SOAKS: [Soak; 4] = [
         name: "simulation",
         proves: "30,000 seeds that the gate never sees, with 1, 2 and 5 shards",
         run: simulate::long,
+    },
+    Soak {
+        name: "client",
+        proves: "10 minutes of clients whose connections, processes and brokers die",
+        run: client::long,
     },
     Soak {
         name: "client-simulation",

@@ -55,6 +55,11 @@ pub(crate) fn brokers() -> Vec<String> {
     failed.map(|error| format!("{error:#} (cargo xtask peers)")).collect()
 }
 
+/// Brings nats-server.
+pub(crate) fn nats() -> Result<()> {
+    bring_nats(&home())
+}
+
 fn home() -> PathBuf {
     process::target().join("peers")
 }
