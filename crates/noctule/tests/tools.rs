@@ -14,6 +14,15 @@ fn noctule(arguments: &[&str]) -> Command {
     command
 }
 
+/// The same with the signal's usual effect, also where this test was started in the background of a
+/// shell, which has its children ignore interrupts.
+fn interruptible(arguments: &[&str]) -> Command {
+    let mut command = Command::new("env");
+    command.args(["--default-signal=INT", env!("CARGO_BIN_EXE_noctule")]).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
 fn run(arguments: &[&str]) -> Output {
     noctule(arguments).output().unwrap()
 }
@@ -60,7 +69,7 @@ fn packet(stream: &mut TcpStream) -> Vec<u8> {
 fn an_interrupted_pub_ends_as_any_program_does_and_its_will_is_published() {
     for (name, number) in [("-INT", 2), ("-TERM", 15)] {
         let (broker, port) = Broker::start();
-        let mut child = noctule(&["pub", "-p", &port, "-t", "a", "-m", "x", "-q", "1"]);
+        let mut child = interruptible(&["pub", "-p", &port, "-t", "a", "-m", "x", "-q", "1"]);
         let mut child = child.spawn().unwrap();
         let mut stream = broker.accept();
         assert_eq!(packet(&mut stream)[0], 0x32, "a PUBLISH that is never acknowledged");
