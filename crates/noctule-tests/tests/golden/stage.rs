@@ -368,7 +368,8 @@ impl Mosquitto {
     fn try_start(program: &Path, file: &Path, text: &str) -> Option<Mosquitto> {
         let address = SocketAddr::from(([127, 0, 0, 1], unused_port()));
         // As root it would become another user, who may not read the keys of a test.
-        let text = format!("user root\nlistener {} 127.0.0.1\n{text}", address.port());
+        // The last of its listeners is the one that is waited for.
+        let text = format!("user root\n{text}listener {} 127.0.0.1\n", address.port());
         std::fs::write(file, text).expect("a writable directory");
         let mut child = Command::new(program)
             .arg("-c")
