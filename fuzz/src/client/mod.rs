@@ -284,8 +284,10 @@ impl World {
                 Some(Received::Message(delivery)) => {
                     let (qos, id, ack) = (delivery.qos, delivery.packet_id, delivery.ack);
                     check_topic(&delivery);
-                    self.watch.handed_over(qos, id);
+                    self.watch.handed_over(qos, id, delivery.duplicate);
                     self.accepted.remove(&id);
+                    // What was handed over under its identifier before is void.
+                    self.acks.retain(|(_, of, other)| (*of, *other) != (QoS::ExactlyOnce, id));
                     self.acks.extend(ack.map(|ack| (ack, qos, id)));
                 }
             }

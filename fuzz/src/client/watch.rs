@@ -30,6 +30,8 @@ pub(super) struct Watch {
     open: BTreeMap<u16, Stage>,
     /// Of the session: messages of QoS 2 that were handed over and are not released.
     handed_over: BTreeSet<u16>,
+    /// The server may have begun the session anew since it was said to be new.
+    doubted: bool,
 }
 
 struct Terms {
@@ -52,6 +54,7 @@ impl Watch {
             version: Some(version),
             open: std::mem::take(&mut self.open),
             handed_over: std::mem::take(&mut self.handed_over),
+            doubted: self.doubted,
             ..Watch::default()
         };
     }
@@ -72,6 +75,7 @@ impl Watch {
             self.open.clear();
             self.handed_over.clear();
         }
+        self.doubted = kept && (self.doubted || connected.session_in_doubt);
     }
 
     /// The process has begun anew; of what was handed over it knows this.
@@ -131,8 +135,15 @@ impl Watch {
     }
 
     /// A message of the server reached the application.
-    pub(super) fn handed_over(&mut self, qos: QoS, id: u16) {
-        let new = qos != QoS::ExactlyOnce || self.handed_over.insert(id);
+    pub(super) fn handed_over(&mut self, qos: QoS, id: u16, again: bool) {
+        if qos != QoS::ExactlyOnce {
+            return;
+        }
+        // A first sending in a session that may be another is another message.
+        if self.doubted && !again {
+            self.handed_over.remove(&id);
+        }
+        let new = self.handed_over.insert(id);
         assert!(new, "message {id} of QoS 2 is handed over twice");
     }
 
@@ -176,7 +187,9 @@ impl Watch {
             }
             Packet::PubRel(ack) => {
                 let id = ack.packet_id.value();
-                if let Some(stage) = self.open.get_mut(&id) {
+                // Any other one answers a stray PUBREC.
+                let twice = |stage: &&mut Stage| **stage != Stage::Sent(QoS::AtLeastOnce);
+                if let Some(stage) = self.open.get_mut(&id).filter(twice) {
                     *stage = Stage::Released;
                     self.here.insert(id);
                 }
