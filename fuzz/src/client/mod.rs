@@ -185,7 +185,7 @@ impl World {
         let (token, qos, id) = self.acks.remove(script.below(self.acks.len()));
         if script.byte() % 4 == 3 && self.options.version == Version::V5 {
             self.session.reject(token, ReasonCode::QuotaExceeded);
-            self.watch.refused(id);
+            self.watch.released(id);
         } else {
             self.session.acknowledge(token);
             if qos == QoS::ExactlyOnce {

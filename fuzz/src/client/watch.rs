@@ -30,8 +30,8 @@ pub(super) struct Watch {
     open: BTreeMap<u16, Stage>,
     /// Of the session: messages of QoS 2 that were handed over and are not released.
     handed_over: BTreeSet<u16>,
-    /// The server may have begun the session anew since it was said to be new.
-    doubted: bool,
+    /// What of that may be of a session that the server has forgotten.
+    doubtful: BTreeSet<u16>,
 }
 
 struct Terms {
@@ -54,7 +54,7 @@ impl Watch {
             version: Some(version),
             open: std::mem::take(&mut self.open),
             handed_over: std::mem::take(&mut self.handed_over),
-            doubted: self.doubted,
+            doubtful: std::mem::take(&mut self.doubtful),
             ..Watch::default()
         };
     }
@@ -74,13 +74,17 @@ impl Watch {
         if !kept {
             self.open.clear();
             self.handed_over.clear();
+            self.doubtful.clear();
         }
-        self.doubted = kept && (self.doubted || connected.session_in_doubt);
+        if connected.session_in_doubt {
+            self.doubtful.clone_from(&self.handed_over);
+        }
     }
 
     /// The process has begun anew; of what was handed over it knows this.
     pub(super) fn restart(&mut self, known: &BTreeSet<u16>) {
         self.handed_over.retain(|id| known.contains(id));
+        self.doubtful.retain(|id| known.contains(id));
     }
 
     /// The session has looked at these bytes of the server.
@@ -111,7 +115,7 @@ impl Watch {
             }
             Packet::PubRec(_) => {}
             Packet::PubComp(ack) => self.settle(ack.packet_id.value(), Stage::Released),
-            Packet::PubRel(ack) => drop(self.handed_over.remove(&ack.packet_id.value())),
+            Packet::PubRel(ack) => self.released(ack.packet_id.value()),
             Packet::SubAck(answer) | Packet::UnsubAck(answer) => {
                 self.requests.remove(&answer.packet_id.value());
             }
@@ -140,16 +144,18 @@ impl Watch {
             return;
         }
         // A first sending in a session that may be another is another message.
-        if self.doubted && !again {
-            self.handed_over.remove(&id);
+        if !again && self.doubtful.contains(&id) {
+            self.released(id);
         }
         let new = self.handed_over.insert(id);
         assert!(new, "message {id} of QoS 2 is handed over twice");
     }
 
-    /// The application has refused one: its identifier means a new message from then on.
-    pub(super) fn refused(&mut self, id: u16) {
+    /// Its identifier means a new message from then on: the server has released it, or the
+    /// application has refused it.
+    pub(super) fn released(&mut self, id: u16) {
         self.handed_over.remove(&id);
+        self.doubtful.remove(&id);
     }
 
     /// The client has sent these bytes.

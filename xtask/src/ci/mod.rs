@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use crate::{fuzz, mutants, simulate};
+use crate::{client, fuzz, mutants, simulate};
 
 /// How a step ended when it did not fail.
 pub(crate) enum Outcome {
@@ -24,7 +24,7 @@ pub(crate) enum Outcome {
 type Step = fn() -> Result<Outcome>;
 
 /// What runs when nothing is chosen, cheap steps first.
-const STEPS: [(&str, Step); 14] = [
+const STEPS: [(&str, Step); 15] = [
     ("fmt", steps::fmt),
     ("tidy", steps::tidy),
     ("spec", steps::spec),
@@ -33,6 +33,7 @@ const STEPS: [(&str, Step); 14] = [
     ("clippy", steps::clippy),
     ("test", steps::test),
     ("simulation", simulate::short),
+    ("client", client::short),
     ("doc", steps::doc),
     ("deny", steps::deny),
     ("msrv", steps::msrv),

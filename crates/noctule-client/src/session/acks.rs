@@ -59,6 +59,11 @@ impl Acks {
         self.doubted = self.first + self.order.len() as u64;
     }
 
+    /// Whether a message that arrived then may be of a session that the server has forgotten.
+    pub(super) fn is_doubtful(&self, arrival: u64) -> bool {
+        arrival < self.doubted
+    }
+
     /// Its identifier stands for another message now.
     pub(super) fn forget_doubtful(&mut self, id: PacketId) {
         if self.held.get(&id).is_some_and(|held| held.arrival < self.doubted) {

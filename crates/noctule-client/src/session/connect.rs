@@ -126,6 +126,7 @@ impl Session {
             outgoing.resume(&mut sink);
             if server.session_in_doubt {
                 incoming.doubt();
+                sink.note(|| Change::Doubted);
             }
         } else {
             self.forget();

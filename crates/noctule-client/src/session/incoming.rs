@@ -13,18 +13,14 @@ use noctule_proto::delivery::{Arrival, Receiver};
 use noctule_proto::packet::{Ack, Publish};
 use noctule_proto::{PacketId, PacketType, QoS, ReasonCode, Version};
 
-/// PUBREC has not left, or not from this process.
-const NOT_YET: u64 = 0;
-
 #[derive(Debug)]
 pub(super) struct Incoming {
-    /// Messages of QoS 2 that are acknowledged and not released, each with the connection on which
-    /// PUBREC left last.
-    receiver: Receiver<u64>,
+    /// Messages of QoS 2 that are acknowledged and not released.
+    receiver: Receiver<Accepted>,
     /// Counts connections.
     connection: u64,
-    /// What is known from connections before this one may be of a session that is no more.
-    doubted: u64,
+    /// Something that is known may be of a session that is no more.
+    in_doubt: bool,
     /// How many PUBRECs of this connection wait for their PUBREL.
     unreleased: usize,
     /// What the aliases of this connection stand for; alias 1 comes first.
@@ -33,6 +29,15 @@ pub(super) struct Incoming {
     receive_max: u16,
     acknowledge: Acknowledge,
     acks: Acks,
+}
+
+/// A message of QoS 2 that is not handed over again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Accepted {
+    /// The connection on which PUBREC left last. `None`: it has not, or not from this process.
+    answered_on: Option<u64>,
+    /// It may be of a session that the server has forgotten.
+    doubtful: bool,
 }
 
 /// A message that the application has not had yet.
@@ -48,7 +53,7 @@ impl Incoming {
         Incoming {
             receiver: Receiver::new(),
             connection: 1,
-            doubted: NOT_YET,
+            in_doubt: false,
             unreleased: 0,
             aliases: Vec::new(),
             alias_max: options.topic_alias_maximum,
@@ -70,23 +75,26 @@ impl Incoming {
     pub(super) fn restart(&mut self) {
         self.receiver.clear().for_each(drop);
         self.acks.clear();
-        self.doubted = NOT_YET;
+        self.in_doubt = false;
     }
 
     /// The server may have begun the session anew without our knowing.
     pub(super) fn doubt(&mut self) {
-        self.doubted = self.connection;
+        self.in_doubt = true;
+        self.receiver.messages_mut().for_each(|accepted| accepted.doubtful = true);
         self.acks.doubt();
     }
 
     /// A message of QoS 2 that an earlier process acknowledged.
-    pub(super) fn place(&mut self, id: PacketId) {
-        self.receiver.publish(id, NOT_YET);
+    pub(super) fn place(&mut self, id: PacketId, doubtful: bool) {
+        self.in_doubt |= doubtful;
+        self.receiver.publish(id, Accepted { answered_on: None, doubtful });
     }
 
-    /// Messages of QoS 2 that are acknowledged and not released.
-    pub(super) fn received(&self) -> impl Iterator<Item = PacketId> {
-        self.receiver.iter().map(|(id, _)| id)
+    /// Messages of QoS 2 that are acknowledged and not released, and which of them may be of a
+    /// session that the server has forgotten.
+    pub(super) fn received(&self) -> impl Iterator<Item = (PacketId, bool)> {
+        self.receiver.iter().map(|(id, accepted)| (id, accepted.doubtful))
     }
 
     /// Takes a message in. `None`: it has been received before. What the library acknowledges, it
@@ -100,14 +108,14 @@ impl Incoming {
     ) -> Result<Option<Fresh>, Violation> {
         let alias = self.alias(publish)?;
         let Some(id) = publish.packet_id else { return Ok(Some(Fresh { alias, ack: None })) };
-        if self.doubted != NOT_YET && publish.qos == QoS::ExactlyOnce && !publish.dup {
+        if self.in_doubt && publish.qos == QoS::ExactlyOnce && !publish.dup {
             self.forget_namesake(id, sink);
         }
         self.check_receive_max(id, publish.qos, sink.version)?;
         let fresh = match self.acknowledge {
             Acknowledge::Automatically => {
                 // [MQTT-4.3.3-10 v5]
-                let repeat = publish.qos == QoS::ExactlyOnce && !self.accept(id, sink);
+                let repeat = publish.qos == QoS::ExactlyOnce && !self.accept(id, false, sink);
                 self.send_ack(id, publish.qos, ReasonCode::Success, sink);
                 (!repeat).then_some(Fresh { alias, ack: None })
             }
@@ -127,8 +135,7 @@ impl Incoming {
             return;
         }
         self.acks.forget_doubtful(id);
-        let connection = self.receiver.message_mut(id).map(|connection| *connection);
-        if connection.is_some_and(|connection| connection < self.doubted) {
+        if self.receiver.message_mut(id).is_some_and(|accepted| accepted.doubtful) {
             self.receiver.release(id);
             sink.note(|| Change::Completed(id));
         }
@@ -149,7 +156,7 @@ impl Incoming {
         // The application is done with it, even if PUBREC has to wait for those before, or for
         // the message to come again.
         if decided == Some(QoS::ExactlyOnce) && !reason.is_error() {
-            self.accept(token.id, sink);
+            self.accept(token.id, self.acks.is_doubtful(token.arrival), sink);
         }
         if decided.is_some() {
             self.send_decided(sink);
@@ -157,10 +164,11 @@ impl Incoming {
     }
 
     /// From now on this message of QoS 2 is not handed over again. `false`: it was so before.
-    fn accept(&mut self, id: PacketId, sink: &mut Sink<'_>) -> bool {
-        let fresh = self.receiver.publish(id, NOT_YET) == Arrival::Fresh;
+    fn accept(&mut self, id: PacketId, doubtful: bool, sink: &mut Sink<'_>) -> bool {
+        let accepted = Accepted { answered_on: None, doubtful };
+        let fresh = self.receiver.publish(id, accepted) == Arrival::Fresh;
         if fresh {
-            sink.note(|| Change::Received(id));
+            sink.note(|| Change::Received { id, doubtful });
         }
         fresh
     }
@@ -179,9 +187,9 @@ impl Incoming {
             QoS::AtLeastOnce => PacketType::PubAck,
             QoS::ExactlyOnce => {
                 // A refused message is not there: it is done with [MQTT-4.3.3-9 v5].
-                if let Some(sent) = self.receiver.message_mut(id) {
-                    let before = core::mem::replace(sent, self.connection);
-                    self.unreleased += usize::from(before != self.connection);
+                if let Some(accepted) = self.receiver.message_mut(id) {
+                    let before = accepted.answered_on.replace(self.connection);
+                    self.unreleased += usize::from(before != Some(self.connection));
                 }
                 PacketType::PubRec
             }
@@ -210,8 +218,8 @@ impl Incoming {
     pub(super) fn pubrel(&mut self, pubrel: &Ack<'_>, sink: &mut Sink<'_>) {
         let id = pubrel.packet_id;
         let reason = match self.receiver.release(id) {
-            Some(connection) => {
-                self.unreleased -= usize::from(connection == self.connection);
+            Some(accepted) => {
+                self.unreleased -= usize::from(accepted.answered_on == Some(self.connection));
                 sink.note(|| Change::Completed(id));
                 ReasonCode::Success
             }

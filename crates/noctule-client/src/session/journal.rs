@@ -9,7 +9,7 @@ use super::event::{Event, Token};
 use crate::error::Invalid;
 use crate::message::Message;
 use crate::options::Options;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use noctule_proto::{PacketId, QoS, TopicError, TopicName};
@@ -46,7 +46,15 @@ pub enum Change {
         token: Token,
     },
     /// A message of QoS 2 came in and is not handed over again.
-    Received(PacketId),
+    Received {
+        /// Its packet identifier.
+        id: PacketId,
+        /// It may be of a session that the server has forgotten: a first sending under its
+        /// identifier is another message.
+        doubtful: bool,
+    },
+    /// The server may have begun the session anew: all that was received is doubtful.
+    Doubted,
     /// The server has released it.
     Completed(PacketId),
     /// The server has forgotten the session: all that was received is void, what was sent with
@@ -81,7 +89,8 @@ struct Replay {
     identity: Option<String>,
     /// In the order in which they were taken in line.
     stages: BTreeMap<Token, Stage>,
-    received: BTreeSet<PacketId>,
+    /// What is doubtful among it.
+    received: BTreeMap<PacketId, bool>,
     /// How many were sent.
     sent: u64,
     newest: Token,
@@ -113,7 +122,8 @@ impl Replay {
                 self.stages.insert(token, Stage::Released(id, place));
             }
             Change::Settled { token } => self.step(token, |_| None),
-            Change::Received(id) => drop(self.received.insert(id)),
+            Change::Received { id, doubtful } => drop(self.received.insert(id, doubtful)),
+            Change::Doubted => self.received.values_mut().for_each(|doubtful| *doubtful = true),
             Change::Completed(id) => drop(self.received.remove(&id)),
             Change::Forgotten => self.forget(),
         }
@@ -188,8 +198,8 @@ impl Session {
         session.identity = replay.identity.take().filter(|_| !renamed);
         session.resumed = session.identity.is_some();
         session.tokens = replay.newest.0;
-        for id in core::mem::take(&mut replay.received) {
-            session.incoming.place(id);
+        for (id, doubtful) in core::mem::take(&mut replay.received) {
+            session.incoming.place(id, doubtful);
         }
         for (token, stage) in replay.messages() {
             // A damaged store may say anything.
@@ -227,7 +237,8 @@ impl Session {
         let mut changes = Vec::new();
         changes.extend(self.identity.clone().map(Change::Identity));
         self.outgoing.snapshot(&mut changes);
-        changes.extend(self.incoming.received().map(Change::Received));
+        let received = self.incoming.received();
+        changes.extend(received.map(|(id, doubtful)| Change::Received { id, doubtful }));
         changes
     }
 }

@@ -233,7 +233,9 @@ fn encode(change: &Change, out: &mut Vec<u8>) {
         Change::Sent { token, id } => say(b'S', Some(*token), Some(*id)),
         Change::Released { token, id } => say(b'R', Some(*token), Some(*id)),
         Change::Settled { token } => say(b'D', Some(*token), None),
-        Change::Received(id) => say(b'A', None, Some(*id)),
+        Change::Received { id, doubtful: false } => say(b'A', None, Some(*id)),
+        Change::Received { id, doubtful: true } => say(b'B', None, Some(*id)),
+        Change::Doubted => say(b'U', None, None),
         Change::Completed(id) => say(b'C', None, Some(*id)),
         Change::Forgotten => say(b'F', None, None),
     }
@@ -262,7 +264,8 @@ fn decode(body: &[u8]) -> Option<Change> {
             Change::Released { token, id: id(rest)? }
         }
         b'D' => Change::Settled { token: token()?.0 },
-        b'A' => Change::Received(id(rest)?),
+        b'A' | b'B' => Change::Received { id: id(rest)?, doubtful: *kind == b'B' },
+        b'U' => Change::Doubted,
         b'C' => Change::Completed(id(rest)?),
         b'F' => Change::Forgotten,
         _ => return None,
@@ -314,7 +317,9 @@ mod tests {
             Change::Sent { token: token(1), id: id(5) },
             Change::Released { token: token(2), id: id(65_535) },
             Change::Settled { token: token(u64::MAX) },
-            Change::Received(id(1)),
+            Change::Received { id: id(1), doubtful: false },
+            Change::Received { id: id(2), doubtful: true },
+            Change::Doubted,
             Change::Completed(id(1)),
             Change::Forgotten,
         ]
@@ -350,7 +355,7 @@ mod tests {
             std::fs::write(&path, &whole[..len]).expect("room");
             let (mut store, changes) = Store::open(&path).expect("never refused");
             assert_eq!(changes, all()[..changes.len()], "cut at {len}");
-            store.append(&all()[7..]).expect("room");
+            store.append(&all()[all().len() - 1..]).expect("room");
             drop(store);
             let again = Store::open(&path).expect("there").1;
             assert_eq!(again.len(), changes.len() + 1, "cut at {len}");

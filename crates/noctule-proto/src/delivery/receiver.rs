@@ -78,6 +78,11 @@ impl<M> Receiver<M> {
         self.open.iter().map(|(id, message)| (*id, message))
     }
 
+    /// All messages, in the order of the identifiers.
+    pub fn messages_mut(&mut self) -> impl Iterator<Item = &mut M> {
+        self.open.values_mut()
+    }
+
     /// The message of an identifier, while it is open.
     pub fn message_mut(&mut self, id: PacketId) -> Option<&mut M> {
         self.open.get_mut(&id)

@@ -234,3 +234,28 @@ fn a_damaged_list_is_borne() {
     publish(&mut session, "b", QoS::AtLeastOnce);
     assert_eq!(resume(&mut session, true), ["PUBLISH dup q1 #9 a x", "PUBLISH q1 #10 b x"]);
 }
+
+#[test]
+fn a_doubt_outlives_the_process() {
+    let mut session = recorded(kept(Version::V5));
+    let before = incoming("before", QoS::ExactlyOnce, 8);
+    let after = incoming("after", QoS::ExactlyOnce, 9);
+    give(&mut session, &Packet::Publish(before.clone()));
+    // A CONNECT without an answer may have begun the session anew.
+    session.lose(Error::Closed);
+    session.open(NOW);
+    sent(&mut session);
+    session.lose(Error::Closed);
+    resume(&mut session, true);
+    give(&mut session, &Packet::Publish(after.clone()));
+    let changes = session.take_changes();
+    for changes in [changes, session.snapshot()] {
+        let mut session = restored(kept(Version::V5), &changes);
+        resume(&mut session, true);
+        events(&mut session);
+        give(&mut session, &Packet::Publish(after.clone()));
+        assert_eq!(events(&mut session), NOTHING);
+        give(&mut session, &Packet::Publish(before.clone()));
+        assert_eq!(events(&mut session), ["message q2 before x"]);
+    }
+}

@@ -275,3 +275,32 @@ fn a_first_sending_in_a_session_in_doubt_is_no_repeat_of_what_is_known() {
         assert_eq!(sent(&mut session), expected);
     }
 }
+
+#[test]
+fn what_a_doubtful_session_sent_and_the_application_accepted_is_in_no_doubt() {
+    let options = Options { acknowledge: Acknowledge::ByApplication, ..kept(Version::V5) };
+    for accepted_online in [true, false] {
+        let mut session = online_with(options.clone(), ConnAckProperties::default());
+        let before = incoming("before", QoS::ExactlyOnce, 8);
+        let after = incoming("after", QoS::ExactlyOnce, 9);
+        give(&mut session, &Packet::Publish(before.clone()));
+        knock(&mut session);
+        welcome(&mut session, true);
+        give(&mut session, &Packet::Publish(after.clone()));
+        events(&mut session);
+        let acks = std::mem::take(&mut session.acks);
+        if !accepted_online {
+            session.lose(Error::Closed);
+        }
+        for ack in acks {
+            session.acknowledge(ack);
+        }
+        reconnect(&mut session, true);
+        // Not marked as a duplicate, as no server should send it again.
+        give(&mut session, &Packet::Publish(after));
+        assert_eq!(events(&mut session)[1..], [""; 0], "online: {accepted_online}");
+        // What came before the doubt stays doubtful, whenever it was accepted.
+        give(&mut session, &Packet::Publish(before));
+        assert_eq!(events(&mut session), ["message q2 before x"], "online: {accepted_online}");
+    }
+}
