@@ -42,8 +42,8 @@ pub use compare::{Comparison, Judgement};
 pub use error::Error;
 pub use noctule_client::{QoS, Version};
 pub use plan::{
-    Connect, FleetKind, Length, MessageShape, Offline, Pace, Pattern, Plan, Retained, Scenario,
-    Subscriptions, Target, Traffic,
+    Connect, Durable, DurablePart, FleetKind, Length, MessageShape, Mosquitto, Offline, Pace,
+    Pattern, Plan, Retained, Scenario, Subscriptions, Target, Traffic,
 };
 pub use report::{Better, Metric, Report, Run, Unit};
 

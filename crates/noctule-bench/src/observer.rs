@@ -27,7 +27,7 @@ pub(crate) struct Clocks {
 }
 
 /// What passed between two moments.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cost {
     pub(crate) time: Duration,
     broker: Option<Duration>,
@@ -49,6 +49,11 @@ impl Observer {
     /// What has passed since `from`.
     pub(crate) fn since(&mut self, from: Clocks, at: Duration) -> Result<Cost, Error> {
         Ok(self.clocks(at)?.minus(from))
+    }
+
+    /// CPU time of the broker since it was started, if its process is known.
+    pub(crate) fn broker_cpu(&mut self) -> Result<Option<Duration>, Error> {
+        self.meter.as_mut().map(Meter::cpu).transpose()
     }
 
     /// Memory of the broker, in bytes.
@@ -111,6 +116,24 @@ impl Clocks {
 }
 
 impl Cost {
+    /// Both together.
+    pub(crate) fn plus(self, other: Cost) -> Cost {
+        let sum = |a: Option<Duration>, b: Option<Duration>| match (a, b) {
+            (Some(a), Some(b)) => Some(a + b),
+            (one, other) => one.or(other),
+        };
+        Cost {
+            time: self.time + other.time,
+            broker: sum(self.broker, other.broker),
+            own: self.own + other.own,
+        }
+    }
+
+    /// CPU time of the broker, if its process is known.
+    pub(crate) fn broker_cpu(&self) -> Option<Duration> {
+        self.broker
+    }
+
     fn broker_cores(&self) -> Option<f64> {
         self.broker.map(|cpu| cores(cpu, self.time))
     }

@@ -61,6 +61,8 @@ pub enum Unit {
     Bytes,
     /// CPU time by time: 1 is a core kept busy.
     Cores,
+    /// One number by another.
+    Ratio,
 }
 
 /// Which of two values is the better one.
@@ -110,12 +112,14 @@ impl Report {
         if several {
             let _ = writeln!(table, "  medians of {} runs, and their spread", self.runs.len());
         }
+        let width = self.names().iter().map(|name| name.len()).max().unwrap_or(0).max(34);
         for name in self.names() {
             let values = self.values(name);
             let Some(first) = self.metric(name) else { continue };
             let middle = median(&values).unwrap_or_default();
             let spread = if several { spread(&values) } else { String::new() };
-            let line = format!("  {:<34} {:>16}  {spread}", plain(name), first.unit.show(middle));
+            let (name, value) = (plain(name), first.unit.show(middle));
+            let line = format!("  {name:<width$} {value:>16}  {spread}");
             table.push_str(line.trim_end());
             table.push('\n');
         }
@@ -212,8 +216,10 @@ impl Unit {
             Unit::Count => grouped(value),
             Unit::PerSecond => format!("{}/s", grouped(value)),
             Unit::Nanoseconds => show_nanos(value),
+            Unit::Bytes if value.abs() < 10.0 && value.fract() != 0.0 => format!("{value:.2} B"),
             Unit::Bytes => show_bytes(value),
             Unit::Cores => format!("{value:.2}"),
+            Unit::Ratio => format!("{value:.3}"),
         }
     }
 }
@@ -320,6 +326,9 @@ mod tests {
         assert_eq!(Unit::Nanoseconds.show(75.0), "75 ns");
         assert_eq!(Unit::Nanoseconds.show(2.5e7), "25.0 ms");
         assert_eq!(Unit::Bytes.show(260.0), "260 B");
+        assert_eq!(Unit::Bytes.show(0.0), "0 B");
+        assert_eq!(Unit::Bytes.show(3.256), "3.26 B");
+        assert_eq!(Unit::Ratio.show(0.4125), "0.412");
         assert_eq!(median(&[]), None);
         assert_eq!(median(&[3.0, 1.0]), Some(2.0));
     }

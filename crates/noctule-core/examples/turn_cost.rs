@@ -86,7 +86,8 @@ impl Bench {
     }
 
     fn connect(&mut self, conn: u32) {
-        let from = Origin { listener: ListenerId(0), tenant: Tenant(0), remote: None };
+        let from =
+            Origin { listener: ListenerId(0), tenant: Tenant(0), remote: None, durability: None };
         let input = Input::Opened { conn: ConnId(conn), from };
         self.broker.handle(self.now, &self.index, input, &mut self.outbox);
         let id = format!("client-{conn:06}");

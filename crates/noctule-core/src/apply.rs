@@ -3,9 +3,10 @@
 //! acknowledgement was logged before its message): such records do nothing or are remembered.
 
 use crate::broker::Broker;
-use crate::identity::{MessageId, SessionNumber, Time};
+use crate::identity::{GroupNumber, Place, SessionNumber, Tenant, Time};
+use crate::index::Receiver;
 use crate::message::Message;
-use crate::record::{Receipt, Record, StoredWill};
+use crate::record::{Body, Receipt, Record, StoredWill, Waiting};
 use crate::session::{HeldSubscription, Outgoing, PendingWill, Session};
 use noctule_proto::PacketId;
 use noctule_proto::delivery::Entry;
@@ -17,33 +18,26 @@ use std::sync::Arc;
 pub(crate) struct Replay {
     /// Messages settled before the record of the message was seen.
     /// A session may get several copies, one for each matching subscription.
-    settled: BTreeMap<(SessionNumber, MessageId), u32>,
+    settled: BTreeMap<(Receiver, Place), u32>,
     /// Packet ids given to messages before the record of the message was seen: the shard that sent
     /// it may have been faster to the log than the one it arrived at.
-    sent: BTreeMap<(SessionNumber, MessageId), VecDeque<PacketId>>,
+    sent: BTreeMap<(SessionNumber, Place), VecDeque<PacketId>>,
+    /// Numbers that share groups had in earlier runs; each run gives them others, because a number
+    /// names the group's home.
+    pub(crate) numbers: BTreeMap<GroupNumber, GroupKey>,
+    /// What waits in the share groups at home here.
+    pub(crate) groups: BTreeMap<GroupKey, VecDeque<Arc<Message>>>,
 }
+
+/// Namespace, share name and filter.
+pub(crate) type GroupKey = (Tenant, Box<str>, Box<str>);
 
 impl Broker {
     /// Replays one record, before anything else goes in. Records of sessions and topics at home on
     /// other shards are theirs to apply: each shard of a restarted node is given all records.
     pub fn apply(&mut self, record: &Record) {
         match record {
-            Record::Session { session, tenant, client_id, expiry_secs, away_since } => {
-                self.sessions.number_taken(*session, self.homes.shards);
-                if self.homes.of_client(*tenant, client_id) != self.me {
-                    return;
-                }
-                let slot = match self.sessions.slot_of(*session) {
-                    Some(slot) => slot,
-                    None => {
-                        self.counters.sessions_now += 1;
-                        self.sessions.insert(Session::new(*session, *tenant, client_id))
-                    }
-                };
-                let found = self.sessions.at_mut(slot);
-                found.expiry_secs = *expiry_secs;
-                found.since = away_since.unwrap_or_default();
-            }
+            Record::Session { .. } => self.apply_session(record),
             Record::SessionEnded(session) => self.apply_ended(*session),
             Record::Subscribed { session, filter, options, subscription_id } => {
                 let held = HeldSubscription {
@@ -60,46 +54,70 @@ impl Broker {
             Record::Unsubscribed { session, filter } => self.apply_to(*session, |found| {
                 found.subscriptions.remove(filter);
             }),
+            Record::Group { group, tenant, name, filter } => {
+                self.apply_group(*group, (*tenant, name.clone(), filter.clone()));
+            }
+            Record::GroupEnded(group) => self.apply_group_ended(*group),
             Record::Published { message, receivers, retained } => {
                 self.apply_published(message, receivers, *retained);
             }
-            Record::Sent { session, message, id } => self.apply_sent(*session, *message, *id),
+            Record::Waiting { receiver, messages } => {
+                for waiting in messages {
+                    self.apply_waiting(*receiver, waiting);
+                }
+            }
+            Record::Sent { session, message, id } => {
+                if let Some(place) = message.place() {
+                    self.apply_sent((*session, place), *id);
+                }
+            }
             Record::Released { session, id } => self.apply_to(*session, |found| {
                 found.sender.place(*id, Entry::Released);
             }),
             Record::Completed { session, id } => self.apply_to(*session, |found| {
                 found.sender.remove(*id);
             }),
-            Record::Settled { session, message } => self.apply_settled(*session, *message),
-            Record::Received { session, id, message } => self.apply_to(*session, |found| {
-                found.received_bytes += message.cost() as u64;
-                found.receiver.publish(*id, Arc::clone(message));
-            }),
+            Record::Settled { receiver, message } => {
+                if let Some(place) = message.place() {
+                    self.apply_settled(*receiver, place);
+                }
+            }
+            Record::Received { session, id, message } => {
+                self.apply_received(*session, *id, message);
+            }
             Record::ReceivedReleased { session, id } => self.apply_to(*session, |found| {
                 if let Some(message) = found.receiver.release(*id) {
                     found.received_bytes -= message.cost() as u64;
                 }
             }),
             Record::Will { session, will } => self.apply_will(*session, will.as_deref()),
+            Record::Given { session, group, message } => {
+                self.sessions.number_taken(*session, self.homes.shards);
+                self.groups.number_taken(*group);
+                self.message_taken(*message);
+            }
         }
     }
 
-    /// Ends the replay: sessions that were connected when the log ended are away since `now`,
+    /// Ends the replay: sessions that were connected when the log ended are away since then,
     /// expiries and delayed wills are armed, counts are made, subscriptions emitted for the index.
-    /// [U5-3.1.3-3].
+    /// `alive_at` is the last sign of life of the earlier run. [U5-3.1.3-3].
     pub fn replayed(
         &mut self,
-        now: Time,
+        (now, alive_at): (Time, Time),
         index: &crate::index::Index,
         out: &mut crate::output::Outbox,
     ) {
-        self.replay = Replay::default();
         let turn = &mut crate::broker::Turn { now, index, out };
+        let replay = std::mem::take(&mut self.replay);
+        self.restore_groups(turn, replay.groups);
+        self.count_retained(turn);
         let slots: Vec<u32> = self.sessions.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
             let session = self.sessions.at_mut(slot);
-            if session.since == Time::default() {
-                session.since = now;
+            let connected = session.since == Time::default();
+            if connected {
+                session.since = alive_at.min(now);
             }
             if let Some(pending) = &mut session.will {
                 let delay = pending.will.delay_secs.min(session.expiry_secs);
@@ -108,6 +126,9 @@ impl Broker {
             self.counters.queued_now += session.queue.len() as u64;
             self.counters.queued_bytes_now += session.queue.bytes();
             self.counters.inflight_now += session.sender.open() as u64;
+            if connected {
+                self.note_session(turn, slot, Some(alive_at.min(now)));
+            }
             self.resubscribe(turn, slot);
             self.arm_session(now, slot);
         }
@@ -120,6 +141,29 @@ impl Broker {
         }
     }
 
+    fn apply_session(&mut self, record: &Record) {
+        let Record::Session { session, tenant, client_id, expiry_secs, durability, away_since } =
+            record
+        else {
+            return;
+        };
+        self.sessions.number_taken(*session, self.homes.shards);
+        if self.homes.of_client(*tenant, client_id) != self.me {
+            return;
+        }
+        let slot = match self.sessions.slot_of(*session) {
+            Some(slot) => slot,
+            None => {
+                self.counters.sessions_now += 1;
+                self.sessions.insert(Session::new(*session, *tenant, client_id))
+            }
+        };
+        let found = self.sessions.at_mut(slot);
+        found.expiry_secs = *expiry_secs;
+        found.durability = *durability;
+        found.since = away_since.unwrap_or_default();
+    }
+
     fn apply_ended(&mut self, number: SessionNumber) {
         if let Some(slot) = self.sessions.slot_of(number) {
             self.sessions.remove(slot);
@@ -127,67 +171,141 @@ impl Broker {
         }
     }
 
-    fn apply_published(&mut self, message: &Arc<Message>, receivers: &[Receipt], retained: bool) {
-        self.message_taken(message.id);
-        if retained && self.homes.of_topic(message.tenant, message.topic()) == self.me {
-            // Versions of an index count within one run.
-            let mut kept = Arc::clone(message);
-            Arc::make_mut(&mut kept).routed_at = 0;
-            self.retention.store.set(kept);
+    fn apply_group(&mut self, group: GroupNumber, key: GroupKey) {
+        self.groups.number_taken(group);
+        if self.homes.of_group(key.0, &key.1, &key.2) == self.me {
+            self.replay.groups.entry(key.clone()).or_default();
+            self.replay.numbers.insert(group, key);
+        }
+    }
+
+    fn apply_group_ended(&mut self, group: GroupNumber) {
+        if let Some(key) = self.replay.numbers.remove(&group) {
+            self.replay.groups.remove(&key);
+            self.replay.numbers.retain(|_, named| *named != key);
+        }
+    }
+
+    fn apply_published(&mut self, message: &Body, receivers: &[Receipt], retained: bool) {
+        if let Body::Here(message) = message {
+            self.message_taken(message.id);
+            if retained && self.homes.of_topic(message.tenant, message.topic()) == self.me {
+                // Versions of an index count within one run.
+                let mut kept = Arc::clone(message);
+                if kept.routed_at != 0 {
+                    Arc::make_mut(&mut kept).routed_at = 0;
+                }
+                self.retention.store.set(kept);
+            }
         }
         for receipt in receivers {
-            let Some(slot) = self.sessions.slot_of(receipt.session) else { continue };
-            let copy = (receipt.session, message.id);
-            if let Some(settled) = self.replay.settled.get_mut(&copy)
-                && *settled > 0
-            {
-                *settled -= 1;
-                continue;
-            }
-            let outgoing = Outgoing {
-                message: Arc::clone(message),
-                subscription_id: receipt.subscription_id,
+            let waiting = Waiting {
+                message: message.clone(),
                 qos: receipt.qos,
                 retain: receipt.retain,
-                group: None,
+                subscription_id: receipt.subscription_id,
             };
-            let found = self.sessions.at_mut(slot);
-            match self.replay.sent.get_mut(&copy).and_then(VecDeque::pop_front) {
-                Some(id) => {
-                    found.sender.place(id, Entry::ExactlyOnce(outgoing));
-                }
-                None => drop(found.queue.push(outgoing, &self.limits)),
-            }
+            self.apply_waiting(receipt.receiver, &waiting);
         }
     }
 
-    fn apply_sent(&mut self, number: SessionNumber, message: MessageId, id: PacketId) {
+    /// A message waits for a receiver.
+    fn apply_waiting(&mut self, receiver: Receiver, waiting: &Waiting) {
+        let Some(place) = waiting.message.place() else { return };
+        if let Receiver::Group(group) = receiver {
+            if !self.was_settled(receiver, place)
+                && let Body::Here(message) = &waiting.message
+                && let Some(queue) = self.replayed_group(group)
+            {
+                queue.push_back(Arc::clone(message));
+            }
+            return;
+        }
+        let Receiver::Session(number) = receiver else { return };
+        let Some(slot) = self.sessions.slot_of(number) else { return };
+        if self.was_settled(receiver, place) {
+            return;
+        }
+        let outgoing = Outgoing {
+            message: waiting.message.clone(),
+            subscription_id: waiting.subscription_id,
+            qos: waiting.qos,
+            retain: waiting.retain,
+            group: None,
+        };
+        let found = self.sessions.at_mut(slot);
+        match self.replay.sent.get_mut(&(number, place)).and_then(VecDeque::pop_front) {
+            Some(id) => drop(found.sender.place(id, Entry::ExactlyOnce(outgoing))),
+            None => found.queue.restore(&outgoing),
+        }
+    }
+
+    /// What waits in a share group that is at home here.
+    fn replayed_group(&mut self, group: GroupNumber) -> Option<&mut VecDeque<Arc<Message>>> {
+        let key = self.replay.numbers.get(&group)?;
+        self.replay.groups.get_mut(key)
+    }
+
+    /// Whether a copy was settled before it was seen.
+    fn was_settled(&mut self, receiver: Receiver, place: Place) -> bool {
+        if self.replay.settled.is_empty() {
+            return false;
+        }
+        let Some(settled) = self.replay.settled.get_mut(&(receiver, place)) else { return false };
+        *settled -= 1;
+        if *settled == 0 {
+            self.replay.settled.remove(&(receiver, place));
+        }
+        true
+    }
+
+    fn apply_sent(&mut self, (number, place): (SessionNumber, Place), id: PacketId) {
         let Some(slot) = self.sessions.slot_of(number) else { return };
         let found = self.sessions.at_mut(slot);
-        match found.queue.take(message) {
-            Some(out) => {
-                found.sender.place(id, Entry::ExactlyOnce(out));
-            }
+        match found.queue.take(place) {
+            Some(out) => drop(found.sender.place(id, Entry::ExactlyOnce(out))),
             None => {
-                self.replay.sent.entry((number, message)).or_default().push_back(id);
+                self.replay.sent.entry((number, place)).or_default().push_back(id);
             }
         }
     }
 
-    fn apply_settled(&mut self, number: SessionNumber, message: MessageId) {
-        let Some(slot) = self.sessions.slot_of(number) else { return };
-        let found = self.sessions.at_mut(slot);
-        let open = found.sender.iter().find_map(|(id, entry)| match entry {
-            Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out) if out.message.id == message => {
-                Some(id)
+    fn apply_settled(&mut self, receiver: Receiver, place: Place) {
+        let taken = match receiver {
+            Receiver::Group(group) => {
+                let Some(queue) = self.replayed_group(group) else { return };
+                let at = queue.iter().position(|message| message.place() == Some(place));
+                at.and_then(|at| queue.remove(at)).is_some()
             }
-            _ => None,
-        });
-        if let Some(id) = open {
-            found.sender.remove(id);
-        } else if found.queue.take(message).is_none() {
-            *self.replay.settled.entry((number, message)).or_default() += 1;
+            Receiver::Session(number) => {
+                let Some(slot) = self.sessions.slot_of(number) else { return };
+                let found = self.sessions.at_mut(slot);
+                let open = found.sender.iter().find_map(|(id, entry)| match entry {
+                    Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out)
+                        if out.message.place() == Some(place) =>
+                    {
+                        Some(id)
+                    }
+                    _ => None,
+                });
+                match open {
+                    Some(id) => found.sender.remove(id).is_some(),
+                    None => found.queue.take(place).is_some(),
+                }
+            }
+        };
+        if !taken {
+            *self.replay.settled.entry((receiver, place)).or_default() += 1;
         }
+    }
+
+    fn apply_received(&mut self, number: SessionNumber, id: PacketId, message: &Body) {
+        let Body::Here(message) = message else { return };
+        self.message_taken(message.id);
+        self.apply_to(number, |found| {
+            found.received_bytes += message.cost() as u64;
+            found.receiver.publish(id, Arc::clone(message));
+        });
     }
 
     fn apply_will(&mut self, number: SessionNumber, will: Option<&StoredWill>) {

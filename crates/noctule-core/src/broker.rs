@@ -15,6 +15,7 @@ use crate::retained::Retention;
 use crate::route::RouteCache;
 use crate::session::Sessions;
 use crate::share::Groups;
+use crate::store_room::StoreRoom;
 use crate::timer::Timers;
 use crate::wait::Waits;
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,13 @@ pub struct Broker {
     pub(crate) loopback: VecDeque<PeerMessage>,
     /// Who waits for peers whose channel is full.
     pub(crate) full_peers: FullPeers,
+    /// Slots of sessions that are away, with messages in memory that will be in the log when
+    /// this turn is over.
+    pub(crate) relieved_next: Vec<u32>,
+    /// Those of the turn before.
+    pub(crate) relieved_now: Vec<u32>,
+    /// Whether the store takes more, and who waits for it.
+    pub(crate) store_room: StoreRoom,
     /// Deliveries left in this turn before the rest becomes a job.
     pub(crate) budget: u32,
     pub(crate) stopping: bool,
@@ -66,6 +74,8 @@ pub(crate) enum TimerKey {
     Session(u32),
     /// The next retained message expires.
     Retained,
+    /// Share groups of an earlier run have waited for their members.
+    Orphans,
 }
 
 /// Peers whose channel is full, each with the connections not read until it has room.
@@ -105,6 +115,9 @@ impl Broker {
             counters: Counters::default(),
             loopback: VecDeque::new(),
             full_peers: FullPeers::default(),
+            relieved_next: Vec::new(),
+            relieved_now: Vec::new(),
+            store_room: StoreRoom::default(),
             budget: limits.turn_budget,
             stopping: false,
             last_message: 0,
@@ -132,7 +145,9 @@ impl Broker {
             Input::IndexVisible { up_to, version } => {
                 self.index_visible(turn, up_to, version);
             }
-            Input::Stored { up_to } => self.stored(turn, up_to),
+            Input::Stored { written, durable } => self.stored(turn, (written, durable)),
+            Input::Fetched { session, messages } => self.fetched(turn, session, messages),
+            Input::StoreRoom(room) => self.store_room(turn, room),
             Input::Publish(publish) => self.system_publish(turn, publish),
             Input::Reconfigured(limits) => self.limits = *limits,
             Input::Kick { tenant, client_id, reason } => {
@@ -149,6 +164,7 @@ impl Broker {
         let turn = &mut Turn { now, index, out };
         // Half of the turn is for what is due, so that jobs cannot put it off for ever, nor it
         // them.
+        self.relieve_listed();
         let half = (self.limits.turn_budget / 2).max(1);
         self.budget = half.max(TIMERS_MIN);
         while self.budget > 0
@@ -159,6 +175,7 @@ impl Broker {
                 TimerKey::Connection(conn) => self.connection_due(turn, conn),
                 TimerKey::Session(slot) => self.session_due(turn, slot),
                 TimerKey::Retained => self.retained_due(turn),
+                TimerKey::Orphans => self.orphans_due(turn),
             }
         }
         self.budget = half + self.budget.min(half);
@@ -191,6 +208,11 @@ impl Broker {
         // run out), 10 of shard.
         self.last_message = (self.last_message + 1).max(now.0 << 12);
         MessageId((self.last_message << 10) | u64::from(self.me.0))
+    }
+
+    /// The greatest message id given so far.
+    pub(crate) fn last_message(&self) -> MessageId {
+        MessageId((self.last_message + 1) << 10)
     }
 
     /// Ids up to this one are taken (by messages of an earlier run).
@@ -239,7 +261,7 @@ impl Broker {
                 self.share_presence(turn, group, session, window);
             }
             PeerMessage::ShareSettled { group, session, message } => {
-                self.share_settled(turn, group, session, message);
+                self.share_settled(turn, group, session, &message);
             }
             PeerMessage::Fence { asker, request } => {
                 self.tell(turn, from, PeerMessage::Passed { asker, request });

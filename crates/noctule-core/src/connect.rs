@@ -5,13 +5,14 @@ use crate::broker::{Broker, TimerKey, Turn};
 use crate::connection::{Announced, Extras, Phase, Proving};
 use crate::identity::{ConnId, Tenant};
 use crate::input::AuthAnswer;
-use crate::limits::Limits;
+use crate::limits::{Durability, Limits};
 use crate::output::{AuthRequest, Effect, Event};
 use crate::record::StoredWill;
 use crate::session::Link;
-use crate::wait::Reply;
+use crate::store_room::DISK_FULL;
+use crate::wait::{Reply, Wait};
 use noctule_proto::packet::{Auth, ConnAck, ConnAckProperties, Connect, Packet, Will};
-use noctule_proto::property::UserProperties;
+use noctule_proto::property::{UserProperties, UserPropertiesBuf};
 use noctule_proto::{DecodeError, PacketType, QoS, ReasonCode, Role, Version};
 use serde::{Deserialize, Serialize};
 use std::num::{NonZeroU16, NonZeroU32};
@@ -32,11 +33,17 @@ pub(crate) struct Applicant {
     receive_maximum: u16,
     alias_max: u16,
     wants_response_information: bool,
+    /// It asks what acknowledgements promise it.
+    wants_durability: bool,
     problem_information: bool,
     method: Option<Box<str>>,
     /// It is the client's turn: AUTH is awaited.
     asked: bool,
 }
+
+/// The User Property by which a client asks in CONNECT, with any value, what acknowledgements promise
+/// it, and by which CONNACK answers.
+const DURABILITY: &str = "noctule-durability";
 
 /// What CONNACK says once the session is stored.
 #[derive(Debug, Serialize, Deserialize)]
@@ -163,6 +170,7 @@ impl Broker {
             receive_maximum: properties.receive_maximum.map_or(u16::MAX, NonZeroU16::get),
             alias_max: properties.topic_alias_maximum.unwrap_or(0),
             wants_response_information: properties.request_response_information.unwrap_or(false),
+            wants_durability: properties.user_properties.iter().any(|(name, _)| name == DURABILITY),
             problem_information: properties.request_problem_information.unwrap_or(true),
             method: properties.authentication_method.map(Into::into),
             asked: false,
@@ -321,6 +329,7 @@ impl Broker {
     ) {
         let Some(connection) = self.connections.get(conn) else { return };
         let tenant = connection.origin.tenant;
+        let durability = self.promised(conn);
         if let Some(will) = &applicant.will
             && !connection.grant.may_publish(&will.topic)
         {
@@ -334,14 +343,25 @@ impl Broker {
             self.refuse(turn, conn, ReasonCode::QuotaExceeded, "too many sessions");
             return;
         }
+        let expiry = applicant.session_expiry_secs;
+        if expiry > 0 && self.is_full_for(durability) {
+            self.refuse(turn, conn, ReasonCode::QuotaExceeded, DISK_FULL);
+            return;
+        }
+        let before = self.waits.records_emitted();
         let found = self.take_over(turn, (tenant, &applicant.client_id), applicant.clean_start);
+        // A session that is said to be over must not be there again after a crash.
+        let mut wait = match self.waits.records_emitted() == before {
+            true => Wait::default(),
+            false => self.all_recorded(turn, durability),
+        };
         let session_present = found.is_some();
         let slot = match found {
             Some(slot) => slot,
-            None => self.new_session(tenant, &applicant.client_id),
+            None => self.new_session((tenant, &applicant.client_id), expiry, durability),
         };
         let will = applicant.will.take();
-        let wait = self.attach(turn, slot, (conn, applicant.session_expiry_secs), will);
+        wait.and(self.attach(turn, slot, (conn, expiry), will));
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.session = slot;
         }
@@ -379,12 +399,18 @@ impl Broker {
             }));
         }
         let response = self.response_information(&applicant);
+        let mut told = UserPropertiesBuf::new();
+        if applicant.wants_durability {
+            let promised = self.promised(conn);
+            told.push(DURABILITY, promised.name()).expect("both are short");
+        }
         let properties = ConnAckProperties {
             response_information: response.as_deref(),
             // [MQTT-3.2.2-21 v5]
             server_keep_alive_secs: Some(keep_alive).filter(|k| *k != applicant.keep_alive_secs),
             // [MQTT-4.12.0-6 v5]
             authentication_data: auth_data.as_deref().filter(|_| applicant.method.is_some()),
+            user_properties: told.as_properties(),
             ..announced(&self.limits, &applicant)
         };
         let reason = ReasonCode::Success;
@@ -414,6 +440,13 @@ impl Broker {
             Some(Link { conn, v5, aliased, congested: false, window, packet_size_max });
         self.release(turn, conn);
         self.resume(turn, slot);
+    }
+
+    /// What a connection's listener, or else the broker, promises.
+    fn promised(&self, conn: ConnId) -> Durability {
+        let connection = self.connections.get(conn);
+        let own = connection.and_then(|connection| connection.origin.durability);
+        own.unwrap_or(self.limits.durability)
     }
 
     fn announce(&mut self, turn: &mut Turn<'_>, conn: ConnId, applicant: &Applicant) {

@@ -3,6 +3,7 @@
 use crate::seed::Seed;
 use core::hash::Hash;
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroU64;
 
 /// A shard of this node: one thread, one loop, one broker.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -28,6 +29,15 @@ pub struct ConnId(pub u32);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct SessionNumber(pub u64);
 
+impl SessionNumber {
+    /// Whether what the session is owed is recorded: the number says so, so that the shard of a
+    /// publisher knows it of sessions at home elsewhere.
+    #[must_use]
+    pub fn is_recorded(self) -> bool {
+        self.0 & 1 == 1
+    }
+}
+
 /// A shared subscription's group, numbered by its home shard. Never reused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct GroupNumber(pub u64);
@@ -38,6 +48,19 @@ pub struct GroupNumber(pub u64);
     Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize,
 )]
 pub struct MessageId(pub u64);
+
+impl MessageId {
+    /// When the broker took the message: 42 bits of milliseconds lead the number.
+    #[must_use]
+    pub fn made_at(self) -> Time {
+        Time(self.0 >> 22)
+    }
+}
+
+/// Where the node's log keeps a message. The store gives it and reads it; to the broker it is a
+/// name that no other message of the log has, now or later.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Place(pub NonZeroU64);
 
 /// An instant: milliseconds since the Unix epoch, never running backwards within a process.
 #[derive(

@@ -1,11 +1,13 @@
 //! Everything the broker can be told.
 
 use crate::grant::Grant;
-use crate::identity::{ConnId, ListenerId, ShardId, Tenant};
-use crate::limits::Limits;
+use crate::identity::{ConnId, ListenerId, Place, SessionNumber, ShardId, Tenant};
+use crate::limits::{Durability, Limits};
+use crate::message::Message;
 use crate::peer::PeerMessage;
 use noctule_proto::{DecodeError, QoS, ReasonCode, packet::Packet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// One thing that happened. `handle` is total: there is an answer to each, at any time.
 ///
@@ -82,11 +84,23 @@ pub enum Input<'a> {
         /// Version of the index with that change in it and none after.
         version: u64,
     },
-    /// Every record this broker emitted, up to this one, is stored at its durability class.
+    /// How far the store is with the records of this broker, each by its number: the count of
+    /// records emitted since the start.
     Stored {
-        /// Number of the record: the count of records emitted since the start.
-        up_to: u64,
+        /// Up to this one they survive the end of the process.
+        written: u64,
+        /// Up to this one they survive the loss of power.
+        durable: u64,
     },
+    /// The answer to `Outbox::fetches`.
+    Fetched {
+        /// Whose queue asked.
+        session: SessionNumber,
+        /// What lies at each place, in the order asked for; `None`: it is damaged.
+        messages: Vec<(Place, Option<Arc<Message>>)>,
+    },
+    /// Whether the store takes more.
+    StoreRoom(Room),
     /// A message of the broker itself (`$SYS`).
     Publish(SystemPublish<'a>),
     /// New limits after a reload.
@@ -123,6 +137,20 @@ pub struct Origin {
     pub tenant: Tenant,
     /// Address of the peer, if the transport has one (events and logs only).
     pub remote: Option<SocketAddr>,
+    /// What the listener promises instead of `Limits::durability`.
+    pub durability: Option<Durability>,
+}
+
+/// Whether the store takes more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub enum Room {
+    /// As much as comes.
+    #[default]
+    Free,
+    /// It is behind: who publishes what must be stored is not read for a while.
+    Busy,
+    /// The disk is full: nothing new is promised.
+    Full,
 }
 
 /// A mark of a backlog, crossed upwards or downwards.

@@ -5,11 +5,12 @@
 //! none waits for the end of another.
 
 use crate::broker::{Broker, Turn};
-use crate::identity::{ConnId, GroupNumber, MessageId, SessionNumber, ShardId, Tenant};
+use crate::identity::{ConnId, GroupNumber, SessionNumber, ShardId, Tenant};
 use crate::message::Message;
 use crate::outbound::Outbound;
 use crate::output::Effect;
 use crate::peer::{Delivery, PeerMessage, Target};
+use crate::record::Body;
 use crate::session::{HeldSubscription, Queue};
 use noctule_proto::ReasonCode;
 use serde::{Deserialize, Serialize};
@@ -52,7 +53,7 @@ pub(crate) enum Ending {
     /// Its subscriptions leave the index.
     Unsubscribe { tenant: Tenant, number: SessionNumber, rest: Vec<HeldSubscription> },
     /// It leaves its share groups, each with the messages that stay with it.
-    Leave { number: SessionNumber, rest: Vec<(GroupNumber, Vec<MessageId>)> },
+    Leave { number: SessionNumber, rest: Vec<(GroupNumber, Vec<Body>)> },
     /// What waited for it, counted out already, is let go.
     Discard { queue: Queue },
 }

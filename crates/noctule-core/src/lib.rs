@@ -42,6 +42,8 @@ mod send;
 mod session;
 mod share;
 pub mod slab;
+mod snapshot;
+mod store_room;
 mod subscribe;
 pub mod timer;
 pub mod verdict;

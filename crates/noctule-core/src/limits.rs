@@ -1,6 +1,6 @@
 //! Every bound of the broker, each with what happens beyond it.
 
-use noctule_proto::QoS;
+use noctule_proto::{QoS, TopicName};
 use serde::{Deserialize, Serialize};
 
 /// Bounds and announced capabilities, the same for all shards of a node.
@@ -71,8 +71,14 @@ pub struct Limits {
     pub reason_strings: bool,
     /// Response Information given to v5 clients that ask, `%c` = client id; none if empty.
     pub response_information: Box<str>,
-    /// What must be on disk before an acknowledgement leaves.
+    /// What an acknowledgement promises, unless the listener or the topic says otherwise.
     pub durability: Durability,
+    /// Topic filters whose messages are promised something else; the first that matches decides.
+    pub durability_of_topics: Vec<(Box<str>, Durability)>,
+    /// Seconds that a message of QoS 1 or 2 waits for a session at most; 0 = any number.
+    pub queue_age_secs_max: u32,
+    /// Bytes of messages waiting for all sessions of a shard; beyond, the newest is dropped.
+    pub queues_bytes_max: u64,
     /// Deliveries a job may make in one turn (about 1 ms of work).
     pub turn_budget: u32,
     /// Bytes of cached routes a shard may keep.
@@ -88,13 +94,38 @@ pub enum Overflow {
     DropOldest,
 }
 
-/// What survives.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// What an acknowledgement promises: what it is about survives so much.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub enum Durability {
     /// Nothing: no record is emitted, no acknowledgement waits for the store.
+    #[default]
     Memory,
-    /// Records are emitted, and acknowledgements wait for `Input::Stored`.
-    Stored,
+    /// The end of the process: acknowledgements wait until the record is written.
+    Os,
+    /// The loss of power: they wait until it is on the disk.
+    Fsync,
+}
+
+impl Durability {
+    /// Its name in the configuration, metrics and the manual.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Durability::Memory => "memory",
+            Durability::Os => "os",
+            Durability::Fsync => "fsync",
+        }
+    }
+}
+
+impl Limits {
+    /// What is promised of a message: what its topic says, or else what its publisher was promised.
+    pub(crate) fn durability_of(&self, topic: TopicName<'_>, promised: Durability) -> Durability {
+        let rules = self.durability_of_topics.iter();
+        let mut matching =
+            rules.filter(|(filter, _)| noctule_proto::topic::matches(filter, topic.as_str()));
+        matching.next().map_or(promised, |(_, durability)| *durability)
+    }
 }
 
 impl Default for Limits {
@@ -134,6 +165,9 @@ impl Default for Limits {
             reason_strings: true,
             response_information: "".into(),
             durability: Durability::Memory,
+            durability_of_topics: Vec::new(),
+            queue_age_secs_max: 0,
+            queues_bytes_max: u64::MAX,
             turn_budget: 4096,
             route_cache_bytes: 8 * 1024 * 1024,
         }

@@ -2,6 +2,7 @@
 
 use crate::broker::Turn;
 use crate::identity::{ConnId, MessageId, SessionNumber, Tenant, Time};
+use crate::limits::Durability;
 use crate::message::{Message, Origin, Parts};
 use crate::output::Send;
 use noctule_proto::packet::{Publish, PublishProperties};
@@ -23,6 +24,7 @@ pub(crate) struct Outbound<'a> {
     pub(crate) retain: bool,
     pub(crate) expires_at: Option<Time>,
     pub(crate) routed_at: u64,
+    pub(crate) durability: Durability,
     pub(crate) topic: TopicName<'a>,
     pub(crate) others: OtherProperties<'a>,
     pub(crate) payload: &'a [u8],
@@ -74,6 +76,7 @@ impl<'a> Outbound<'a> {
             tenant: origin.tenant,
             publisher: origin.publisher,
             routed_at: origin.routed_at,
+            durability: origin.durability,
             qos: publish.qos,
             retain: publish.retain,
             expires_at: expiry.map(|secs| now.plus_secs(u64::from(secs))),
@@ -94,6 +97,7 @@ impl<'a> Outbound<'a> {
             tenant: origin.tenant,
             publisher: origin.publisher,
             routed_at: origin.routed_at,
+            durability: origin.durability,
             qos: parts.qos,
             retain: parts.retain,
             expires_at: parts.expiry_secs.map(|secs| now.plus_secs(u64::from(secs))),
@@ -115,6 +119,7 @@ impl<'a> Outbound<'a> {
             retain: message.retain,
             expires_at: message.expires_at,
             routed_at: message.routed_at,
+            durability: message.durability,
             topic: TopicName::trusted(message.topic()),
             others: OtherProperties::from_clean(message.properties()),
             payload: message.payload(),

@@ -1,7 +1,8 @@
 //! Everything the broker can say.
 
-use crate::identity::{ConnId, ShardId, Tenant};
+use crate::identity::{ConnId, Place, SessionNumber, ShardId, Tenant};
 use crate::index::IndexChange;
+use crate::limits::Durability;
 use crate::message::Message;
 use crate::peer::PeerMessage;
 use crate::record::Record;
@@ -25,8 +26,21 @@ pub struct Outbox {
     pub index: Vec<IndexChange>,
     /// Records for the store, numbered by their order since the start; one batch.
     pub records: Vec<Record>,
+    /// How far the store has to get with the records soon, because something waits for it.
+    pub commit: Durability,
+    /// Messages that queues need back from the log; each answered by `Input::Fetched`.
+    pub fetches: Vec<Fetch>,
     /// Rare things for logs, `$SYS` and alerts.
     pub events: Vec<Event>,
+}
+
+/// Messages to be read from the log.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Fetch {
+    /// Whose queue asks.
+    pub session: SessionNumber,
+    /// Where they lie, in the order in which they are needed.
+    pub places: Vec<Place>,
 }
 
 /// Bytes for one connection: `frames[start..start + len]`, then the payload of `body` if there is
@@ -185,6 +199,13 @@ pub enum Event {
         filter: Box<str>,
         /// Granted QoS.
         qos: QoS,
+    },
+    /// A message that waits cannot be read from the log: it is skipped, and stays there.
+    Damaged {
+        /// Whom it waits for.
+        client_id: Box<str>,
+        /// Where it lies.
+        place: Place,
     },
     /// A client unsubscribed.
     Unsubscribed {

@@ -1,10 +1,10 @@
 //! What shards of one node tell each other. Per pair of shards the order is kept.
 
-use crate::identity::{GroupNumber, MessageId, SessionNumber, Tenant};
+use crate::identity::{GroupNumber, SessionNumber, Tenant};
 use crate::index::Receiver;
 use crate::message::Message;
 use crate::outbound::Outbound;
-use crate::record::Receipt;
+use crate::record::{Body, Receipt};
 use noctule_proto::QoS;
 use noctule_proto::packet::SubscribeOptions;
 use serde::{Deserialize, Serialize};
@@ -41,7 +41,7 @@ pub enum PeerMessage {
         /// Member.
         session: SessionNumber,
         /// Messages it had not settled go to other members, except these (QoS 2 already begun).
-        keep: Vec<MessageId>,
+        keep: Vec<Body>,
     },
     /// A member came online with room for this many messages, or (0) went offline.
     SharePresence {
@@ -59,7 +59,7 @@ pub enum PeerMessage {
         /// Member.
         session: SessionNumber,
         /// Message.
-        message: MessageId,
+        message: Body,
     },
     /// Say `Passed` now: all that was said before has been heard.
     Fence {
@@ -116,23 +116,26 @@ pub struct Target {
 }
 
 impl Target {
-    /// What the record of a message keeps of this receiver: QoS 1 and 2 to a session.
+    /// What the record of a message keeps of this receiver: QoS 1 and 2 to a session that is
+    /// recorded, or to a share group, whose members may be.
     pub(crate) fn receipt(&self, outbound: &Outbound<'_>) -> Option<Receipt> {
         let qos = outbound.qos.min(self.options.qos);
         let retain = outbound.retain;
-        match self.receiver {
+        let receiver = self.receiver;
+        match receiver {
             // [MQTT-3.8.3-3 v5]: not after a restart either.
             Receiver::Session(session)
                 if self.options.no_local && outbound.publisher == Some(session) =>
             {
                 None
             }
-            Receiver::Session(session) if qos != QoS::AtMostOnce => Some(Receipt {
-                session,
-                qos,
-                retain: retain && self.options.retain_as_published,
-                subscription_id: self.subscription_id,
-            }),
+            Receiver::Session(session) if qos != QoS::AtMostOnce && session.is_recorded() => {
+                let retain = retain && self.options.retain_as_published;
+                Some(Receipt { receiver, qos, retain, subscription_id: self.subscription_id })
+            }
+            Receiver::Group(_) if outbound.qos != QoS::AtMostOnce => {
+                Some(Receipt { receiver, qos: outbound.qos, retain, subscription_id: 0 })
+            }
             Receiver::Session(_) | Receiver::Group(_) => None,
         }
     }

@@ -11,6 +11,7 @@ use crate::outbound::Outbound;
 use crate::peer::PeerMessage;
 use crate::record::{Receipt, Record};
 use crate::route::{LastRoute, Lent, Route};
+use crate::store_room::DISK_FULL;
 use crate::verdict::Verdict;
 use crate::wait::{AckKind, Reply, Wait};
 use noctule_proto::packet::{Ack, Publish};
@@ -91,11 +92,19 @@ impl Broker {
             self.refuse_publish(turn, conn, publish, refused);
             return;
         }
+        let promised = connection.origin.durability.unwrap_or(self.limits.durability);
+        let durability = self.limits.durability_of(topic, promised);
+        if (publish.qos != QoS::AtMostOnce || publish.retain) && self.is_full_for(durability) {
+            let refused = Refused::Message(ReasonCode::QuotaExceeded, DISK_FULL);
+            self.refuse_publish(turn, conn, publish, refused);
+            return;
+        }
         let origin = Origin {
             id: self.next_message_id(turn.now),
             tenant: self.sessions.at(slot).tenant,
             publisher: Some(self.sessions.at(slot).number),
             routed_at: turn.index.version(),
+            durability,
         };
         let mut outbound = Outbound::of_publish(turn.now, origin, topic, publish);
         match publish.packet_id {
@@ -127,6 +136,9 @@ impl Broker {
     ) {
         let lent = self.route_of(turn, conn, &outbound);
         let mut wait = self.store(turn, &lent.route, &mut outbound);
+        if wait != Wait::default() {
+            self.hold_for_store(turn, conn);
+        }
         self.keep_if_retained(turn, &mut outbound, Some(conn));
         self.await_retained(turn, conn, &outbound, &mut wait);
         let reason = match lent.route.is_empty() {
@@ -155,9 +167,11 @@ impl Broker {
         let message = outbound.shared();
         session.received_bytes += message.cost() as u64;
         session.receiver.publish(id, message.clone());
-        if session.is_persistent() && self.limits.durability == Durability::Stored {
-            let session = session.number;
-            wait = self.record(turn, Record::Received { session, id, message });
+        if session.is_recorded() {
+            let (session, durability) = (session.number, session.durability);
+            let record = Record::Received { session, id, message: message.into() };
+            wait = self.record(turn, record, durability);
+            self.hold_for_store(turn, conn);
         }
         self.confirm_receipt(turn, conn, wait, id);
     }
@@ -184,7 +198,7 @@ impl Broker {
             return;
         };
         session.received_bytes -= message.cost() as u64;
-        let (number, persistent) = (session.number, session.is_persistent());
+        let released = session.is_recorded().then_some((session.number, session.durability));
         // It takes its place in the order of messages now: what was published since its PUBLISH has
         // gone out before it, and must not outlive it as the retained message either.
         let placed = Arc::make_mut(&mut message);
@@ -193,8 +207,9 @@ impl Broker {
         let mut outbound = Outbound::of_message(&message);
         let lent = self.route_of(turn, conn, &outbound);
         let mut wait = self.store(turn, &lent.route, &mut outbound);
-        if persistent && self.limits.durability == Durability::Stored {
-            wait = self.record(turn, Record::ReceivedReleased { session: number, id });
+        if let Some((session, durability)) = released {
+            let record = Record::ReceivedReleased { session, id };
+            wait.and(self.record(turn, record, durability));
         }
         let expired = message.expired(turn.now);
         if !expired {
@@ -224,7 +239,9 @@ impl Broker {
         };
         let id = self.next_message_id(turn.now);
         let routed_at = turn.index.version();
-        let origin = Origin { id, tenant: publish.tenant, publisher: None, routed_at };
+        // What the broker says of itself is said again by the next run.
+        let durability = Durability::Memory;
+        let origin = Origin { id, tenant: publish.tenant, publisher: None, routed_at, durability };
         self.publish_own(turn, &mut Outbound::of_parts(turn.now, origin, &parts));
     }
 
@@ -249,7 +266,8 @@ impl Broker {
 
     /// Emits the record of a message that somebody is owed, once for all receivers.
     fn store(&mut self, turn: &mut Turn<'_>, route: &Route, outbound: &mut Outbound<'_>) -> Wait {
-        if self.limits.durability == Durability::Memory {
+        let durability = outbound.durability;
+        if durability == Durability::Memory || !(route.is_recorded() || outbound.retain) {
             return Wait::default();
         }
         let targets = route.here.iter().chain(route.there.iter().flat_map(|(_, all)| &**all));
@@ -258,8 +276,13 @@ impl Broker {
         if receivers.is_empty() && !outbound.retain {
             return Wait::default();
         }
-        let (message, retained) = (outbound.shared(), outbound.retain);
-        self.record(turn, Record::Published { message, receivers, retained })
+        let (message, retained) = (outbound.shared().into(), outbound.retain);
+        let record = Record::Published { message, receivers, retained };
+        if outbound.qos == QoS::AtMostOnce {
+            self.note(turn, record);
+            return Wait::default();
+        }
+        self.record(turn, record, durability)
     }
 
     /// [V31-2.1-4],

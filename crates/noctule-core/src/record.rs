@@ -1,7 +1,9 @@
 //! What survives a restart. A record is emitted for every change of durable state and replayed by
 //! [`crate::Broker::apply`], which runs the same code as the live path.
 
-use crate::identity::{MessageId, SessionNumber, Tenant, Time};
+use crate::identity::{GroupNumber, MessageId, Place, SessionNumber, Tenant, Time};
+use crate::index::Receiver;
+use crate::limits::Durability;
 use crate::message::Message;
 use noctule_proto::{PacketId, QoS, packet::SubscribeOptions};
 use serde::{Deserialize, Serialize};
@@ -20,6 +22,8 @@ pub enum Record {
         client_id: Box<str>,
         /// Session expiry interval, seconds.
         expiry_secs: u32,
+        /// What its acknowledgements wait for.
+        durability: Durability,
         /// While away: since when (expiry counts from there).
         away_since: Option<Time>,
     },
@@ -43,22 +47,44 @@ pub enum Record {
         /// Filter as the client sent it.
         filter: Box<str>,
     },
-    /// A message entered the queues of sessions and, if `retained`, became its topic's retained
-    /// message. Written once, by the shard it arrived at, for receivers on all shards.
+    /// A share group exists. After a restart the same group has another number: both name it.
+    Group {
+        /// Its number.
+        group: GroupNumber,
+        /// Namespace.
+        tenant: Tenant,
+        /// Share name.
+        name: Box<str>,
+        /// Filter without the `$share` prefix.
+        filter: Box<str>,
+    },
+    /// A share group has lost its last member; its number is void from here on.
+    GroupEnded(GroupNumber),
+    /// A message entered the queues of sessions and share groups and, if `retained`, became its
+    /// topic's retained message. Written once, by the shard it arrived at, for receivers on all
+    /// shards.
     Published {
         /// The message.
-        message: Arc<Message>,
-        /// Its persistent receivers.
+        message: Body,
+        /// Its receivers.
         receivers: Vec<Receipt>,
         /// It became (or, empty, cleared) the retained message.
         retained: bool,
+    },
+    /// All that waits for a receiver, or the next part of it, in order. Not written by the live
+    /// broker: a snapshot says so in one record what many said one by one.
+    Waiting {
+        /// Who.
+        receiver: Receiver,
+        /// What waits.
+        messages: Vec<Waiting>,
     },
     /// A message to a session was given a packet id (QoS 2 only: a resend needs the same id).
     Sent {
         /// Receiver.
         session: SessionNumber,
         /// Message.
-        message: MessageId,
+        message: Body,
         /// Packet id.
         id: PacketId,
     },
@@ -76,12 +102,13 @@ pub enum Record {
         /// Packet id.
         id: PacketId,
     },
-    /// A message is settled for a session: acknowledged, completed or dropped.
+    /// A message is settled for a session or a share group: acknowledged, completed or dropped.
+    /// If it has several copies there, the first of them.
     Settled {
         /// Receiver.
-        session: SessionNumber,
+        receiver: Receiver,
         /// Message.
-        message: MessageId,
+        message: Body,
     },
     /// A QoS 2 message arrived and waits for its PUBREL.
     Received {
@@ -90,7 +117,7 @@ pub enum Record {
         /// Packet id.
         id: PacketId,
         /// The message.
-        message: Arc<Message>,
+        message: Body,
     },
     /// Its PUBREL arrived: the packet id is free.
     ReceivedReleased {
@@ -106,13 +133,98 @@ pub enum Record {
         /// The Will.
         will: Option<Box<StoredWill>>,
     },
+    /// Numbers up to these were given: none of them is given again. Part of a snapshot.
+    Given {
+        /// Sessions.
+        session: SessionNumber,
+        /// Share groups.
+        group: GroupNumber,
+        /// Messages.
+        message: MessageId,
+    },
 }
 
-/// A receiver of a stored message.
+/// A message, or where the log keeps it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Body {
+    /// The message itself.
+    Here(Arc<Message>),
+    /// It is in the log.
+    Stored(Stored),
+}
+
+/// A message that is in the log and not in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Stored {
+    /// Where.
+    pub place: Place,
+    /// [`Message::cost`].
+    pub cost: u32,
+}
+
+impl Body {
+    /// Where the log keeps it; `None`: nowhere, or not yet.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        match self {
+            Body::Here(message) => message.place(),
+            Body::Stored(stored) => Some(stored.place),
+        }
+    }
+
+    /// Whether what is owed of it is recorded.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        match self {
+            Body::Here(message) => message.durability != Durability::Memory,
+            Body::Stored(_) => true,
+        }
+    }
+
+    /// Whether it is this message. The log may know a message by the id that it had before it was
+    /// released (QoS 2), so the place decides where there is one.
+    #[must_use]
+    pub fn is(&self, message: &Message) -> bool {
+        match (self.place(), message.place()) {
+            (Some(mine), Some(its)) => mine == its,
+            _ => matches!(self, Body::Here(this) if this.id == message.id),
+        }
+    }
+
+    /// [`Message::cost`]
+    #[must_use]
+    pub fn cost(&self) -> u64 {
+        match self {
+            Body::Here(message) => message.cost() as u64,
+            Body::Stored(stored) => u64::from(stored.cost),
+        }
+    }
+}
+
+impl From<Arc<Message>> for Body {
+    fn from(message: Arc<Message>) -> Body {
+        Body::Here(message)
+    }
+}
+
+/// A receiver of a stored message. For a share group only who it is counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Receipt {
     /// Who.
-    pub session: SessionNumber,
+    pub receiver: Receiver,
+    /// QoS of the delivery.
+    pub qos: QoS,
+    /// RETAIN flag of the delivery.
+    pub retain: bool,
+    /// Subscription Identifier; 0 = none.
+    pub subscription_id: u32,
+}
+
+/// A message that waits for a receiver, as a snapshot tells it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The message; for a share group, `Here`.
+    pub message: Body,
     /// QoS of the delivery.
     pub qos: QoS,
     /// RETAIN flag of the delivery.

@@ -23,11 +23,17 @@ pub(crate) struct Route {
     slots: Box<[u32]>,
     /// Receivers elsewhere.
     pub(crate) there: Vec<(ShardId, Arc<[Target]>)>,
+    /// Among them are some whose deliveries of QoS 1 and 2 are recorded.
+    recorded: bool,
 }
 
 impl Route {
     pub(crate) fn is_empty(&self) -> bool {
         self.here.is_empty() && self.there.is_empty()
+    }
+
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.recorded
     }
 
     fn is_of(&self, tenant: Tenant, topic: &str) -> bool {
@@ -212,7 +218,12 @@ impl Broker {
             Receiver::Group(_) => u32::MAX,
         });
         let slots = slots.collect();
-        Route { tenant, topic: topic.into(), generation, here, slots, there }
+        let mut targets = here.iter().chain(there.iter().flat_map(|(_, all)| all.iter()));
+        let recorded = targets.any(|target| match target.receiver {
+            Receiver::Session(number) => number.is_recorded(),
+            Receiver::Group(_) => true,
+        });
+        Route { tenant, topic: topic.into(), generation, here, slots, there, recorded }
     }
 
     /// Gives a message to all receivers of a route: those here now, the others through their

@@ -5,11 +5,11 @@ use crate::connect::too_deep;
 use crate::identity::{ConnId, SessionNumber, Tenant};
 use crate::index::{IndexChange, Match, Receiver};
 use crate::job::Ending;
-use crate::limits::Durability;
 use crate::output::Event;
 use crate::record::Record;
 use crate::retained::Wish;
 use crate::session::HeldSubscription;
+use crate::store_room::DISK_FULL;
 use crate::wait::{Reply, Wait};
 use noctule_proto::packet::{RetainHandling, Subscribe, SubscribeOptions, Unsubscribe};
 use noctule_proto::{ReasonCode, TopicFilter, Version};
@@ -137,7 +137,11 @@ impl Broker {
         if !allowed {
             return Err((ReasonCode::NotAuthorized, "not authorized to subscribe"));
         }
-        let held = &self.sessions.at(slot).subscriptions;
+        let session = self.sessions.at(slot);
+        if session.is_recorded() && self.is_full_for(session.durability) {
+            return Err((ReasonCode::QuotaExceeded, DISK_FULL));
+        }
+        let held = &session.subscriptions;
         if held.len() >= limits.subscriptions_max as usize && held.get(filter.as_str()).is_none() {
             return Err((ReasonCode::QuotaExceeded, "too many subscriptions"));
         }
@@ -157,14 +161,15 @@ impl Broker {
         let session = self.sessions.at_mut(slot);
         let new = session.subscriptions.insert(held, &self.homes.seed);
         let (number, tenant) = (session.number, session.tenant);
-        if session.is_persistent() && self.limits.durability == Durability::Stored {
+        if session.is_recorded() {
+            let durability = session.durability;
             let record = Record::Subscribed {
                 session: number,
                 filter: filter.as_str().into(),
                 options,
                 subscription_id: id,
             };
-            gathered.wait.stored = self.record(turn, record).stored;
+            gathered.wait.and(self.record(turn, record, durability));
         }
         turn.out.events.push(Event::Subscribed {
             client_id: self.sessions.at(slot).client_id.clone(),
@@ -226,10 +231,10 @@ impl Broker {
             };
             codes.push(ReasonCode::Success as u8);
             let (number, tenant) = (session.number, session.tenant);
-            if session.is_persistent() && self.limits.durability == Durability::Stored {
-                let filter = held.filter.clone();
-                wait.stored =
-                    self.record(turn, Record::Unsubscribed { session: number, filter }).stored;
+            if session.is_recorded() {
+                let (durability, filter) = (session.durability, held.filter.clone());
+                let record = Record::Unsubscribed { session: number, filter };
+                wait.and(self.record(turn, record, durability));
             }
             turn.out.events.push(Event::Unsubscribed {
                 client_id: self.sessions.at(slot).client_id.clone(),

@@ -36,11 +36,17 @@ pub enum Verdict {
     RetainedSuperseded,
     /// The limit on retained messages was reached: delivered, not kept.
     RetainedFull,
+    /// The log cannot give the message back: its bytes are damaged.
+    Damaged,
+    /// It has waited longer than a message may.
+    TooOld,
+    /// All queues of the shard together were full.
+    QueuesFull,
 }
 
 impl Verdict {
     /// Number of variants.
-    pub const COUNT: usize = 15;
+    pub const COUNT: usize = 18;
 
     /// All, in order of their numbers.
     pub const ALL: [Verdict; Verdict::COUNT] = [
@@ -59,6 +65,9 @@ impl Verdict {
         Verdict::RefusedByMember,
         Verdict::RetainedSuperseded,
         Verdict::RetainedFull,
+        Verdict::Damaged,
+        Verdict::TooOld,
+        Verdict::QueuesFull,
     ];
 
     /// The name used in metrics and logs.
@@ -80,6 +89,9 @@ impl Verdict {
             Verdict::RefusedByMember => "refused_by_member",
             Verdict::RetainedSuperseded => "retained_superseded",
             Verdict::RetainedFull => "retained_full",
+            Verdict::Damaged => "damaged",
+            Verdict::TooOld => "too_old",
+            Verdict::QueuesFull => "queues_full",
         }
     }
 

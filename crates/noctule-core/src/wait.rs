@@ -4,6 +4,7 @@
 use crate::broker::{Broker, Turn};
 use crate::connect::Accepted;
 use crate::identity::{ConnId, SessionNumber, ShardId};
+use crate::limits::Durability;
 use crate::peer::PeerMessage;
 use crate::record::Record;
 use crate::retained::Wish;
@@ -21,8 +22,10 @@ const HELD_MAX: usize = 1024;
 pub(crate) struct Wait {
     /// Index change that has to be visible.
     pub(crate) index: u64,
-    /// Record that has to be stored.
-    pub(crate) stored: u64,
+    /// Record that has to be written.
+    pub(crate) written: u64,
+    /// Record that has to be durable.
+    pub(crate) durable: u64,
     /// Share groups and fences of other shards that have to answer.
     pub(crate) joins: u32,
     /// The number they answer with.
@@ -80,10 +83,22 @@ pub(crate) struct Waits {
     index_emitted: u64,
     index_visible: u64,
     records_emitted: u64,
-    records_stored: u64,
+    records_written: u64,
+    records_durable: u64,
     joins_asked: u64,
     /// Connections with something held.
     waiting: BTreeSet<ConnId>,
+    /// Slots of sessions with messages that leave once it is stored that they do.
+    unsent: BTreeSet<u32>,
+}
+
+impl Wait {
+    /// Waits for what the other waits for as well.
+    pub(crate) fn and(&mut self, other: Wait) {
+        self.index = self.index.max(other.index);
+        self.written = self.written.max(other.written);
+        self.durable = self.durable.max(other.durable);
+    }
 }
 
 impl Waits {
@@ -108,23 +123,58 @@ impl Waits {
         self.waiting.remove(&conn);
     }
 
-    fn over(&self, wait: &Wait) -> bool {
-        wait.joins == 0 && wait.index <= self.index_visible && wait.stored <= self.records_stored
+    pub(crate) fn over(&self, wait: &Wait) -> bool {
+        wait.joins == 0
+            && wait.index <= self.index_visible
+            && wait.written <= self.records_written
+            && wait.durable <= self.records_durable
+    }
+
+    /// How many records were emitted.
+    pub(crate) fn records_emitted(&self) -> u64 {
+        self.records_emitted
+    }
+
+    /// A session has messages that wait for the store.
+    pub(crate) fn unsent(&mut self, slot: u32) {
+        self.unsent.insert(slot);
     }
 
     /// Acknowledgements wait for nothing that will not come.
     pub(crate) fn check(&self) {
         assert!(self.index_visible <= self.index_emitted, "visible before emitted");
-        assert!(self.records_stored <= self.records_emitted, "stored before emitted");
+        assert!(self.records_written <= self.records_emitted, "written before emitted");
+        assert!(self.records_durable <= self.records_written, "durable before written");
     }
 }
 
 impl Broker {
-    /// Emits a record and says what to wait for.
-    pub(crate) fn record(&mut self, turn: &mut Turn<'_>, record: Record) -> Wait {
+    /// Emits a record that nothing waits for.
+    pub(crate) fn note(&mut self, turn: &mut Turn<'_>, record: Record) {
         turn.out.records.push(record);
         self.waits.records_emitted += 1;
-        Wait { stored: self.waits.records_emitted, ..Wait::default() }
+    }
+
+    /// Emits a record and says what to wait for.
+    pub(crate) fn record(
+        &mut self,
+        turn: &mut Turn<'_>,
+        record: Record,
+        durability: Durability,
+    ) -> Wait {
+        self.note(turn, record);
+        self.all_recorded(turn, durability)
+    }
+
+    /// Waits for all records so far.
+    pub(crate) fn all_recorded(&self, turn: &mut Turn<'_>, durability: Durability) -> Wait {
+        turn.out.commit = turn.out.commit.max(durability);
+        let number = self.waits.records_emitted;
+        match durability {
+            Durability::Memory => Wait::default(),
+            Durability::Os => Wait { written: number, ..Wait::default() },
+            Durability::Fsync => Wait { durable: number, ..Wait::default() },
+        }
     }
 
     /// Sends a reply now, or in its turn behind those that wait.
@@ -167,9 +217,17 @@ impl Broker {
         }
     }
 
-    pub(crate) fn stored(&mut self, turn: &mut Turn<'_>, up_to: u64) {
-        self.waits.records_stored = up_to.min(self.waits.records_emitted);
+    pub(crate) fn stored(&mut self, turn: &mut Turn<'_>, (written, durable): (u64, u64)) {
+        let waits = &mut self.waits;
+        waits.records_written = written.max(durable).min(waits.records_emitted);
+        waits.records_durable = durable.min(waits.records_emitted);
         self.release_held(turn);
+        for slot in std::mem::take(&mut self.waits.unsent) {
+            // What turns out to be too late leaves room for others.
+            if self.sessions.get_mut(slot).is_some() {
+                self.pump(turn, slot);
+            }
+        }
     }
 
     /// Lets an acknowledgement wait until `home` has heard all it was told so far.

@@ -2,10 +2,10 @@
 //! the end of the session, whichever comes first.
 
 use crate::broker::{Broker, Turn};
-use crate::limits::Durability;
 use crate::message::{Origin, Parts};
 use crate::outbound::Outbound;
 use crate::record::Record;
+use noctule_proto::TopicName;
 
 impl Broker {
     /// Publishes and erases the Will of a session, if it has one. [MQTT-3.1.2-8 v5],
@@ -17,8 +17,9 @@ impl Broker {
         let Some(pending) = session.will.take() else { return };
         let will = &pending.will;
         let (number, tenant) = (session.number, session.tenant);
-        if session.is_persistent() && self.limits.durability == Durability::Stored {
-            self.record(turn, Record::Will { session: number, will: None });
+        let (recorded, promised) = (session.is_recorded(), session.durability);
+        if recorded {
+            self.note(turn, Record::Will { session: number, will: None });
         }
         self.counters.wills_published += 1;
         let parts = Parts {
@@ -31,7 +32,9 @@ impl Broker {
         };
         let id = self.next_message_id(turn.now);
         let routed_at = turn.index.version();
-        let origin = Origin { id, tenant, publisher: Some(number), routed_at };
+        let topic = TopicName::trusted(&will.topic);
+        let durability = self.limits.durability_of(topic, promised);
+        let origin = Origin { id, tenant, publisher: Some(number), routed_at, durability };
         self.publish_own(turn, &mut Outbound::of_parts(turn.now, origin, &parts));
     }
 }

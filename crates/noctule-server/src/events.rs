@@ -6,7 +6,7 @@
 use noctule_core::Event;
 use noctule_core::output::End;
 use std::net::SocketAddr;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// Writes one event. Text that clients chose goes in as a string, not as its `Debug` form: both
 /// formats quote it, each in its own way, so that it cannot forge lines.
@@ -55,6 +55,12 @@ pub(crate) fn log(event: &Event) {
         Event::QueueOverflow { client_id, messages } => {
             warn!(client_id = &**client_id, messages, "queue full, messages are dropped");
         }
+        Event::Damaged { client_id, place } => error!(
+            client_id = &**client_id,
+            place = place.0,
+            "a message that waits is damaged in the log and is not delivered; it stays there: stop \
+             the broker and run noctule store check"
+        ),
         Event::Subscribed { client_id, filter, qos } => {
             let (client_id, filter) = (&**client_id, &**filter);
             debug!(client_id, filter, qos = *qos as u8, "subscribed");

@@ -29,9 +29,10 @@ mod process;
 mod server;
 mod shard;
 mod signals;
+mod stores;
 mod sys;
 
 pub use config::{Config, ConfigError};
-pub use process::{Options, RunError, run};
+pub use process::{Keep, Options, RunError, run, store_directory};
 pub use server::{Handle, Server, StartError};
 pub use shard::{NetCounters, Snapshot};

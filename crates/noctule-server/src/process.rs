@@ -1,12 +1,12 @@
 //! The broker as a process: configuration file, log, signals.
 
-use crate::config::{Config, ConfigError, LogLevel, PORT};
+use crate::config::{Config, ConfigError, LogLevel, PORT, state_directory};
 use crate::log::LogOutput;
 use crate::server::{Handle, Server, StartError};
 use crate::signals::{Request, SignalThread};
 use std::fmt;
 use std::num::NonZeroU16;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 use tracing::{error, info, warn};
@@ -20,10 +20,23 @@ pub struct Options {
     pub port: Option<u16>,
     /// Log more, whatever the file says: 1 debug, 2 and more trace.
     pub verbose: u8,
-    /// Directory of the durable store.
-    pub data: Option<PathBuf>,
+    /// What is kept, and where.
+    pub keep: Keep,
     /// Shards, whatever the file says.
     pub shards: Option<NonZeroU16>,
+}
+
+/// What the command line says about what survives a restart.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Keep {
+    /// What the configuration says, in the directory that it names; in the state directory if it
+    /// names none.
+    #[default]
+    AsConfigured,
+    /// What the configuration says, in this directory.
+    In(PathBuf),
+    /// Nothing, whatever the configuration says.
+    Nothing,
 }
 
 /// Why the process could not do its work.
@@ -70,12 +83,12 @@ enum Notice {
 /// It could not start, or failed while running.
 pub fn run(options: &Options) -> Result<(), RunError> {
     let began = Instant::now();
-    let config = read(options)?;
+    let config = options.config()?;
     let chosen = level(options, &config);
     // Nobody should have to find this out by losing something, so no level hides it.
-    let first = if chosen == LogLevel::Error { LogLevel::Warn } else { chosen };
-    let log = LogOutput::start(&config.log, first).map_err(StartError::from)?;
-    warn!("everything is kept in memory: a restart forgets sessions and retained messages");
+    let log =
+        LogOutput::start(&config.log, LogLevel::Info.max(chosen)).map_err(StartError::from)?;
+    promise(&config);
     log.set_level(chosen);
     let (tell, notices) = channel();
     let signals = {
@@ -99,30 +112,88 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     outcome
 }
 
-fn read(options: &Options) -> Result<Config, RunError> {
-    if options.data.is_some() {
-        return Err(RunError::Options(
-            "--data: the durable store is not there yet. Everything is kept in memory for now: \
-             start without --data, or with --memory",
-        ));
-    }
-    let mut config = match &options.config {
-        Some(path) => Config::load(path).map_err(RunError::Config)?,
-        None => Config::default(),
-    };
-    if let Some(port) = options.port {
-        if config.listeners != Config::default().listeners {
-            return Err(RunError::Options(
-                "-p changes the port of the listeners that there are by default, but the \
-                 configuration file has its own: change `port` there",
-            ));
+impl Options {
+    /// The configuration in force: the file, what the command line says, and what was left to be
+    /// chosen.
+    ///
+    /// # Errors
+    /// The file is wrong, or says something that the command line cannot be joined with.
+    pub fn config(&self) -> Result<Config, RunError> {
+        let mut config = match &self.config {
+            Some(path) => Config::load(path).map_err(RunError::Config)?,
+            None => Config::default(),
+        };
+        if let Some(port) = self.port {
+            if config.listeners != Config::default().listeners {
+                return Err(RunError::Options(
+                    "-p changes the port of the listeners that there are by default, but the \
+                     configuration file has its own: change `port` there",
+                ));
+            }
+            config.listeners = Config::on_port(port).listeners;
         }
-        config.listeners = Config::on_port(port).listeners;
+        if self.shards.is_some() {
+            config.shards = self.shards;
+        }
+        self.keep.choose(&mut config)?;
+        Ok(config)
     }
-    if options.shards.is_some() {
-        config.shards = options.shards;
+}
+
+impl Keep {
+    /// Settles what is kept, and where.
+    fn choose(&self, config: &mut Config) -> Result<(), RunError> {
+        match self {
+            Keep::Nothing => config.keep_nothing(),
+            Keep::In(_) if !config.keeps_something() => {
+                return Err(RunError::Options(
+                    "--data names a directory, but by the configuration file nothing is kept: \
+                     change `durability.class` there, or start without --data",
+                ));
+            }
+            Keep::In(directory) => {
+                let absolute = std::path::absolute(directory).map_err(StartError::from)?;
+                config.durability.data = Some(absolute);
+            }
+            Keep::AsConfigured if config.keeps_something() && config.durability.data.is_none() => {
+                config.durability.data = Some(state()?);
+            }
+            Keep::AsConfigured => {}
+        }
+        Ok(())
     }
-    Ok(config)
+}
+
+/// The state directory of this process.
+fn state() -> Result<PathBuf, RunError> {
+    state_directory(|name| std::env::var_os(name)).ok_or(RunError::Options(
+        "no directory for what is kept: none of STATE_DIRECTORY, XDG_STATE_HOME and HOME is set. \
+         Name one: --data DIR; or keep nothing: --memory",
+    ))
+}
+
+/// The directory of a store that there is already: the one that is named, else the one of the
+/// configuration file, else the state directory. What a broker would keep from now on does not
+/// matter.
+///
+/// # Errors
+/// The file is wrong, or nothing names a directory.
+pub fn store_directory(config: Option<&Path>, data: Option<&Path>) -> Result<PathBuf, RunError> {
+    if let Some(data) = data {
+        return Ok(std::path::absolute(data).map_err(StartError::from)?);
+    }
+    let config = config.map(Config::load).transpose().map_err(RunError::Config)?;
+    config.and_then(|config| config.durability.data).map_or_else(state, Ok)
+}
+
+/// The first line: what an acknowledgement of this broker is worth.
+fn promise(config: &Config) {
+    let promise = config.promise();
+    if config.keeps_something() {
+        info!("{promise}");
+    } else {
+        warn!("{promise}");
+    }
 }
 
 fn level(options: &Options, config: &Config) -> LogLevel {
@@ -189,7 +260,7 @@ fn reload(handle: &mut Handle, options: &Options, log: &LogOutput) {
         info!("nothing to reload: started without a configuration file");
         return;
     }
-    match read(options) {
+    match options.config() {
         Ok(config) => {
             log.set_level(level(options, &config));
             let pinned = handle.reload(&config);

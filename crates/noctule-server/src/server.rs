@@ -9,16 +9,18 @@ use crate::shard::{
     self, Clock, Command, IndexCell, ListenerPart, Mailbox, Parts, Peers, Reconfiguration, Shard,
     Shared, Snapshot, Snapshots, Wake,
 };
+use crate::stores;
 use crate::sys::SysTopics;
 use mio::{Poll, Waker};
-use noctule_core::{Broker, Homes, Index, ShardId, Tenant};
-use noctule_store::MemoryStore;
+use noctule_core::{Broker, Homes, Index, Limits, ShardId, Tenant};
+use noctule_store::{Replayed, Store, StoreError};
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, AtomicU32};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -71,6 +73,15 @@ pub enum StartError {
     System(io::Error),
     /// No listener is left to listen.
     NoListener,
+    /// Something is to be kept, and no directory is named.
+    NoDirectory,
+    /// What is to be kept cannot be kept there, or what was kept cannot be read.
+    Store {
+        /// Directory.
+        directory: PathBuf,
+        /// Why not.
+        error: StoreError,
+    },
 }
 
 impl fmt::Display for StartError {
@@ -79,6 +90,10 @@ impl fmt::Display for StartError {
         else {
             return match self {
                 StartError::System(error) => write!(f, "the system refuses: {error}"),
+                StartError::NoDirectory => f.write_str(
+                    "something is to be kept, but no directory is named: set `durability.data`",
+                ),
+                StartError::Store { directory, error } => store_error(f, directory, error),
                 _ => f.write_str("none of the addresses can be listened on"),
             };
         };
@@ -101,6 +116,40 @@ impl fmt::Display for StartError {
             _ => error.fmt(f),
         }
     }
+}
+
+fn store_error(f: &mut fmt::Formatter<'_>, directory: &Path, error: &StoreError) -> fmt::Result {
+    let shown = directory.display();
+    match error {
+        StoreError::InUse { pid: Some(pid) } => write!(
+            f,
+            "{shown} is in use by another broker, process {pid}. Stop that one, or choose another \
+             directory: noctule serve --data DIR"
+        ),
+        StoreError::Damaged { .. } => write!(
+            f,
+            "{error} (in {shown}). Nothing was changed. See how much is damaged with noctule store \
+             check {shown}, and start without it after noctule store salvage {shown}"
+        ),
+        error => write!(
+            f,
+            "cannot keep anything in {shown}: {error}. Choose another directory with --data DIR, \
+             or keep nothing: --memory"
+        ),
+    }
+}
+
+/// Brings the brokers of all shards to where an earlier run was.
+fn replay(config: &Config, parts: &mut [Parts]) -> Result<(), StartError> {
+    let shards = parts.iter_mut().map(|part| (&mut part.broker, &mut part.store)).collect();
+    let replayed = stores::replay(shards).map_err(|error| StartError::Store {
+        directory: config.durability.data.clone().unwrap_or_default(),
+        error,
+    })?;
+    for (part, replayed) in parts.iter_mut().zip(replayed) {
+        part.replayed = replayed;
+    }
+    Ok(())
 }
 
 impl std::error::Error for StartError {}
@@ -147,6 +196,10 @@ impl Server {
     ) -> Result<Handle, StartError> {
         files::raise_limit();
         let count = config.shard_count();
+        let polls = (0..count).map(|_| poll()).collect::<io::Result<Vec<_>>>()?;
+        let wakes: Vec<Arc<Wake>> = polls.iter().map(|(_, wake)| Arc::clone(wake)).collect();
+        // A broker that cannot keep what it promises takes no connection.
+        let stores = stores::open(&config, &wakes)?;
         let mut bound = listen(&config, count)?;
         let admin_socket = admin_socket(&config)?;
         let open: Arc<[AtomicU32]> = bound.iter().map(|_| AtomicU32::new(0)).collect();
@@ -157,6 +210,8 @@ impl Server {
             open,
             running: AtomicU16::new(count),
             clock: Clock::start(),
+            durability: config.durability.class.into(),
+            ready: Barrier::new(usize::from(count)),
         });
         let passwords = PasswordPool::start(PASSWORD_THREADS)?;
         let users = Arc::new(config.users.clone());
@@ -167,19 +222,19 @@ impl Server {
             users: &users,
             passwords: &passwords,
         };
-        let polls = (0..count).map(|_| poll()).collect::<io::Result<Vec<_>>>()?;
-        let wakes: Vec<Arc<Wake>> = polls.iter().map(|(_, wake)| Arc::clone(wake)).collect();
         let (mut mailboxes, mut parts) = (Vec::new(), Vec::new());
-        for (at, ((poll, wake), peers)) in polls.into_iter().zip(Peers::connect(&wakes)).enumerate()
-        {
+        let ways = polls.into_iter().zip(Peers::connect(&wakes)).zip(stores);
+        for (at, (((poll, wake), peers), store)) in ways.enumerate() {
             let (commands, inbox) = channel();
             let mailbox = Mailbox { commands, wake };
             let id = ShardId(u16::try_from(at).expect("shards are counted in 16 bits"));
             let listeners = bound.iter_mut().map(|it| it.part()).collect();
-            parts.push(plan.parts(id, poll, peers, (mailbox.clone(), inbox, listeners))?);
+            let joints = Joints { poll, peers, store, commands: inbox, listeners };
+            parts.push(plan.parts(id, joints, mailbox.clone())?);
             mailboxes.push(mailbox);
         }
         let Plan { homes, .. } = plan;
+        replay(&config, &mut parts)?;
         let mut handle = Handle {
             listeners: bound.into_iter().map(|it| it.running).collect(),
             mailboxes,
@@ -218,14 +273,27 @@ fn shard_thread(parts: Parts) -> bool {
     }
 }
 
+/// What joins one shard to the world.
+struct Joints {
+    poll: Poll,
+    peers: Peers,
+    store: Box<dyn Store>,
+    commands: Receiver<Command>,
+    listeners: Vec<ListenerPart>,
+}
+
+/// The limits of a broker's core, which has the classes among them.
+fn limits(config: &Config) -> Limits {
+    let topics = config.durability.topics.iter();
+    Limits {
+        durability: config.durability.class.into(),
+        durability_of_topics: topics.map(|it| (it.filter().into(), it.class().into())).collect(),
+        ..config.limits.clone()
+    }
+}
+
 impl Plan<'_> {
-    fn parts(
-        &self,
-        id: ShardId,
-        poll: Poll,
-        peers: Peers,
-        (mailbox, commands, listeners): (Mailbox, Receiver<Command>, Vec<ListenerPart>),
-    ) -> Result<Parts, StartError> {
+    fn parts(&self, id: ShardId, joints: Joints, mailbox: Mailbox) -> Result<Parts, StartError> {
         let wake = Arc::clone(&mailbox.wake);
         let auth = Authenticator::new(Arc::clone(self.users), self.passwords.asker(mailbox))
             .map_err(io::Error::from)?;
@@ -234,13 +302,14 @@ impl Plan<'_> {
         let sys = || SysTopics::new(tenants(), interval, self.shared.clock.now());
         Ok(Parts {
             id,
-            poll,
-            broker: Broker::new(id, self.homes.clone(), self.config.limits.clone()),
-            limits: self.config.limits.clone(),
-            store: Box::new(MemoryStore::default()),
-            listeners,
-            peers,
-            commands,
+            poll: joints.poll,
+            broker: Broker::new(id, self.homes.clone(), limits(self.config)),
+            limits: limits(self.config),
+            store: joints.store,
+            replayed: Replayed::default(),
+            listeners: joints.listeners,
+            peers: joints.peers,
+            commands: joints.commands,
             wake,
             auth,
             sys: (id.0 == 0).then(sys),
@@ -264,6 +333,7 @@ impl Opened {
             tenant: configured.tenant,
             allow_anonymous: configured.allow_anonymous,
             connections_max: configured.connections_max,
+            durability: configured.durability.map(Into::into),
         }
     }
 }
@@ -366,6 +436,7 @@ impl Handle {
             ("shards", old.shards != new.shards),
             ("listener", old.listeners != new.listeners),
             ("admin", old.admin != new.admin),
+            ("durability", old.durability != new.durability),
             ("log.format", old.log.format != new.log.format),
         ];
         old.limits.clone_from(&new.limits);
@@ -373,7 +444,7 @@ impl Handle {
         old.sys_interval_secs = new.sys_interval_secs;
         old.shutdown_grace_secs = new.shutdown_grace_secs;
         let new = Arc::new(Reconfiguration {
-            limits: new.limits.clone(),
+            limits: limits(old),
             users: Arc::new(new.users.clone()),
             sys_interval_secs: new.sys_interval_secs,
         });

@@ -1,88 +1,139 @@
-//! What survives a restart: records of the broker, appended and committed in batches.
+//! What survives a restart: records of the broker, appended to a log and committed in groups.
 //!
 //! ```text
-//! Outbox.records --append--> Store --commit--> (disk) --durable--> Input::Stored
-//!                              \--replay--> Broker::apply, once, before anything else goes in
+//!  shard: Outbox.records --append--> one frame, encoded by the shard
+//!                                      | position reserved under a short lock
+//!                                      v
+//!  store thread:            pending --write--> log-<n> --sync--> durable --wake--> shards
+//!  reader thread:           fetch   --read---> messages           --wake--> shards
+//!  start:                   checkpoint, later segments --replay--> Broker::apply
 //! ```
 //!
-//! One [`Store`] belongs to one shard; it numbers that shard's records by their order since the
-//! start, which is the number `Input::Stored` speaks of. Implementations:
+//! One node has one log; each shard has its own [`Store`] of it, which numbers that shard's records
+//! by their order since the start: the numbers `Input::Stored` speaks of.
 //!
-//! * [`MemoryStore`]: keeps nothing and calls everything durable at once;
-//! * [`testing::FaultyStore`]: acknowledges late, fails when told to, and loses on a crash exactly
-//!   what it had not acknowledged.
+//! * [`mod@format`]   bytes: records, messages, frames, headers of files; decoding is total
+//! * [`log`]      the engine, one synchronous object: append, write, sync, prepare, recover, read
+//! * [`disk`]     what the engine asks of a disk: the system's, or a simulated one
+//! * `threads`    the threads that drive the engine of a real process
+//! * [`LogStore`] a shard's end of the log; [`MemoryStore`] for brokers that keep nothing
+//! * [`testing`]  stores and disks whose bad days are scripted
 //!
 //! Deliberately absent: what a record means. That is `noctule_core::record`.
 #![forbid(unsafe_code)]
 
+pub mod disk;
+mod error;
+pub mod format;
+pub mod log;
 mod memory;
+mod shard;
 pub mod testing;
+mod threads;
 
+pub use error::StoreError;
 pub use memory::MemoryStore;
+pub use noctule_core::output::Fetch;
+pub use shard::LogStore;
+pub use threads::{Opened, Waker, open};
 
+use noctule_core::Time;
+use noctule_core::identity::{MessageId, Place, SessionNumber};
+use noctule_core::message::Message;
 use noctule_core::record::Record;
-use std::fmt;
+use std::sync::Arc;
 
-/// Keeps the records of one shard.
+/// Keeps the records of one shard, and gives messages back.
 pub trait Store: Send {
     /// Takes a batch, in order, and leaves `records` empty (with its capacity). Answers the number
     /// of the last record taken: the count of records appended since the start. Nothing of it need
-    /// be durable yet.
+    /// be durable yet. Messages kept in full have their place afterwards.
     ///
     /// # Errors
     /// The store takes no more records; those already durable stay durable.
     fn append(&mut self, records: &mut Vec<Record>) -> Result<u64, StoreError>;
 
-    /// Asks that everything appended so far be made durable. Does not wait.
+    /// Asks that everything appended so far be kept as the class says. Does not wait. What is
+    /// never asked for goes with the next commit, or soon by itself.
     ///
     /// # Errors
     /// As for [`Store::append`].
-    fn commit(&mut self) -> Result<(), StoreError>;
+    fn commit(&mut self, class: Class) -> Result<(), StoreError>;
 
-    /// The number up to which everything survives a power loss. Never goes back.
+    /// How far the records of this shard have come. Never goes back.
     ///
     /// # Errors
     /// A commit failed: what it covered may be lost, and it is never tried again, because the
     /// system may have dropped the written pages and would call a second try a success.
-    fn durable(&mut self) -> Result<u64, StoreError>;
+    fn progress(&mut self) -> Result<Progress, StoreError>;
 
-    /// Gives every record kept from earlier runs to `each`, in order. Called once, before the
-    /// first [`Store::append`]; replayed records are not counted by the numbers above.
+    /// Whether more is welcome. The shard is woken when the answer gets better.
+    fn room(&mut self) -> Room;
+
+    /// Asks for messages. What is at hand without waiting for the disk can be taken by
+    /// [`Store::fetched`] at once; for the rest the shard is woken.
+    ///
+    /// # Errors
+    /// As for [`Store::append`].
+    fn fetch(&mut self, fetch: Fetch) -> Result<(), StoreError>;
+
+    /// The next answer. Answers for one session come in the order in which they were asked for.
+    fn fetched(&mut self) -> Option<Fetched>;
+
+    /// Gives every record kept from earlier runs to `each`, in order. Called before the first
+    /// [`Store::append`]; replayed records are not counted by the numbers above.
     ///
     /// # Errors
     /// The kept records cannot be read.
-    fn replay(&mut self, each: &mut dyn FnMut(&Record)) -> Result<(), StoreError>;
+    fn replay(&mut self, each: &mut dyn FnMut(&Record)) -> Result<Replayed, StoreError>;
 }
 
-/// Why a store could not do its work.
-#[derive(Debug)]
-pub enum StoreError {
-    /// The disk, or what stands for it, failed.
-    Io(std::io::Error),
-    /// The store failed earlier and takes nothing more.
-    Failed,
+/// What must have happened to a record before it counts as kept.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Class {
+    /// The operating system has it: it survives the end of the process.
+    Os,
+    /// The disk has it: it survives a power cut.
+    Fsync,
 }
 
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StoreError::Io(error) => write!(f, "the store failed: {error}"),
-            StoreError::Failed => f.write_str("the store failed earlier and takes nothing more"),
-        }
-    }
+/// Counts of a shard's records since the start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Progress {
+    /// Kept at [`Class::Os`].
+    pub written: u64,
+    /// Kept at [`Class::Fsync`].
+    pub durable: u64,
 }
 
-impl std::error::Error for StoreError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            StoreError::Io(error) => Some(error),
-            StoreError::Failed => None,
-        }
-    }
+/// Whether a store welcomes more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Room {
+    /// Yes.
+    Free,
+    /// The disk is behind: read from no publisher for a moment. Appends are taken all the same.
+    Busy,
+    /// The disk has no room for another segment, for this reason: take no new messages to keep.
+    /// What frees room (acknowledgements, deletions) is taken all the same.
+    Full(Arc<str>),
 }
 
-impl From<std::io::Error> for StoreError {
-    fn from(error: std::io::Error) -> StoreError {
-        StoreError::Io(error)
-    }
+/// The answer to a [`Fetch`].
+#[derive(Clone, PartialEq, Debug)]
+pub struct Fetched {
+    /// As asked.
+    pub session: SessionNumber,
+    /// What lies at each place, in the order asked for; `None`: it is damaged.
+    pub messages: Vec<(Place, Option<Arc<Message>>)>,
+}
+
+/// What a replay came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Replayed {
+    /// Records given.
+    pub records: u64,
+    /// When the log was last known to be in use.
+    pub alive: Option<Time>,
+    /// The greatest id of a message seen.
+    pub message_id_max: MessageId,
 }

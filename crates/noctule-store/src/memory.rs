@@ -1,6 +1,6 @@
 //! A store for brokers that keep nothing: everything is "durable" as soon as it is appended.
 
-use crate::{Store, StoreError};
+use crate::{Class, Fetch, Fetched, Progress, Replayed, Room, Store, StoreError};
 use noctule_core::record::Record;
 
 /// Counts records and forgets them.
@@ -16,16 +16,29 @@ impl Store for MemoryStore {
         Ok(self.appended)
     }
 
-    fn commit(&mut self) -> Result<(), StoreError> {
+    fn commit(&mut self, _class: Class) -> Result<(), StoreError> {
         Ok(())
     }
 
-    fn durable(&mut self) -> Result<u64, StoreError> {
-        Ok(self.appended)
+    fn progress(&mut self) -> Result<Progress, StoreError> {
+        Ok(Progress { written: self.appended, durable: self.appended })
     }
 
-    fn replay(&mut self, _each: &mut dyn FnMut(&Record)) -> Result<(), StoreError> {
+    fn room(&mut self) -> Room {
+        Room::Free
+    }
+
+    /// Never asked: what was not kept has no place.
+    fn fetch(&mut self, _fetch: Fetch) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn fetched(&mut self) -> Option<Fetched> {
+        None
+    }
+
+    fn replay(&mut self, _each: &mut dyn FnMut(&Record)) -> Result<Replayed, StoreError> {
+        Ok(Replayed::default())
     }
 }
 
@@ -40,8 +53,8 @@ mod tests {
         let mut batch = vec![Record::SessionEnded(SessionNumber(1)); 3];
         assert_eq!(store.append(&mut batch).unwrap(), 3);
         assert!(batch.is_empty());
-        store.commit().unwrap();
-        assert_eq!(store.durable().unwrap(), 3);
+        store.commit(Class::Fsync).unwrap();
+        assert_eq!(store.progress().unwrap(), Progress { written: 3, durable: 3 });
         store.replay(&mut |_| panic!("a memory store has nothing to replay")).unwrap();
     }
 }

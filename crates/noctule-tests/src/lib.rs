@@ -10,6 +10,7 @@
 
 pub mod driver;
 pub mod ends;
+mod log;
 pub mod node;
 pub mod process;
 pub mod script;

@@ -6,11 +6,12 @@
 //!
 //! A step ends as a turn of the server does: with a tick of the shard it concerned.
 
+use crate::log::Log;
 use noctule_core::grant::Grant;
 use noctule_core::input::{AuthAnswer, Level, Origin, SystemPublish};
+use noctule_core::limits::Durability;
 use noctule_core::output::AuthRequest;
 use noctule_core::peer::PeerMessage;
-use noctule_core::record::Record;
 use noctule_core::{
     Broker, ConnId, Effect, Event, Homes, Index, IndexChange, Input, Limits, ListenerId, Outbox,
     ShardId, Tenant, Time,
@@ -38,6 +39,8 @@ pub enum Step {
     Index,
     /// The store has all records of a shard.
     Store(ShardId),
+    /// The store answers the first question of a shard for messages.
+    Fetch(ShardId),
     /// The authenticators answer for a connection.
     Answer(LineId),
     /// Something is due on a shard, or one of its jobs goes on.
@@ -60,8 +63,7 @@ pub struct Node {
     lines: Vec<Line>,
     authenticator: Authenticator,
     events: Vec<Event>,
-    /// Records that the store has, of all shards.
-    log: Vec<Record>,
+    log: Log,
     /// Kept for its buffers.
     outbox: Outbox,
 }
@@ -75,9 +77,6 @@ struct Shard {
     changes: Vec<IndexChange>,
     /// Index changes emitted since the start.
     changed: u64,
-    records: Vec<Record>,
-    /// Records the store has confirmed.
-    stored: usize,
     stopped: bool,
     /// Runs beside the broker and has to say the same, for so many inputs more.
     twin: Option<(Box<Broker>, u32)>,
@@ -121,8 +120,6 @@ impl Shard {
             slots: Vec::new(),
             changes: Vec::new(),
             changed: 0,
-            records: Vec::new(),
-            stored: 0,
             stopped: false,
             twin: None,
         }
@@ -151,7 +148,7 @@ impl Node {
             lines: Vec::new(),
             authenticator: Box::new(|_| AuthAnswer::Allow { grant: Grant::default(), data: None }),
             events: Vec::new(),
-            log: Vec::new(),
+            log: Log::new(shards),
             outbox: Outbox::default(),
         }
     }
@@ -159,6 +156,21 @@ impl Node {
     /// The node dies, with all that its store does not have, and starts again. Every connection is
     /// closed; connections opened from here on have new numbers.
     pub fn restart(&mut self) {
+        self.restart_after(0, self.shards());
+    }
+
+    /// A dead node's log is folded into a checkpoint before it starts again.
+    pub fn fold_log(&mut self) {
+        self.log.crash(0);
+        self.log.fold(&self.limits);
+    }
+
+    /// The same; of the records that are not stored so many survive by chance, and the node starts
+    /// with so many shards.
+    pub fn restart_after(&mut self, torn: usize, count: u16) {
+        self.log.crash(torn);
+        self.log = std::mem::take(&mut self.log).with_shards(count);
+        self.homes = Homes::new(count, self.seed);
         for line in &mut self.lines {
             line.state = LineState::Closed;
             line.asked = None;
@@ -168,11 +180,11 @@ impl Node {
         self.shards = shards.collect();
         self.index = Index::new(self.seed);
         for shard in &mut self.shards {
-            self.log.iter().for_each(|record| shard.broker.apply(record));
+            self.log.replay(&mut shard.broker);
         }
         for number in 0..self.shards() {
             let Node { now, index, shards, outbox, .. } = self;
-            shards[usize::from(number)].broker.replayed(*now, index, outbox);
+            shards[usize::from(number)].broker.replayed((*now, *now), index, outbox);
             self.drain(ShardId(number));
         }
     }
@@ -211,11 +223,10 @@ impl Node {
         &mut self.shards[usize::from(shard.0)].broker
     }
 
-    /// The records of a shard so far, and how many of them the store has.
+    /// How many records would be lost if the node died now.
     #[must_use]
-    pub fn records(&self, shard: ShardId) -> (&[Record], usize) {
-        let shard = &self.shards[usize::from(shard.0)];
-        (&shard.records, shard.stored)
+    pub fn unstored(&self) -> usize {
+        self.log.unstored()
     }
 
     /// Takes the events since the last call.
@@ -262,7 +273,7 @@ impl Node {
         self.lines.push(Line {
             home: shard,
             conn: ConnId(0),
-            from: Origin { listener, tenant, remote: None },
+            from: Origin { listener, tenant, remote: None, durability: None },
             state: LineState::Open,
             version: None,
             connect: Vec::new(),
@@ -388,7 +399,7 @@ impl Node {
     }
 
     fn ask_twin(&mut self, shard: ShardId, told: Option<Told<'_>>) {
-        let Node { now, index, shards, outbox, .. } = self;
+        let Node { now, index, shards, outbox, log, .. } = self;
         let state = &mut shards[usize::from(shard.0)];
         let (Some((mut twin, inputs)), Some(told)) = (state.twin.take(), told) else { return };
         let mut said = Outbox::default();
@@ -400,6 +411,8 @@ impl Node {
             said == *outbox,
             "a thawed broker does not say what the frozen one said:\n{outbox:?}\n{said:?}"
         );
+        log.place_all(&outbox.records);
+        Log::place_like(&outbox.records, &said.records);
         if inputs > 1 {
             state.twin = Some((twin, inputs - 1));
         }
@@ -434,8 +447,11 @@ impl Node {
         }
         for (number, shard) in self.shards.iter().enumerate() {
             let number = ShardId(number as u16);
-            if shard.stored < shard.records.len() {
+            if self.log.owes(number) {
                 steps.push(Step::Store(number));
+            }
+            if self.log.is_asked(number) {
+                steps.push(Step::Fetch(number));
             }
             if shard.broker.next_deadline().is_some_and(|at| at <= self.now) {
                 steps.push(Step::Tick(number));
@@ -461,11 +477,12 @@ impl Node {
             }
             Step::Index => self.write_index(),
             Step::Store(shard) => {
-                let state = &mut self.shards[usize::from(shard.0)];
-                self.log.extend_from_slice(&state.records[state.stored..]);
-                state.stored = state.records.len();
-                let up_to = state.stored as u64;
-                self.tell(shard, Input::Stored { up_to });
+                let stored = self.log.store(shard);
+                self.tell(shard, stored);
+            }
+            Step::Fetch(shard) => {
+                let fetched = self.log.answer(shard);
+                self.tell(shard, fetched);
             }
             Step::Answer(line) => {
                 let request = self.lines[line.0].asked.take();
@@ -597,7 +614,9 @@ impl Node {
         let state = &mut self.shards[from];
         state.changed += out.index.len() as u64;
         state.changes.append(&mut out.index);
-        state.records.append(&mut out.records);
+        self.log.append(shard, &mut out.records);
+        self.log.ask(shard, &mut out.fetches);
+        out.commit = Durability::Memory;
         self.events.append(&mut out.events);
         let effects = std::mem::take(&mut out.effects);
         self.outbox = out;

@@ -247,8 +247,10 @@ fn spawn(binary: &Path, home: &Path, setting: &Setting<'_>) -> Result<(Child, So
     // The port is free at this moment; whoever takes it before the broker does costs one more try.
     let free = || TcpListener::bind(("127.0.0.1", 0))?.local_addr();
     let address = setting.address.map_or_else(free, Ok)?;
+    // Whoever runs the tests may have a broker whose state is not for tests.
     let mut arguments =
         vec![OsString::from("serve"), "-p".into(), address.port().to_string().into()];
+    arguments.push("--memory".into());
     if let Some(config) = setting.config {
         let path = home.join("noctule.toml");
         std::fs::write(&path, config)?;
@@ -292,7 +294,7 @@ fn log_path(home: &Path) -> PathBuf {
 }
 
 /// The last lines, which say why something failed.
-fn tail(text: &str) -> &str {
+pub(crate) fn tail(text: &str) -> &str {
     const LINES: usize = 40;
     match text.rmatch_indices('\n').nth(LINES) {
         Some((at, _)) => &text[at + 1..],

@@ -1,17 +1,31 @@
-//! `noctule config`: print or check configuration files.
+//! `noctule config`: print the configuration in force, print or check files.
 
+use crate::serve::ChoiceArgs;
 use clap::{Args, Subcommand};
 use noctule_server::{Config, config};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Print or check a configuration file.
+/// Print the configuration in force: what the file says, and what was left to be chosen.
+///
+/// With the flags of `noctule serve`, the configuration that it would have with them. What is
+/// printed can be used as a file, but for the users, which are only counted.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 pub(crate) struct ConfigArgs {
     #[command(subcommand)]
-    command: ConfigCommand,
+    command: Option<ConfigCommand>,
+    #[command(flatten)]
+    chosen: ChoiceArgs,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  noctule config
+  noctule config -c noctule.toml --data /srv/noctule
+  noctule config sample > noctule.toml
+  noctule config check noctule.toml";
 
 #[derive(Subcommand, Debug)]
 enum ConfigCommand {
@@ -28,8 +42,12 @@ impl ConfigArgs {
     /// Prints or checks.
     pub(crate) fn run(self) -> ExitCode {
         match self.command {
-            ConfigCommand::Sample => print(&config::sample()),
-            ConfigCommand::Check { file } => match Config::load(&file) {
+            None => match self.chosen.options().config() {
+                Ok(config) => print(&config::show(&config)),
+                Err(error) => crate::failed(&error),
+            },
+            Some(ConfigCommand::Sample) => print(&config::sample()),
+            Some(ConfigCommand::Check { file }) => match Config::load(&file) {
                 Ok(_) => print(&format!("{}: nothing is wrong\n", file.display())),
                 Err(error) => crate::failed(&error),
             },

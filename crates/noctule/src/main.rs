@@ -6,6 +6,9 @@ mod config;
 mod man;
 mod passwd;
 mod serve;
+// Joins the commands below as soon as stores can be looked into.
+#[cfg(test)]
+mod store;
 mod tools;
 mod top;
 

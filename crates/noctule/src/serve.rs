@@ -1,27 +1,45 @@
 //! `noctule serve`: the broker.
 
 use clap::{ArgAction, Args};
-use noctule_server::Options;
+use noctule_server::{Keep, Options};
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Run the broker, on loopback port 1883 if nothing else is said.
+///
+/// What it acknowledges is kept: on disk, in the directory that --data names, else in
+/// $STATE_DIRECTORY, $XDG_STATE_HOME/noctule or ~/.local/state/noctule.
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    chosen: ChoiceArgs,
+    /// Log more; twice for everything.
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  noctule serve
+  noctule serve --data /srv/noctule -p 2883
+  noctule serve --memory
+  noctule serve -c noctule.toml";
+
+/// What the command line can say about the configuration.
+#[derive(Args, Debug)]
+pub(crate) struct ChoiceArgs {
     /// Configuration file; `noctule config sample` prints one.
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Port to listen on, on loopback, where no configuration file names listeners.
     #[arg(short, long)]
     port: Option<u16>,
-    /// Log more; twice for everything.
-    #[arg(short, long, action = ArgAction::Count)]
-    verbose: u8,
-    /// Directory of the durable store (not there yet).
+    /// Keep what is acknowledged in this directory; it is made if it does not exist.
     #[arg(long, value_name = "DIR", conflicts_with = "memory")]
     data: Option<PathBuf>,
-    /// Keep everything in memory; what happens anyway until the durable store is there.
+    /// Keep nothing, whatever the configuration file says: a restart forgets everything.
     #[arg(long)]
     memory: bool,
     /// Threads that serve clients; one for each core if not given.
@@ -32,16 +50,28 @@ pub(crate) struct ServeArgs {
 impl ServeArgs {
     /// Runs until the process is asked to end.
     pub(crate) fn run(self) -> ExitCode {
-        let options = Options {
-            config: self.config,
-            port: self.port,
-            verbose: self.verbose,
-            data: self.data,
-            shards: self.shards.and_then(NonZeroU16::new),
-        };
+        let options = Options { verbose: self.verbose, ..self.chosen.options() };
         match noctule_server::run(&options) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => crate::failed(&error),
+        }
+    }
+}
+
+impl ChoiceArgs {
+    /// The same for the broker.
+    pub(crate) fn options(self) -> Options {
+        let keep = match (self.data, self.memory) {
+            (Some(directory), _) => Keep::In(directory),
+            (None, true) => Keep::Nothing,
+            (None, false) => Keep::AsConfigured,
+        };
+        Options {
+            config: self.config,
+            port: self.port,
+            verbose: 0,
+            keep,
+            shards: self.shards.and_then(NonZeroU16::new),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use noctule_bench::{Report, Run};
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 const NOCTULE: &str = env!("CARGO_BIN_EXE_noctule");
@@ -17,7 +18,7 @@ struct Broker {
 impl Broker {
     fn start() -> Broker {
         let mut child = Command::new(NOCTULE)
-            .args(["serve", "-p", "0"])
+            .args(["serve", "--memory", "-p", "0"])
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -125,6 +126,44 @@ fn what_is_kept_comes_back_whole() {
         let run = broker.run(&what);
         assert_clean(&run, &what);
         assert_eq!(run.value("received"), Some(1000.0));
+    }
+}
+
+#[test]
+fn durable_starts_brokers_of_its_own_and_takes_away_what_they_leave() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-durable");
+    std::fs::create_dir_all(&folder).unwrap();
+    let output = Command::new(NOCTULE)
+        .args(["bench", "durable", "--class", "memory", "--part", "publish,fan-out,churn"])
+        .args(["--messages", "5000", "--seconds", "0.4", "--warmup", "0.1", "--json", "-"])
+        .arg("--directory")
+        .arg(&folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report = Report::from_json(&String::from_utf8(output.stdout).unwrap()).unwrap();
+    let run = &report.runs[0];
+    for name in ["bare_syncs_per_second", "publish_acknowledged_per_second"] {
+        assert!(run.value(name).is_some_and(|rate| rate > 0.0), "{name}: {run:?}");
+    }
+    for name in ["fan_out_broker_cpu_per_reference", "churn_broker_cpu_per_message"] {
+        assert!(run.value(name).is_some_and(|time| time > 0.0), "{name}: {run:?}");
+    }
+    assert_eq!(run.value("churn_lost"), Some(0.0));
+    assert_eq!(run.value("fan_out_disk_per_reference"), Some(0.0), "memory keeps nothing");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+#[test]
+fn durable_does_not_ask_the_forgetful_what_they_remember() {
+    for part in ["start", "drain"] {
+        let output = Command::new(NOCTULE)
+            .args(["bench", "durable", "--class", "memory", "--part", part])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(&format!("{part} asks whether something survives")), "{said}");
     }
 }
 

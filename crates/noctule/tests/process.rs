@@ -7,6 +7,9 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 
+/// Tests leave no state behind.
+const KEEP_NOTHING: &str = "[durability]\nclass = \"memory\"\n";
+
 /// A running `noctule serve`.
 struct Broker {
     child: Child,
@@ -82,9 +85,9 @@ fn file(name: &str, content: &str) -> PathBuf {
 }
 
 #[test]
-fn the_first_line_says_that_memory_is_all_and_the_last_what_to_try() {
-    let mut broker = Broker::start(&["-p", "0"]);
-    assert!(broker.line().contains("kept in memory"));
+fn the_first_line_says_that_nothing_is_kept_and_the_last_what_to_try() {
+    let mut broker = Broker::start(&["-p", "0", "--memory"]);
+    assert!(broker.line().contains("keeps nothing"));
     let port = broker.port();
     let next = broker.line_with("try: ");
     assert!(next.contains(&format!("noctule sub -p {port} -t '#' -v")), "{next}");
@@ -115,14 +118,14 @@ fn sigterm_says_goodbye_and_ends_with_status_0() {
 
 #[test]
 fn sighup_reads_the_file_again_and_a_broken_file_changes_nothing() {
-    let head = "[[listener]]\nport = 0\n[admin]\nenabled = false\n";
-    let path = file("sighup.toml", head);
+    let head = format!("{KEEP_NOTHING}[[listener]]\nport = 0\n[admin]\nenabled = false\n");
+    let path = file("sighup.toml", &head);
     let mut broker = Broker::start(&["serve", "-c", path.to_str().unwrap()]);
     broker.line_with("try: ");
     std::fs::write(&path, format!("{head}[limits]\nqos_max = 7\n")).unwrap();
     broker.signal("-HUP");
     let line = broker.line_with("stays as it was");
-    assert!(line.contains("sighup.toml:6: limits.qos_max: 7 is wrong"), "{line}");
+    assert!(line.contains("sighup.toml:8: limits.qos_max: 7 is wrong"), "{line}");
     std::fs::write(&path, format!("shards = 7\n{head}[limits]\nqos_max = 1\n")).unwrap();
     broker.signal("-HUP");
     let line = broker.line_with("needs a restart");
@@ -135,9 +138,9 @@ fn sighup_reads_the_file_again_and_a_broken_file_changes_nothing() {
 
 #[test]
 fn a_port_in_use_is_an_error_with_the_way_out() {
-    let mut first = Broker::start(&["-p", "0"]);
+    let mut first = Broker::start(&["-p", "0", "--memory"]);
     let port = first.port().to_string();
-    let mut second = Broker::start(&["-p", &port]);
+    let mut second = Broker::start(&["-p", &port, "--memory"]);
     let line = second.line_with("in use");
     assert!(line.contains("noctule serve -p PORT"), "{line}");
     assert_ne!(second.end().code(), Some(0));
@@ -146,10 +149,54 @@ fn a_port_in_use_is_an_error_with_the_way_out() {
 }
 
 #[test]
-fn the_durable_store_that_is_not_there_yet_cannot_be_asked_for() {
-    let output = noctule(&["serve", "--data", "/tmp/x"], "");
-    assert!(!output.status.success());
-    assert!(text(&output.stderr).contains("not there yet"), "{}", text(&output.stderr));
+fn what_is_kept_is_said_before_anything_else_and_where() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("kept");
+    let mut broker = Broker::start(&["-p", "0", "--data", folder.to_str().unwrap()]);
+    let line = broker.line();
+    let expected = format!("keeps what it acknowledges in {} (fsync)", folder.display());
+    assert!(line.contains(&expected), "{line}");
+    broker.signal("-TERM");
+    broker.end();
+}
+
+/// The configuration in force for these variables and arguments, or the error.
+fn config(variables: &[(&str, &str)], arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_noctule"))
+        .arg("config")
+        .args(arguments)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let said = |bytes: &[u8]| text(bytes).to_owned();
+    if output.status.success() { Ok(said(&output.stdout)) } else { Err(said(&output.stderr)) }
+}
+
+#[test]
+fn the_configuration_in_force_names_class_and_directory() {
+    let home = [("HOME", "/home/me")];
+    let shown = config(&home, &[]).unwrap();
+    let first = "# noctule keeps what it acknowledges in /home/me/.local/state/noctule (fsync)\n";
+    assert!(shown.starts_with(first), "{shown}");
+    assert!(shown.contains("data = \"/home/me/.local/state/noctule\""), "{shown}");
+    let systemd = [("STATE_DIRECTORY", "/var/lib/a:/b"), ("HOME", "/home/me")];
+    assert!(config(&systemd, &[]).unwrap().contains("data = \"/var/lib/a\""));
+    assert!(config(&home, &["--data", "/d"]).unwrap().contains("data = \"/d\""));
+    let memory = config(&home, &["--memory"]).unwrap();
+    assert!(memory.starts_with("# noctule keeps nothing") && memory.contains("class = \"memory\""));
+    let path = file("memory.toml", KEEP_NOTHING);
+    let path = path.to_str().unwrap();
+    assert!(config(&[], &["-c", path]).unwrap().starts_with("# noctule keeps nothing"));
+    let odd = config(&home, &["-c", path, "--data", "/d"]).unwrap_err();
+    assert!(odd.contains("change `durability.class`"), "{odd}");
+    assert!(config(&home, &["--memory", "--data", "/d"]).is_err());
+}
+
+#[test]
+fn a_relative_directory_on_the_command_line_is_found_from_here() {
+    let shown = config(&[], &["--data", "kept"]).unwrap();
+    let here = std::env::current_dir().unwrap().join("kept");
+    assert!(shown.contains(&format!("data = \"{}\"", here.display())), "{shown}");
 }
 
 #[test]
@@ -186,8 +233,8 @@ fn a_password_entry_lets_its_user_in() {
 fn the_first_line_is_said_at_every_level() {
     let text = "[[listener]]\nport = 0\n[admin]\nenabled = false\n[log]\nlevel = \"error\"\n";
     let path = file("quiet.toml", text);
-    let mut broker = Broker::start(&["serve", "-c", path.to_str().unwrap()]);
-    assert!(broker.line().contains("kept in memory"));
+    let mut broker = Broker::start(&["serve", "--memory", "-c", path.to_str().unwrap()]);
+    assert!(broker.line().contains("keeps nothing"));
     broker.signal("-TERM");
     assert_eq!(broker.line(), "", "nothing else is an error");
     assert_eq!(broker.end().code(), Some(0));
@@ -195,7 +242,7 @@ fn the_first_line_is_said_at_every_level() {
 
 #[test]
 fn a_log_that_nobody_reads_does_not_hold_the_end() {
-    let mut broker = Broker::start(&["serve", "-p", "0", "--shards", "1"]);
+    let mut broker = Broker::start(&["serve", "--memory", "-p", "0", "--shards", "1"]);
     let port = broker.port();
     // More lines than a pipe takes.
     for _ in 0..1500 {
@@ -211,7 +258,7 @@ fn a_log_that_nobody_reads_does_not_hold_the_end() {
 
 #[test]
 fn who_asks_twice_does_not_wait_for_goodbyes() {
-    let mut broker = Broker::start(&["serve", "-p", "0", "--shards", "1"]);
+    let mut broker = Broker::start(&["serve", "--memory", "-p", "0", "--shards", "1"]);
     let port = broker.port();
     let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
     client.write_all(b"\x10\x0e\0\x04MQTT\x05\x02\0\x0a\0\0\x01a").unwrap();
@@ -229,7 +276,7 @@ fn who_asks_twice_does_not_wait_for_goodbyes() {
 fn a_log_of_json_holds_plain_strings() {
     let text = "[[listener]]\nport = 0\n[admin]\nenabled = false\n[log]\nformat = \"json\"\n";
     let path = file("json.toml", text);
-    let mut broker = Broker::start(&["serve", "-c", path.to_str().unwrap()]);
+    let mut broker = Broker::start(&["serve", "--memory", "-c", path.to_str().unwrap()]);
     let port = broker.port();
     let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
     client.write_all(b"\x10\x0e\0\x04MQTT\x05\x02\0\x0a\0\0\x01a").unwrap();

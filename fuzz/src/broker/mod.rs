@@ -97,7 +97,7 @@ struct Link {
 impl World {
     fn new(mode: u8) -> World {
         let homes = Homes::new(1, 7);
-        let durability = if mode & 2 == 0 { Durability::Memory } else { Durability::Stored };
+        let durability = if mode & 2 == 0 { Durability::Memory } else { Durability::Fsync };
         World {
             broker: Broker::new(ShardId(0), homes, tight_limits(durability)),
             index: Index::new(7),
@@ -137,7 +137,8 @@ impl World {
             return;
         }
         self.links[link] = Link { open: true, packet_size_max: u32::MAX, ..Link::default() };
-        let from = Origin { listener: ListenerId(0), tenant: Tenant(0), remote: None };
+        let (listener, tenant) = (ListenerId(0), Tenant(0));
+        let from = Origin { listener, tenant, remote: None, durability: None };
         self.tell(Input::Opened { conn: conn(link), from });
     }
 
@@ -170,7 +171,7 @@ impl World {
         }
         if self.records.1 < self.records.0 {
             self.records.1 = self.records.0;
-            self.tell(Input::Stored { up_to: self.records.0 });
+            self.tell(Input::Stored { written: self.records.0, durable: self.records.0 });
         }
     }
 

@@ -1,6 +1,7 @@
 //! What can be done to a broker, one file each, and what all of them need.
 
 mod connect;
+mod durable;
 mod offline;
 mod retained;
 mod subscriptions;
@@ -27,6 +28,7 @@ pub(crate) fn run(plan: &Plan, observer: &mut Observer) -> Result<Run, Error> {
         Scenario::Retained(retained) => retained::run(plan, retained, observer),
         Scenario::Offline(offline) => offline::run(plan, offline, observer),
         Scenario::Subscriptions(subscriptions) => subscriptions::run(plan, subscriptions, observer),
+        Scenario::Durable(durable) => durable::run(plan, durable, observer),
     }
 }
 

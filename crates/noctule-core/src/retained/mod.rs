@@ -59,7 +59,7 @@ impl Broker {
         self.count_retained(turn);
     }
 
-    fn count_retained(&mut self, turn: &mut Turn<'_>) {
+    pub(crate) fn count_retained(&mut self, turn: &mut Turn<'_>) {
         let Retention { store, timer, .. } = &mut self.retention;
         self.counters.retained_now = store.len() as u64;
         self.counters.retained_bytes_now = store.bytes();

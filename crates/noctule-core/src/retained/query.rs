@@ -2,12 +2,18 @@
 
 use crate::broker::{Broker, Turn};
 use crate::identity::{ConnId, MessageId, ShardId};
+use crate::index::Receiver;
+use crate::limits::Durability;
+use crate::message::Message;
 use crate::outbound::Outbound;
 use crate::peer::{PeerMessage, RetainedAnswer, RetainedAsk};
+use crate::record::{Receipt, Record};
 use crate::verdict::Verdict;
+use noctule_proto::QoS;
 use noctule_proto::packet::SubscribeOptions;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Topics looked at for one portion.
 const PORTION: usize = 256;
@@ -183,6 +189,7 @@ impl Broker {
             }
             let qos = message.qos.min(wish.options.qos);
             let form = (qos, true, wish.subscription_id);
+            self.owe_retained(turn, slot, (&message, form));
             let mut outbound = Outbound::of_message(&message);
             // `sole`: what was asked for is queued even if the socket is full just now.
             self.deliver_as(turn, slot, (&mut outbound, true), (form, None));
@@ -191,6 +198,23 @@ impl Broker {
             awaited.of(&wish.filter).open.remove(&id);
         }
         self.ask_on(turn, slot);
+    }
+
+    /// A retained message is owed to a session from here on as any other is.
+    fn owe_retained(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        (message, (qos, retain, subscription_id)): (&Arc<Message>, (QoS, bool, u32)),
+    ) {
+        let session = self.sessions.at(slot);
+        let recorded = session.is_recorded() && message.durability != Durability::Memory;
+        if recorded && qos != QoS::AtMostOnce {
+            let receiver = Receiver::Session(session.number);
+            let receivers = vec![Receipt { receiver, qos, retain, subscription_id }];
+            let message = Arc::clone(message).into();
+            self.note(turn, Record::Published { message, receivers, retained: false });
+        }
     }
 
     /// Asks for the next portions if the subscriber has taken most of the last; later in this turn

@@ -69,6 +69,11 @@ impl RetainedStore {
         loser
     }
 
+    /// All messages, expired or not.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Message>> {
+        self.tenants.values().flatten().map(|kept| &kept.0)
+    }
+
     /// The message of a topic, expired or not.
     #[must_use]
     pub fn get(&self, tenant: Tenant, topic: &str) -> Option<&Arc<Message>> {

@@ -2,6 +2,7 @@
 
 use super::store::RetainedStore;
 use crate::identity::{MessageId, Tenant, Time};
+use crate::limits::Durability;
 use crate::message::{Message, Origin, Parts};
 use crate::random::Random;
 use noctule_proto::QoS;
@@ -20,8 +21,13 @@ fn expiring(
     (tenant, topic, payload): (u16, &str, &str),
     expiry_secs: Option<u32>,
 ) -> Arc<Message> {
-    let origin =
-        Origin { id: MessageId(id), tenant: Tenant(tenant), publisher: None, routed_at: 0 };
+    let origin = Origin {
+        id: MessageId(id),
+        tenant: Tenant(tenant),
+        publisher: None,
+        routed_at: 0,
+        durability: Durability::Memory,
+    };
     let payload = payload.as_bytes();
     let (qos, retain, properties) = (QoS::AtLeastOnce, true, [].as_slice());
     let parts = Parts { topic, properties, payload, qos, retain, expiry_secs };

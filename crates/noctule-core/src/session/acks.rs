@@ -2,7 +2,6 @@
 
 use crate::broker::{Broker, Turn};
 use crate::identity::ConnId;
-use crate::limits::Durability;
 use crate::record::Record;
 use crate::verdict::Verdict;
 use crate::wait::{AckKind, Reply, Wait};
@@ -58,7 +57,7 @@ impl Broker {
         self.progressed(turn, slot, ack.packet_id);
         self.counters.inflight_now -= 1;
         self.count_refusal(ack.reason, out.group.is_some());
-        self.settled(turn, slot, (out.message.id, out.group));
+        self.settled(turn, slot, &out);
     }
 
     /// A hand-shake with the client came further by what it said.
@@ -76,7 +75,7 @@ impl Broker {
             PubRecOutcome::Release(out) => {
                 self.sessions.at_mut(slot).last_progress = turn.now;
                 let wait = self.note_released(turn, slot, id);
-                self.settled(turn, slot, (out.message.id, out.group));
+                self.settled(turn, slot, &out);
                 self.pubrel_out(turn, conn, wait, (id, ReasonCode::Success));
             }
             PubRecOutcome::AlreadyReleased => {
@@ -86,7 +85,7 @@ impl Broker {
                 self.progressed(turn, slot, id);
                 self.counters.inflight_now -= 1;
                 self.count_refusal(ack.reason, out.group.is_some());
-                self.settled(turn, slot, (out.message.id, out.group));
+                self.settled(turn, slot, &out);
             }
             PubRecOutcome::OtherKind => self.wrong_kind(turn, conn),
             PubRecOutcome::Unknown => {
@@ -120,16 +119,16 @@ impl Broker {
     fn note_completed(&mut self, turn: &mut Turn<'_>, slot: u32, id: PacketId) {
         let session = self.sessions.at(slot);
         let number = session.number;
-        if self.limits.durability == Durability::Stored && session.is_persistent() {
-            self.record(turn, Record::Completed { session: number, id });
+        if session.is_recorded() {
+            self.note(turn, Record::Completed { session: number, id });
         }
     }
 
     fn note_released(&mut self, turn: &mut Turn<'_>, slot: u32, id: PacketId) -> Wait {
         let session = self.sessions.at(slot);
-        let number = session.number;
-        if self.limits.durability == Durability::Stored && session.is_persistent() {
-            return self.record(turn, Record::Released { session: number, id });
+        let (number, durability) = (session.number, session.durability);
+        if session.is_recorded() {
+            return self.record(turn, Record::Released { session: number, id }, durability);
         }
         Wait::default()
     }

@@ -18,7 +18,13 @@ fn retained(topic: &str) -> SystemPublish<'_> {
 }
 
 fn message(id: u64) -> Arc<Message> {
-    let origin = Origin { id: MessageId(id), tenant: Tenant(0), publisher: None, routed_at: 0 };
+    let origin = Origin {
+        id: MessageId(id),
+        tenant: Tenant(0),
+        publisher: None,
+        routed_at: 0,
+        durability: Durability::Memory,
+    };
     let payload = &[(id >> 10) as u8][..];
     let (topic, properties, qos) = ("t", &[][..], QoS::AtMostOnce);
     let parts = Parts { topic, properties, payload, qos, retain: false, expiry_secs: None };
@@ -204,8 +210,9 @@ fn an_older_retained_message_does_not_follow_a_live_one() {
 #[test]
 fn a_client_that_goes_on_while_its_answers_wait_is_not_read() {
     let mut rig = Rig::new();
+    rig.broker.limits.durability = Durability::Fsync;
     rig.connect(0, 8);
-    rig.broker.limits.durability = Durability::Stored;
+    rig.tell(Input::Stored { written: 2, durable: 2 });
     let conn = ConnId(0);
     // PUBREC waits for the store, and whatever is answered waits behind it.
     assert!(rig.send(0, &[0x34, 6, 0, 1, b't', 0, 1, 0]).sends.is_empty());
@@ -214,7 +221,7 @@ fn a_client_that_goes_on_while_its_answers_wait_is_not_read() {
         asked += 1;
         assert!(asked < 2000, "it may go on for ever");
     }
-    let out = rig.tell(Input::Stored { up_to: 1 });
+    let out = rig.tell(Input::Stored { written: 3, durable: 3 });
     assert_eq!(out.sends.len(), asked + 1, "every answer leaves");
     assert_eq!(out.effects, [Effect::Resume { conn }]);
 }

@@ -1,16 +1,20 @@
 //! A message reaches a session: sent at once, queued, or withheld for a stated reason.
 
-use super::Outgoing;
+use super::{Again, Next, Outgoing};
 use crate::broker::{Broker, Turn};
-use crate::identity::{GroupNumber, MessageId, SessionNumber};
+use crate::identity::GroupNumber;
+use crate::index::Receiver;
 use crate::limits::Durability;
+use crate::message::Message;
 use crate::outbound::{Form, Outbound};
 use crate::output::Event;
 use crate::peer::{PeerMessage, Target};
-use crate::record::Record;
+use crate::record::{Body, Record};
 use crate::verdict::Verdict;
+use crate::wait::Wait;
 use noctule_proto::delivery::Entry;
 use noctule_proto::{PacketId, QoS};
+use std::sync::Arc;
 
 /// What became of a message for one receiver, and whether that one is behind.
 pub(crate) struct Given {
@@ -85,7 +89,11 @@ impl Broker {
         // [MQTT-3.3.2-5 v5]
         if outbound.expires_at.is_some_and(|at| at <= turn.now) {
             self.counters.verdict(Verdict::Expired);
-            self.settle_group(turn, slot, group, outbound.id);
+            if qos != QoS::AtMostOnce {
+                let message = outbound.shared().into();
+                let out = Outgoing { message, subscription_id, qos, retain, group };
+                self.settled(turn, slot, &out);
+            }
             return Given { fate: Fate::Withheld, behind: false };
         }
         let session = self.sessions.at(slot);
@@ -94,7 +102,7 @@ impl Broker {
             let waiting = session.queue.has_qos0();
             let form = Form::first((qos, retain, subscription_id));
             let out = |outbound: &mut Outbound<'_>| {
-                let message = outbound.shared();
+                let message = outbound.shared().into();
                 Outgoing { message, subscription_id, qos, retain, group }
             };
             let fate = match session.link {
@@ -127,7 +135,7 @@ impl Broker {
         }
         let room =
             session.link.is_some_and(|link| !link.congested && session.takes_another(link.window));
-        let message = outbound.shared();
+        let message = outbound.shared().into();
         let out = Outgoing { message, subscription_id, qos, retain, group };
         let fate = if room && session.queue.is_empty() && session.resend.is_empty() {
             self.start(turn, slot, outbound, out)
@@ -149,27 +157,88 @@ impl Broker {
         out: Outgoing,
     ) -> Fate {
         let form = Form::first((out.qos, out.retain, out.subscription_id));
-        let (group, id_of_message) = (out.group, out.message.id);
         let session = self.sessions.at_mut(slot);
         let Some(id) = session.sender.start(out.qos, out.clone()) else {
             // The callers have asked `takes_another`; should one not, the message waits.
             return self.enqueue(turn, slot, out);
         };
+        self.counters.inflight_now += 1;
+        let recorded = session.is_recorded() && outbound.durability != Durability::Memory;
+        if form.qos == QoS::ExactlyOnce && recorded {
+            self.send_once_stored(turn, slot, (out, id));
+            return Fate::Sent;
+        }
+        // What is sent again keeps the order of the first sending. [MQTT-4.6.0-1 v5]
+        if !session.unsent.is_empty() {
+            session.unsent.push_back((id, Wait::default()));
+            return Fate::Sent;
+        }
         match self.send_publish(turn, slot, outbound, (form, Some(id))) {
-            Sent::Yes => {
-                self.counters.inflight_now += 1;
-                if form.qos == QoS::ExactlyOnce {
-                    self.note_sent(turn, slot, id_of_message, id);
-                }
-                Fate::Sent
-            }
+            Sent::Yes => Fate::Sent,
             Sent::Never => {
-                let session = self.sessions.at_mut(slot);
-                session.sender.remove(id);
-                self.settled(turn, slot, (id_of_message, group));
+                self.never_sent(turn, slot, (id, &out));
                 Fate::Withheld
             }
         }
+    }
+
+    /// A message of QoS 2 leaves once it is stored under which packet identifier: were that
+    /// forgotten, the client would take the same message under another one for a new one.
+    /// `[MQTT-4.3.3-2 v5]`
+    fn send_once_stored(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        (out, id): (Outgoing, PacketId),
+    ) {
+        let session = self.sessions.at(slot);
+        let (session, durability) = (session.number, session.durability);
+        if let Some(group) = out.group {
+            self.take_from_group(turn, (session, group), &out);
+        }
+        let record = Record::Sent { session, message: out.message, id };
+        let wait = self.record(turn, record, durability);
+        self.sessions.at_mut(slot).unsent.push_back((id, wait));
+        self.waits.unsent(slot);
+    }
+
+    /// Sends what waited until it was stored that it is sent.
+    fn send_unsent(&mut self, turn: &mut Turn<'_>, slot: u32) {
+        loop {
+            let Some(session) = self.sessions.get_mut(slot) else { return };
+            let Some((id, wait)) = session.unsent.front() else { return };
+            let Some(link) = session.link else { return };
+            if link.congested || !session.resend.is_empty() {
+                return;
+            }
+            if !self.waits.over(wait) {
+                self.waits.unsent(slot);
+                return;
+            }
+            let id = *id;
+            session.unsent.pop_front();
+            let entry = session.sender.entry(id);
+            let Some(Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out)) = entry else { continue };
+            let out = out.clone();
+            let Body::Here(message) = &out.message else { continue };
+            if let Some(verdict) = self.too_late(turn, message) {
+                self.counters.verdict(verdict);
+                self.never_sent(turn, slot, (id, &out));
+                continue;
+            }
+            let mut outbound = Outbound::of_message(message);
+            let form = Form::first((out.qos, out.retain, out.subscription_id));
+            if let Sent::Never = self.send_publish(turn, slot, &mut outbound, (form, Some(id))) {
+                self.never_sent(turn, slot, (id, &out));
+            }
+        }
+    }
+
+    /// A message in flight is too large for the client, or too late.
+    fn never_sent(&mut self, turn: &mut Turn<'_>, slot: u32, (id, out): (PacketId, &Outgoing)) {
+        self.sessions.at_mut(slot).sender.remove(id);
+        self.counters.inflight_now -= 1;
+        self.settled(turn, slot, out);
     }
 
     /// Writes a PUBLISH for a session that is connected; `form` is for its version to complete.
@@ -233,6 +302,13 @@ impl Broker {
             // Something waits from now on: before, there was nothing to be slow with.
             session.last_progress = turn.now;
         }
+        let full =
+            self.counters.queued_bytes_now + out.message.cost() > self.limits.queues_bytes_max;
+        if full {
+            self.counters.verdict(Verdict::QueuesFull);
+            self.settled(turn, slot, &out);
+            return Fate::Withheld;
+        }
         let dropped = session.queue.push(out, &self.limits);
         let after = (session.queue.len() as u64, session.queue.bytes());
         self.counters.queued_now = self.counters.queued_now + after.0 - before.0;
@@ -248,8 +324,9 @@ impl Broker {
                     messages: after.0,
                 });
             }
-            self.settled(turn, slot, (lost.outgoing.message.id, lost.outgoing.group));
+            self.settled(turn, slot, &lost.outgoing);
         }
+        self.relieve(slot);
         fate
     }
 
@@ -260,25 +337,25 @@ impl Broker {
     /// [MQTT-4.6.0-6 v3.1.1].
     pub(crate) fn pump(&mut self, turn: &mut Turn<'_>, slot: u32) {
         self.pump_resend(turn, slot);
+        self.send_unsent(turn, slot);
         loop {
             let session = self.sessions.at_mut(slot);
             let Some(link) = session.link else { break };
-            let Some(front) = session.queue.front() else { break };
-            let tracked = front.qos != QoS::AtMostOnce;
+            let Some(Next::Here(front)) = session.queue.front() else { break };
+            let tracked = front.is_tracked();
             let full = !session.takes_another(link.window);
             if link.congested || !session.resend.is_empty() || (tracked && full) {
                 break;
             }
             let Some(out) = session.queue.pop() else { break };
+            let Body::Here(message) = out.message.clone() else { break };
             self.counters.queued_now -= 1;
-            self.counters.queued_bytes_now -= out.message.cost() as u64;
-            // [MQTT-3.3.2-5 v5]
-            if out.message.expired(turn.now) {
-                self.counters.verdict(Verdict::Expired);
-                self.settled(turn, slot, (out.message.id, out.group));
+            self.counters.queued_bytes_now -= out.message.cost();
+            if let Some(verdict) = self.too_late(turn, &message) {
+                self.counters.verdict(verdict);
+                self.settled(turn, slot, &out);
                 continue;
             }
-            let message = out.message.clone();
             let mut outbound = Outbound::of_message(&message);
             if tracked {
                 self.start(turn, slot, &mut outbound, out);
@@ -287,8 +364,19 @@ impl Broker {
                 self.send_publish(turn, slot, &mut outbound, (form, None));
             }
         }
+        self.fetch(turn, slot);
         self.release_if_caught_up(turn, slot);
         self.ask_on(turn, slot);
+    }
+
+    /// Why a message that waited is not sent any more. `[MQTT-3.3.2-5 v5]`
+    fn too_late(&self, turn: &Turn<'_>, message: &Message) -> Option<Verdict> {
+        if message.expired(turn.now) {
+            return Some(Verdict::Expired);
+        }
+        let age_max = u64::from(self.limits.queue_age_secs_max);
+        let old = age_max > 0 && turn.now > message.id.made_at().plus_secs(age_max);
+        old.then_some(Verdict::TooOld)
     }
 
     /// [V31-4.2-1], [MQTT-4.4.0-1 v5], [MQTT-4.4.0-1 v3.1.1], [MQTT-3.3.1-1 v5], [MQTT-4.3.3-6 v5]
@@ -300,27 +388,36 @@ impl Broker {
             if link.congested || session.in_window() >= usize::from(link.window) {
                 return;
             }
-            let Some(id) = session.resend.pop_front() else { return };
+            let Some(Again { id, dup }) = session.resend.front().copied() else { return };
             let again = match session.sender.entry(id) {
-                Some(Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out)) => Some(out.clone()),
+                Some(Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out)) => match &out.message {
+                    Body::Here(message) => Some((Arc::clone(message), out.clone())),
+                    Body::Stored(_) => return,
+                },
                 Some(Entry::Released) => None,
                 // Acknowledged although this connection had not been sent it: settled.
-                Some(Entry::Reserved) | None => continue,
+                Some(Entry::Reserved) | None => {
+                    session.resend.pop_front();
+                    continue;
+                }
             };
-            let Some(out) = again else {
+            session.resend.pop_front();
+            let Some((message, out)) = again else {
                 let why = (id, noctule_proto::ReasonCode::Success, None);
                 self.send_ack(turn, link.conn, crate::wait::AckKind::PubRel, why);
                 continue;
             };
             let first = Form::first((out.qos, out.retain, out.subscription_id));
-            let form = Form { dup: true, ..first };
-            self.counters.publishes_resent += 1;
-            let mut outbound = Outbound::of_message(&out.message);
-            let sent = self.send_publish(turn, slot, &mut outbound, (form, Some(id)));
-            if let Sent::Never = sent {
-                self.sessions.at_mut(slot).sender.remove(id);
-                self.counters.inflight_now -= 1;
-                self.settled(turn, slot, (out.message.id, out.group));
+            let form = Form { dup, ..first };
+            if !dup && let Some(verdict) = self.too_late(turn, &message) {
+                self.counters.verdict(verdict);
+                self.never_sent(turn, slot, (id, &out));
+                continue;
+            }
+            self.counters.publishes_resent += u64::from(dup);
+            let mut outbound = Outbound::of_message(&message);
+            if let Sent::Never = self.send_publish(turn, slot, &mut outbound, (form, Some(id))) {
+                self.never_sent(turn, slot, (id, &out));
             }
         }
     }
@@ -330,24 +427,33 @@ impl Broker {
         let now = turn.now;
         let session = self.sessions.at_mut(slot);
         session.last_progress = now;
-        session.resend = session.sender.iter().map(|(id, _)| id).collect();
+        let unsent = std::mem::take(&mut session.unsent);
+        let dup = |id| unsent.iter().all(|(fresh, _)| *fresh != id);
+        session.resend = session.sender.iter().map(|(id, _)| Again { id, dup: dup(id) }).collect();
         self.tell_presence(turn, slot);
         self.pump(turn, slot);
     }
 
     /// The message is off the session's books: tell the record and the share group.
-    pub(crate) fn settled(
-        &mut self,
-        turn: &mut Turn<'_>,
-        slot: u32,
-        (message, group): (MessageId, Option<GroupNumber>),
-    ) {
+    pub(crate) fn settled(&mut self, turn: &mut Turn<'_>, slot: u32, out: &Outgoing) {
         let session = self.sessions.at(slot);
-        let number = session.number;
-        if self.limits.durability == Durability::Stored && session.is_persistent() {
-            self.record(turn, Record::Settled { session: number, message });
+        let (number, recorded) = (session.number, session.is_recorded());
+        // What a share group gives is the group's until it is recorded as sent.
+        let receiver = match out.group {
+            Some(group) if !(recorded && out.qos == QoS::ExactlyOnce) => Receiver::Group(group),
+            Some(_) | None => Receiver::Session(number),
+        };
+        if out.is_tracked() && (recorded || receiver != Receiver::Session(number)) {
+            self.note_settled(turn, receiver, &out.message);
         }
-        self.settle_group_of(turn, number, group, message);
+        self.settle_group(turn, slot, out.group, &out.message);
+    }
+
+    /// A message is nobody's business any more.
+    pub(crate) fn note_settled(&mut self, turn: &mut Turn<'_>, receiver: Receiver, body: &Body) {
+        if body.is_recorded() {
+            self.note(turn, Record::Settled { receiver, message: body.clone() });
+        }
     }
 
     fn settle_group(
@@ -355,29 +461,13 @@ impl Broker {
         turn: &mut Turn<'_>,
         slot: u32,
         group: Option<GroupNumber>,
-        message: MessageId,
-    ) {
-        self.settle_group_of(turn, self.sessions.at(slot).number, group, message);
-    }
-
-    fn settle_group_of(
-        &mut self,
-        turn: &mut Turn<'_>,
-        session: SessionNumber,
-        group: Option<GroupNumber>,
-        message: MessageId,
+        message: &Body,
     ) {
         if let Some(group) = group {
+            let session = self.sessions.at(slot).number;
             let home = self.group_home(group);
+            let message = message.clone();
             self.tell(turn, home, PeerMessage::ShareSettled { group, session, message });
-        }
-    }
-
-    fn note_sent(&mut self, turn: &mut Turn<'_>, slot: u32, message: MessageId, id: PacketId) {
-        let session = self.sessions.at(slot);
-        let number = session.number;
-        if self.limits.durability == Durability::Stored && session.is_persistent() {
-            self.record(turn, Record::Sent { session: number, message, id });
         }
     }
 }

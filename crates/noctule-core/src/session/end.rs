@@ -19,10 +19,17 @@ const DISCARDED_AT_ONCE: u32 = 256;
 
 impl Broker {
     /// An empty session. [MQTT-3.1.2-6 v5], [MQTT-3.1.2-4 v3.1.1]
-    pub(crate) fn new_session(&mut self, tenant: Tenant, client_id: &str) -> u32 {
-        let number = self.sessions.next_number(self.me, self.homes.shards);
+    pub(crate) fn new_session(
+        &mut self,
+        (tenant, client_id): (Tenant, &str),
+        expiry_secs: u32,
+        durability: Durability,
+    ) -> u32 {
+        let recorded = expiry_secs > 0 && durability != Durability::Memory;
+        let number = self.sessions.next_number((self.me, self.homes.shards), recorded);
         self.counters.sessions_now += 1;
-        self.sessions.insert(Session::new(number, tenant, client_id))
+        let session = Session { durability, ..Session::new(number, tenant, client_id) };
+        self.sessions.insert(session)
     }
 
     /// The session of a client id, if it is to be carried on: whoever is connected with it is
@@ -63,50 +70,50 @@ impl Broker {
     ) -> Wait {
         let session = self.sessions.at_mut(slot);
         self.timers.cancel(TimerKey::Session(slot), &mut session.timer);
-        let was_persistent = session.is_persistent();
+        let was_recorded = session.is_recorded();
         session.conn = Some(conn);
         session.since = turn.now;
         session.expiry_secs = expiry_secs;
         let record = will.clone();
         session.will = will.map(|will| Box::new(PendingWill { will: *will, due: None }));
-        let persistent = session.is_persistent();
-        let number = session.number;
-        let mut wait = Wait::default();
-        if self.limits.durability == Durability::Stored {
-            if persistent {
-                self.note_session(turn, slot, None);
-                wait = self.record(turn, Record::Will { session: number, will: record });
-            } else if was_persistent {
-                wait = self.record(turn, Record::SessionEnded(number));
-            }
+        let (number, durability) = (session.number, session.durability);
+        if session.is_recorded() {
+            self.note_session(turn, slot, None);
+            self.record(turn, Record::Will { session: number, will: record }, durability)
+        } else if was_recorded {
+            self.record(turn, Record::SessionEnded(number), durability)
+        } else {
+            Wait::default()
         }
-        wait
     }
 
-    fn note_session(&mut self, turn: &mut Turn<'_>, slot: u32, away_since: Option<Time>) {
+    pub(crate) fn note_session(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        away_since: Option<Time>,
+    ) {
         let session = self.sessions.at(slot);
         let record = Record::Session {
             session: session.number,
             tenant: session.tenant,
             client_id: session.client_id.clone(),
             expiry_secs: session.expiry_secs,
+            durability: session.durability,
             away_since,
         };
-        self.record(turn, record);
+        self.note(turn, record);
     }
 
     pub(crate) fn change_session_expiry(&mut self, turn: &mut Turn<'_>, slot: u32, secs: u32) {
         let session = self.sessions.at_mut(slot);
-        let (number, was_persistent) = (session.number, session.is_persistent());
+        let (number, was_recorded) = (session.number, session.is_recorded());
         session.expiry_secs = secs;
-        if self.limits.durability == Durability::Memory {
-            return;
-        }
-        if secs > 0 {
+        if session.is_recorded() {
             self.note_session(turn, slot, None);
-        } else if was_persistent {
+        } else if was_recorded {
             // Nothing more of it is recorded: it ends with its connection.
-            self.record(turn, Record::SessionEnded(number));
+            self.note(turn, Record::SessionEnded(number));
         }
     }
 
@@ -130,9 +137,9 @@ impl Broker {
             }
             self.counters.wills_delayed += 1;
         }
-        let (number, persistent) = (session.number, session.is_persistent());
-        if forgotten.is_some() && persistent && self.limits.durability == Durability::Stored {
-            self.record(turn, Record::Will { session: number, will: None });
+        let (number, recorded) = (session.number, session.is_recorded());
+        if forgotten.is_some() && recorded {
+            self.note(turn, Record::Will { session: number, will: None });
         }
         self.release_all(turn, slot);
         self.tell_presence(turn, slot);
@@ -147,9 +154,10 @@ impl Broker {
             return;
         }
         self.forget_qos0(slot);
-        if self.limits.durability == Durability::Stored {
+        if recorded {
             self.note_session(turn, slot, Some(turn.now));
         }
+        self.leave_to_log(slot);
         self.arm_session(turn.now, slot);
     }
 
@@ -162,7 +170,7 @@ impl Broker {
         let gone = session.queue.retain(|out| out.qos != QoS::AtMostOnce);
         for out in gone {
             self.counters.queued_now -= 1;
-            self.counters.queued_bytes_now -= out.message.cost() as u64;
+            self.counters.queued_bytes_now -= out.message.cost();
             self.counters.verdict(Verdict::Offline);
         }
     }
@@ -234,8 +242,8 @@ impl Broker {
         if !queue.is_empty() {
             self.jobs.end(Ending::Discard { queue });
         }
-        if self.limits.durability == Durability::Stored && session.is_persistent() {
-            self.record(turn, Record::SessionEnded(session.number));
+        if session.is_recorded() {
+            self.note(turn, Record::SessionEnded(session.number));
         }
         self.unsubscribe_all(turn, session.tenant, session.number, session.subscriptions.take());
     }
@@ -281,12 +289,15 @@ impl Session {
             conn: None,
             link: None,
             expiry_secs: 0,
+            durability: Durability::Memory,
             since: Time::default(),
             timer: Deadline::NONE,
             subscriptions: Subscriptions::default(),
             sender: Sender::default(),
             resend: VecDeque::new(),
+            unsent: VecDeque::new(),
             queue: Queue::default(),
+            fetching: false,
             receiver: Receiver::default(),
             received_bytes: 0,
             leaving: Vec::new(),

@@ -5,21 +5,24 @@ mod acks;
 mod bounds_tests;
 mod deliver;
 mod end;
+mod fetch;
 mod queue;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use queue::{Outgoing, Queue};
+pub(crate) use queue::{Next, Outgoing, Queue};
 pub(crate) use subscriptions::{Held as HeldSubscription, Subscriptions};
 
 use crate::identity::{ConnId, GroupNumber, SessionNumber, ShardId, Tenant, Time};
+use crate::limits::Durability;
 use crate::message::Message;
 use crate::record::StoredWill;
 use crate::retained::Awaited;
 use crate::seed::Seed;
 use crate::slab::Slab;
 use crate::timer::Deadline;
+use crate::wait::Wait;
 use hashbrown::HashTable;
 use noctule_proto::PacketId;
 use noctule_proto::delivery::{Receiver, Sender};
@@ -38,16 +41,23 @@ pub(crate) struct Session {
     /// How to reach the client: set while the connection is live.
     pub(crate) link: Option<Link>,
     pub(crate) expiry_secs: u32,
+    /// What its acknowledgements wait for.
+    pub(crate) durability: Durability,
     /// Since when it is away, or when the connection began.
     pub(crate) since: Time,
     pub(crate) timer: Deadline,
     pub(crate) subscriptions: Subscriptions,
     /// Messages to the client that are sent and not settled.
     pub(crate) sender: Sender<Outgoing>,
-    /// Of those, the ones a new connection has not been sent again yet.
-    pub(crate) resend: VecDeque<PacketId>,
+    /// Of those, the ones this connection has not been sent yet.
+    pub(crate) resend: VecDeque<Again>,
+    /// Of those, the ones that wait until it is stored that they are sent, in order: of QoS 2, and
+    /// of QoS 1 behind them.
+    pub(crate) unsent: VecDeque<(PacketId, Wait)>,
     /// Messages that wait for room.
     pub(crate) queue: Queue,
+    /// The log was asked for messages and has not answered.
+    pub(crate) fetching: bool,
     /// QoS 2 messages from the client that wait for PUBREL.
     pub(crate) receiver: Receiver<Arc<Message>>,
     /// Bytes of those.
@@ -64,6 +74,14 @@ pub(crate) struct Session {
     pub(crate) holding_since: Time,
     /// Retained messages that it is owed and was not sent yet.
     pub(crate) awaited: Option<Box<Awaited>>,
+}
+
+/// A message in flight that a connection has not been sent yet.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Again {
+    pub(crate) id: PacketId,
+    /// An earlier connection was sent it.
+    pub(crate) dup: bool,
 }
 
 /// How to reach a live client, all that delivery needs to know.
@@ -94,6 +112,11 @@ impl Session {
         self.expiry_secs > 0
     }
 
+    /// Whether changes of it are recorded.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.is_persistent() && self.number.is_recorded()
+    }
+
     /// Unsettled messages the client has been sent on this connection.
     pub(crate) fn in_window(&self) -> usize {
         self.sender.open() - self.resend.len()
@@ -107,7 +130,7 @@ impl Session {
 
     /// A message was settled; if it was still to be sent again, it is not.
     pub(crate) fn forget_resend(&mut self, id: PacketId) {
-        if let Some(at) = self.resend.iter().position(|waiting| *waiting == id) {
+        if let Some(at) = self.resend.iter().position(|again| again.id == id) {
             self.resend.remove(at);
         }
     }
@@ -137,14 +160,24 @@ impl Sessions {
     }
 
     /// A number no session of this node ever had.
-    pub(crate) fn next_number(&mut self, me: ShardId, shards: u16) -> SessionNumber {
+    pub(crate) fn next_number(
+        &mut self,
+        (me, shards): (ShardId, u16),
+        recorded: bool,
+    ) -> SessionNumber {
         self.next += 1;
-        SessionNumber(self.next * u64::from(shards) + u64::from(me.0))
+        let number = self.next * u64::from(shards) + u64::from(me.0);
+        SessionNumber(number << 1 | u64::from(recorded))
+    }
+
+    /// The greatest number that may have been given.
+    pub(crate) fn given(&self, shards: u16) -> SessionNumber {
+        SessionNumber(((self.next + 1) * u64::from(shards)) << 1)
     }
 
     /// Numbers up to this one are taken (by sessions of an earlier run).
     pub(crate) fn number_taken(&mut self, number: SessionNumber, shards: u16) {
-        self.next = self.next.max(number.0 / u64::from(shards) + 1);
+        self.next = self.next.max((number.0 >> 1) / u64::from(shards) + 1);
     }
 
     pub(crate) fn insert(&mut self, session: Session) -> u32 {
@@ -201,6 +234,11 @@ impl Sessions {
     /// The session of a slot that a live connection, timer or table names.
     pub(crate) fn at(&self, slot: u32) -> &Session {
         self.slots.get(slot).expect("the slot is named by something alive")
+    }
+
+    /// The session of a slot, if one is still there.
+    pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut Session> {
+        self.slots.get_mut(slot)
     }
 
     pub(crate) fn at_mut(&mut self, slot: u32) -> &mut Session {

@@ -3,6 +3,7 @@
 use crate::grant::Grant;
 use crate::identity::SessionNumber;
 use crate::input::{AuthAnswer, Input, Level, Origin, SystemPublish};
+use crate::limits::Durability;
 use crate::peer::PeerMessage;
 use crate::{
     Broker, ConnId, Effect, Homes, Index, Limits, ListenerId, Outbox, ShardId, Tenant, Time,
@@ -64,7 +65,8 @@ impl Rig {
     }
 
     pub(super) fn open(&mut self, conn: u32) {
-        let from = Origin { listener: ListenerId(0), tenant: Tenant(0), remote: None };
+        let from =
+            Origin { listener: ListenerId(0), tenant: Tenant(0), remote: None, durability: None };
         self.tell(Input::Opened { conn: ConnId(conn), from });
     }
 
@@ -176,28 +178,44 @@ fn a_replay_keeps_the_copies_of_a_message_that_were_not_settled() {
     use crate::record::{Receipt, Record};
     use crate::{Message, message};
     let session = SessionNumber(5);
+    let receiver = crate::index::Receiver::Session(session);
     let client_id = "c".into();
     let (tenant, qos) = (Tenant(0), QoS::ExactlyOnce);
-    let opened = Record::Session { session, tenant, client_id, expiry_secs: 9, away_since: None };
+    let opened = Record::Session {
+        session,
+        tenant,
+        client_id,
+        expiry_secs: 9,
+        durability: Durability::Fsync,
+        away_since: None,
+    };
     let id = crate::identity::MessageId(1 << 10);
-    let origin = message::Origin { id, tenant, publisher: None, routed_at: 0 };
+    let origin = message::Origin {
+        id,
+        tenant,
+        publisher: None,
+        routed_at: 0,
+        durability: Durability::Memory,
+    };
     let (topic, properties, payload) = ("t", &[][..], &b"x"[..]);
     let expiry_secs = None;
     let parts = message::Parts { topic, properties, payload, qos, retain: false, expiry_secs };
     let message = std::sync::Arc::new(Message::new(Time(1000), origin, &parts));
-    let copy = |subscription_id| Receipt { session, qos, retain: false, subscription_id };
+    let copy = |subscription_id| Receipt { receiver, qos, retain: false, subscription_id };
+    message.set_place(crate::identity::Place(std::num::NonZeroU64::MIN));
     let receivers = vec![copy(1), copy(2), copy(3)];
-    let published = Record::Published { message, receivers, retained: false };
+    let published =
+        Record::Published { message: message.clone().into(), receivers, retained: false };
     let packet_id = noctule_proto::PacketId::new(1).expect("not 0");
-    let sent = Record::Sent { session, message: id, id: packet_id };
-    let settled = Record::Settled { session, message: id };
+    let sent = Record::Sent { session, message: message.clone().into(), id: packet_id };
+    let settled = Record::Settled { receiver, message: message.into() };
     // The shard that sent them may have been faster to the log than the one they arrived at.
     let orders = [[&published, &sent, &settled, &settled], [&sent, &settled, &settled, &published]];
     for order in orders {
         let mut rig = Rig::new();
         rig.broker.apply(&opened);
         order.into_iter().for_each(|record| rig.broker.apply(record));
-        rig.broker.replayed(Time(1000), &rig.index, &mut Outbox::default());
+        rig.broker.replayed((Time(1000), Time(1000)), &rig.index, &mut Outbox::default());
         let counters = rig.broker.counters();
         assert_eq!(counters.queued_now + counters.inflight_now, 1);
     }

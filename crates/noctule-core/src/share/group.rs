@@ -1,12 +1,15 @@
 //! The home side of share groups.
 
-use crate::broker::{Broker, Turn};
-use crate::identity::{GroupNumber, Homes, MessageId, SessionNumber, ShardId, Tenant};
+use crate::apply::GroupKey;
+use crate::broker::{Broker, TimerKey, Turn};
+use crate::identity::{GroupNumber, Homes, SessionNumber, ShardId, Tenant};
 use crate::index::{IndexChange, Match, Receiver};
 use crate::limits::Overflow;
 use crate::message::Message;
 use crate::outbound::Outbound;
 use crate::peer::{Delivery, PeerMessage, ShareJoin, Target};
+use crate::record::{Body, Record};
+use crate::timer::Deadline;
 use crate::verdict::Verdict;
 use noctule_proto::QoS;
 use noctule_proto::packet::SubscribeOptions;
@@ -24,7 +27,12 @@ pub(crate) struct Groups {
     by_name: BTreeMap<(Tenant, Box<str>, Box<str>), GroupNumber>,
     /// Members whose answer waits for the group's index change.
     joining: VecDeque<Joining>,
+    /// When groups that nobody came back to end.
+    orphans: Deadline,
 }
+
+/// Seconds after a restart in which the members of a group have to come back.
+const ORPHAN_SECS: u64 = 60;
 
 /// One group: a name and a filter.
 #[derive(Debug, Serialize, Deserialize)]
@@ -40,6 +48,8 @@ struct Group {
     queue_bytes: u64,
     /// Number of the index change that made it known.
     change: u64,
+    /// It comes from an earlier run, and none of its members has come back yet.
+    orphan: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -75,7 +85,18 @@ impl Groups {
             groups: BTreeMap::new(),
             by_name: BTreeMap::new(),
             joining: VecDeque::new(),
+            orphans: Deadline::NONE,
         }
+    }
+
+    /// Numbers up to this one are taken (by groups of an earlier run).
+    pub(crate) fn number_taken(&mut self, number: GroupNumber) {
+        self.next = self.next.max(number.0 / u64::from(self.shards) + 1);
+    }
+
+    /// The greatest number that may have been given.
+    pub(crate) fn given(&self) -> GroupNumber {
+        GroupNumber((self.next + 1) * u64::from(self.shards))
     }
 
     fn number(&mut self) -> GroupNumber {
@@ -85,7 +106,7 @@ impl Groups {
 
     pub(crate) fn check(&self) {
         for (number, group) in &self.groups {
-            assert!(!group.members.is_empty(), "group {number:?} without members");
+            assert!(!group.members.is_empty() || group.orphan, "group {number:?} without members");
             let bytes: u64 = group.queue.iter().map(|message| message.cost() as u64).sum();
             assert_eq!(bytes, group.queue_bytes, "group {number:?} miscounts its queue");
             for member in &group.members {
@@ -135,6 +156,7 @@ impl Broker {
             None => self.new_group(turn, key),
         };
         let Some(group) = self.groups.groups.get_mut(&number) else { return };
+        group.orphan = false;
         match group.member(session) {
             // [U5-4.8.2-3]
             Some(member) => {
@@ -184,10 +206,46 @@ impl Broker {
             queue: VecDeque::new(),
             queue_bytes: 0,
             change,
+            orphan: false,
         };
         self.groups.groups.insert(number, group);
+        let (tenant, name, filter) = key.clone();
         self.groups.by_name.insert(key, number);
+        self.note(turn, Record::Group { group: number, tenant, name, filter });
         number
+    }
+
+    /// Groups of an earlier run, with what waits in them. Members come back one by one; a group
+    /// that nobody comes back to ends after a while.
+    pub(crate) fn restore_groups(
+        &mut self,
+        turn: &mut Turn<'_>,
+        restored: BTreeMap<GroupKey, VecDeque<Arc<Message>>>,
+    ) {
+        if restored.is_empty() {
+            return;
+        }
+        for (key, queue) in restored {
+            let number = self.new_group(turn, key);
+            let Some(group) = self.groups.groups.get_mut(&number) else { continue };
+            group.orphan = true;
+            group.queue_bytes = queue.iter().map(|message| message.cost() as u64).sum();
+            group.queue = queue;
+        }
+        let due = turn.now.plus_secs(ORPHAN_SECS);
+        self.timers.set(TimerKey::Orphans, &mut self.groups.orphans, due);
+    }
+
+    /// Nobody has come back to these groups.
+    pub(crate) fn orphans_due(&mut self, turn: &mut Turn<'_>) {
+        self.groups.orphans.clear();
+        let orphans = self.groups.groups.iter().filter(|(_, group)| group.orphan);
+        let orphans: Vec<(GroupNumber, usize)> =
+            orphans.map(|(number, group)| (*number, group.queue.len())).collect();
+        for (number, lost) in orphans {
+            (0..lost).for_each(|_| self.counters.verdict(Verdict::GroupEnded));
+            self.end_group(turn, number);
+        }
     }
 
     /// Answers members whose group can be seen by all shards.
@@ -233,27 +291,38 @@ impl Broker {
         let member = if group.queue.is_empty() { group.pick(outbound.qos) } else { None };
         match member {
             Some(at) => self.hand_to(turn, number, at, outbound),
-            None => self.wait_in_group(number, outbound.shared()),
+            None => self.wait_in_group(turn, number, outbound.shared()),
         }
     }
 
-    fn wait_in_group(&mut self, number: GroupNumber, message: Arc<Message>) {
+    fn wait_in_group(&mut self, turn: &mut Turn<'_>, number: GroupNumber, message: Arc<Message>) {
         let limits = &self.limits;
         let Some(group) = self.groups.groups.get_mut(&number) else { return };
+        let mut dropped = Vec::new();
         let cost = message.cost() as u64;
+        let mut newest = Some(message);
         while group.queue.len() >= limits.share_queue_max as usize
             || group.queue_bytes + cost > limits.queue_bytes_max
         {
-            self.counters.verdict(Verdict::GroupFull);
             let oldest = match limits.overflow {
                 Overflow::DropOldest => group.queue.pop_front(),
                 Overflow::DropNewest => None,
             };
-            let Some(oldest) = oldest else { return };
+            let Some(oldest) = oldest else {
+                dropped.extend(newest.take());
+                break;
+            };
             group.queue_bytes -= oldest.cost() as u64;
+            dropped.push(oldest);
         }
-        group.queue_bytes += cost;
-        group.queue.push_back(message);
+        if let Some(message) = newest {
+            group.queue_bytes += cost;
+            group.queue.push_back(message);
+        }
+        for message in dropped {
+            self.counters.verdict(Verdict::GroupFull);
+            self.note_settled(turn, Receiver::Group(number), &message.into());
+        }
     }
 
     /// Gives a message to one member, through its shard.
@@ -281,6 +350,10 @@ impl Broker {
             group: tracked.then_some(number),
         };
         let shard = member.shard;
+        if !tracked && outbound.qos != QoS::AtMostOnce {
+            let message = outbound.shared().into();
+            self.note_settled(turn, Receiver::Group(number), &message);
+        }
         if shard == self.me {
             self.deliver_to(turn, &target, outbound, false);
         } else {
@@ -298,7 +371,9 @@ impl Broker {
             if message.expired(turn.now) {
                 self.counters.verdict(Verdict::Expired);
                 group.queue_bytes -= message.cost() as u64;
-                group.queue.pop_front();
+                if let Some(message) = group.queue.pop_front() {
+                    self.note_settled(turn, Receiver::Group(number), &message.into());
+                }
                 continue;
             }
             let Some(at) = group.pick(message.qos) else { return };
@@ -314,11 +389,11 @@ impl Broker {
         turn: &mut Turn<'_>,
         number: GroupNumber,
         session: SessionNumber,
-        message: MessageId,
+        message: &Body,
     ) {
         let Some(group) = self.groups.groups.get_mut(&number) else { return };
         let Some(member) = group.member(session) else { return };
-        if let Some(at) = member.open.iter().position(|open| open.id == message) {
+        if let Some(at) = member.open.iter().position(|open| message.is(open)) {
             member.open.remove(at);
         }
         self.serve_group(turn, number);
@@ -344,7 +419,7 @@ impl Broker {
         turn: &mut Turn<'_>,
         number: GroupNumber,
         session: SessionNumber,
-        keep: &[MessageId],
+        keep: &[Body],
     ) {
         let Some(group) = self.groups.groups.get_mut(&number) else { return };
         let Some(at) = group.members.iter().position(|member| member.session == session) else {
@@ -354,7 +429,16 @@ impl Broker {
         if group.turn > at {
             group.turn -= 1;
         }
-        let back = member.open.into_iter().filter(|open| !keep.contains(&open.id));
+        let (kept, back): (Vec<_>, Vec<_>) =
+            member.open.into_iter().partition(|open| keep.iter().any(|kept| kept.is(open)));
+        for message in kept {
+            // Others do not get it after a restart either.
+            if message.qos.min(member.options.qos) == QoS::ExactlyOnce {
+                self.note_settled(turn, Receiver::Group(number), &message.into());
+            }
+        }
+        let Some(group) = self.groups.groups.get_mut(&number) else { return };
+        let back = back.into_iter();
         if group.members.is_empty() {
             let lost = back.count() + group.queue.len();
             for _ in 0..lost {
@@ -375,6 +459,7 @@ impl Broker {
         let Some(group) = self.groups.groups.remove(&number) else { return };
         let key = (group.tenant, group.name, group.filter);
         self.groups.by_name.remove(&key);
+        self.note(turn, Record::GroupEnded(number));
         let (tenant, _, filter) = key;
         let receiver = Receiver::Group(number);
         self.change_index(turn, IndexChange::Remove { tenant, filter, receiver });

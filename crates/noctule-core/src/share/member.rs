@@ -1,13 +1,15 @@
 //! The member side of share groups: what a session tells the homes of its groups.
 
 use crate::broker::{Broker, Turn};
-use crate::identity::{GroupNumber, MessageId, SessionNumber, ShardId};
+use crate::identity::{GroupNumber, SessionNumber, ShardId};
+use crate::index::Receiver;
 use crate::job::Ending;
 use crate::peer::{PeerMessage, ShareJoin};
+use crate::record::{Body, Receipt, Record};
 use crate::session::{Outgoing, Session};
 use crate::wait::Wait;
-use noctule_proto::QoS;
 use noctule_proto::delivery::Entry;
+use noctule_proto::{PacketId, QoS};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Groups that the end of a session leaves at once; more are a job.
@@ -115,11 +117,52 @@ impl Broker {
         for &group in groups {
             let home = self.group_home(group);
             let keep = open.remove(&group).unwrap_or_default();
+            self.keep_of_group(turn, slot, group);
             self.tell(turn, home, PeerMessage::ShareLeave { group, session: number, keep });
             if home != self.me {
                 self.fence(turn, home, number, wait);
                 self.sessions.at_mut(slot).leaving.push((wait.request, group));
             }
+        }
+    }
+
+    /// What a session has in flight of a group that it leaves is its own from here on, after a
+    /// restart as well.
+    fn keep_of_group(&mut self, turn: &mut Turn<'_>, slot: u32, group: GroupNumber) {
+        let session = self.sessions.at_mut(slot);
+        if !session.is_recorded() {
+            return;
+        }
+        let number = session.number;
+        let sent: Vec<PacketId> = session.sender.iter().map(|(id, _)| id).collect();
+        for id in sent {
+            let sender = &mut self.sessions.at_mut(slot).sender;
+            let Some(out) = sender.message_mut(id).filter(|out| out.group == Some(group)) else {
+                continue;
+            };
+            out.group = None;
+            let out = out.clone();
+            // What is sent with QoS 2 was recorded as the session's when it was sent.
+            if out.qos == QoS::AtLeastOnce {
+                self.take_from_group(turn, (number, group), &out);
+            }
+        }
+    }
+
+    /// A message of a group is recorded as that of a session, and of nobody else.
+    pub(crate) fn take_from_group(
+        &mut self,
+        turn: &mut Turn<'_>,
+        (session, group): (SessionNumber, GroupNumber),
+        out: &Outgoing,
+    ) {
+        if out.message.is_recorded() {
+            let receiver = Receiver::Session(session);
+            let Outgoing { qos, retain, subscription_id, .. } = *out;
+            let receivers = vec![Receipt { receiver, qos, retain, subscription_id }];
+            let message = out.message.clone();
+            self.note(turn, Record::Published { message, receivers, retained: false });
+            self.note_settled(turn, Receiver::Group(group), &out.message);
         }
     }
 
@@ -145,7 +188,7 @@ impl Broker {
         }
         let mut open = open_by_group(session, |out| out.qos == QoS::ExactlyOnce);
         let groups = session.subscriptions.iter().filter_map(|held| held.group);
-        let mut groups: Vec<(GroupNumber, Vec<MessageId>)> =
+        let mut groups: Vec<(GroupNumber, Vec<Body>)> =
             groups.map(|group| (group, open.remove(&group).unwrap_or_default())).collect();
         let rest = groups.split_off(groups.len().min(LEFT_AT_ONCE));
         for (group, keep) in groups {
@@ -162,13 +205,13 @@ impl Broker {
 fn open_by_group(
     session: &Session,
     wanted: impl Fn(&Outgoing) -> bool,
-) -> BTreeMap<GroupNumber, Vec<MessageId>> {
-    let mut open: BTreeMap<GroupNumber, Vec<MessageId>> = BTreeMap::new();
+) -> BTreeMap<GroupNumber, Vec<Body>> {
+    let mut open: BTreeMap<GroupNumber, Vec<Body>> = BTreeMap::new();
     for (_, entry) in session.sender.iter() {
         match entry {
             Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out) => {
                 if let Some(group) = out.group.filter(|_| wanted(out)) {
-                    open.entry(group).or_default().push(out.message.id);
+                    open.entry(group).or_default().push(out.message.clone());
                 }
             }
             Entry::Released | Entry::Reserved => {}

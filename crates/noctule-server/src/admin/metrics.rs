@@ -3,16 +3,19 @@
 
 use crate::memory;
 use crate::shard::Snapshot;
+use noctule_core::limits::Durability;
 use noctule_core::verdict::Verdict;
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The whole page.
-pub(super) fn text(sum: &Snapshot, uptime_millis: u64) -> String {
+pub(super) fn text(sum: &Snapshot, uptime_millis: u64, promised: Durability) -> String {
     let mut page = Page(String::with_capacity(16 * 1024));
     page.family("build_info", "gauge", "Version of the broker; always 1.");
     page.sample("build_info", Some(("version", env!("CARGO_PKG_VERSION"))), 1);
+    page.family("durability_info", "gauge", "What acknowledgements promise; always 1.");
+    page.sample("durability_info", Some(("class", promised.name())), 1);
     let uptime = uptime_millis as f64 / 1000.0;
     page.gauge("uptime_seconds", "Seconds since the start.", uptime);
     for (name, value) in sum.core.each() {
@@ -45,6 +48,13 @@ pub(super) fn text(sum: &Snapshot, uptime_millis: u64) -> String {
     page.counter("accepts_failed", "Accepts that the system refused.", net.accepts_failed);
     page.gauge("socket_backlog_bytes", "Bytes waiting for full sockets.", net.bytes_waiting_now);
     page.gauge("socket_backlog_packets", "Packets that wait, about.", net.packets_waiting_now);
+    page.counter("store_records", "Records handed to the store.", net.records);
+    page.gauge(
+        "store_records_waiting",
+        "Records that are not on the disk yet.",
+        net.records_waiting_now,
+    );
+    page.gauge("store_full", "1 while the disk of the store is full.", net.store_full_now);
     page.counter("turns", "Turns of the shards' loops.", net.turns);
     page.process(uptime);
     page.0
@@ -168,7 +178,7 @@ mod tests {
         sum.core.bytes_sent = 8;
         sum.core.clients_now = 3;
         sum.core.verdicts[Verdict::Expired as usize] = 5;
-        let page = text(&sum, 1500);
+        let page = text(&sum, 1500, Durability::Fsync);
         let mut kinds = HashMap::new();
         let mut seen = HashSet::new();
         for line in page.lines() {

@@ -119,7 +119,7 @@ async fn serve(socket: TcpListener, app: Router, stopped: oneshot::Receiver<()>)
 
 async fn metrics(State(status): State<Status>) -> impl IntoResponse {
     let uptime = status.shared.clock.uptime_millis(status.shared.clock.now());
-    let text = metrics::text(&status.shared.snapshots.sum(), uptime);
+    let text = metrics::text(&status.shared.snapshots.sum(), uptime, status.shared.durability);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 

@@ -1,20 +1,26 @@
 //! Configuration: a file in, a [`Config`] that cannot be wrong out.
 //!
-//! * `options`  every option there is: name, meaning, value; the only place where they are listed
-//! * `value`    how one value is written in the file, and what is wrong with a bad one
-//! * `parse`    walks the file along the options; its errors name file, line and option
-//! * `sample`   prints the options with their defaults as a commented file
+//! * `options`     every option there is: name, meaning, value; the only place that lists them
+//! * `value`       how one value is written in the file, and what is wrong with a bad one
+//! * `parse`       walks the file along the options; its errors name file, line and option
+//! * `durability`  what is kept, and where
+//! * `sample`      prints the options with their defaults as a commented file
+//! * `show`        prints those in force
 
+mod durability;
 mod options;
 mod parse;
 mod sample;
+mod show;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
+pub use durability::{Class, Durability, TopicClass, state_directory};
 pub use parse::{ConfigError, Fault};
 pub use sample::sample;
+pub use show::show;
 
 use crate::auth::Users;
 use noctule_core::{Limits, Tenant};
@@ -39,6 +45,8 @@ pub struct Config {
     pub shutdown_grace_secs: u32,
     /// Where clients connect; at least one.
     pub listeners: Vec<Listener>,
+    /// What survives a restart.
+    pub durability: Durability,
     /// Bounds of the broker.
     pub limits: Limits,
     /// Log output.
@@ -62,6 +70,8 @@ pub struct Listener {
     pub connections_max: u32,
     /// Whether the broker starts without it.
     pub presence: Presence,
+    /// What acknowledgements to its clients promise, if not what the broker's do.
+    pub durability: Option<Class>,
 }
 
 /// What happens if an address cannot be had.
@@ -92,7 +102,7 @@ pub enum LogFormat {
 }
 
 /// The least severe line that is written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum LogLevel {
     /// What ends the broker, or would.
     Error,
@@ -127,6 +137,7 @@ impl Listener {
             allow_anonymous: address.ip().is_loopback(),
             connections_max: 1_000_000,
             presence: Presence::Required,
+            durability: None,
         }
     }
 }
@@ -143,6 +154,7 @@ impl Config {
             sys_interval_secs: 10,
             shutdown_grace_secs: 10,
             listeners: vec![loopback(Ipv4Addr::LOCALHOST.into()), v6],
+            durability: Durability::default(),
             limits: Limits::default(),
             log: Log { format: LogFormat::Text, level: LogLevel::Info },
             admin: Admin {
@@ -155,10 +167,12 @@ impl Config {
     }
 
     /// For tests: one listener and the admin listener, both on loopback ports the system chooses.
+    /// Nothing is kept; a test that wants that asks for a directory.
     #[must_use]
     pub fn for_tests() -> Config {
         let mut config = Config::on_port(0);
         config.listeners.truncate(1);
+        config.durability = Durability::memory();
         config.admin.address.set_port(0);
         config
     }

@@ -1,11 +1,13 @@
 //! Every option there is. The parser, the sample and the hints of error messages read these lists.
 
-use super::value::{Auto, Choice, Number, Text, Unit, Value};
-use super::{Admin, Config, Log, LogFormat, LogLevel, PORT, Presence, SHARDS_MAX};
+use super::value::{Auto, Choice, ChoiceOrNone, Number, Text, Unit, Value};
+use super::{
+    Admin, Class, Config, Durability, Log, LogFormat, LogLevel, PORT, Presence, SHARDS_MAX,
+};
 use noctule_core::Limits;
 use noctule_core::limits::Overflow;
-use noctule_proto::QoS;
 use noctule_proto::text::is_clean;
+use noctule_proto::{QoS, TopicFilter};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// One option of a table `T`.
@@ -23,6 +25,7 @@ pub(super) struct ListenerDraft {
     pub(super) allow_anonymous: Option<bool>,
     pub(super) connections_max: u32,
     pub(super) presence: Presence,
+    pub(super) durability: Option<Class>,
 }
 
 impl Default for ListenerDraft {
@@ -34,8 +37,16 @@ impl Default for ListenerDraft {
             allow_anonymous: None,
             connections_max: 1_000_000,
             presence: Presence::Required,
+            durability: None,
         }
     }
+}
+
+/// A `[[durability.topics]]` entry as the file says it.
+#[derive(Default)]
+pub(super) struct TopicDraft {
+    pub(super) filter: Box<str>,
+    pub(super) class: Option<Class>,
 }
 
 /// A `[[users]]` entry as the file says it.
@@ -119,6 +130,10 @@ fn qos(slot: &mut QoS) -> Box<dyn Value + '_> {
     Box::new(Level(slot))
 }
 
+/// The classes, the strongest first.
+const CLASSES: &[(&str, Class)] =
+    &[("fsync", Class::Fsync), ("os", Class::Os), ("memory", Class::Memory)];
+
 /// Options outside any table.
 pub(super) const TOP: &[Opt<Config>] = &[
     opt!(
@@ -172,6 +187,48 @@ pub(super) const LISTENER: &[Opt<ListenerDraft>] = &[
         "Whether the start fails if the address cannot be had; otherwise the log says so.",
         |l| presence(&mut l.presence)
     ),
+    opt!(
+        "durability",
+        "What acknowledgements to its clients promise: \"fsync\", \"os\" or \"memory\". Not set: \
+         what `durability.class` says.",
+        |l| Box::new(ChoiceOrNone { slot: &mut l.durability, words: CLASSES })
+    ),
+];
+
+/// Options of `[durability]`, beside its `topics`.
+pub(super) const DURABILITY: &[Opt<Durability>] = &[
+    opt!(
+        "class",
+        "What an acknowledgement of a QoS 1 or 2 message promises, if a persistent session or a \
+         retained topic depends on it. \"fsync\": it is on the disk and survives a power cut. \
+         \"os\": the operating system has it, and it survives the end of the process. \
+         \"memory\": nothing.",
+        |d| Box::new(Choice { slot: &mut d.class, words: CLASSES })
+    ),
+    opt!(
+        "data",
+        "Directory of what is kept, from the root on. Not set: $STATE_DIRECTORY, which systemd \
+         sets, else $XDG_STATE_HOME/noctule, else ~/.local/state/noctule.",
+        |d| Box::new(&mut d.data)
+    ),
+];
+
+/// Options of `[[durability.topics]]`.
+pub(super) const TOPIC: &[Opt<TopicDraft>] = &[
+    opt!("filter", "Topic filter; its topics are matched in every tenant.", |t| Box::new(Text {
+        slot: &mut t.filter,
+        check: |text| match TopicFilter::parse(text) {
+            Ok(filter) if filter.share().is_some() => {
+                Err("a filter without $share expected".into())
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        },
+    })),
+    opt!("class", "\"fsync\", \"os\" or \"memory\".", |t| Box::new(ChoiceOrNone {
+        slot: &mut t.class,
+        words: CLASSES,
+    })),
 ];
 
 /// Options of `[log]`.
@@ -302,6 +359,22 @@ pub(super) const LIMITS: &[Opt<Limits>] = &[
         "queue_bytes_max",
         "Bytes of messages waiting for one session; beyond, `overflow` decides.",
         |l| bytes(&mut l.queue_bytes_max, 1024, I64)
+    ),
+    opt!(
+        "queue_age_secs_max",
+        "Seconds a QoS 1 or 2 message waits for a session at most; then it is dropped. 0: any \
+         number.",
+        |l| plain(&mut l.queue_age_secs_max, 0, U32)
+    ),
+    opt!(
+        "queues_bytes_max",
+        "Bytes of messages waiting for all sessions of a shard, or \"no bound\"; beyond, what just \
+         came is dropped.",
+        |l| Box::new(Number {
+            slot: &mut l.queues_bytes_max,
+            range: 1024..=u64::MAX,
+            unit: Unit::BytesOrNoBound,
+        })
     ),
     opt!(
         "overflow",

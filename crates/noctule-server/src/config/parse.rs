@@ -1,8 +1,10 @@
 //! Walks a file along the options. All faults are collected: one run of `config check` shows all.
 
-use super::options::{self, ListenerDraft, Opt, UserDraft};
-use super::{Config, Listener};
+use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
+use super::{Config, Durability, Listener, TopicClass};
 use noctule_core::Tenant;
+use noctule_proto::TopicFilter;
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -76,7 +78,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
 }
 
 /// Names of the tables, beside the options of the top level.
-const TABLES: [&str; 5] = ["limits", "log", "admin", "listener", "users"];
+const TABLES: [&str; 6] = ["limits", "log", "admin", "listener", "users", "durability"];
 
 struct Walk<'t> {
     text: &'t str,
@@ -91,6 +93,7 @@ impl Walk<'_> {
                 "limits" => self.table("limits.", value, options::LIMITS, &mut config.limits),
                 "log" => self.table("log.", value, options::LOG, &mut config.log),
                 "admin" => self.table("admin.", value, options::ADMIN, &mut config.admin),
+                "durability" => self.durability(value, &mut config.durability),
                 "listener" => config.listeners = self.listeners(value),
                 "users" => self.users(value, &mut config),
                 name => match options::TOP.iter().find(|opt| opt.name == name) {
@@ -138,7 +141,17 @@ impl Walk<'_> {
             let name = prefix.trim_end_matches('.');
             return self.fault(&value.span(), name, format!("write it as a table: [{name}]"));
         };
-        for (key, value) in table {
+        self.options(prefix, table.iter(), known, target);
+    }
+
+    fn options<'v, 'i: 'v, T>(
+        &mut self,
+        prefix: &str,
+        said: impl Iterator<Item = (&'v Spanned<Cow<'i, str>>, &'v Spanned<DeValue<'i>>)>,
+        known: &'static [Opt<T>],
+        target: &mut T,
+    ) {
+        for (key, value) in said {
             match known.iter().find(|opt| opt.name == key.get_ref().as_ref()) {
                 Some(opt) => self.option(prefix, opt, value, target),
                 None => {
@@ -184,6 +197,53 @@ impl Walk<'_> {
             self.fault(&value.span(), "listener", what.into());
         }
         listeners
+    }
+
+    fn durability(&mut self, value: &Spanned<DeValue<'_>>, target: &mut Durability) {
+        let Some(table) = value.get_ref().as_table() else {
+            return self.table("durability.", value, options::DURABILITY, target);
+        };
+        let (topics, others): (Vec<_>, Vec<_>) =
+            table.iter().partition(|(key, _)| key.get_ref() == "topics");
+        self.options("durability.", others.into_iter(), options::DURABILITY, target);
+        for (_, topics) in topics {
+            for entry in self.entries("durability.topics", topics) {
+                self.topic(entry, &mut target.topics);
+            }
+        }
+    }
+
+    /// One entry of `[[durability.topics]]`.
+    fn topic(&mut self, entry: &Spanned<DeValue<'_>>, rules: &mut Vec<TopicClass>) {
+        let mut draft = TopicDraft::default();
+        let before = self.faults.len();
+        self.table("durability.topics.", entry, options::TOPIC, &mut draft);
+        if self.faults.len() > before {
+            return;
+        }
+        let missing = |walk: &mut Self, name: &str| {
+            let option = format!("durability.topics.{name}");
+            walk.fault(&entry.span(), &option, "is missing in this entry".into());
+        };
+        // No filter is empty, so an empty one was not given.
+        let filter = TopicFilter::parse(&draft.filter).ok();
+        if filter.is_none() {
+            missing(self, "filter");
+        }
+        let Some(class) = draft.class else { return missing(self, "class") };
+        let Some(filter) = filter else { return };
+        if let Some(first) = rules.iter().find(|rule| rule.covers(filter.as_str())) {
+            let first = first.filter();
+            let what = if first == filter.as_str() {
+                format!("{first:?} has an entry already")
+            } else {
+                format!(
+                    "never has a say, because {first:?} above matches all of it: write it first"
+                )
+            };
+            return self.fault(&entry.span(), "durability.topics.filter", what);
+        }
+        rules.push(TopicClass::new(filter, class));
     }
 
     fn users(&mut self, value: &Spanned<DeValue<'_>>, config: &mut Config) {
@@ -270,6 +330,7 @@ impl ListenerDraft {
             allow_anonymous: self.allow_anonymous.unwrap_or(defaults.allow_anonymous),
             connections_max: self.connections_max,
             presence: self.presence,
+            durability: self.durability,
             ..defaults
         }
     }
@@ -290,6 +351,8 @@ fn options_elsewhere(name: &str) -> Option<String> {
         "admin"
     } else if holds(options::LISTENER, name) {
         "listener"
+    } else if holds(options::DURABILITY, name) {
+        "durability"
     } else {
         return None;
     };

@@ -1,7 +1,7 @@
 //! The commented sample file: every option with its meaning and default.
 
 use super::Config;
-use super::options::{self, ListenerDraft, Opt, UserDraft};
+use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
 use std::fmt::Write as _;
 
 const HEAD: &str = "\
@@ -39,6 +39,13 @@ pub fn sample() -> String {
             _ => values(&mut text, options::LISTENER, &mut draft),
         }
     }
+    text.push_str("\n[durability]\n");
+    options(&mut text, options::DURABILITY, &mut config.durability);
+    text.push_str(
+        "\n# Topics with a class of their own. Repeat for each filter; the first that matches \
+         decides.\n# [[durability.topics]]\n",
+    );
+    commented(&mut text, options::TOPIC, &mut TopicDraft::default());
     text.push_str("\n# Who may log in. Print an entry with: noctule passwd NAME\n# [[users]]\n");
     commented(&mut text, options::USER, &mut UserDraft::default());
     text.push_str("\n[log]\n");
@@ -60,7 +67,7 @@ fn options<T>(text: &mut String, list: &[Opt<T>], target: &mut T) {
 }
 
 /// Options alone.
-fn values<T>(text: &mut String, list: &[Opt<T>], target: &mut T) {
+pub(super) fn values<T>(text: &mut String, list: &[Opt<T>], target: &mut T) {
     for opt in list {
         line(text, opt, target);
     }

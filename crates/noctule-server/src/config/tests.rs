@@ -23,7 +23,9 @@ fn the_sample_names_every_option_with_a_comment() {
     let rest = options::LOG.iter().map(|opt| opt.name).chain(
         options::ADMIN.iter().map(|opt| opt.name).chain(options::USER.iter().map(|opt| opt.name)),
     );
-    for name in limits.chain(others).chain(listener).chain(rest) {
+    let durability = options::DURABILITY.iter().map(|opt| opt.name);
+    let kept = durability.chain(options::TOPIC.iter().map(|opt| opt.name));
+    for name in limits.chain(others).chain(listener).chain(rest).chain(kept) {
         let found = sample.lines().zip(sample.lines().skip(1)).any(|(above, line)| {
             line.trim_start_matches("# ").starts_with(&format!("{name} = "))
                 && above.starts_with("# ")
@@ -41,7 +43,8 @@ fn every_field_of_the_limits_is_an_option_except_durability() {
             l.split(':').next().expect("split gives one part at least").trim_end_matches(',')
         })
     });
-    for name in named.filter(|name| *name != "durability") {
+    // What is said of durability has a table of its own.
+    for name in named.filter(|name| !name.starts_with("durability")) {
         assert!(options::LIMITS.iter().any(|opt| opt.name == name), "{name} cannot be configured");
     }
 }
@@ -67,6 +70,8 @@ bind = "[::1]:9"
 [limits]
 packet_size_max = "64 KiB"
 queue_bytes_max = 4_000
+queue_age_secs_max = 86_400
+queues_bytes_max = "64 GiB"
 session_expiry_secs_max = 60
 session_expiry_secs_v3 = "never"
 overflow = "drop_oldest"
@@ -88,12 +93,153 @@ assigned_id_prefix = "x-"
     assert!(!config.admin.enabled);
     assert_eq!(config.limits.packet_size_max, 65_536);
     assert_eq!(config.limits.queue_bytes_max, 4000);
+    assert_eq!(config.limits.queue_age_secs_max, 86_400);
+    assert_eq!(config.limits.queues_bytes_max, 64 << 30);
     assert_eq!(config.limits.session_expiry_secs_max, 60);
     assert_eq!(config.limits.session_expiry_secs_v3, u32::MAX);
     assert_eq!(config.limits.overflow, Overflow::DropOldest);
     assert_eq!(config.limits.qos_max, QoS::AtLeastOnce);
     assert!(!config.limits.retain_available);
     assert_eq!(&*config.limits.assigned_id_prefix, "x-");
+}
+
+#[test]
+fn durability_is_for_broker_listener_and_topic() {
+    let config = Config::parse(
+        "f",
+        r#"
+[[listener]]
+port = 1
+durability = "os"
+[[listener]]
+port = 2
+[durability]
+class = "fsync"
+data = "/srv/noctule"
+[[durability.topics]]
+filter = "sensors/é/#"
+class = "memory"
+[[durability.topics]]
+filter = "+/bills"
+class = "fsync"
+"#,
+    )
+    .unwrap();
+    let classes: Vec<_> = config.listeners.iter().map(|it| it.durability).collect();
+    assert_eq!(classes, [Some(Class::Os), None]);
+    assert_eq!(config.durability.class, Class::Fsync);
+    assert_eq!(config.durability.data, Some("/srv/noctule".into()));
+    let rules: Vec<_> =
+        config.durability.topics.iter().map(|it| (it.filter(), it.class())).collect();
+    assert_eq!(rules, [("sensors/é/#", Class::Memory), ("+/bills", Class::Fsync)]);
+    let silent = Config::parse("f", "").unwrap().durability;
+    assert_eq!(silent, Durability { class: Class::Fsync, data: None, topics: Vec::new() });
+}
+
+#[test]
+fn errors_of_durability_say_what_would_be_right() {
+    assert_eq!(
+        faults(
+            r#"[[listener]]
+durability = "disk"
+[durability]
+class = true
+data = "here"
+topic = 1
+fsync = true
+[[durability.topics]]
+filter = "a/#/b"
+class = "os"
+[[durability.topics]]
+filter = "$share/g/a"
+class = "os"
+[[durability.topics]]
+class = "os"
+[[durability.topics]]
+filter = "b"
+"#
+        ),
+        "\
+noctule.toml:2: listener.durability: \"disk\" is wrong: must be \"fsync\", \"os\" or \"memory\"
+noctule.toml:4: durability.class: true is wrong: must be \"fsync\", \"os\" or \"memory\"
+noctule.toml:5: durability.data: \"here\" is wrong: a directory expected, from the root on, like \
+\"/var/lib/noctule\"
+noctule.toml:6: durability.topic: unknown option; `noctule config sample` lists them all
+noctule.toml:7: durability.fsync: unknown option; `noctule config sample` lists them all
+noctule.toml:9: durability.topics.filter: \"a/#/b\" is wrong: has a # that is not the whole last \
+level
+noctule.toml:12: durability.topics.filter: \"$share/g/a\" is wrong: a filter without $share expected
+noctule.toml:14: durability.topics.filter: is missing in this entry
+noctule.toml:16: durability.topics.class: is missing in this entry"
+    );
+    assert_eq!(
+        faults("durability = \"os\"\nclass = \"os\"\n"),
+        "\
+noctule.toml:1: durability: write it as a table: [durability]
+noctule.toml:2: class: unknown option here; did you mean `durability.class`?"
+    );
+    let topics = faults("[durability]\ntopics = 3\n");
+    let expected = "noctule.toml:2: durability.topics: write each as a table of its own: \
+                    [[durability.topics]]";
+    assert_eq!(topics, expected);
+}
+
+#[test]
+fn a_topic_rule_that_can_never_decide_is_wrong() {
+    let rules = |filters: &[&str]| {
+        let rule =
+            |it: &&str| format!("[[durability.topics]]\nfilter = \"{it}\"\nclass = \"os\"\n");
+        filters.iter().map(rule).collect::<String>()
+    };
+    assert_eq!(
+        faults(&rules(&["a/#", "b", "a/+/c", "b"])),
+        "\
+noctule.toml:7: durability.topics.filter: never has a say, because \"a/#\" above matches all \
+of it: write it first
+noctule.toml:10: durability.topics.filter: \"b\" has an entry already"
+    );
+    assert!(Config::parse("f", &rules(&["a/b", "a/#", "#"])).is_ok());
+}
+
+#[test]
+fn what_is_shown_says_the_same_as_what_was_read() {
+    let text = r#"
+shards = 2
+[[listener]]
+bind = "::"
+tenant = 3
+durability = "memory"
+[durability]
+class = "os"
+data = "/srv/it's \"here\""
+[[durability.topics]]
+filter = "a/\u0301/é"
+class = "fsync"
+[log]
+format = "json"
+[limits]
+session_expiry_secs_max = 5
+"#;
+    let mut config = Config::parse("f", text).unwrap();
+    let shown = show(&config);
+    // What was left to be chosen is said now.
+    config.listeners[0].allow_anonymous = false;
+    assert_eq!(Config::parse("shown", &shown).expect(&shown), config);
+    assert!(shown.starts_with("# noctule keeps what it acknowledges in /srv/it's \"here\" (os, "));
+    let plain = show(&Config::parse("f", "[[listener]]\n").unwrap());
+    assert!(
+        plain.contains("\nallow_anonymous = true\n")
+            && plain.contains("\ndurability = \"fsync\"\n")
+    );
+}
+
+#[test]
+fn what_is_shown_holds_no_verifier() {
+    let verifier =
+        crate::auth::Verifier::from_password("pw", 4096, b"0123456789abcdef").to_string();
+    let text = format!("[[users]]\nname = \"a\"\nverifier = \"{verifier}\"\n");
+    let shown = show(&Config::parse("f", &text).unwrap());
+    assert!(shown.contains("\n# 1 user\n") && !shown.contains("SCRAM"), "{shown}");
 }
 
 #[test]

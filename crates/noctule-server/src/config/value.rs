@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
 /// A place in the configuration that a value of the file goes to.
@@ -22,6 +23,8 @@ pub(super) enum Unit {
     Plain,
     /// Bytes; may be written `"64 KiB"`.
     Bytes,
+    /// The same, the greatest number being `"no bound"`.
+    BytesOrNoBound,
     /// Seconds, the greatest number being `"never"`.
     SecsOrNever,
 }
@@ -36,6 +39,12 @@ pub(super) struct Number<'a, T> {
 /// One of a few words.
 pub(super) struct Choice<'a, T: 'static> {
     pub(super) slot: &'a mut T,
+    pub(super) words: &'static [(&'static str, T)],
+}
+
+/// One of a few words, or not set.
+pub(super) struct ChoiceOrNone<'a, T: 'static> {
+    pub(super) slot: &'a mut Option<T>,
     pub(super) words: &'static [(&'static str, T)],
 }
 
@@ -62,14 +71,18 @@ where
         let number = u64::from(*self.slot);
         Some(match self.unit {
             Unit::SecsOrNever if number == *self.range.end() => "\"never\"".into(),
+            Unit::BytesOrNoBound if number == *self.range.end() => "\"no bound\"".into(),
             Unit::Plain | Unit::SecsOrNever => digits(number),
-            Unit::Bytes => show_bytes(number),
+            Unit::Bytes | Unit::BytesOrNoBound => show_bytes(number),
         })
     }
 
     fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
         let number = match (self.unit, value) {
-            (Unit::Bytes, DeValue::String(text)) => parse_bytes(text),
+            (Unit::BytesOrNoBound, DeValue::String(text)) if text == "no bound" => {
+                Some(*self.range.end())
+            }
+            (Unit::Bytes | Unit::BytesOrNoBound, DeValue::String(text)) => parse_bytes(text),
             (Unit::SecsOrNever, DeValue::String(text)) if text == "never" => {
                 Some(*self.range.end())
             }
@@ -90,6 +103,7 @@ impl<T> Number<'_, T> {
         match self.unit {
             Unit::Plain => "a whole number",
             Unit::Bytes => "a number of bytes, like 65536 or \"64 KiB\",",
+            Unit::BytesOrNoBound => "a number of bytes, like \"64 GiB\", or \"no bound\"",
             Unit::SecsOrNever => "a number of seconds or \"never\"",
         }
     }
@@ -127,31 +141,44 @@ impl<T: Copy + PartialEq> Value for Choice<'_, T> {
     }
 
     fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
-        let said = value.as_str().unwrap_or_default();
-        let found = self.words.iter().find(|(word, _)| *word == said);
-        *self.slot = found.ok_or_else(|| self.wanted())?.1;
+        *self.slot = choose(self.words, value)?;
         Ok(())
     }
 }
 
-impl<T> Choice<'_, T> {
-    fn wanted(&self) -> String {
-        let mut text = String::from("must be ");
-        for (at, (word, _)) in self.words.iter().enumerate() {
-            let joint = match at {
-                0 => "",
-                _ if at + 1 == self.words.len() => " or ",
-                _ => ", ",
-            };
-            write!(text, "{joint}\"{word}\"").expect("writing to a String cannot fail");
-        }
-        text
+impl<T: Copy + PartialEq> Value for ChoiceOrNone<'_, T> {
+    fn show(&self) -> Option<String> {
+        let mut slot = (*self.slot)?;
+        Choice { slot: &mut slot, words: self.words }.show()
     }
+
+    fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
+        *self.slot = Some(choose(self.words, value)?);
+        Ok(())
+    }
+}
+
+/// The meaning of the word, or which words there are.
+fn choose<T: Copy>(words: &[(&str, T)], value: &DeValue<'_>) -> Result<T, String> {
+    let said = value.as_str().unwrap_or_default();
+    if let Some((_, it)) = words.iter().find(|(word, _)| *word == said) {
+        return Ok(*it);
+    }
+    let mut text = String::from("must be ");
+    for (at, (word, _)) in words.iter().enumerate() {
+        let joint = match at {
+            0 => "",
+            _ if at + 1 == words.len() => " or ",
+            _ => ", ",
+        };
+        write!(text, "{joint}\"{word}\"").expect("writing to a String cannot fail");
+    }
+    Err(text)
 }
 
 impl Value for Text<'_> {
     fn show(&self) -> Option<String> {
-        Some(format!("{:?}", self.slot))
+        Some(quoted(self.slot))
     }
 
     fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
@@ -200,6 +227,25 @@ impl Value for &mut SocketAddr {
         **self = value.as_str().and_then(|text| text.parse().ok()).ok_or(wanted)?;
         Ok(())
     }
+}
+
+impl Value for &mut Option<PathBuf> {
+    fn show(&self) -> Option<String> {
+        self.as_ref().map(|path| quoted(&path.to_string_lossy()))
+    }
+
+    fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
+        // A broker that is started from elsewhere must not begin with an empty store.
+        let wanted = "a directory expected, from the root on, like \"/var/lib/noctule\"";
+        let path = value.as_str().map(Path::new).filter(|path| path.is_absolute());
+        **self = Some(path.ok_or(wanted)?.into());
+        Ok(())
+    }
+}
+
+/// Text as TOML writes it.
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
 }
 
 /// A whole number that is not negative and fits.

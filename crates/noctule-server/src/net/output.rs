@@ -181,8 +181,13 @@ mod tests {
             retain: false,
             expiry_secs: None,
         };
-        let origin =
-            Origin { id: Default::default(), tenant: Tenant(0), publisher: None, routed_at: 0 };
+        let origin = Origin {
+            id: Default::default(),
+            tenant: Tenant(0),
+            publisher: None,
+            routed_at: 0,
+            durability: noctule_core::limits::Durability::Memory,
+        };
         Arc::new(Message::new(Time(0), origin, &parts))
     }
 

@@ -60,7 +60,8 @@ impl Shard {
                         self.lines.uncount(id);
                         continue;
                     };
-                    let from = Origin { listener: id, tenant, remote: Some(remote) };
+                    let (remote, durability) = (Some(remote), listener.durability);
+                    let from = Origin { listener: id, tenant, remote, durability };
                     self.open(index, socket, from);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,

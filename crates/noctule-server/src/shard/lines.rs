@@ -7,9 +7,10 @@ use super::held::Held;
 use super::relief::Starved;
 use crate::net::{Output, Pool, Progress, Socket};
 use mio::{Registry, Token};
-use noctule_core::input::{AuthAnswer, Level, Origin};
+use noctule_core::input::{AuthAnswer, Level, Origin, Room};
 use noctule_core::output::Send;
 use noctule_core::{ConnId, ListenerId, ShardId, Time};
+use noctule_store::Fetched;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,8 +35,12 @@ pub(super) enum News {
     PeerBacklog(ShardId, Level),
     /// Index changes up to this number are visible.
     IndexVisible(u64, u64),
-    /// Records up to this number are durable.
-    Stored(u64),
+    /// How far the records of the shard have come.
+    Stored(noctule_store::Progress),
+    /// Messages were read back.
+    Fetched(Fetched),
+    /// Whether the store takes more.
+    StoreRoom(Room),
 }
 
 /// Multiple of `backlog_high` at which a connection is not read any more.

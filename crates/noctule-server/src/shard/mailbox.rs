@@ -84,7 +84,8 @@ impl Wake {
         self.asleep.store(false, Ordering::Relaxed);
     }
 
-    fn now(&self) {
+    /// Wakes the shard, asleep or not.
+    pub(crate) fn now(&self) {
         // It fails only if the shard's poll is gone; then there is nobody to wake.
         let _ = self.waker.wake();
     }

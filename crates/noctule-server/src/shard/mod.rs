@@ -9,6 +9,7 @@
 //! * `connections`  one small entry for each connection
 //! * `held`         received bytes that wait
 //! * `relief`       what is done when they take too much memory
+//! * `keep`         records on their way to the store, and what comes back from it
 //! * `peers`        channels between shards
 //! * `mailbox`      commands from outside the message path, and waking
 //! * `index_cell`   how the index is shared
@@ -20,6 +21,7 @@ mod connections;
 mod held;
 mod index_cell;
 mod intake;
+mod keep;
 mod lines;
 mod mailbox;
 mod peers;
@@ -42,20 +44,22 @@ use crate::auth::{Authenticator, Users};
 use crate::events;
 use crate::sys::SysTopics;
 use connections::Phase;
+use keep::Told;
 use lines::{Lines, News};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 use noctule_core::input::Origin;
+use noctule_core::limits::Durability;
 use noctule_core::{
     Broker, ConnId, Effect, Index, Input, Limits, ListenerId, Outbox, ShardId, Tenant, Time,
 };
 use noctule_proto::ReasonCode;
-use noctule_store::{Store, StoreError};
+use noctule_store::{Fetched, Progress, Replayed, Store, StoreError};
 use peers::Arrival;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 /// Events of one turn.
@@ -86,6 +90,10 @@ pub(crate) struct Shared {
     /// Shards whose broker has not stopped yet.
     pub(crate) running: AtomicU16,
     pub(crate) clock: Clock,
+    /// What the broker promises where nothing else is said.
+    pub(crate) durability: Durability,
+    /// Where all shards meet before any of them serves anybody.
+    pub(crate) ready: Barrier,
 }
 
 /// What one shard is made of; it becomes the shard on its own thread.
@@ -95,6 +103,8 @@ pub(crate) struct Parts {
     pub(crate) broker: Broker,
     pub(crate) limits: Limits,
     pub(crate) store: Box<dyn Store>,
+    /// What the broker has replayed already.
+    pub(crate) replayed: Replayed,
     pub(crate) listeners: Vec<ListenerPart>,
     pub(crate) peers: Peers,
     pub(crate) commands: Receiver<Command>,
@@ -111,6 +121,7 @@ pub(crate) struct ListenerPart {
     pub(crate) tenant: Tenant,
     pub(crate) allow_anonymous: bool,
     pub(crate) connections_max: u32,
+    pub(crate) durability: Option<Durability>,
 }
 
 /// A listener this shard accepts from.
@@ -119,6 +130,7 @@ struct ShardListener {
     at: usize,
     tenant: Tenant,
     connections_max: u32,
+    durability: Option<Durability>,
     /// Connections may wait, and no event will tell of them.
     waiting: bool,
     again_at: Option<Time>,
@@ -142,11 +154,12 @@ pub(crate) struct Shard {
     peers: Peers,
     auth: Authenticator,
     anonymous: Vec<bool>,
+    durabilities: Vec<Option<Durability>>,
     listeners: Vec<ShardListener>,
     commands: Receiver<Command>,
     wake: Arc<Wake>,
     store: Box<dyn Store>,
-    records: Progress,
+    told: Told,
     index_changes: u64,
     sys: Option<SysTopics>,
     shared: Arc<Shared>,
@@ -155,13 +168,6 @@ pub(crate) struct Shard {
     /// Counters changed since they were copied.
     stale: bool,
     stopping: Stopping,
-}
-
-/// Records appended, and what core was told of them.
-#[derive(Default)]
-struct Progress {
-    appended: u64,
-    told: u64,
 }
 
 /// How far the end is.
@@ -192,11 +198,12 @@ impl Shard {
             peers: parts.peers,
             auth: parts.auth,
             anonymous: parts.listeners.iter().map(|it| it.allow_anonymous).collect(),
+            durabilities: parts.listeners.iter().map(|it| it.durability).collect(),
             listeners: Vec::new(),
             commands: parts.commands,
             wake: parts.wake,
             store: parts.store,
-            records: Progress::default(),
+            told: Told::default(),
             index_changes: 0,
             sys: parts.sys,
             shared: Arc::clone(&shared),
@@ -206,8 +213,8 @@ impl Shard {
             stopping: Stopping::No,
         };
         shard.limit(&parts.limits);
+        shard.resume(&shared, &parts.replayed)?;
         shard.listen(&poll, parts.listeners)?;
-        shard.replay(&shared)?;
         while !shard.is_over() {
             let timeout = shard.sleep_time();
             match poll.poll(&mut events, timeout) {
@@ -217,7 +224,10 @@ impl Shard {
                 Ok(()) | Err(_) => {}
             }
             shard.wake.wake_up();
-            shard.turn(&shared, &events)?;
+            if let Err(error) = shard.turn(&shared, &events) {
+                shard.last_words(&shared);
+                return Err(error.into());
+            }
         }
         shard.copy_counters();
         Ok(())
@@ -237,6 +247,7 @@ impl Shard {
                 at,
                 tenant: part.tenant,
                 connections_max: part.connections_max,
+                durability: part.durability,
                 waiting: true,
                 again_at: None,
                 said_at: None,
@@ -244,15 +255,6 @@ impl Shard {
                 open: Arc::clone(&self.shared.open),
             });
         }
-        Ok(())
-    }
-
-    fn replay(&mut self, shared: &Shared) -> Result<(), StoreError> {
-        let Shard { store, broker, .. } = self;
-        store.replay(&mut |record| broker.apply(record))?;
-        let index = shared.index.read();
-        self.broker.replayed(self.now, &index, &mut self.outbox);
-        self.settle(&index);
         Ok(())
     }
 
@@ -436,7 +438,11 @@ impl Shard {
                 News::Authenticated(conn, answer) => Input::Authenticated { conn, answer },
                 News::PeerBacklog(to, level) => Input::PeerBacklog { to, level },
                 News::IndexVisible(up_to, version) => Input::IndexVisible { up_to, version },
-                News::Stored(up_to) => Input::Stored { up_to },
+                News::Stored(Progress { written, durable }) => Input::Stored { written, durable },
+                News::Fetched(Fetched { session, messages }) => {
+                    Input::Fetched { session, messages }
+                }
+                News::StoreRoom(room) => Input::StoreRoom(room),
             };
             self.broker.handle(self.now, index, input, &mut self.outbox);
         }
@@ -500,24 +506,10 @@ impl Shard {
     fn send_home(&mut self, conn: ConnId, home: ShardId, remote: Option<SocketAddr>, bytes: &[u8]) {
         self.auth.forget(conn);
         let Some(entry) = self.lines.connections.get_mut(conn) else { return };
-        let from = Origin { listener: entry.listener, tenant: entry.tenant, remote };
+        let durability = self.durabilities[usize::from(entry.listener.0)];
+        let from = Origin { listener: entry.listener, tenant: entry.tenant, remote, durability };
         let Some(stream) = self.lines.take(conn) else { return };
         self.peers.send_home(home, Arrival { stream, from, bytes: bytes.to_vec() });
-    }
-
-    fn keep_records(&mut self) -> Result<(), StoreError> {
-        if !self.outbox.records.is_empty() {
-            self.records.appended = self.store.append(&mut self.outbox.records)?;
-            self.store.commit()?;
-        }
-        if self.records.told < self.records.appended {
-            let durable = self.store.durable()?;
-            if self.records.told < durable {
-                self.records.told = durable;
-                self.lines.news.push_back(News::Stored(durable));
-            }
-        }
-        Ok(())
     }
 
     fn change_index(&mut self, shared: &Shared) {
@@ -533,6 +525,7 @@ impl Shard {
         self.net.bytes_waiting_now = self.lines.bytes_waiting as u64;
         self.net.packets_waiting_now = self.lines.packets_waiting as u64;
         self.net.bytes_unfinished_now = self.lines.held.total() as u64;
+        self.count_records();
         self.shared.snapshots.put(self.id.0, self.broker.counters(), self.net);
         self.copied_at = self.now;
         self.stale = false;

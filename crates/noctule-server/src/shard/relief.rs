@@ -252,7 +252,8 @@ mod tests {
     fn holder(lines: &mut Lines, version: Option<Version>, bytes: usize) -> ConnId {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let from = Origin { listener: ListenerId(0), tenant: Tenant(0), remote: None };
+        let from =
+            Origin { listener: ListenerId(0), tenant: Tenant(0), remote: None, durability: None };
         let conn = lines.add(Socket::arrived(stream), from).unwrap();
         let entry = lines.connections.get_mut(conn).unwrap();
         entry.version = version;

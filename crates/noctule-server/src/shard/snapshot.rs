@@ -21,6 +21,12 @@ pub struct NetCounters {
     pub packets_waiting_now: u64,
     /// Bytes waiting for sockets, after the last flush.
     pub bytes_waiting_now: u64,
+    /// Records handed to the store.
+    pub records: u64,
+    /// Of those, the ones that are not on the disk yet.
+    pub records_waiting_now: u64,
+    /// 1 while the disk is full.
+    pub store_full_now: u64,
     /// Turns of the loop.
     pub turns: u64,
 }
@@ -34,6 +40,10 @@ impl NetCounters {
         self.bytes_unfinished_now += other.bytes_unfinished_now;
         self.packets_waiting_now += other.packets_waiting_now;
         self.bytes_waiting_now += other.bytes_waiting_now;
+        self.records += other.records;
+        self.records_waiting_now += other.records_waiting_now;
+        // One disk serves all shards.
+        self.store_full_now = self.store_full_now.max(other.store_full_now);
         self.turns += other.turns;
     }
 }

@@ -16,7 +16,7 @@
 mod disk;
 mod owner;
 
-use crate::node::{Node, Step};
+use crate::node::Node;
 use crate::sim::{Chance, Coverage};
 use disk::Disk;
 use noctule_client::{Acknowledge, Options, QoS, Version};
@@ -74,7 +74,7 @@ impl World {
     fn new(seed: u64, traced: bool) -> World {
         let mut chance = Chance::new(seed);
         let limits = Limits {
-            durability: Durability::Stored,
+            durability: Durability::Fsync,
             receive_maximum: chance.pick(&[1, 3, 20]),
             inflight_max: chance.pick(&[1, 3, 20]),
             topic_alias_max: chance.pick(&[0, 2, 16]),
@@ -138,14 +138,13 @@ impl World {
                 owners[at].crash(node, chance.percent(50), records)
             }
             _ => {
-                // What it has sent under a packet identifier it would not know again without its
-                // record: how a broker dies is not what is tested here.
-                for shard in (0..node.shards()).map(ShardId) {
-                    if node.records(shard).1 < node.records(shard).0.len() {
-                        node.take(Step::Store(shard));
-                    }
+                let torn = chance.below(1 + node.unstored());
+                let shards = chance.pick(&[node.shards(), 1, 2, 4]);
+                node.restart_after(torn, shards);
+                if chance.percent(30) {
+                    node.fold_log();
+                    node.restart();
                 }
-                node.restart();
                 for owner in owners {
                     owner.lose_link(node, true);
                 }

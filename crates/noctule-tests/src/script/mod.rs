@@ -134,7 +134,7 @@ impl Script {
             }
             if self.over != Over::Tcp {
                 // Acknowledgements that wait for the store are the same acknowledgements.
-                let limits = Limits { durability: Durability::Stored, ..self.limits.clone() };
+                let limits = Limits { durability: Durability::Fsync, ..self.limits.clone() };
                 let pure = Pure::new(2, &limits);
                 let stored = Script { limits, ..self.clone() };
                 stored.run_on(*version, "pure, 2 shards, stored", Box::new(pure), &script);

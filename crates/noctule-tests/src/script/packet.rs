@@ -512,7 +512,7 @@ fn read_varint(bytes: &[u8]) -> Result<Option<(u32, usize)>, String> {
 }
 
 /// Length of the first packet in `bytes` and of its header; `None` if the header is not whole.
-pub(super) fn frame_len(bytes: &[u8]) -> Result<Option<(usize, usize)>, String> {
+pub(crate) fn frame_len(bytes: &[u8]) -> Result<Option<(usize, usize)>, String> {
     let Some(rest) = bytes.get(1..) else { return Ok(None) };
     let found = read_varint(rest)?;
     Ok(found.map(|(len, n)| (1 + n + len as usize, 1 + n)))

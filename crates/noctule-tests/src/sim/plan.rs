@@ -40,7 +40,7 @@ impl Plan {
 }
 
 fn limits(chance: &mut Chance, tight: bool) -> Limits {
-    let durability = if chance.percent(30) { Durability::Stored } else { Durability::Memory };
+    let durability = if chance.percent(30) { Durability::Fsync } else { Durability::Memory };
     let wide = Limits {
         durability,
         turn_budget: chance.pick(&[4096, 4096, 64, 8]),

@@ -260,7 +260,7 @@ impl World {
     pub(crate) fn take(&mut self, step: Step) {
         let (shards, answered) = match step {
             Step::Hear { to, .. } => (vec![to], None),
-            Step::Store(shard) | Step::Tick(shard) => (vec![shard], None),
+            Step::Store(shard) | Step::Fetch(shard) | Step::Tick(shard) => (vec![shard], None),
             Step::Index => (self.node.changed(), None),
             Step::Answer(line) => (vec![self.node.home(line)], Some(line)),
             Step::Read(line) => return self.read(line),

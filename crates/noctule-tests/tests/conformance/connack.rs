@@ -1,6 +1,7 @@
 //! CONNACK: what the server announces, and how it refuses.
 
 use noctule_core::Limits;
+use noctule_core::limits::Durability;
 use noctule_proto::QoS;
 use noctule_tests::script::prelude::*;
 
@@ -262,4 +263,20 @@ fn no_answer_is_larger_than_the_client_takes() {
         line.expect_bytes(&[0x20, 3, 0, 0x85, 0]);
         line.expect_closed();
     });
+}
+
+#[test]
+fn a_client_that_asks_is_told_what_acknowledgements_promise_it() {
+    for durability in [Durability::Memory, Durability::Os] {
+        let broker = script().v5().limits(move |limits| limits.durability = durability);
+        broker.pure("a broker behind sockets is given its class otherwise").run(|world| {
+            let name = world.limits().durability.name();
+            let line = world.line();
+            line.send_connect(&connect("a").with(user("noctule-durability", "?")));
+            line.expect(world.connack().with(user("noctule-durability", name)));
+            let other = world.line();
+            other.send_connect(&connect("b").with(user("something", "else")));
+            other.expect(world.connack());
+        });
+    }
 }

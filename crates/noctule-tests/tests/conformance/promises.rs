@@ -143,7 +143,7 @@ fn messages_left_open_by_an_earlier_connection_take_nothing_from_the_quota() {
 /// `[MQTT-3.3.1-6 v5]` `[MQTT-3.3.1-5 v5]`
 #[test]
 fn what_a_qos_0_message_did_to_a_retained_one_survives() {
-    let durable = script().limits(|limits| limits.durability = Durability::Stored);
+    let durable = script().limits(|limits| limits.durability = Durability::Fsync);
     durable.pure("it dies in here").run(|world| {
         let a = world.connect("a");
         for topic in ["cleared", "replaced"] {
@@ -162,7 +162,7 @@ fn what_a_qos_0_message_did_to_a_retained_one_survives() {
 /// `[MQTT-3.8.3-3 v5]`
 #[test]
 fn no_local_holds_after_a_restart() {
-    let durable = script().v5().limits(|limits| limits.durability = Durability::Stored);
+    let durable = script().v5().limits(|limits| limits.durability = Durability::Fsync);
     durable.pure("it dies in here").run(|world| {
         let (a, b) = (world.connect_with(&resume("a")), world.connect("b"));
         a.subscribes("t", 1 | 0x04);

@@ -18,7 +18,7 @@ struct Race {
 impl Race {
     fn new(seed: u64) -> Race {
         let durability =
-            if seed.is_multiple_of(2) { Durability::Memory } else { Durability::Stored };
+            if seed.is_multiple_of(2) { Durability::Memory } else { Durability::Fsync };
         let limits = Limits { durability, ..Limits::default() };
         let shards = [2, 3, 5][(seed % 3) as usize];
         Race {

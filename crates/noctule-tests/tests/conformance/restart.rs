@@ -5,7 +5,7 @@ use noctule_tests::node::Node;
 use noctule_tests::script::prelude::*;
 
 fn durable() -> Script {
-    script().limits(|limits| limits.durability = Durability::Stored).pure("it dies in here")
+    script().limits(|limits| limits.durability = Durability::Fsync).pure("it dies in here")
 }
 
 fn restart(world: &World) {

@@ -25,7 +25,7 @@ impl Broker {
         );
         std::fs::write(&file, text).expect("a writable folder");
         let mut process = Command::new(env!("CARGO_BIN_EXE_noctule"))
-            .arg("serve")
+            .args(["serve", "--memory"])
             .arg("-c")
             .arg(&file)
             .stdin(Stdio::null())

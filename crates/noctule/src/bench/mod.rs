@@ -1,6 +1,9 @@
 //! `noctule bench`: reads what is to be measured, and shows what came of it.
 
+mod durable;
+
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
+use durable::DurableArgs;
 use noctule_bench::{
     Comparison, Connect, Error, FleetKind, Length, MessageShape, Offline, Pace, Pattern, Plan, QoS,
     Report, Retained, Scenario, Subscriptions, Target, Traffic, Version,
@@ -35,6 +38,7 @@ Examples:
   noctule bench throughput --pattern fan-out -q 1 --runs 5 --json before.json
   noctule bench latency --rate 10000 --seconds 60
   noctule bench connect --connections 100000 --kind idle --pid $(pidof mosquitto)
+  noctule bench durable --directory /srv --mosquitto /usr/sbin/mosquitto
   noctule bench --compare before.json after.json";
 
 #[derive(Subcommand, Debug)]
@@ -57,6 +61,9 @@ enum ScenarioArgs {
     /// Many subscriptions, and their change.
     #[command(disable_help_flag = true, disable_version_flag = true)]
     Subscriptions(SubscriptionsArgs),
+    /// What it costs to keep what is acknowledged, on a disk: starts brokers of its own.
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Durable(Box<DurableArgs>),
 }
 
 /// What every scenario asks for.
@@ -356,6 +363,10 @@ impl ScenarioArgs {
                     churn: args.seconds,
                 };
                 (args.broker, Scenario::Subscriptions(subscriptions))
+            }
+            ScenarioArgs::Durable(args) => {
+                let json = args.json.clone();
+                return show(&noctule_bench::run(&args.plan()?)?, json);
             }
         };
         let json = broker.json.clone();

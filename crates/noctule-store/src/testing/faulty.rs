@@ -1,6 +1,7 @@
-//! A store for tests and the simulator, whose bad days are scripted.
+//! A store in memory that acknowledges late, fails when told to, and loses on a crash exactly what
+//! it had not acknowledged. It has no places and reads nothing back.
 
-use crate::{Store, StoreError};
+use crate::{Class, Fetch, Fetched, Progress, Replayed, Room, Store, StoreError};
 use noctule_core::record::Record;
 
 /// Acknowledges a commit only when [`FaultyStore::finish`] is called, and loses on
@@ -57,7 +58,7 @@ impl Store for FaultyStore {
         Ok(self.appended)
     }
 
-    fn commit(&mut self) -> Result<(), StoreError> {
+    fn commit(&mut self, _class: Class) -> Result<(), StoreError> {
         if self.failed {
             return Err(StoreError::Failed);
         }
@@ -65,16 +66,29 @@ impl Store for FaultyStore {
         Ok(())
     }
 
-    fn durable(&mut self) -> Result<u64, StoreError> {
+    fn progress(&mut self) -> Result<Progress, StoreError> {
         if self.failed {
             return Err(StoreError::Failed);
         }
-        Ok(self.durable)
+        Ok(Progress { written: self.durable, durable: self.durable })
     }
 
-    fn replay(&mut self, each: &mut dyn FnMut(&Record)) -> Result<(), StoreError> {
-        self.kept.iter().for_each(each);
+    fn room(&mut self) -> Room {
+        Room::Free
+    }
+
+    /// Never asked: what this store keeps has no place.
+    fn fetch(&mut self, _fetch: Fetch) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn fetched(&mut self) -> Option<Fetched> {
+        None
+    }
+
+    fn replay(&mut self, each: &mut dyn FnMut(&Record)) -> Result<Replayed, StoreError> {
+        self.kept.iter().for_each(each);
+        Ok(Replayed { records: self.kept.len() as u64, ..Replayed::default() })
     }
 }
 
@@ -98,18 +112,18 @@ mod tests {
         let mut store = FaultyStore::default();
         store.append(&mut records(0..4)).unwrap();
         store.finish(4);
-        assert_eq!(store.durable().unwrap(), 0, "no commit was asked for");
-        store.commit().unwrap();
+        assert_eq!(store.progress().unwrap().durable, 0, "no commit was asked for");
+        store.commit(Class::Fsync).unwrap();
         assert_eq!(store.outstanding(), 4);
         store.finish(3);
-        assert_eq!(store.durable().unwrap(), 3);
+        assert_eq!(store.progress().unwrap().durable, 3);
     }
 
     #[test]
     fn a_crash_keeps_the_durable_records_and_a_torn_prefix_of_the_others() {
         let mut store = FaultyStore::default();
         store.append(&mut records(0..2)).unwrap();
-        store.commit().unwrap();
+        store.commit(Class::Fsync).unwrap();
         store.finish(2);
         store.append(&mut records(2..6)).unwrap();
         store.crash(1);
@@ -121,12 +135,12 @@ mod tests {
     fn a_failed_store_acknowledges_nothing_until_it_crashed() {
         let mut store = FaultyStore::default();
         store.append(&mut records(0..1)).unwrap();
-        store.commit().unwrap();
+        store.commit(Class::Fsync).unwrap();
         store.fail();
         assert!(store.append(&mut records(1..2)).is_err());
-        assert!(store.commit().is_err());
-        assert!(store.durable().is_err());
+        assert!(store.commit(Class::Fsync).is_err());
+        assert!(store.progress().is_err());
         store.crash(0);
-        assert_eq!(store.durable().unwrap(), 0);
+        assert_eq!(store.progress().unwrap().durable, 0);
     }
 }

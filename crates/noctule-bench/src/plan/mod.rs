@@ -1,5 +1,9 @@
 //! What is to be measured, and how.
 
+mod durable;
+
+pub use durable::{Durable, DurablePart, Mosquitto};
+
 use crate::error::Error;
 use crate::payload;
 use noctule_client::{Options, QoS, SEND_MAXIMUM_V3, Version};
@@ -57,6 +61,8 @@ pub enum Scenario {
     Offline(Offline),
     /// Many subscriptions, and their change.
     Subscriptions(Subscriptions),
+    /// Messages that have to survive. Brokers are started for it: the plan's target is not asked.
+    Durable(Durable),
 }
 
 /// Messages from publishers to subscribers.
@@ -303,6 +309,7 @@ impl Plan {
                 set("wildcards", format!("{} %", subscriptions.wildcard_percent));
                 set("churn", seconds(subscriptions.churn));
             }
+            Scenario::Durable(durable) => durable.settings(&mut set),
         }
         settings
     }
@@ -334,6 +341,7 @@ impl Plan {
                 positive(subscriptions.filters, "filters")?;
                 positive(subscriptions.per_packet, "filters per packet")
             }
+            Scenario::Durable(durable) => durable.check(version),
         }
     }
 }
@@ -354,6 +362,7 @@ impl Scenario {
             Scenario::Retained(_) => "retained".into(),
             Scenario::Offline(_) => "offline".into(),
             Scenario::Subscriptions(_) => "subscriptions".into(),
+            Scenario::Durable(_) => "durable".into(),
         }
     }
 }

@@ -1,0 +1,141 @@
+//! A message as an item of its own, which records speak of by its place.
+
+use super::bytes::{Bytes, put_varint, varint_len};
+use super::decode::Malformed;
+use noctule_core::identity::{MessageId, SessionNumber, Tenant, Time};
+use noctule_core::message::{Kept, Message};
+use noctule_proto::QoS;
+
+/// Kind of the item.
+pub(super) const MESSAGE: u8 = 1;
+/// Bytes before the content, at most.
+pub(crate) const MESSAGE_HEAD_MAX: usize = 1 + 5 + 4;
+
+const RETAIN: u8 = 1 << 2;
+const TENANT: u8 = 1 << 3;
+const PUBLISHER: u8 = 1 << 4;
+const EXPIRES: u8 = 1 << 5;
+const PROPERTIES: u8 = 1 << 6;
+
+/// An item, not yet looked into.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Item<'a> {
+    pub(super) kind: u8,
+    /// Checksum of the content; 0 if it has none of its own.
+    pub(super) crc: u32,
+    pub(super) content: &'a [u8],
+}
+
+/// The next item.
+#[inline]
+pub(super) fn item<'a>(from: &mut Bytes<'a>) -> Result<Item<'a>, Malformed> {
+    let kind = from.u8()?;
+    let len = from.small()?;
+    let crc = if kind == MESSAGE { from.u32()? } else { 0 };
+    Ok(Item { kind, crc, content: from.take(len)? })
+}
+
+/// Appends a message; answers where its content begins.
+pub(super) fn put_message(out: &mut Vec<u8>, message: &Message) -> usize {
+    let kept = message.kept();
+    let (topic, properties) = (kept.topic.as_bytes(), kept.properties);
+    let mut head = [0; 64];
+    let head = head_of(&kept, &mut head);
+    let len = head.len() + topic.len() + properties.len() + kept.payload.len();
+    out.reserve(MESSAGE_HEAD_MAX + len);
+    out.push(MESSAGE);
+    put_varint(out, len as u64);
+    let start = out.len() + 4;
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(head);
+    out.extend_from_slice(topic);
+    out.extend_from_slice(properties);
+    out.extend_from_slice(kept.payload);
+    let crc = crc32c::crc32c(&out[start..]);
+    out[start - 4..start].copy_from_slice(&crc.to_le_bytes());
+    start
+}
+
+/// All but topic, properties and payload.
+fn head_of<'b>(kept: &Kept<'_>, buf: &'b mut [u8; 64]) -> &'b [u8] {
+    let mut len = 0;
+    let mut put = |bytes: &[u8]| {
+        buf[len..len + bytes.len()].copy_from_slice(bytes);
+        len += bytes.len();
+    };
+    let mut flags = kept.qos as u8;
+    flags |= if kept.retain { RETAIN } else { 0 };
+    flags |= if kept.tenant != Tenant::default() { TENANT } else { 0 };
+    flags |= if kept.publisher.is_some() { PUBLISHER } else { 0 };
+    flags |= if kept.expires_at.is_some() { EXPIRES } else { 0 };
+    flags |= if kept.properties.is_empty() { 0 } else { PROPERTIES };
+    put(&kept.id.0.to_le_bytes());
+    put(&[flags]);
+    let mut varint = |mut value: u64| {
+        let mut bytes = [0; 10];
+        let count = varint_len(value);
+        for byte in &mut bytes[..count] {
+            *byte = value as u8 | 0x80;
+            value >>= 7;
+        }
+        bytes[count - 1] &= 0x7f;
+        put(&bytes[..count]);
+    };
+    if kept.tenant != Tenant::default() {
+        varint(u64::from(kept.tenant.0));
+    }
+    if let Some(publisher) = kept.publisher {
+        varint(publisher.0);
+    }
+    if let Some(at) = kept.expires_at {
+        varint(at.0);
+    }
+    varint(kept.topic.len() as u64);
+    if !kept.properties.is_empty() {
+        varint(kept.properties.len() as u64);
+    }
+    &buf[..len]
+}
+
+/// Reads the content of a message.
+pub(super) fn kept(content: &[u8]) -> Result<Kept<'_>, Malformed> {
+    let mut from = Bytes(content);
+    let id = MessageId(from.u64()?);
+    let flags = from.u8()?;
+    let has = |flag| flags & flag != 0;
+    let qos = QoS::from_u8(flags & 3).ok_or(Malformed("no such QoS"))?;
+    let tenant = if has(TENANT) { Tenant(from.small()?) } else { Tenant::default() };
+    let publisher = if has(PUBLISHER) { Some(SessionNumber(from.varint()?)) } else { None };
+    let expires_at = if has(EXPIRES) { Some(Time(from.varint()?)) } else { None };
+    let topic_len = usize::from(from.small::<u16>()?);
+    let properties_len = if has(PROPERTIES) { from.small::<u32>()? } else { 0 };
+    let topic = from.take(topic_len)?;
+    let topic = core::str::from_utf8(topic).map_err(|_| Malformed("a topic is not UTF-8"))?;
+    let properties = from.take(properties_len as usize)?;
+    let payload = from.rest();
+    let retain = has(RETAIN);
+    Ok(Kept { id, tenant, publisher, qos, retain, expires_at, topic, properties, payload })
+}
+
+/// Bytes of the message item that begins here, as its head says.
+pub(crate) fn message_len(bytes: &[u8]) -> Result<u64, Malformed> {
+    let mut from = Bytes(bytes);
+    if from.u8()? != MESSAGE {
+        return Err(Malformed("there is no message here"));
+    }
+    let len = from.small::<u32>()?;
+    let head = bytes.len() - from.0.len() + 4;
+    Ok(head as u64 + u64::from(len))
+}
+
+/// The message that begins here, verified.
+pub(crate) fn message_at(bytes: &[u8]) -> Result<Kept<'_>, Malformed> {
+    let found = item(&mut Bytes(bytes))?;
+    if found.kind != MESSAGE {
+        return Err(Malformed("there is no message here"));
+    }
+    if found.crc != crc32c::crc32c(found.content) {
+        return Err(Malformed("the checksum of a message is wrong"));
+    }
+    kept(found.content)
+}

@@ -1,0 +1,43 @@
+//! The bytes of the log, version 1.
+//!
+//! ```text
+//! file    = head (64) frame*
+//! frame   = head (48) item* padding to 8
+//! item    = kind (1) length (varint) [crc (4), messages only] content
+//! ```
+//!
+//! * `bytes`      integers and texts, written and read
+//! * `position`   where something lies in the log
+//! * `file`       heads of files, and how they are called
+//! * `frame`      heads of frames, and the check of what follows
+//! * `message`    a message as an item of its own, which has a place
+//! * `encode`, `decode`    records as items; they speak of messages by place
+//! * `receivers`  who gets a message, at a few bytes each
+//!
+//! Each byte of a frame is covered by one checksum: that of the message it belongs to, or that of
+//! the frame, which covers the messages' checksums. So a message can be read and verified alone.
+//! Checksums are seeded with the identity of the store: what another store wrote, or what a
+//! publisher wrote into a payload, is never taken for a frame of this one.
+
+mod bytes;
+mod decode;
+mod encode;
+mod file;
+mod frame;
+mod message;
+mod position;
+mod receivers;
+#[cfg(test)]
+mod tests;
+
+pub use decode::Malformed;
+pub(crate) use decode::{Context, Undecoded, decode};
+pub(crate) use encode::{Encoded, Encoder};
+pub(crate) use file::{CHECKPOINT_PREFIX, FILE_HEAD, FileHead, FileKind, HeadError, LOG_PREFIX};
+pub(crate) use file::{checkpoint_name, log_name, number_of};
+pub(crate) use frame::{FRAME_HEAD, FrameHead, MAGIC, verify_body};
+pub(crate) use message::{MESSAGE_HEAD_MAX, message_at, message_len};
+pub use position::Position;
+
+/// Version of the format, in the head of each file.
+pub(crate) const VERSION: u16 = 1;

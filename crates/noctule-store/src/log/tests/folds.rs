@@ -1,0 +1,237 @@
+//! Folds: after them a replay comes to the same state, and what nobody needs is gone.
+
+use super::*;
+use crate::testing::{Chance, SimDisk};
+use noctule_core::identity::Place;
+use noctule_core::record::Stored;
+use noctule_core::{Broker, Homes, Limits, ShardId};
+
+const SESSIONS: u64 = 5;
+
+fn log_on(disk: &SimDisk) -> Result<Arc<Log>, StoreError> {
+    let options =
+        Options { segment_bytes_min: 1024, segment_bytes_max: 2048, identity: Some([5; 16]) };
+    Log::open(Arc::new(disk.clone()), options, vec![Box::new(|| ())]).map(Arc::new)
+}
+
+fn number(session: u64) -> SessionNumber {
+    // Numbers of sessions whose queues are recorded are odd.
+    SessionNumber(session * 2 + 1)
+}
+
+fn session(session: u64) -> Record {
+    Record::Session {
+        session: number(session),
+        tenant: Tenant(0),
+        client_id: format!("client {session}").into(),
+        expiry_secs: 100,
+        durability: Durability::Fsync,
+        away_since: Some(Time(5)),
+    }
+}
+
+/// A message to some sessions, or a retained one.
+fn publish(id: u64, chance: &mut Chance) -> Record {
+    let message = message(id, &vec![id as u8; chance.below(300) as usize]);
+    let receipt = |session| Receipt {
+        receiver: Receiver::Session(number(session)),
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        subscription_id: 0,
+    };
+    let receivers = (0..SESSIONS).filter(|_| chance.one_in(3)).map(receipt).collect();
+    Record::Published { message: Body::Here(message), receivers, retained: chance.one_in(8) }
+}
+
+/// A record as it comes back.
+fn as_read(record: &Record) -> Record {
+    let mut record = record.clone();
+    if let Record::Published { message, retained: false, .. } | Record::Settled { message, .. } =
+        &mut record
+    {
+        *message = stored(message);
+    }
+    record
+}
+
+fn stored(message: &Body) -> Body {
+    let place = message.place().expect("it was kept");
+    Body::Stored(Stored { place, cost: message.cost() as u32 })
+}
+
+/// What a broker tells that has applied some records, in an order of its own.
+fn state(apply: impl FnOnce(&mut dyn FnMut(&Record))) -> (Vec<String>, Vec<Place>) {
+    let mut broker = Broker::new(ShardId(0), Homes::new(1, 0), Limits::default());
+    apply(&mut |record| broker.apply(record));
+    let (mut told, mut places) = (Vec::new(), Vec::new());
+    broker.snapshot(&mut |mut record| {
+        match &mut record {
+            // Numbers may be skipped.
+            Record::Given { .. } => return,
+            // Whether a message that waits is in memory makes no difference.
+            Record::Waiting { messages, .. } => {
+                messages.iter_mut().for_each(|waiting| waiting.message = stored(&waiting.message));
+            }
+            _ => {}
+        }
+        told.push(format!("{record:?}"));
+    });
+    broker.places(&mut |place| places.push(place));
+    told.sort();
+    (told, places)
+}
+
+/// Appended records, each with the end of its frame, and the messages that wait, by session.
+struct Course {
+    records: Vec<(Record, Position)>,
+    waiting: Vec<(u64, Arc<Message>)>,
+    ids: u64,
+}
+
+impl Course {
+    fn append(&mut self, store: &mut LogStore, records: Vec<Record>) -> Result<(), StoreError> {
+        store.append_at(Time(self.ids), &mut records.clone())?;
+        let end = store.log().end();
+        self.records.extend(records.into_iter().map(|record| (record, end)));
+        Ok(())
+    }
+
+    fn step(&mut self, store: &mut LogStore, chance: &mut Chance) -> Result<(), StoreError> {
+        let log = Arc::clone(store.log());
+        match chance.below(10) {
+            0..4 => {
+                self.ids += 1;
+                let record = publish(self.ids, chance);
+                self.append(store, vec![record.clone()])?;
+                let Record::Published { message: Body::Here(message), receivers, .. } = record
+                else {
+                    return Ok(());
+                };
+                for receipt in receivers {
+                    let Receiver::Session(session) = receipt.receiver else { continue };
+                    self.waiting.push((session.0 / 2, Arc::clone(&message)));
+                }
+            }
+            4..8 if !self.waiting.is_empty() => {
+                let (session, message) = self.waiting.remove(0);
+                let receiver = Receiver::Session(number(session));
+                let message = Body::Here(message);
+                self.append(store, vec![Record::Settled { receiver, message }])?;
+            }
+            8 => {
+                log.fold()?;
+            }
+            _ => {
+                while log.write(1 << 20)? != Wrote::Nothing {
+                    // A machine that has stopped looks like a disk without room.
+                    if let Prepared::Full(_) = log.prepare()? {
+                        return Err(StoreError::Failed);
+                    }
+                }
+                log.sync()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn after_folds_and_crashes_a_replay_comes_to_the_same_state() {
+    let (mut folded, mut removed) = (0, 0);
+    for seed in 0..200 {
+        let mut chance = Chance::new(seed);
+        let disk = SimDisk::new();
+        let mut course = Course { records: Vec::new(), waiting: Vec::new(), ids: 0 };
+        for life in 0..4 {
+            let log = log_on(&disk).unwrap();
+            let mut store = LogStore::stepped(Arc::clone(&log), 0);
+            disk.halt_at(disk.operations() + 20 + chance.below(100));
+            if life == 0 {
+                let sessions = (0..SESSIONS).map(session).collect();
+                course.append(&mut store, sessions).unwrap();
+            }
+            for _ in 0..400 {
+                if course.step(&mut store, &mut chance).is_err() {
+                    break;
+                }
+            }
+            let durable = log.durable();
+            drop((log, store));
+            disk.cut_power(&mut chance);
+            let log = log_on(&disk).unwrap();
+            let (told, places) = state(|apply| {
+                log.replay(&mut *apply).unwrap();
+            });
+            // All that was durable, and whole frames of what was not.
+            let kept = |count: &usize| {
+                let (before, behind) = course.records.split_at(*count);
+                let whole = before.last().map(|last| last.1) < behind.first().map(|next| next.1);
+                let is_end = behind.is_empty() || whole;
+                is_end && behind.first().is_none_or(|next| next.1 > durable)
+            };
+            let count = (0..=course.records.len()).filter(kept).find(|count| {
+                let records = &course.records[..*count];
+                let apply = |apply: &mut dyn FnMut(&Record)| {
+                    records.iter().for_each(|(record, _)| apply(&as_read(record)));
+                };
+                state(apply).0 == told
+            });
+            let count = count.unwrap_or_else(|| panic!("seed {seed} life {life}: {told:#?}"));
+            for place in places {
+                log.read(place).expect("what is owed can be read");
+            }
+            course.forget(count);
+            let names = Disk::list(&disk).unwrap();
+            folded += names.iter().filter(|name| name.starts_with("ckpt-")).count();
+            removed += usize::from(!names.contains(&"log-00000001".to_owned()));
+        }
+    }
+    assert!(folded > 200 && removed > 60, "{folded} {removed}");
+}
+
+impl Course {
+    /// Records from there on were lost.
+    fn forget(&mut self, count: usize) {
+        self.records.truncate(count);
+        self.waiting.clear();
+        for (record, _) in &self.records {
+            match record {
+                Record::Published { message: Body::Here(message), receivers, .. } => {
+                    for receipt in receivers {
+                        let Receiver::Session(session) = receipt.receiver else { continue };
+                        self.waiting.push((session.0 / 2, Arc::clone(message)));
+                    }
+                }
+                Record::Settled { receiver: Receiver::Session(session), message } => {
+                    let place = message.place();
+                    let at = self.waiting.iter().position(|(waits, message)| {
+                        *waits == session.0 / 2 && message.place() == place
+                    });
+                    self.waiting.remove(at.expect("it waited"));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn a_long_churn_takes_no_more_disk_than_what_is_needed() {
+    let disk = SimDisk::new();
+    let log = log_on(&disk).unwrap();
+    let mut store = LogStore::stepped(Arc::clone(&log), 0);
+    let mut chance = Chance::new(1);
+    let mut course = Course { records: Vec::new(), waiting: Vec::new(), ids: 0 };
+    course.append(&mut store, (0..SESSIONS).map(session).collect()).unwrap();
+    let mut most = 0;
+    for _ in 0..4000 {
+        course.step(&mut store, &mut chance).unwrap();
+        if log.fold_is_due().unwrap() {
+            log.fold().unwrap();
+        }
+        let needed: usize = course.waiting.iter().map(|(_, message)| message.cost()).sum();
+        most = most.max(log.disk_bytes().unwrap().saturating_sub(4 * needed as u64));
+    }
+    assert!(course.ids > 1000);
+    assert!(most < 40 * 2048, "{most}");
+}
