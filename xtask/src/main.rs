@@ -7,6 +7,7 @@
 mod ci;
 mod client;
 mod fuzz;
+mod kill;
 mod mutants;
 mod peers;
 mod process;
@@ -29,6 +30,7 @@ cargo xtask SUBCOMMAND
                    the whole gate, in the order of its steps
   fuzz [TARGET]... [--runs N] [--list] [--again TARGET FILE]
                    fuzz targets, all of them unless named; N runs each (100,000)
+  kill [ARGS]      brokers that are killed and whose power is cut; ARGS are the harness's own
   peers            brokers and clients of others, brought into target/peers
   mutants [NAME]...
                    plants listed faults and asks the tests whether they notice
@@ -58,6 +60,7 @@ fn dispatch(name: &str, args: &[String]) -> Result<()> {
     match name {
         "ci" => ci::run(args),
         "fuzz" => fuzz::run(args),
+        "kill" => kill::run(args),
         "mutants" => mutants::run(args),
         "peers" => peers::run(),
         "simulate" => simulate::run(args),

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{client, fuzz, mutants, simulate};
+use crate::{client, fuzz, kill, mutants, simulate};
 
 /// A long run: its name, what it proves, and how it starts.
 struct Soak {
@@ -13,7 +13,7 @@ struct Soak {
     run: fn() -> Result<()>,
 }
 
-const SOAKS: [Soak; 5] = [
+const SOAKS: [Soak; 6] = [
     Soak {
         name: "fuzz",
         proves: "10 million executions of every fuzz target without a crash",
@@ -28,6 +28,11 @@ const SOAKS: [Soak; 5] = [
         name: "client",
         proves: "10 minutes of clients whose connections, processes and brokers die",
         run: client::long,
+    },
+    Soak {
+        name: "kills",
+        proves: "1,000 brokers killed, most with a power cut, and nothing acknowledged is missing",
+        run: kill::long,
     },
     Soak {
         name: "client-simulation",

@@ -32,7 +32,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     std::fs::write(&left_out, "").with_context(|| format!("cannot write {left_out:?}"))?;
     let mut missing = set_up()?;
     missing.extend(peers::brokers());
-    process::run("cargo", &["build", "--profile", PROFILE, "--package", "noctule"])?;
+    // What the tests start, and what they load into it.
+    let packages = ["--package", "noctule", "--package", "noctule-recorder"];
+    process::run("cargo", &[&["build", "--profile", PROFILE][..], &packages].concat())?;
 
     let mut tally = Tally::default();
     let all_ran = run_tests(args, &left_out, &mut tally)?;

@@ -6,10 +6,12 @@
 //! * [`script`]: what clients send and must hear, on the pure broker and behind sockets
 //! * [`ends`]: the client's session against the broker, over links and processes that die
 //! * [`sim`]: many clients and shards on virtual time and one seed, with checkers
+//! * [`kill`]: brokers that are killed and whose power is cut, against a ledger of their promises
 //! * [`soak`]: the client library on real sockets that break, against a ledger of its promises
 
 pub mod driver;
 pub mod ends;
+pub mod kill;
 mod log;
 pub mod node;
 pub mod process;

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use crate::{client, fuzz, mutants, simulate};
+use crate::{client, fuzz, kill, mutants, simulate};
 
 /// How a step ended when it did not fail.
 pub(crate) enum Outcome {
@@ -24,7 +24,7 @@ pub(crate) enum Outcome {
 type Step = fn() -> Result<Outcome>;
 
 /// What runs when nothing is chosen, cheap steps first.
-const STEPS: [(&str, Step); 15] = [
+const STEPS: [(&str, Step); 16] = [
     ("fmt", steps::fmt),
     ("tidy", steps::tidy),
     ("spec", steps::spec),
@@ -34,6 +34,7 @@ const STEPS: [(&str, Step); 15] = [
     ("test", steps::test),
     ("simulation", simulate::short),
     ("client", client::short),
+    ("kills", kill::short),
     ("doc", steps::doc),
     ("deny", steps::deny),
     ("msrv", steps::msrv),

@@ -8,7 +8,7 @@ use super::Finding;
 use crate::process;
 
 /// A crate and the crates of this workspace it may use. Who is not listed may use none.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("noctule-proto", &[]),
     ("noctule-core", &["noctule-proto"]),
     ("noctule-store", &["noctule-core", "noctule-proto"]),
@@ -43,6 +43,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
             "noctule-proto",
         ],
     ),
+    ("noctule-recorder", &[]),
     ("xtask", &[]),
 ];
 
