@@ -41,8 +41,8 @@ pub(crate) struct Applicant {
     asked: bool,
 }
 
-/// The User Property by which a client asks in CONNECT, with any value, what acknowledgements promise
-/// it, and by which CONNACK answers.
+/// The User Property by which a client asks in CONNECT, with any value, what acknowledgements
+/// promise it, and by which CONNACK answers.
 const DURABILITY: &str = "noctule-durability";
 
 /// What CONNACK says once the session is stored.
