@@ -94,7 +94,7 @@ impl Broker {
         }
         let promised = connection.origin.durability.unwrap_or(self.limits.durability);
         let durability = self.limits.durability_of(topic, promised);
-        if (publish.qos != QoS::AtMostOnce || publish.retain) && self.is_full_for(durability) {
+        if self.is_full_for(durability) && self.is_to_be_kept(turn, slot, (topic, publish)) {
             let refused = Refused::Message(ReasonCode::QuotaExceeded, DISK_FULL);
             self.refuse_publish(turn, conn, publish, refused);
             return;
@@ -122,6 +122,27 @@ impl Broker {
             }
             Some(id) => self.receive_once(turn, conn, id, outbound),
         }
+    }
+
+    /// Whether taking a message would promise to keep it.
+    fn is_to_be_kept(
+        &mut self,
+        turn: &Turn<'_>,
+        slot: u32,
+        (topic, publish): (TopicName<'_>, &Publish<'_>),
+    ) -> bool {
+        let session = self.sessions.at(slot);
+        if publish.retain || publish.qos == QoS::AtMostOnce {
+            return publish.retain;
+        }
+        if publish.qos == QoS::ExactlyOnce && session.is_recorded() {
+            return true;
+        }
+        let tenant = session.tenant;
+        let lent = self.route(turn, (tenant, topic.as_str()), &mut LastRoute::default());
+        let kept = lent.route.is_recorded();
+        self.route_back(lent);
+        kept
     }
 
     /// QoS 1: acknowledged when owned, which may mean stored. [MQTT-4.3.2-4 v5],

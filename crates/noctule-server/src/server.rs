@@ -128,8 +128,9 @@ fn store_error(f: &mut fmt::Formatter<'_>, directory: &Path, error: &StoreError)
         ),
         StoreError::Damaged { .. } => write!(
             f,
-            "{error} (in {shown}). Nothing was changed. See how much is damaged with noctule store \
-             check {shown}, and start without it after noctule store salvage {shown}"
+            "{error} (in {shown}). Nothing was changed. noctule store check --data {shown} says \
+             how much is damaged. Start from a backup, or from another directory: noctule serve \
+             --data DIR"
         ),
         error => write!(
             f,

@@ -8,7 +8,6 @@ use noctule_core::{Broker, SessionNumber};
 use noctule_store::log::Options;
 use noctule_store::{MemoryStore, Replayed, Store, StoreError, Waker};
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -46,7 +45,10 @@ pub(crate) fn open(
 
 /// What clients entrusted to the broker is nobody else's business.
 fn make(directory: &Path) -> std::io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(directory)
 }
 
 /// Replays what an earlier run left into the brokers of all shards, side by side.

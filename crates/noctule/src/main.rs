@@ -6,8 +6,6 @@ mod config;
 mod man;
 mod passwd;
 mod serve;
-// Joins the commands below as soon as stores can be looked into.
-#[cfg(test)]
 mod store;
 mod tools;
 mod top;
@@ -30,6 +28,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Config(config::ConfigArgs),
     Passwd(passwd::PasswdArgs),
+    Store(store::StoreArgs),
     Top(top::TopArgs),
     Bench(bench::BenchArgs),
     Completions(completions::CompletionsArgs),
@@ -51,6 +50,7 @@ fn main() -> ExitCode {
         Some(Command::Serve(args)) => args.run(),
         Some(Command::Config(args)) => args.run(),
         Some(Command::Passwd(args)) => args.run(),
+        Some(Command::Store(args)) => args.run(),
         Some(Command::Top(args)) => args.run(),
         Some(Command::Bench(args)) => args.run(),
         Some(Command::Completions(args)) => args.run(),

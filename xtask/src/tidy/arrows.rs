@@ -23,6 +23,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
         "noctule",
         &[
             "noctule-server",
+            "noctule-store",
             "noctule-client",
             "noctule-bridge",
             "noctule-bench",

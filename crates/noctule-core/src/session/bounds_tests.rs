@@ -3,12 +3,12 @@
 use super::tests::Rig;
 use crate::identity::{GroupNumber, MessageId, SessionNumber};
 use crate::index::Receiver;
-use crate::input::{Input, SystemPublish};
+use crate::input::{Input, Room, SystemPublish};
 use crate::limits::Durability;
 use crate::message::{Message, Origin, Parts};
 use crate::peer::{Delivery, PeerMessage, RetainedAnswer, Target};
 use crate::verdict::Verdict;
-use crate::{ConnId, Effect, ShardId, Tenant, Time};
+use crate::{ConnId, Effect, Outbox, ShardId, Tenant, Time};
 use noctule_proto::QoS;
 use noctule_proto::packet::SubscribeOptions;
 use std::sync::Arc;
@@ -152,7 +152,7 @@ fn what_a_peer_says_is_delivered_in_order_though_one_message_is_a_job() {
     rig.connect(0, 8);
     let session = rig.broker.sessions.at(0).number;
     let mut sent = Vec::new();
-    let mut note = |out: crate::Outbox| {
+    let mut note = |out: Outbox| {
         for send in out.sends {
             sent.push(out.frames[send.start as usize..(send.start + send.len) as usize].to_vec());
         }
@@ -224,4 +224,24 @@ fn a_client_that_goes_on_while_its_answers_wait_is_not_read() {
     let out = rig.tell(Input::Stored { written: 3, durable: 3 });
     assert_eq!(out.sends.len(), asked + 1, "every answer leaves");
     assert_eq!(out.effects, [Effect::Resume { conn }]);
+}
+
+#[test]
+fn a_full_disk_refuses_what_would_have_to_be_kept_and_nothing_else() {
+    let mut rig = Rig::new();
+    rig.connect(0, 8);
+    rig.broker.limits.durability = Durability::Fsync;
+    rig.tell(Input::StoreRoom(Room::Full));
+    let message = |flags: u8| [0x30 | flags, 7, 0, 1, b't', 0, 1, 0, b'x'];
+    let refused = |out: &Outbox| {
+        assert_eq!((out.sends.len(), out.effects.len()), (1, 0), "PUBACK leaves: {out:?}");
+        out.frames.contains(&0x97)
+    };
+    // Nobody who is away is to get it.
+    assert!(!refused(&rig.send(0, &message(0b0010))));
+    // A retained one would be kept.
+    assert!(refused(&rig.send(0, &message(0b0011))));
+    rig.tell(Input::StoreRoom(Room::Free));
+    rig.send(0, &message(0b0011));
+    assert_eq!(rig.broker.counters().retained_now, 1);
 }

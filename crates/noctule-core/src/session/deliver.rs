@@ -343,12 +343,13 @@ impl Broker {
             let Some(link) = session.link else { break };
             let Some(Next::Here(front)) = session.queue.front() else { break };
             let tracked = front.is_tracked();
+            let Body::Here(message) = &front.message else { break };
+            let message = Arc::clone(message);
             let full = !session.takes_another(link.window);
             if link.congested || !session.resend.is_empty() || (tracked && full) {
                 break;
             }
             let Some(out) = session.queue.pop() else { break };
-            let Body::Here(message) = out.message.clone() else { break };
             self.counters.queued_now -= 1;
             self.counters.queued_bytes_now -= out.message.cost();
             if let Some(verdict) = self.too_late(turn, &message) {
