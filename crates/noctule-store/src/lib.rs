@@ -18,7 +18,7 @@
 //! * `tools`    looks at a store that nobody has open
 //! * `threads`    the threads that drive the engine of a real process
 //! * [`LogStore`] a shard's end of the log; [`MemoryStore`] for brokers that keep nothing
-//! * [`testing`]  stores and disks whose bad days are scripted
+//! * [`testing`]  disks whose bad days are scripted
 //!
 //! Deliberately absent: what a record means. That is `noctule_core::record`.
 #![forbid(unsafe_code)]

@@ -74,8 +74,7 @@ impl Broker {
         match outcome {
             PubRecOutcome::Release(out) => {
                 self.sessions.at_mut(slot).last_progress = turn.now;
-                let wait = self.note_released(turn, slot, id);
-                self.settled(turn, slot, &out);
+                let wait = self.taken_over(turn, slot, (id, &out));
                 self.pubrel_out(turn, conn, wait, (id, ReasonCode::Success));
             }
             PubRecOutcome::AlreadyReleased => {
@@ -85,7 +84,7 @@ impl Broker {
                 self.progressed(turn, slot, id);
                 self.counters.inflight_now -= 1;
                 self.count_refusal(ack.reason, out.group.is_some());
-                self.settled(turn, slot, &out);
+                self.ended_in_flight(turn, slot, (id, &out));
             }
             PubRecOutcome::OtherKind => self.wrong_kind(turn, conn),
             PubRecOutcome::Unknown => {
@@ -116,7 +115,7 @@ impl Broker {
         }
     }
 
-    fn note_completed(&mut self, turn: &mut Turn<'_>, slot: u32, id: PacketId) {
+    pub(super) fn note_completed(&mut self, turn: &mut Turn<'_>, slot: u32, id: PacketId) {
         let session = self.sessions.at(slot);
         let number = session.number;
         if session.is_recorded() {
@@ -124,7 +123,7 @@ impl Broker {
         }
     }
 
-    fn note_released(&mut self, turn: &mut Turn<'_>, slot: u32, id: PacketId) -> Wait {
+    pub(super) fn note_released(&mut self, turn: &mut Turn<'_>, slot: u32, id: PacketId) -> Wait {
         let session = self.sessions.at(slot);
         let (number, durability) = (session.number, session.durability);
         if session.is_recorded() {

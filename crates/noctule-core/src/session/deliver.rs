@@ -4,7 +4,6 @@ use super::{Again, Next, Outgoing};
 use crate::broker::{Broker, Turn};
 use crate::identity::GroupNumber;
 use crate::index::Receiver;
-use crate::limits::Durability;
 use crate::message::Message;
 use crate::outbound::{Form, Outbound};
 use crate::output::Event;
@@ -163,14 +162,14 @@ impl Broker {
             return self.enqueue(turn, slot, out);
         };
         self.counters.inflight_now += 1;
-        let recorded = session.is_recorded() && outbound.durability != Durability::Memory;
-        if form.qos == QoS::ExactlyOnce && recorded {
+        if self.is_recorded_as_sent(slot, &out) {
             self.send_once_stored(turn, slot, (out, id));
             return Fate::Sent;
         }
         // What is sent again keeps the order of the first sending. [MQTT-4.6.0-1 v5]
-        if !session.unsent.is_empty() {
-            session.unsent.push_back((id, Wait::default()));
+        let unsent = &mut self.sessions.at_mut(slot).unsent;
+        if !unsent.is_empty() {
+            unsent.push_back((id, Wait::default()));
             return Fate::Sent;
         }
         match self.send_publish(turn, slot, outbound, (form, Some(id))) {
@@ -238,7 +237,7 @@ impl Broker {
     fn never_sent(&mut self, turn: &mut Turn<'_>, slot: u32, (id, out): (PacketId, &Outgoing)) {
         self.sessions.at_mut(slot).sender.remove(id);
         self.counters.inflight_now -= 1;
-        self.settled(turn, slot, out);
+        self.ended_in_flight(turn, slot, (id, out));
     }
 
     /// Writes a PUBLISH for a session that is connected; `form` is for its version to complete.
@@ -435,19 +434,53 @@ impl Broker {
         self.pump(turn, slot);
     }
 
-    /// The message is off the session's books: tell the record and the share group.
+    /// A message is off the session's books, in flight with QoS 1 or never sent: tell the record
+    /// and the share group, whose it is until it is recorded as sent.
     pub(crate) fn settled(&mut self, turn: &mut Turn<'_>, slot: u32, out: &Outgoing) {
         let session = self.sessions.at(slot);
-        let (number, recorded) = (session.number, session.is_recorded());
-        // What a share group gives is the group's until it is recorded as sent.
-        let receiver = match out.group {
-            Some(group) if !(recorded && out.qos == QoS::ExactlyOnce) => Receiver::Group(group),
-            Some(_) | None => Receiver::Session(number),
-        };
-        if out.is_tracked() && (recorded || receiver != Receiver::Session(number)) {
+        let own = session.is_recorded().then_some(Receiver::Session(session.number));
+        let receiver = out.group.map(Receiver::Group).or(own);
+        if let Some(receiver) = receiver.filter(|_| out.is_tracked()) {
             self.note_settled(turn, receiver, &out.message);
         }
         self.settle_group(turn, slot, out.group, &out.message);
+    }
+
+    /// A message in flight is off the session's books. One that is recorded as sent is known by its
+    /// packet identifier: several copies of a message may be in flight.
+    pub(crate) fn ended_in_flight(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        (id, out): (PacketId, &Outgoing),
+    ) {
+        if self.is_recorded_as_sent(slot, out) {
+            self.note_completed(turn, slot, id);
+            self.settle_group(turn, slot, out.group, &out.message);
+        } else {
+            self.settled(turn, slot, out);
+        }
+    }
+
+    /// The client has taken a message of QoS 2 over: only its packet identifier is left.
+    pub(crate) fn taken_over(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        (id, out): (PacketId, &Outgoing),
+    ) -> Wait {
+        let wait = self.note_released(turn, slot, id);
+        if self.is_recorded_as_sent(slot, out) {
+            self.settle_group(turn, slot, out.group, &out.message);
+        } else {
+            self.settled(turn, slot, out);
+        }
+        wait
+    }
+
+    fn is_recorded_as_sent(&self, slot: u32, out: &Outgoing) -> bool {
+        let recorded = self.sessions.at(slot).is_recorded() && out.message.is_recorded();
+        recorded && out.qos == QoS::ExactlyOnce
     }
 
     /// A message is nobody's business any more.

@@ -80,6 +80,33 @@ fn hand_shakes_of_qos_2_go_on_where_they_stood() {
     });
 }
 
+/// `[MQTT-4.3.3-6 v5]` `[MQTT-4.4.0-1 v5]` `[MQTT-4.4.0-1 v3.1.1]`
+#[test]
+fn copies_of_one_message_are_settled_each_by_its_packet_identifier() {
+    durable().run(|world| {
+        let (a, b) = (world.connect("a"), world.connect_with(&resume("b")));
+        for filter in ["t", "+", "#"] {
+            b.subscribes(filter, 2);
+        }
+        a.publishes(publish("t", "1").qos(2, 0));
+        let ids = [(); 3].map(|()| b.expect(publish("t", "1").qos(2, 0)).id);
+        b.send(pubrec(ids[1]));
+        b.expect(pubrel(ids[1]));
+        if b.version() == Version::V5 {
+            b.send(pubrec(ids[2]).code(0x83));
+        } else {
+            b.send(pubrec(ids[2]));
+            b.expect(pubrel(ids[2]));
+            b.send(pubcomp(ids[2]));
+        }
+        b.settle();
+        restart(world);
+        let b = world.resume(&resume("b"));
+        b.expect_all(&[publish("t", "1").qos(2, ids[0]).dup(), pubrel(ids[1])]);
+        b.expect_nothing();
+    });
+}
+
 /// `[MQTT-3.3.1-5 v5]` `[MQTT-3.3.1-6 v5]` `[MQTT-3.3.1-7 v5]` `[MQTT-3.1.2-7 v3.1.1]`
 #[test]
 fn retained_messages_survive_and_deleted_ones_stay_deleted() {
