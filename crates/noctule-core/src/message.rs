@@ -56,7 +56,7 @@ impl PartialEq for PlaceCell {
 pub const MESSAGE_OVERHEAD: usize = 88;
 
 /// What a message needs besides its PUBLISH.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Origin {
     /// See [`Message::id`].
     pub id: MessageId,

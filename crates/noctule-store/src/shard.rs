@@ -163,7 +163,10 @@ impl Store for LogStore {
     }
 
     fn room(&mut self) -> Room {
-        if let Some(reason) = self.log.full() {
+        // Asked for in every turn: no lock while all is well.
+        if self.log.is_full()
+            && let Some(reason) = self.log.full()
+        {
             return Room::Full(reason);
         }
         if self.log.pending_bytes() < PENDING_MAX {
@@ -195,6 +198,9 @@ impl Store for LogStore {
     fn fetched(&mut self) -> Option<Fetched> {
         if let Some(ready) = self.ready.pop_front() {
             return Some(ready);
+        }
+        if self.reading.is_empty() {
+            return None;
         }
         let fetched = self.log.answered(self.shard)?;
         if let Some(count) = self.reading.get_mut(&fetched.session) {

@@ -168,8 +168,8 @@ impl Buffer for Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use noctule_core::Time;
     use noctule_core::message::{Origin, Parts};
-    use noctule_core::{Tenant, Time};
     use noctule_proto::QoS;
 
     fn message(payload: &[u8]) -> Arc<Message> {
@@ -181,14 +181,7 @@ mod tests {
             retain: false,
             expiry_secs: None,
         };
-        let origin = Origin {
-            id: Default::default(),
-            tenant: Tenant(0),
-            publisher: None,
-            routed_at: 0,
-            durability: noctule_core::limits::Durability::Memory,
-        };
-        Arc::new(Message::new(Time(0), origin, &parts))
+        Arc::new(Message::new(Time(0), Origin::default(), &parts))
     }
 
     /// Everything that waits, taken in portions of `step` bytes.

@@ -231,7 +231,7 @@ fn size(message: &PeerMessage) -> usize {
 mod tests {
     use super::*;
     use noctule_core::message::{Origin, Parts};
-    use noctule_core::{Message, SessionNumber, Tenant, Time};
+    use noctule_core::{Message, SessionNumber, Time};
     use noctule_proto::QoS;
 
     fn pair() -> (Peers, Peers) {
@@ -296,14 +296,7 @@ mod tests {
             retain: true,
             expiry_secs: None,
         };
-        let origin = Origin {
-            id: Default::default(),
-            tenant: Tenant(0),
-            publisher: None,
-            routed_at: 0,
-            durability: noctule_core::limits::Durability::Memory,
-        };
-        PeerMessage::Retain(Arc::new(Message::new(Time(0), origin, &parts)))
+        PeerMessage::Retain(Arc::new(Message::new(Time(0), Origin::default(), &parts)))
     }
 
     #[test]

@@ -104,6 +104,8 @@ pub struct Log {
     /// Held by who prepares.
     preparing: Mutex<()>,
     full: Mutex<Option<Arc<str>>>,
+    /// Whether there is a reason in `full`.
+    is_full: AtomicBool,
     asks: Asks,
     desk: Desk,
     start: Start,
@@ -149,6 +151,7 @@ impl Log {
             prepared: AtomicU32::new(prepared),
             preparing: Mutex::new(()),
             full: Mutex::new(None),
+            is_full: AtomicBool::new(false),
             asks: Asks::new(wakers),
             desk: Desk::default(),
             ends: Mutex::new(found.start.ends.clone()),
@@ -195,6 +198,11 @@ impl Log {
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
         self.pending_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether [`Log::full`] has a reason.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Acquire)
     }
 
     /// Why no other segment could be prepared, while that is so.

@@ -50,6 +50,7 @@ impl Log {
         drop(segments);
         self.prepared.store(next, Ordering::Release);
         if locked(&self.full).take().is_some() {
+            self.is_full.store(false, Ordering::Release);
             self.asks.wake_all();
         }
         Ok(Prepared::One)
@@ -58,6 +59,7 @@ impl Log {
     fn no_room(&self, error: &io::Error) -> Prepared {
         let reason: Arc<str> = error.to_string().into();
         if locked(&self.full).replace(Arc::clone(&reason)).is_none() {
+            self.is_full.store(true, Ordering::Release);
             self.asks.wake_all();
         }
         Prepared::Full(reason)
