@@ -185,7 +185,7 @@ impl Ledger {
     }
 
     /// A message came to a subscriber.
-    #[inline]
+    #[inline(always)]
     pub fn arrive(&mut self, subscriber: usize, payload: &[u8], retain: bool) -> Arrival {
         let header = Header::read(payload).filter(|_| payload.len() == self.size);
         let Some(header) = header else {

@@ -121,6 +121,12 @@ impl Message {
     /// Whether a packet can hold it, of any version.
     pub(crate) fn check(&self) -> Result<(), Invalid> {
         TopicName::parse(&self.topic).map_err(Invalid::TopicName)?;
+        self.check_size()
+    }
+
+    /// The same for one whose topic has been checked.
+    #[inline]
+    pub(crate) fn check_size(&self) -> Result<(), Invalid> {
         let others = self.properties.as_properties().encoded_len();
         let size = OVERHEAD_MAX + self.topic.len() + others + self.payload.len();
         if size > REMAINING_LENGTH_MAX as usize {

@@ -6,12 +6,11 @@ use super::sink::Sink;
 use crate::delivery::{AckToken, Delivery};
 use crate::error::Violation;
 use crate::options::{Acknowledge, Options};
-use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 use noctule_proto::delivery::{Arrival, Receiver};
 use noctule_proto::packet::{Ack, Publish};
-use noctule_proto::{PacketId, PacketType, QoS, ReasonCode, Version};
+use noctule_proto::{Frame, PacketId, PacketType, QoS, ReasonCode, Role, TopicName, Version};
 
 #[derive(Debug)]
 pub(super) struct Incoming {
@@ -26,6 +25,8 @@ pub(super) struct Incoming {
     /// What the aliases of this connection stand for; alias 1 comes first.
     aliases: Vec<Option<String>>,
     alias_max: u16,
+    /// The topic of the last message that named one. The next is likely to name it again.
+    last_topic: String,
     receive_max: u16,
     acknowledge: Acknowledge,
     acks: Acks,
@@ -57,6 +58,7 @@ impl Incoming {
             unreleased: 0,
             aliases: Vec::new(),
             alias_max: options.topic_alias_maximum,
+            last_topic: String::new(),
             receive_max: options.receive_maximum,
             acknowledge: options.acknowledge,
             acks: Acks::default(),
@@ -97,16 +99,32 @@ impl Incoming {
         self.receiver.iter().map(|(id, accepted)| (id, accepted.doubtful))
     }
 
-    /// Takes a message in. `None`: it has been received before. What the library acknowledges, it
-    /// acknowledges in the order of its coming `[MQTT-4.6.0-2 v5]` `[MQTT-4.6.0-3 v5]`, wanted or
-    /// not `[MQTT-4.5.0-2 v5]` `[MQTT-4.5.0-2 v3.1.1]`, expired or not `[MQTT-4.3.3-13 v5]`.
+    /// A message comes: what [`publish`](Self::publish) says of it.
+    #[inline]
+    pub(super) fn read<'a>(
+        &mut self,
+        frame: Frame<'a>,
+        sink: &mut Sink<'_>,
+    ) -> Result<Option<(Publish<'a>, Fresh)>, Violation> {
+        let last = TopicName::trusted(&self.last_topic);
+        let (publish, is_last) = Publish::decode_after(last, frame, sink.version, Role::Server)
+            .map_err(Violation::Decode)?;
+        let fresh = self.publish(&publish, is_last, sink)?;
+        Ok(fresh.map(|fresh| (publish, fresh)))
+    }
+
+    /// Takes a message in, whose topic may be the last one. `None`: it has been received before.
+    /// What the library acknowledges, it acknowledges in the order of its coming
+    /// `[MQTT-4.6.0-2 v5]` `[MQTT-4.6.0-3 v5]`, wanted or not `[MQTT-4.5.0-2 v5]`
+    /// `[MQTT-4.5.0-2 v3.1.1]`, expired or not `[MQTT-4.3.3-13 v5]`.
     #[inline]
     pub(super) fn publish(
         &mut self,
         publish: &Publish<'_>,
+        is_last: bool,
         sink: &mut Sink<'_>,
     ) -> Result<Option<Fresh>, Violation> {
-        let alias = self.alias(publish)?;
+        let alias = self.name(publish, is_last)?;
         let Some(id) = publish.packet_id else { return Ok(Some(Fresh { alias, ack: None })) };
         if self.in_doubt && publish.qos == QoS::ExactlyOnce && !publish.dup {
             self.forget_namesake(id, sink);
@@ -228,16 +246,20 @@ impl Incoming {
         sink.answer(PacketType::PubComp, id, reason);
     }
 
-    /// Learns or finds what the alias of a message stands for.
+    /// Learns what the alias of a message stands for, or finds the one that stands for its topic.
     #[inline]
-    fn alias(&mut self, publish: &Publish<'_>) -> Result<Option<usize>, Violation> {
+    fn name(&mut self, publish: &Publish<'_>, is_last: bool) -> Result<Option<usize>, Violation> {
+        if !publish.topic.is_empty() {
+            self.last_topic.clear();
+            self.last_topic.push_str(publish.topic.as_str());
+        }
         let Some(alias) = publish.properties.topic_alias else { return Ok(None) };
         // [MQTT-3.3.2-10 v5]
         if alias.get() > self.alias_max {
             return Err(Violation::TopicAlias);
         }
         let at = usize::from(alias.get()) - 1;
-        if publish.topic.is_empty() {
+        if publish.topic.is_empty() && !is_last {
             // (U5-3.3.2-2)
             let known = self.aliases.get(at).is_some_and(Option::is_some);
             return if known { Ok(Some(at)) } else { Err(Violation::UnknownAlias) };
@@ -245,7 +267,7 @@ impl Incoming {
         if self.aliases.len() <= at {
             self.aliases.resize(at + 1, None);
         }
-        self.aliases[at] = Some(publish.topic.as_str().to_owned());
+        self.aliases[at] = Some(self.last_topic.clone());
         Ok(None)
     }
 
@@ -254,7 +276,7 @@ impl Incoming {
     pub(super) fn delivery<'a>(&'a self, publish: Publish<'a>, fresh: Fresh) -> Delivery<'a> {
         let aliased = fresh.alias.and_then(|at| self.aliases.get(at)?.as_deref());
         Delivery {
-            topic: aliased.unwrap_or(publish.topic.as_str()),
+            topic: aliased.unwrap_or(&self.last_topic),
             payload: publish.payload,
             qos: publish.qos,
             retain: publish.retain,

@@ -35,6 +35,7 @@ use crate::options::Options;
 use alloc::borrow::ToOwned;
 use alloc::collections::VecDeque;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use auth::Auth;
 use connect::connack_of_old_server;
@@ -99,6 +100,8 @@ pub struct Session {
     outgoing: Outgoing,
     incoming: Incoming,
     requests: Requests,
+    /// The last topic of [`publish_ref`](Self::publish_ref), which is valid.
+    checked: Option<Arc<str>>,
     tokens: u64,
 }
 
@@ -131,6 +134,7 @@ impl Session {
             outgoing: Outgoing::default(),
             incoming,
             requests: Requests::default(),
+            checked: None,
             tokens: 0,
         })
     }
@@ -185,11 +189,8 @@ impl Session {
     /// What comes most often, without the way through a packet of any kind.
     #[inline]
     fn handle_publish<'a>(&mut self, frame: Frame<'a>) -> Handled<'a> {
-        let publish = Publish::decode(frame, self.options.version, Role::Server)
-            .map_err(Violation::Decode)?;
         let (_, incoming, mut sink) = self.parts();
-        let fresh = incoming.publish(&publish, &mut sink)?;
-        Ok(fresh.map(|fresh| (publish, fresh)))
+        incoming.read(frame, &mut sink)
     }
 
     fn handle<'a>(&mut self, now: Duration, frame: Frame<'a>) -> Handled<'a> {
@@ -207,7 +208,7 @@ impl Session {
         match (self.phase, packet) {
             (Phase::Online, Packet::Publish(publish)) => {
                 let (_, incoming, mut sink) = self.parts();
-                let fresh = incoming.publish(&publish, &mut sink)?;
+                let fresh = incoming.publish(&publish, false, &mut sink)?;
                 return Ok(fresh.map(|fresh| (publish, fresh)));
             }
             (Phase::Connecting { .. }, Packet::ConnAck(connack)) => self.welcome(now, &connack)?,
@@ -295,7 +296,12 @@ impl Session {
         let (false, Some(server), Phase::Online) = (waits, &self.server, self.phase) else {
             return self.publish(message.clone()).map(Some);
         };
-        message.check()?;
+        if self.checked.as_ref().is_some_and(|topic| Arc::ptr_eq(topic, &message.topic)) {
+            message.check_size()?;
+        } else {
+            message.check()?;
+            self.checked = Some(Arc::clone(&message.topic));
+        }
         let mut sink = Sink {
             version: self.options.version,
             output: &mut self.output,

@@ -49,27 +49,40 @@ impl<'a> Publish<'a> {
         version: Version,
         sender: Role,
     ) -> Result<Publish<'a>, DecodeError> {
-        match Publish::decode_body(frame.first, frame.body, version, sender) {
-            Ok(publish) => Ok(publish),
-            Err(cause) => Err(DecodeError {
-                cause,
-                packet: Some(PacketType::Publish),
-                version: Some(version),
-            }),
-        }
+        Publish::decode_after(TopicName::EMPTY, frame, version, sender).map(|(publish, _)| publish)
+    }
+
+    /// The same for a stream of messages whose topics repeat. Where the topic is `last`, the one
+    /// of an earlier message, it is not checked again: it comes empty, and with `true`.
+    #[inline]
+    pub fn decode_after(
+        last: TopicName<'_>,
+        frame: Frame<'a>,
+        version: Version,
+        sender: Role,
+    ) -> Result<(Publish<'a>, bool), DecodeError> {
+        Publish::decode_body(last, frame, version, sender).map_err(|cause| DecodeError {
+            cause,
+            packet: Some(PacketType::Publish),
+            version: Some(version),
+        })
     }
 
     #[inline]
     fn decode_body(
-        first: u8,
-        body: &'a [u8],
+        last: TopicName<'_>,
+        frame: Frame<'a>,
         version: Version,
         sender: Role,
-    ) -> Result<Publish<'a>, Cause> {
-        let mut reader = Reader::new(body);
+    ) -> Result<(Publish<'a>, bool), Cause> {
+        let first = frame.first;
+        let mut reader = Reader::new(frame.body);
         let qos = QoS::from_u8(first >> 1 & 3).ok_or(Cause::QoS3)?;
         // [MQTT-3.3.2-1 v5], [MQTT-3.3.2-1 v3.1.1]
-        let topic = TopicName::decode(reader.binary()?)?;
+        let topic = reader.binary()?;
+        let is_empty = topic.is_empty();
+        let is_last = topic == last.0.as_bytes();
+        let topic = if is_last { TopicName::EMPTY } else { TopicName::decode(topic)? };
         // [MQTT-2.2.1-2 v5], [MQTT-2.3.1-5 v3.1.1]
         let packet_id = match qos {
             QoS::AtMostOnce => None,
@@ -80,10 +93,10 @@ impl<'a> Publish<'a> {
             properties = PublishProperties::decode(&mut reader, sender)?;
         }
         // [MQTT-4.7.3-1 v5], [MQTT-4.7.3-1 v3.1.1], [U5-3.3.2-1]
-        if topic.is_empty() && properties.topic_alias.is_none() {
+        if is_empty && properties.topic_alias.is_none() {
             return Err(Cause::NoTopic);
         }
-        Ok(Publish {
+        let publish = Publish {
             dup: first & 8 != 0,
             qos,
             retain: first & 1 != 0,
@@ -91,7 +104,8 @@ impl<'a> Publish<'a> {
             packet_id,
             properties,
             payload: reader.rest(),
-        })
+        };
+        Ok((publish, is_last && !is_empty))
     }
 
     /// Appends the packet.

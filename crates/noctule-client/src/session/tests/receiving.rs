@@ -54,6 +54,29 @@ fn topic_aliases_stand_for_the_topic_until_the_connection_ends() {
     assert_eq!(sent(&mut session), ["DISCONNECT 0x94"]);
 }
 
+/// A topic is remembered from message to message, with and without an alias.
+#[test]
+fn each_message_has_its_own_topic_however_they_repeat() {
+    let mut options = options(Version::V5);
+    options.topic_alias_maximum = 2;
+    let mut session = online_with(options, ConnAckProperties::default());
+    let expected: Vec<&str> = "a a b a c c a d d a d".split(' ').collect();
+    let named = [("a", 0), ("a", 1), ("b", 0), ("", 1), ("c", 2), ("c", 0), ("a", 2), ("d", 0)];
+    for (topic, alias) in named.into_iter().chain([("d", 1), ("", 2), ("", 1)]) {
+        let publish = Publish {
+            topic: TopicName::parse(topic).unwrap_or(TopicName::EMPTY),
+            properties: PublishProperties {
+                topic_alias: NonZeroU16::new(alias),
+                ..PublishProperties::default()
+            },
+            ..incoming("a", QoS::AtMostOnce, 0)
+        };
+        give(&mut session, &Packet::Publish(publish));
+    }
+    let told: Vec<String> = expected.iter().map(|topic| format!("message q0 {topic} x")).collect();
+    assert_eq!(events(&mut session), told);
+}
+
 /// A server need not complete what it has forgotten of a session.
 #[test]
 fn the_receive_maximum_counts_what_came_on_this_connection() {

@@ -6,6 +6,8 @@ mod any;
 use super::*;
 use crate::property::{OtherProperties, PropertiesBuf, SubscriptionIds, UserPropertiesBuf};
 use crate::{PacketId, QoS, TopicFilter, TopicName, cases, next_frame};
+use alloc::borrow::ToOwned;
+use alloc::string::String;
 use alloc::vec;
 use core::num::NonZeroU16;
 use proptest::prelude::*;
@@ -214,6 +216,28 @@ proptest! {
             prop_assert_eq!(decoded(&bytes, version, sender), Ok(packet));
         }
     }
+}
+
+#[test]
+fn the_topic_of_the_message_before_is_recognised_and_not_checked_again() {
+    let read = |last: &'static str, name, alias| {
+        let mut publish = Publish { topic: TopicName(name), ..publish("a") };
+        publish.properties.topic_alias = NonZeroU16::new(alias);
+        let bytes = encoded(&Packet::Publish(publish), Version::V5);
+        let frame = next_frame(&bytes, u32::MAX).expect("valid").expect("whole");
+        Publish::decode_after(TopicName(last), frame, Version::V5, Role::Server)
+            .map(|(publish, is_last)| (publish.topic.as_str().to_owned(), is_last))
+            .map_err(|error| error.cause)
+    };
+    assert_eq!(read("a/b", "a/b", 0), Ok((String::new(), true)));
+    assert_eq!(read("a/b", "a/c", 0), Ok(("a/c".to_owned(), false)));
+    assert_eq!(read("a/b", "a/b/c", 0), Ok(("a/b/c".to_owned(), false)));
+    assert_eq!(read("a/b", "a", 1), Ok(("a".to_owned(), false)));
+    assert_eq!(read("", "a", 0), Ok(("a".to_owned(), false)));
+    // No topic at all is not the last one.
+    assert_eq!(read("", "", 1), Ok((String::new(), false)));
+    assert_eq!(read("", "", 0), Err(Cause::NoTopic));
+    assert_eq!(read("a", "", 0), Err(Cause::NoTopic));
 }
 
 /// A small generator of noise, the same at every run.
