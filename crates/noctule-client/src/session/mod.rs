@@ -165,19 +165,16 @@ impl Session {
                 Ok(Some(frame)) => {
                     *input = &input[frame.len..];
                     self.unread = input.len();
-                    let handled = if self.phase == Phase::Online && is_plain_publish(&frame) {
+                    if self.phase == Phase::Online && is_plain_publish(&frame) {
                         self.handle_publish(frame)
                     } else {
                         self.handle(now, frame)
-                    };
-                    handled.and_then(|message| match self.output.is_flooded() {
-                        true => Err(Violation::Unread),
-                        false => Ok(message),
-                    })
+                    }
                 }
                 Err(error) => Err(Violation::Decode(error)),
             };
             match handled {
+                Ok(_) if self.output.is_flooded() => self.refuse(Violation::Unread),
                 Ok(Some(message)) => break message,
                 Ok(None) => {}
                 Err(violation) => self.refuse(violation),

@@ -68,7 +68,7 @@ impl<'a> Publish<'a> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn decode_body(
         last: TopicName<'_>,
         frame: Frame<'a>,
