@@ -13,7 +13,8 @@ use crate::peer::PeerMessage;
 use crate::random::Random;
 use crate::retained::Retention;
 use crate::route::RouteCache;
-use crate::session::Sessions;
+use crate::session::{Outgoing, Sessions};
+use crate::spare::Spares;
 use crate::share::Groups;
 use crate::store_room::StoreRoom;
 use crate::timer::Timers;
@@ -48,6 +49,9 @@ pub struct Broker {
     pub(crate) relieved_next: Vec<u32>,
     /// Those of the turn before.
     pub(crate) relieved_now: Vec<u32>,
+    /// Buffers of queues that were left to the log.
+    #[serde(skip)]
+    pub(crate) spares: Spares<Outgoing>,
     /// Whether the store takes more, and who waits for it.
     pub(crate) store_room: StoreRoom,
     /// Deliveries left in this turn before the rest becomes a job.
@@ -117,6 +121,7 @@ impl Broker {
             full_peers: FullPeers::default(),
             relieved_next: Vec::new(),
             relieved_now: Vec::new(),
+            spares: Spares::default(),
             store_room: StoreRoom::default(),
             budget: limits.turn_budget,
             stopping: false,

@@ -43,6 +43,7 @@ mod session;
 mod share;
 pub mod slab;
 mod snapshot;
+mod spare;
 mod store_room;
 mod subscribe;
 pub mod timer;

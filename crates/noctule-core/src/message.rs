@@ -114,10 +114,11 @@ impl Message {
     /// Copies what is on its way out.
     pub(crate) fn of_outbound(outbound: &Outbound<'_>) -> Message {
         let topic = outbound.topic.as_str();
-        let mut bytes = Vec::with_capacity(topic.len() + outbound.payload.len() + 16);
+        let properties_len = outbound.others.encoded_len();
+        // Exactly, so that it need not be moved into a box of its size.
+        let mut bytes = Vec::with_capacity(topic.len() + properties_len + outbound.payload.len());
         bytes.extend_from_slice(topic.as_bytes());
         outbound.others.copy_to(&mut bytes);
-        let properties_len = bytes.len() - topic.len();
         bytes.extend_from_slice(outbound.payload);
         Message {
             id: outbound.id,
@@ -161,22 +162,6 @@ impl Message {
         }
     }
 
-    /// What the log keeps of it.
-    #[must_use]
-    pub fn kept(&self) -> Kept<'_> {
-        Kept {
-            id: self.id,
-            tenant: self.tenant,
-            publisher: self.publisher,
-            qos: self.qos,
-            retain: self.retain,
-            expires_at: self.expires_at,
-            topic: self.topic(),
-            properties: self.properties(),
-            payload: self.payload(),
-        }
-    }
-
     /// Where the log keeps it; `None`: nowhere, or not yet.
     #[must_use]
     pub fn place(&self) -> Option<Place> {
@@ -195,8 +180,9 @@ impl Message {
             .expect("a topic is copied from a str")
     }
 
-    /// Topic name, for comparisons.
-    pub(crate) fn topic_bytes(&self) -> &[u8] {
+    /// The bytes of the topic name.
+    #[must_use]
+    pub fn topic_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.topic_len)]
     }
 

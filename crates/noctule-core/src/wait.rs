@@ -8,6 +8,7 @@ use crate::limits::Durability;
 use crate::peer::PeerMessage;
 use crate::record::Record;
 use crate::retained::Wish;
+use crate::spare::Spares;
 use noctule_proto::packet::{Ack, Packet, SubAck};
 use noctule_proto::property::UserProperties;
 use noctule_proto::{PacketId, ReasonCode, Version};
@@ -90,6 +91,9 @@ pub(crate) struct Waits {
     waiting: BTreeSet<ConnId>,
     /// Slots of sessions with messages that leave once it is stored that they do.
     unsent: BTreeSet<u32>,
+    /// Buffers of connections that hold nothing.
+    #[serde(skip)]
+    spares: Spares<Held>,
 }
 
 impl Wait {
@@ -185,9 +189,12 @@ impl Broker {
         } else {
             connection.unacknowledged += u16::from(reply.is_puback());
             let holds = reply.is_of_index();
+            if connection.held.is_empty() {
+                self.waits.spares.lend(&mut connection.held);
+                self.waits.waiting.insert(conn);
+            }
             connection.held.push_back(Held { wait, reply });
             let full = connection.held.len() == HELD_MAX;
-            self.waits.waiting.insert(conn);
             for _ in 0..u32::from(holds) + u32::from(full) {
                 self.hold(turn, conn);
             }
@@ -283,7 +290,7 @@ impl Broker {
             let Some(connection) = self.connections.get_mut(conn) else { return };
             let Some(first) = connection.held.front() else {
                 self.waits.waiting.remove(&conn);
-                connection.held.shrink_to_fit();
+                self.waits.spares.take_back(&mut connection.held);
                 return;
             };
             if !self.waits.over(&first.wait) {

@@ -308,7 +308,7 @@ impl Broker {
             self.settled(turn, slot, &out);
             return Fate::Withheld;
         }
-        let dropped = session.queue.push(out, &self.limits);
+        let dropped = session.queue.push(out, &self.limits, &mut self.spares);
         let after = (session.queue.len() as u64, session.queue.bytes());
         self.counters.queued_now = self.counters.queued_now + after.0 - before.0;
         self.counters.queued_bytes_now = self.counters.queued_bytes_now + after.1 - before.1;

@@ -24,11 +24,11 @@ impl Broker {
         let session = self.sessions.at_mut(slot);
         match session.link {
             Some(_) if session.queue.len() > NEWEST_KEPT => {
-                session.queue.leave_to_log(NEWEST_KEPT);
+                session.queue.leave_to_log(NEWEST_KEPT, &mut self.spares);
             }
             Some(_) => {}
             None => {
-                session.queue.leave_to_log(0);
+                session.queue.leave_to_log(0, &mut self.spares);
                 // What came in this turn is in the log at its end.
                 if session.queue.has_fresh() && !session.queue.listed {
                     session.queue.listed = true;
@@ -40,14 +40,15 @@ impl Broker {
 
     /// What came in the turn before is in the log by now.
     pub(crate) fn relieve_listed(&mut self) {
-        let due = std::mem::take(&mut self.relieved_next);
-        for slot in std::mem::replace(&mut self.relieved_now, due) {
-            if let Some(session) = self.sessions.get_mut(slot)
-                && session.link.is_none()
-            {
-                session.queue.leave_to_log(0);
+        let mut due = std::mem::take(&mut self.relieved_now);
+        for slot in due.drain(..) {
+            let Some(session) = self.sessions.get_mut(slot) else { continue };
+            session.queue.listed = false;
+            if session.link.is_none() {
+                session.queue.leave_to_log(0, &mut self.spares);
             }
         }
+        self.relieved_now = std::mem::replace(&mut self.relieved_next, due);
     }
 
     /// A client is away: neither what it was sent nor what it was to be sent soon is needed.

@@ -10,6 +10,7 @@ use crate::identity::{GroupNumber, Place};
 use crate::limits::{Limits, Overflow};
 use crate::message::Message;
 use crate::record::{Body, Stored};
+use crate::spare::Spares;
 use crate::verdict::Verdict;
 use noctule_proto::QoS;
 use serde::{Deserialize, Serialize};
@@ -159,7 +160,12 @@ impl Queue {
     }
 
     /// Adds one, and lets go what exceeds the limits: the newest or the oldest, as configured.
-    pub(crate) fn push(&mut self, outgoing: Outgoing, limits: &Limits) -> Vec<Dropped> {
+    pub(crate) fn push(
+        &mut self,
+        outgoing: Outgoing,
+        limits: &Limits,
+        spares: &mut Spares<Outgoing>,
+    ) -> Vec<Dropped> {
         let mut dropped = Vec::new();
         let cost = outgoing.message.cost();
         let first = !self.overflowing;
@@ -186,6 +192,7 @@ impl Queue {
             }
         }
         self.came(&outgoing);
+        spares.lend(&mut self.fresh);
         self.fresh.push_back(outgoing);
         dropped
     }
@@ -266,8 +273,7 @@ impl Queue {
     }
 
     /// Leaves the messages that are in the log to it, but for so many of the newest.
-    pub(crate) fn leave_to_log(&mut self, newest: usize) {
-        self.listed = false;
+    pub(crate) fn leave_to_log(&mut self, newest: usize, spares: &mut Spares<Outgoing>) {
         while self.fresh.len() > newest
             && let Some(cold) = self.fresh.front().and_then(Cold::of)
         {
@@ -275,7 +281,7 @@ impl Queue {
             self.away.get_or_insert_default().cold.push_back(cold);
         }
         if self.fresh.is_empty() {
-            self.fresh = VecDeque::new();
+            spares.take_back(&mut self.fresh);
         }
     }
 

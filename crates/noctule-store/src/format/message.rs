@@ -37,11 +37,11 @@ pub(super) fn item<'a>(from: &mut Bytes<'a>) -> Result<Item<'a>, Malformed> {
 
 /// Appends a message; answers where its content begins.
 pub(super) fn put_message(out: &mut Vec<u8>, message: &Message) -> usize {
-    let kept = message.kept();
-    let (topic, properties) = (kept.topic.as_bytes(), kept.properties);
+    let (topic, properties) = (message.topic_bytes(), message.properties());
+    let payload = message.payload();
     let mut head = [0; 64];
-    let head = head_of(&kept, &mut head);
-    let len = head.len() + topic.len() + properties.len() + kept.payload.len();
+    let head = head_of(message, &mut head);
+    let len = head.len() + topic.len() + properties.len() + payload.len();
     out.reserve(MESSAGE_HEAD_MAX + len);
     out.push(MESSAGE);
     put_varint(out, len as u64);
@@ -50,26 +50,26 @@ pub(super) fn put_message(out: &mut Vec<u8>, message: &Message) -> usize {
     out.extend_from_slice(head);
     out.extend_from_slice(topic);
     out.extend_from_slice(properties);
-    out.extend_from_slice(kept.payload);
+    out.extend_from_slice(payload);
     let crc = crc32c::crc32c(&out[start..]);
     out[start - 4..start].copy_from_slice(&crc.to_le_bytes());
     start
 }
 
 /// All but topic, properties and payload.
-fn head_of<'b>(kept: &Kept<'_>, buf: &'b mut [u8; 64]) -> &'b [u8] {
+fn head_of<'b>(message: &Message, buf: &'b mut [u8; 64]) -> &'b [u8] {
     let mut len = 0;
     let mut put = |bytes: &[u8]| {
         buf[len..len + bytes.len()].copy_from_slice(bytes);
         len += bytes.len();
     };
-    let mut flags = kept.qos as u8;
-    flags |= if kept.retain { RETAIN } else { 0 };
-    flags |= if kept.tenant != Tenant::default() { TENANT } else { 0 };
-    flags |= if kept.publisher.is_some() { PUBLISHER } else { 0 };
-    flags |= if kept.expires_at.is_some() { EXPIRES } else { 0 };
-    flags |= if kept.properties.is_empty() { 0 } else { PROPERTIES };
-    put(&kept.id.0.to_le_bytes());
+    let mut flags = message.qos as u8;
+    flags |= if message.retain { RETAIN } else { 0 };
+    flags |= if message.tenant != Tenant::default() { TENANT } else { 0 };
+    flags |= if message.publisher.is_some() { PUBLISHER } else { 0 };
+    flags |= if message.expires_at.is_some() { EXPIRES } else { 0 };
+    flags |= if message.properties().is_empty() { 0 } else { PROPERTIES };
+    put(&message.id.0.to_le_bytes());
     put(&[flags]);
     let mut varint = |mut value: u64| {
         let mut bytes = [0; 10];
@@ -81,18 +81,18 @@ fn head_of<'b>(kept: &Kept<'_>, buf: &'b mut [u8; 64]) -> &'b [u8] {
         bytes[count - 1] &= 0x7f;
         put(&bytes[..count]);
     };
-    if kept.tenant != Tenant::default() {
-        varint(u64::from(kept.tenant.0));
+    if message.tenant != Tenant::default() {
+        varint(u64::from(message.tenant.0));
     }
-    if let Some(publisher) = kept.publisher {
+    if let Some(publisher) = message.publisher {
         varint(publisher.0);
     }
-    if let Some(at) = kept.expires_at {
+    if let Some(at) = message.expires_at {
         varint(at.0);
     }
-    varint(kept.topic.len() as u64);
-    if !kept.properties.is_empty() {
-        varint(kept.properties.len() as u64);
+    varint(message.topic_bytes().len() as u64);
+    if !message.properties().is_empty() {
+        varint(message.properties().len() as u64);
     }
     &buf[..len]
 }
