@@ -9,7 +9,7 @@ use crate::limits::Durability;
 use crate::message::{Origin, Parts};
 use crate::outbound::Outbound;
 use crate::peer::PeerMessage;
-use crate::record::{Receipt, Record};
+use crate::record::Record;
 use crate::route::{LastRoute, Lent, Route};
 use crate::store_room::DISK_FULL;
 use crate::verdict::Verdict;
@@ -109,9 +109,9 @@ impl Broker {
         let mut outbound = Outbound::of_publish(turn.now, origin, topic, publish);
         match publish.packet_id {
             None => {
-                let lent = self.route_of(turn, conn, &outbound);
+                let mut lent = self.route_of(turn, conn, &outbound);
                 if outbound.retain {
-                    self.store(turn, &lent.route, &mut outbound);
+                    self.store(turn, &mut lent.route, &mut outbound);
                 }
                 self.keep_if_retained(turn, &mut outbound, Some(conn));
                 self.spread(turn, &lent.route, &mut outbound, Some(conn));
@@ -155,8 +155,8 @@ impl Broker {
         id: PacketId,
         mut outbound: Outbound<'_>,
     ) {
-        let lent = self.route_of(turn, conn, &outbound);
-        let mut wait = self.store(turn, &lent.route, &mut outbound);
+        let mut lent = self.route_of(turn, conn, &outbound);
+        let mut wait = self.store(turn, &mut lent.route, &mut outbound);
         if wait != Wait::default() {
             self.hold_for_store(turn, conn);
         }
@@ -226,8 +226,8 @@ impl Broker {
         placed.id = self.next_message_id(turn.now);
         placed.routed_at = turn.index.version();
         let mut outbound = Outbound::of_message(&message);
-        let lent = self.route_of(turn, conn, &outbound);
-        let mut wait = self.store(turn, &lent.route, &mut outbound);
+        let mut lent = self.route_of(turn, conn, &outbound);
+        let mut wait = self.store(turn, &mut lent.route, &mut outbound);
         if let Some((session, durability)) = released {
             let record = Record::ReceivedReleased { session, id };
             wait.and(self.record(turn, record, durability));
@@ -269,8 +269,8 @@ impl Broker {
     /// Routes a message that no connection waits for an answer to.
     pub(crate) fn publish_own(&mut self, turn: &mut Turn<'_>, outbound: &mut Outbound<'_>) {
         let mut last = LastRoute::default();
-        let lent = self.route(turn, (outbound.tenant, outbound.topic.as_str()), &mut last);
-        self.store(turn, &lent.route, outbound);
+        let mut lent = self.route(turn, (outbound.tenant, outbound.topic.as_str()), &mut last);
+        self.store(turn, &mut lent.route, outbound);
         self.keep_if_retained(turn, outbound, None);
         self.spread(turn, &lent.route, outbound, None);
         self.route_back(lent);
@@ -286,14 +286,17 @@ impl Broker {
     }
 
     /// Emits the record of a message that somebody is owed, once for all receivers.
-    fn store(&mut self, turn: &mut Turn<'_>, route: &Route, outbound: &mut Outbound<'_>) -> Wait {
+    fn store(
+        &mut self,
+        turn: &mut Turn<'_>,
+        route: &mut Route,
+        outbound: &mut Outbound<'_>,
+    ) -> Wait {
         let durability = outbound.durability;
         if durability == Durability::Memory || !(route.is_recorded() || outbound.retain) {
             return Wait::default();
         }
-        let targets = route.here.iter().chain(route.there.iter().flat_map(|(_, all)| &**all));
-        let receivers: Vec<Receipt> =
-            targets.filter_map(|target| target.receipt(outbound)).collect();
+        let receivers = route.receivers(outbound);
         if receivers.is_empty() && !outbound.retain {
             return Wait::default();
         }

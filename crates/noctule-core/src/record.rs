@@ -7,6 +7,7 @@ use crate::limits::Durability;
 use crate::message::Message;
 use noctule_proto::{PacketId, QoS, packet::SubscribeOptions};
 use serde::{Deserialize, Serialize};
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// One change of durable state.
@@ -67,7 +68,7 @@ pub enum Record {
         /// The message.
         message: Body,
         /// Its receivers.
-        receivers: Vec<Receipt>,
+        receivers: Receivers,
         /// It became (or, empty, cleared) the retained message.
         retained: bool,
     },
@@ -218,6 +219,45 @@ pub struct Receipt {
     pub retain: bool,
     /// Subscription Identifier; 0 = none.
     pub subscription_id: u32,
+}
+
+/// The receivers of a message. Many are shared by the records of all messages that go the same way.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Receivers {
+    /// One, as for most messages.
+    One(Receipt),
+    /// Any number.
+    Many(Arc<[Receipt]>),
+}
+
+impl Deref for Receivers {
+    type Target = [Receipt];
+
+    fn deref(&self) -> &[Receipt] {
+        match self {
+            Receivers::One(receipt) => std::slice::from_ref(receipt),
+            Receivers::Many(receipts) => receipts,
+        }
+    }
+}
+
+impl FromIterator<Receipt> for Receivers {
+    fn from_iter<I: IntoIterator<Item = Receipt>>(receipts: I) -> Receivers {
+        let mut receipts = receipts.into_iter();
+        match (receipts.next(), receipts.next()) {
+            (None, _) => Receivers::Many(Arc::new([])),
+            (Some(one), None) => Receivers::One(one),
+            (Some(one), Some(two)) => {
+                Receivers::Many([one, two].into_iter().chain(receipts).collect())
+            }
+        }
+    }
+}
+
+impl From<Vec<Receipt>> for Receivers {
+    fn from(receipts: Vec<Receipt>) -> Receivers {
+        receipts.into_iter().collect()
+    }
 }
 
 /// A message that waits for a receiver, as a snapshot tells it.

@@ -5,9 +5,11 @@ use crate::identity::{ConnId, ShardId, Tenant};
 use crate::index::{Match, Receiver};
 use crate::outbound::Outbound;
 use crate::peer::{Delivery, PeerMessage, Target};
+use crate::record::Receivers;
 use crate::seed::Seed;
 use crate::verdict::Verdict;
 use hashbrown::HashTable;
+use noctule_proto::QoS;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -25,6 +27,10 @@ pub(crate) struct Route {
     pub(crate) there: Vec<(ShardId, Arc<[Target]>)>,
     /// Among them are some whose deliveries of QoS 1 and 2 are recorded.
     recorded: bool,
+    /// What the records of messages of QoS 1 and of QoS 2 say of them, unless that depends on who
+    /// publishes; made on first need.
+    receipts: [Option<Receivers>; 2],
+    by_publisher: bool,
 }
 
 impl Route {
@@ -36,13 +42,36 @@ impl Route {
         self.recorded
     }
 
+    /// What the record of a message says of its receivers.
+    pub(crate) fn receivers(&mut self, outbound: &Outbound<'_>) -> Receivers {
+        let made = match outbound.qos {
+            QoS::AtLeastOnce => Some(0),
+            QoS::ExactlyOnce => Some(1),
+            QoS::AtMostOnce => None,
+        };
+        let made = made.filter(|_| !outbound.retain && !self.by_publisher);
+        if let Some(at) = made
+            && let Some(receivers) = &self.receipts[at]
+        {
+            return receivers.clone();
+        }
+        let targets = self.here.iter().chain(self.there.iter().flat_map(|(_, all)| &**all));
+        let receivers: Receivers = targets.filter_map(|target| target.receipt(outbound)).collect();
+        if let Some(at) = made {
+            self.receipts[at] = Some(receivers.clone());
+        }
+        receivers
+    }
+
     fn is_of(&self, tenant: Tenant, topic: &str) -> bool {
         *self.topic == *topic && self.tenant == tenant
     }
 
     fn bytes(&self) -> usize {
         let there: usize = self.there.iter().map(|(_, targets)| targets.len()).sum();
-        size_of::<Route>() + self.topic.len() + 36 * (self.here.len() + there + 2)
+        // Receivers as they are routed to, and as they are recorded, at two QoS.
+        let each = if self.recorded { 36 + 48 } else { 36 };
+        size_of::<Route>() + self.topic.len() + each * (self.here.len() + there + 2)
     }
 }
 
@@ -218,12 +247,14 @@ impl Broker {
             Receiver::Group(_) => u32::MAX,
         });
         let slots = slots.collect();
-        let mut targets = here.iter().chain(there.iter().flat_map(|(_, all)| all.iter()));
-        let recorded = targets.any(|target| match target.receiver {
+        let targets = || here.iter().chain(there.iter().flat_map(|(_, all)| all.iter()));
+        let recorded = targets().any(|target| match target.receiver {
             Receiver::Session(number) => number.is_recorded(),
             Receiver::Group(_) => true,
         });
-        Route { tenant, topic: topic.into(), generation, here, slots, there, recorded }
+        let by_publisher = targets().any(|target| target.options.no_local);
+        let (topic, receipts) = (topic.into(), [None, None]);
+        Route { tenant, topic, generation, here, slots, there, recorded, receipts, by_publisher }
     }
 
     /// Gives a message to all receivers of a route: those here now, the others through their

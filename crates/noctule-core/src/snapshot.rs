@@ -3,7 +3,7 @@
 use crate::broker::Broker;
 use crate::identity::Place;
 use crate::index::Receiver;
-use crate::record::{Body, Receipt, Record, Waiting};
+use crate::record::{Body, Receipt, Receivers, Record, Waiting};
 use crate::session::{Outgoing, Session};
 use noctule_proto::delivery::Entry;
 
@@ -21,7 +21,7 @@ impl Broker {
         });
         for message in self.retention.store.iter() {
             let message = Body::Here(message.clone());
-            each(Record::Published { message, receivers: Vec::new(), retained: true });
+            each(Record::Published { message, receivers: Vec::new().into(), retained: true });
         }
         for (number, key) in &self.replay.numbers {
             let (tenant, name, filter) = key.clone();
@@ -93,12 +93,12 @@ impl Session {
         for (id, entry) in self.sender.iter() {
             match entry {
                 Entry::ExactlyOnce(out) => {
-                    let receivers = vec![Receipt {
+                    let receivers = Receivers::One(Receipt {
                         receiver: Receiver::Session(session),
                         qos: out.qos,
                         retain: out.retain,
                         subscription_id: out.subscription_id,
-                    }];
+                    });
                     let message = out.message.clone();
                     each(Record::Published { message, receivers, retained: false });
                     each(Record::Sent { session, message: out.message.clone(), id });

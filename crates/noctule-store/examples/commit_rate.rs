@@ -10,7 +10,7 @@ use noctule_core::identity::{MessageId, SessionNumber, Tenant};
 use noctule_core::index::Receiver;
 use noctule_core::limits::Durability;
 use noctule_core::message::{Message, Origin, Parts};
-use noctule_core::record::{Body, Receipt, Record};
+use noctule_core::record::{Body, Receipt, Receivers, Record};
 use noctule_proto::QoS;
 use noctule_store::log::{Options, Waker};
 use noctule_store::{Class, LogStore, Store, open};
@@ -139,7 +139,7 @@ fn published(id: u64) -> Record {
         subscription_id: 0,
     };
     let message = Body::Here(Arc::new(Message::new(Time(0), origin, &parts)));
-    Record::Published { message, receivers: vec![receipt], retained: false }
+    Record::Published { message, receivers: Receivers::One(receipt), retained: false }
 }
 
 /// CPU time of this process, as far as the system tells it: in hundredths.

@@ -7,7 +7,7 @@ use noctule_core::identity::{MessageId, Place, SessionNumber, Tenant};
 use noctule_core::index::Receiver;
 use noctule_core::limits::Durability;
 use noctule_core::message::{Message, Origin, Parts};
-use noctule_core::record::{Body, Receipt, Record};
+use noctule_core::record::{Body, Receipt, Receivers, Record};
 use noctule_proto::QoS;
 use noctule_store::log::{Options, Waker};
 use noctule_store::{Class, Fetch, LogStore, Opened, Store, open};
@@ -128,11 +128,11 @@ fn to_many(id: u64) -> Record {
     let mut record = published(id);
     if let Record::Published { receivers, .. } = &mut record {
         let receipt = receivers[0];
-        receivers.clear();
-        receivers.extend((0..1000).map(|at: u64| {
+        let all = (0..1000).map(|at: u64| {
             let session = number(5000 + at * 7919 % 1000 * 8);
             Receipt { receiver: Receiver::Session(session), ..receipt }
-        }));
+        });
+        *receivers = all.collect();
     }
     record
 }
@@ -160,5 +160,5 @@ fn published(id: u64) -> Record {
         subscription_id: 0,
     };
     let message = Body::Here(Arc::new(Message::new(Time(0), origin, &parts)));
-    Record::Published { message, receivers: vec![receipt], retained: false }
+    Record::Published { message, receivers: Receivers::One(receipt), retained: false }
 }

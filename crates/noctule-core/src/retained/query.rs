@@ -7,7 +7,7 @@ use crate::limits::Durability;
 use crate::message::Message;
 use crate::outbound::Outbound;
 use crate::peer::{PeerMessage, RetainedAnswer, RetainedAsk};
-use crate::record::{Receipt, Record};
+use crate::record::{Receipt, Receivers, Record};
 use crate::verdict::Verdict;
 use noctule_proto::QoS;
 use noctule_proto::packet::SubscribeOptions;
@@ -211,7 +211,7 @@ impl Broker {
         let recorded = session.is_recorded() && message.durability != Durability::Memory;
         if recorded && qos != QoS::AtMostOnce {
             let receiver = Receiver::Session(session.number);
-            let receivers = vec![Receipt { receiver, qos, retain, subscription_id }];
+            let receivers = Receivers::One(Receipt { receiver, qos, retain, subscription_id });
             let message = Arc::clone(message).into();
             self.note(turn, Record::Published { message, receivers, retained: false });
         }

@@ -204,8 +204,11 @@ fn a_replay_keeps_the_copies_of_a_message_that_were_not_settled() {
     let copy = |subscription_id| Receipt { receiver, qos, retain: false, subscription_id };
     message.set_place(crate::identity::Place(std::num::NonZeroU64::MIN));
     let receivers = vec![copy(1), copy(2), copy(3)];
-    let published =
-        Record::Published { message: message.clone().into(), receivers, retained: false };
+    let published = Record::Published {
+        message: message.clone().into(),
+        receivers: receivers.into(),
+        retained: false,
+    };
     let packet_id = noctule_proto::PacketId::new(1).expect("not 0");
     let sent = Record::Sent { session, message: message.clone().into(), id: packet_id };
     let settled = Record::Settled { receiver, message: message.into() };

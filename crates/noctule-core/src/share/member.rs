@@ -5,7 +5,7 @@ use crate::identity::{GroupNumber, SessionNumber, ShardId};
 use crate::index::Receiver;
 use crate::job::Ending;
 use crate::peer::{PeerMessage, ShareJoin};
-use crate::record::{Body, Receipt, Record};
+use crate::record::{Body, Receipt, Receivers, Record};
 use crate::session::{Outgoing, Session};
 use crate::wait::Wait;
 use noctule_proto::delivery::Entry;
@@ -159,7 +159,7 @@ impl Broker {
         if out.message.is_recorded() {
             let receiver = Receiver::Session(session);
             let Outgoing { qos, retain, subscription_id, .. } = *out;
-            let receivers = vec![Receipt { receiver, qos, retain, subscription_id }];
+            let receivers = Receivers::One(Receipt { receiver, qos, retain, subscription_id });
             let message = out.message.clone();
             self.note(turn, Record::Published { message, receivers, retained: false });
             self.note_settled(turn, Receiver::Group(group), &out.message);

@@ -167,12 +167,9 @@ impl<'f> Decoder<'f, '_, '_> {
         } else {
             self.stored(reference)
         };
-        let record = Record::Published { message, receivers, retained };
-        self.give(from, &record)?;
-        if let Record::Published { receivers, .. } = record {
-            self.context.receivers = receivers;
-        }
-        Ok(())
+        let all = receivers.drain(..).collect();
+        self.context.receivers = receivers;
+        self.give(from, &Record::Published { message, receivers: all, retained })
     }
 
     fn waiting(&mut self, from: &mut Bytes<'f>) -> Result<Record, Undecoded> {

@@ -1,6 +1,6 @@
 //! A message as an item of its own, which records speak of by its place.
 
-use super::bytes::{Bytes, put_varint, varint_len};
+use super::bytes::{Bytes, varint_len};
 use super::decode::Malformed;
 use noctule_core::identity::{MessageId, SessionNumber, Tenant, Time};
 use noctule_core::message::{Kept, Message};
@@ -39,62 +39,88 @@ pub(super) fn item<'a>(from: &mut Bytes<'a>) -> Result<Item<'a>, Malformed> {
 pub(super) fn put_message(out: &mut Vec<u8>, message: &Message) -> usize {
     let (topic, properties) = (message.topic_bytes(), message.properties());
     let payload = message.payload();
-    let mut head = [0; 64];
-    let head = head_of(message, &mut head);
+    let mut head = Head::of(message);
     let len = head.len() + topic.len() + properties.len() + payload.len();
+    let (head, content) = head.begin(len as u64);
     out.reserve(MESSAGE_HEAD_MAX + len);
-    out.push(MESSAGE);
-    put_varint(out, len as u64);
-    let start = out.len() + 4;
-    out.extend_from_slice(&[0; 4]);
+    let start = out.len() + content;
     out.extend_from_slice(head);
     out.extend_from_slice(topic);
-    out.extend_from_slice(properties);
+    if !properties.is_empty() {
+        out.extend_from_slice(properties);
+    }
     out.extend_from_slice(payload);
     let crc = crc32c::crc32c(&out[start..]);
     out[start - 4..start].copy_from_slice(&crc.to_le_bytes());
     start
 }
 
-/// All but topic, properties and payload.
-fn head_of<'b>(message: &Message, buf: &'b mut [u8; 64]) -> &'b [u8] {
-    let mut len = 0;
-    let mut put = |bytes: &[u8]| {
-        buf[len..len + bytes.len()].copy_from_slice(bytes);
-        len += bytes.len();
-    };
-    let mut flags = message.qos as u8;
-    flags |= if message.retain { RETAIN } else { 0 };
-    flags |= if message.tenant != Tenant::default() { TENANT } else { 0 };
-    flags |= if message.publisher.is_some() { PUBLISHER } else { 0 };
-    flags |= if message.expires_at.is_some() { EXPIRES } else { 0 };
-    flags |= if message.properties().is_empty() { 0 } else { PROPERTIES };
-    put(&message.id.0.to_le_bytes());
-    put(&[flags]);
-    let mut varint = |mut value: u64| {
-        let mut bytes = [0; 10];
-        let count = varint_len(value);
-        for byte in &mut bytes[..count] {
-            *byte = value as u8 | 0x80;
+/// All but topic, properties and payload, made where it costs least: the content from
+/// [`MESSAGE_HEAD_MAX`] on, and what goes before it towards the beginning once it is known.
+struct Head {
+    bytes: [u8; MESSAGE_HEAD_MAX + 54],
+    end: usize,
+}
+
+impl Head {
+    #[inline]
+    fn of(message: &Message) -> Head {
+        let mut head = Head { bytes: [0; MESSAGE_HEAD_MAX + 54], end: MESSAGE_HEAD_MAX };
+        let properties = message.properties();
+        let mut flags = message.qos as u8;
+        flags |= if message.retain { RETAIN } else { 0 };
+        flags |= if message.tenant != Tenant::default() { TENANT } else { 0 };
+        flags |= if message.publisher.is_some() { PUBLISHER } else { 0 };
+        flags |= if message.expires_at.is_some() { EXPIRES } else { 0 };
+        flags |= if properties.is_empty() { 0 } else { PROPERTIES };
+        head.put(message.id.0.to_le_bytes());
+        head.put([flags]);
+        if message.tenant != Tenant::default() {
+            head.varint(u64::from(message.tenant.0));
+        }
+        if let Some(publisher) = message.publisher {
+            head.varint(publisher.0);
+        }
+        if let Some(at) = message.expires_at {
+            head.varint(at.0);
+        }
+        head.varint(message.topic_bytes().len() as u64);
+        if !properties.is_empty() {
+            head.varint(properties.len() as u64);
+        }
+        head
+    }
+
+    /// Bytes of the content so far.
+    fn len(&self) -> usize {
+        self.end - MESSAGE_HEAD_MAX
+    }
+
+    /// Puts kind, length and room for the checksum before the content; where that begins.
+    #[inline]
+    fn begin(&mut self, len: u64) -> (&[u8], usize) {
+        let content = 1 + varint_len(len) + 4;
+        let start = MESSAGE_HEAD_MAX - content;
+        let end = std::mem::replace(&mut self.end, start);
+        self.put([MESSAGE]);
+        self.varint(len);
+        (&self.bytes[start..end], content)
+    }
+
+    #[inline]
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.bytes[self.end..self.end + N].copy_from_slice(&bytes);
+        self.end += N;
+    }
+
+    #[inline]
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.put([value as u8 | 0x80]);
             value >>= 7;
         }
-        bytes[count - 1] &= 0x7f;
-        put(&bytes[..count]);
-    };
-    if message.tenant != Tenant::default() {
-        varint(u64::from(message.tenant.0));
+        self.put([value as u8]);
     }
-    if let Some(publisher) = message.publisher {
-        varint(publisher.0);
-    }
-    if let Some(at) = message.expires_at {
-        varint(at.0);
-    }
-    varint(message.topic_bytes().len() as u64);
-    if !message.properties().is_empty() {
-        varint(message.properties().len() as u64);
-    }
-    &buf[..len]
 }
 
 /// Reads the content of a message.

@@ -5,8 +5,9 @@ use super::bytes::{Bytes, put_varint};
 use super::decode::Malformed;
 use noctule_core::identity::{GroupNumber, SessionNumber};
 use noctule_core::index::Receiver;
-use noctule_core::record::Receipt;
+use noctule_core::record::{Receipt, Receivers};
 use noctule_proto::QoS;
+use std::sync::Arc;
 
 const RETAIN: u8 = 1 << 2;
 const GROUP: u8 = 1 << 3;
@@ -61,6 +62,9 @@ pub(super) struct Scratch {
     all: Vec<(Delivery, u64)>,
     /// Numbers of receivers that have all in common.
     numbers: Vec<u64>,
+    /// The last receivers, more than one, and how they are told: the next message is likely to have
+    /// the same.
+    last: Option<(Arc<[Receipt]>, Vec<u8>)>,
 }
 
 fn key(receipt: &Receipt) -> (Delivery, u64) {
@@ -75,13 +79,28 @@ fn key(receipt: &Receipt) -> (Delivery, u64) {
 }
 
 /// Appends the receivers, up to the end of the item.
-pub(super) fn put_receivers(out: &mut Vec<u8>, receivers: &[Receipt], scratch: &mut Scratch) {
-    if let [one] = receivers {
-        let (mut delivery, number) = key(one);
+pub(super) fn put_receivers(out: &mut Vec<u8>, receivers: &Receivers, scratch: &mut Scratch) {
+    if let [one] = **receivers {
+        let (mut delivery, number) = key(&one);
         delivery.head |= ONE;
         delivery.put(out);
         return put_varint(out, number);
     }
+    let Receivers::Many(all) = receivers else { return };
+    match &scratch.last {
+        Some((last, encoded)) if Arc::ptr_eq(last, all) => out.extend_from_slice(encoded),
+        Some(_) | None => {
+            let start = out.len();
+            put_many(out, all, scratch);
+            let (_, mut encoded) = scratch.last.take().unwrap_or_default();
+            encoded.clear();
+            encoded.extend_from_slice(&out[start..]);
+            scratch.last = Some((Arc::clone(all), encoded));
+        }
+    }
+}
+
+fn put_many(out: &mut Vec<u8>, receivers: &[Receipt], scratch: &mut Scratch) {
     let Some((common, _)) = receivers.first().map(key) else { return };
     let numbers = &mut scratch.numbers;
     numbers.clear();

@@ -87,12 +87,14 @@ fn kept_as(record: &Record) -> Option<Record> {
     let mut record = record.clone();
     match &mut record {
         Record::Published { message, receivers, retained } => {
-            receivers.sort_by_key(|receipt| {
+            let mut sorted = receivers.to_vec();
+            sorted.sort_by_key(|receipt| {
                 let group = matches!(receipt.receiver, Receiver::Group(_));
                 let named = receipt.subscription_id != 0;
                 let key = (named, group, receipt.retain, receipt.qos, receipt.subscription_id);
                 (key, receipt.receiver)
             });
+            *receivers = sorted.into();
             let in_memory = |receipt: &Receipt| matches!(receipt.receiver, Receiver::Group(_));
             if !*retained && !receivers.iter().any(in_memory) {
                 *message = stored(message);
@@ -265,7 +267,11 @@ fn spoken(message: Body) -> impl Strategy<Value = Record> {
                     receivers.retain(|receipt| matches!(receipt.receiver, Receiver::Session(_)));
                 }
                 let retained = retained && here;
-                Record::Published { message: published.clone(), receivers, retained }
+                Record::Published {
+                    message: published.clone(),
+                    receivers: receivers.into(),
+                    retained,
+                }
             }
         ),
         (session(), packet_id()).prop_map(move |(session, id)| Record::Sent {
@@ -363,7 +369,8 @@ fn a_message_is_read_alone_by_its_place() {
     let message = message(&kept);
     let receivers = Vec::new();
     let body = Body::Here(Arc::clone(&message));
-    let frame = frame(&[Record::Published { message: body, receivers, retained: false }]);
+    let frame =
+        frame(&[Record::Published { message: body, receivers: receivers.into(), retained: false }]);
     let offset = (message.place().unwrap().0.get() - AT.0) as usize;
     assert_eq!(message_at(&frame[offset..]), Ok(kept));
     let len = message_len(&frame[offset..offset + MESSAGE_HEAD_MAX]).unwrap() as usize;
@@ -378,7 +385,7 @@ fn a_message_with_another_id_than_the_kept_one_comes_back_with_its_own() {
     again.id = MessageId(77);
     let record = Record::Published {
         message: Body::Here(Arc::new(again)),
-        receivers: Vec::new(),
+        receivers: Vec::new().into(),
         retained: true,
     };
     assert_eq!(decoded(&frame(std::slice::from_ref(&record))).unwrap(), [record]);

@@ -16,7 +16,7 @@ fn log_on(disk: &SimDisk) -> Result<Arc<Log>, StoreError> {
 
 fn retained(id: u64, payload: &[u8]) -> Record {
     let message = Body::Here(message(id, payload));
-    Record::Published { message, receivers: Vec::new(), retained: true }
+    Record::Published { message, receivers: Vec::new().into(), retained: true }
 }
 
 /// What a course of steps came to.

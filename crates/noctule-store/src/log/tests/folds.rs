@@ -107,7 +107,7 @@ impl Course {
                 else {
                     return Ok(());
                 };
-                for receipt in receivers {
+                for receipt in receivers.iter() {
                     let Receiver::Session(session) = receipt.receiver else { continue };
                     self.waiting.push((session.0 / 2, Arc::clone(&message)));
                 }
@@ -197,7 +197,7 @@ impl Course {
         for (record, _) in &self.records {
             match record {
                 Record::Published { message: Body::Here(message), receivers, .. } => {
-                    for receipt in receivers {
+                    for receipt in receivers.iter() {
                         let Receiver::Session(session) = receipt.receiver else { continue };
                         self.waiting.push((session.0 / 2, Arc::clone(message)));
                     }

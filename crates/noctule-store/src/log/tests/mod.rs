@@ -13,7 +13,7 @@ use noctule_core::identity::{MessageId, Tenant};
 use noctule_core::index::Receiver;
 use noctule_core::limits::Durability;
 use noctule_core::message::{Message, Origin, Parts};
-use noctule_core::record::{Body, Receipt, Record};
+use noctule_core::record::{Body, Receipt, Receivers, Record};
 use noctule_proto::QoS;
 use std::fs;
 use std::path::Path;
@@ -46,7 +46,7 @@ fn published(message: &Arc<Message>) -> Record {
         subscription_id: 0,
     };
     let message = Body::Here(Arc::clone(message));
-    Record::Published { message, receivers: vec![receipt], retained: false }
+    Record::Published { message, receivers: Receivers::One(receipt), retained: false }
 }
 
 fn ended(number: u64) -> Record {
@@ -258,7 +258,7 @@ fn a_replay_begins_with_the_checkpoint_and_a_damaged_one_is_passed_over() {
     let retained = message(5, b"kept");
     let record = Record::Published {
         message: Body::Here(Arc::clone(&retained)),
-        receivers: Vec::new(),
+        receivers: Vec::new().into(),
         retained: true,
     };
     shard.append(&mut vec![ended(0), record.clone()]).unwrap();
