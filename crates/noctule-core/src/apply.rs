@@ -7,7 +7,7 @@ use crate::identity::{GroupNumber, Place, SessionNumber, Tenant, Time};
 use crate::index::Receiver;
 use crate::message::Message;
 use crate::record::{Body, Receipt, Record, StoredWill, Waiting};
-use crate::session::{HeldSubscription, Outgoing, PendingWill, Session};
+use crate::session::{HeldSubscription, Outgoing, PendingWill, Session, Work};
 use noctule_proto::PacketId;
 use noctule_proto::delivery::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -72,10 +72,10 @@ impl Broker {
                 }
             }
             Record::Released { session, id } => self.apply_to(*session, |found| {
-                found.sender.place(*id, Entry::Released);
+                found.work.sender.place(*id, Entry::Released);
             }),
             Record::Completed { session, id } => self.apply_to(*session, |found| {
-                found.sender.remove(*id);
+                found.work.sender.remove(*id);
             }),
             Record::Settled { receiver, message } => {
                 if let Some(place) = message.place() {
@@ -86,8 +86,8 @@ impl Broker {
                 self.apply_received(*session, *id, message);
             }
             Record::ReceivedReleased { session, id } => self.apply_to(*session, |found| {
-                if let Some(message) = found.receiver.release(*id) {
-                    found.received_bytes -= message.cost() as u64;
+                if let Some(message) = found.work.receiver.release(*id) {
+                    found.work.received_bytes -= message.cost() as u64;
                 }
             }),
             Record::Will { session, will } => self.apply_will(*session, will.as_deref()),
@@ -125,7 +125,9 @@ impl Broker {
             }
             self.counters.queued_now += session.queue.len() as u64;
             self.counters.queued_bytes_now += session.queue.bytes();
-            self.counters.inflight_now += session.sender.open() as u64;
+            self.counters.inflight_now += session.work.sender.open() as u64;
+            session.queue.tidy();
+            session.work.drop_if(Work::is_done);
             if connected {
                 self.note_session(turn, slot, Some(alive_at.min(now)));
             }
@@ -235,7 +237,7 @@ impl Broker {
         };
         let found = self.sessions.at_mut(slot);
         match self.replay.sent.get_mut(&(number, place)).and_then(VecDeque::pop_front) {
-            Some(id) => drop(found.sender.place(id, Entry::ExactlyOnce(outgoing))),
+            Some(id) => drop(found.work.sender.place(id, Entry::ExactlyOnce(outgoing))),
             None => found.queue.restore(&outgoing),
         }
     }
@@ -263,7 +265,7 @@ impl Broker {
         let Some(slot) = self.sessions.slot_of(number) else { return };
         let found = self.sessions.at_mut(slot);
         match found.queue.take(place) {
-            Some(out) => drop(found.sender.place(id, Entry::ExactlyOnce(out))),
+            Some(out) => drop(found.work.sender.place(id, Entry::ExactlyOnce(out))),
             None => {
                 self.replay.sent.entry((number, place)).or_default().push_back(id);
             }
@@ -280,7 +282,7 @@ impl Broker {
             Receiver::Session(number) => {
                 let Some(slot) = self.sessions.slot_of(number) else { return };
                 let found = self.sessions.at_mut(slot);
-                let open = found.sender.iter().find_map(|(id, entry)| match entry {
+                let open = found.work.sender.iter().find_map(|(id, entry)| match entry {
                     Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out)
                         if out.message.place() == Some(place) =>
                     {
@@ -289,7 +291,7 @@ impl Broker {
                     _ => None,
                 });
                 match open {
-                    Some(id) => found.sender.remove(id).is_some(),
+                    Some(id) => found.work.sender.remove(id).is_some(),
                     None => found.queue.take(place).is_some(),
                 }
             }
@@ -303,8 +305,8 @@ impl Broker {
         let Body::Here(message) = message else { return };
         self.message_taken(message.id);
         self.apply_to(number, |found| {
-            found.received_bytes += message.cost() as u64;
-            found.receiver.publish(id, Arc::clone(message));
+            found.work.received_bytes += message.cost() as u64;
+            found.work.receiver.publish(id, Arc::clone(message));
         });
     }
 

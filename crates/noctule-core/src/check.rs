@@ -47,7 +47,7 @@ impl Broker {
             count += 1;
             session.queue.check(&self.limits);
             queued += session.queue.len() as u64;
-            inflight += session.sender.open() as u64;
+            inflight += session.work.sender.open() as u64;
             assert_eq!(self.sessions.slot_of(session.number), Some(slot), "number table");
             let found = self.sessions.find(session.tenant, &session.client_id);
             assert_eq!(found, Some(slot), "client id table");
@@ -58,14 +58,16 @@ impl Broker {
                     assert_eq!(session.conn, Some(link.conn), "linked elsewhere");
                     assert!(session.in_window() <= usize::from(link.window), "window exceeded");
                 }
-                None => assert!(session.holding.is_empty(), "an absent session holds publishers"),
+                None => {
+                    assert!(session.work.holding.is_empty(), "an absent session holds publishers")
+                }
             }
             if session.conn.is_none() {
                 assert!(session.is_persistent(), "a session outlived its end");
             }
             let bytes: u64 =
-                session.receiver.iter().map(|(_, message)| message.cost() as u64).sum();
-            assert_eq!(bytes, session.received_bytes, "received bytes miscounted");
+                session.work.receiver.iter().map(|(_, message)| message.cost() as u64).sum();
+            assert_eq!(bytes, session.work.received_bytes, "received bytes miscounted");
         }
         assert_eq!(self.counters.sessions_now, count, "sessions miscounted");
         assert_eq!(self.counters.queued_now, queued, "queued messages miscounted");

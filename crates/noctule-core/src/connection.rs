@@ -301,7 +301,7 @@ impl Broker {
         let now = turn.now;
         let session = self.sessions.at_mut(slot);
         // Its patience begins here; to come here again, half of what waits has to leave.
-        session.last_progress = now;
+        session.work.last_progress = now;
         if let Some(link) = &mut session.link {
             link.congested = level == Level::High;
         }

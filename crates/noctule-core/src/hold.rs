@@ -20,16 +20,16 @@ const HOLD_MILLIS_MAX: u64 = 5000;
 impl Session {
     /// When it holds publishers no longer, unless it moves on.
     pub(crate) fn patience_ends(&self, stall_millis: u64) -> Option<Time> {
-        let stalled = self.last_progress.plus_millis(stall_millis);
-        let longest = self.holding_since.plus_millis(HOLD_MILLIS_MAX.max(stall_millis));
-        (!self.holding.is_empty()).then(|| stalled.min(longest))
+        let stalled = self.work.last_progress.plus_millis(stall_millis);
+        let longest = self.work.holding_since.plus_millis(HOLD_MILLIS_MAX.max(stall_millis));
+        (!self.work.holding.is_empty()).then(|| stalled.min(longest))
     }
 }
 
 impl Broker {
     /// Whether a session has stopped taking anything.
     pub(crate) fn stalled(&self, slot: u32, turn: &Turn<'_>) -> bool {
-        let since = turn.now.millis_since(self.sessions.at(slot).last_progress);
+        let since = turn.now.millis_since(self.sessions.at(slot).work.last_progress);
         since >= u64::from(self.limits.stall_millis)
     }
 
@@ -55,10 +55,10 @@ impl Broker {
                 (link.congested || session.queue.len() > mark) && session.number != publisher;
             if holds && !self.stalled(slot, turn) {
                 let session = self.sessions.at_mut(slot);
-                if session.holding.is_empty() {
-                    session.holding_since = turn.now;
+                if session.work.holding.is_empty() {
+                    session.work.holding_since = turn.now;
                 }
-                if session.holding.insert((from, publisher)) {
+                if session.work.holding.insert((from, publisher)) {
                     self.counters.publishers_held += 1;
                     let hold = PeerMessage::Hold { publisher, receiver: number };
                     self.tell(turn, from, hold);
@@ -74,7 +74,7 @@ impl Broker {
         let session = self.sessions.at(slot);
         let mark = HOLD_ABOVE.min(self.limits.queue_messages_max as usize / 2) / 4;
         let congested = session.link.is_some_and(|link| link.congested);
-        if !session.holding.is_empty() && !congested && session.queue.len() <= mark {
+        if !session.work.holding.is_empty() && !congested && session.queue.len() <= mark {
             self.release_all(turn, slot);
             self.arm_session(turn.now, slot);
         }
@@ -83,7 +83,7 @@ impl Broker {
     /// Lets all go on that a session holds.
     pub(crate) fn release_all(&mut self, turn: &mut Turn<'_>, slot: u32) {
         let receiver = self.sessions.at(slot).number;
-        for (shard, publisher) in std::mem::take(&mut self.sessions.at_mut(slot).holding) {
+        for (shard, publisher) in std::mem::take(&mut self.sessions.at_mut(slot).work.holding) {
             self.tell(turn, shard, PeerMessage::Release { publisher, receiver });
         }
     }
@@ -100,7 +100,7 @@ impl Broker {
         // One that is behind itself goes on being read: its acknowledgements are what its own
         // publishers wait for, so nobody ever waits for a client that waits.
         let behind = !session.queue.is_empty()
-            || !session.holding.is_empty()
+            || !session.work.holding.is_empty()
             || session.link.is_some_and(|link| link.congested);
         let Some(conn) = session.conn.filter(|_| !behind) else { return };
         let Some(connection) = self.connections.get_mut(conn) else { return };

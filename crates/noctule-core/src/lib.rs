@@ -27,6 +27,7 @@ pub mod identity;
 pub mod index;
 pub mod input;
 mod job;
+mod lazy;
 pub mod limits;
 pub mod message;
 mod outbound;

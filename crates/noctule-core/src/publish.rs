@@ -83,7 +83,7 @@ impl Broker {
         // What came before was taken then, whatever has changed since. [MQTT-4.3.3-10 v5]
         if publish.qos == QoS::ExactlyOnce
             && let Some(id) = publish.packet_id
-            && self.sessions.at(slot).receiver.is_open(id)
+            && self.sessions.at(slot).work.receiver.is_open(id)
         {
             self.confirm_receipt(turn, conn, Wait::default(), id);
             return;
@@ -186,8 +186,8 @@ impl Broker {
         let session = self.sessions.at_mut(connection.session);
         let mut wait = Wait::default();
         let message = outbound.shared();
-        session.received_bytes += message.cost() as u64;
-        session.receiver.publish(id, message.clone());
+        session.work.received_bytes += message.cost() as u64;
+        session.work.receiver.publish(id, message.clone());
         if session.is_recorded() {
             let (session, durability) = (session.number, session.durability);
             let record = Record::Received { session, id, message: message.into() };
@@ -208,17 +208,17 @@ impl Broker {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let session = self.sessions.at_mut(connection.session);
         let (id, kind) = (ack.packet_id, AckKind::PubComp);
-        if session.receiver.is_open(id) {
+        if session.work.receiver.is_open(id) {
             connection.unreleased = connection.unreleased.saturating_sub(1);
         }
-        let Some(mut message) = session.receiver.release(id) else {
+        let Some(mut message) = session.work.receiver.release(id) else {
             // [MQTT-2.2.1-5 v5]
             let reason = ReasonCode::PacketIdentifierNotFound;
             let why = Some("no QoS 2 message is open under this packet identifier".into());
             self.reply(turn, conn, Wait::default(), Reply::Ack { kind, id, reason, why });
             return;
         };
-        session.received_bytes -= message.cost() as u64;
+        session.work.received_bytes -= message.cost() as u64;
         let released = session.is_recorded().then_some((session.number, session.durability));
         // It takes its place in the order of messages now: what was published since its PUBLISH has
         // gone out before it, and must not outlive it as the retained message either.
@@ -390,7 +390,7 @@ impl Broker {
     /// [MQTT-3.3.4-7 v5], [MQTT-4.9.0-1 v5], [MQTT-4.9.0-2 v5]
     fn check_window(&self, connection: &Connection, publish: &Publish<'_>) -> Result<(), Refused> {
         let session = self.sessions.at(connection.session);
-        if publish.packet_id.is_some_and(|id| session.receiver.is_open(id)) {
+        if publish.packet_id.is_some_and(|id| session.work.receiver.is_open(id)) {
             let reason = ReasonCode::PacketIdentifierInUse;
             return Err(Refused::Message(reason, "the packet identifier is open for QoS 2"));
         }
@@ -402,7 +402,7 @@ impl Broker {
             let reason = ReasonCode::ReceiveMaximumExceeded;
             return Err(Refused::Fatal(reason, "more messages open than Receive Maximum"));
         }
-        let bytes = session.received_bytes + publish.payload.len() as u64;
+        let bytes = session.work.received_bytes + publish.payload.len() as u64;
         if publish.qos == QoS::ExactlyOnce && bytes > self.limits.queue_bytes_max {
             let reason = ReasonCode::QuotaExceeded;
             return Err(Refused::Message(reason, "too many bytes wait for PUBREL"));

@@ -53,12 +53,12 @@ impl Broker {
         }
         for (_, session) in self.sessions.iter() {
             session.queue.places().for_each(&mut *each);
-            for (_, entry) in session.sender.iter() {
+            for (_, entry) in session.work.sender.iter() {
                 if let Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out) = entry {
                     out.message.place().into_iter().for_each(&mut *each);
                 }
             }
-            let received = session.receiver.iter().filter_map(|(_, message)| message.place());
+            let received = session.work.receiver.iter().filter_map(|(_, message)| message.place());
             received.for_each(&mut *each);
         }
     }
@@ -86,11 +86,11 @@ impl Session {
         if let Some(pending) = &self.will {
             each(Record::Will { session, will: Some(Box::new(pending.will.clone())) });
         }
-        for (id, message) in self.receiver.iter() {
+        for (id, message) in self.work.receiver.iter() {
             let message = Body::Here(message.clone());
             each(Record::Received { session, id, message });
         }
-        for (id, entry) in self.sender.iter() {
+        for (id, entry) in self.work.sender.iter() {
             match entry {
                 Entry::ExactlyOnce(out) => {
                     let receivers = Receivers::One(Receipt {
@@ -108,7 +108,7 @@ impl Session {
             }
         }
         // Which packet identifier a message of QoS 1 had is not recorded.
-        let sent = self.sender.iter().filter_map(|(_, entry)| match entry {
+        let sent = self.work.sender.iter().filter_map(|(_, entry)| match entry {
             Entry::AtLeastOnce(out) => Some(out.clone()),
             Entry::ExactlyOnce(_) | Entry::Released | Entry::Reserved => None,
         });

@@ -119,7 +119,7 @@ impl Broker {
             return;
         }
         let slot = connection.session;
-        let awaited = self.sessions.at_mut(slot).awaited.get_or_insert_default();
+        let awaited = self.sessions.at_mut(slot).work.awaited.get_or_insert_default();
         for wish in wishes {
             awaited.of(&wish.filter).wishes.insert(wish.filter.clone(), wish);
         }
@@ -129,12 +129,12 @@ impl Broker {
     /// A subscription is gone, and with it what it was owed.
     pub(crate) fn withdraw_wish(&mut self, slot: u32, filter: &str) {
         let session = self.sessions.at_mut(slot);
-        let Some(awaited) = &mut session.awaited else { return };
+        let Some(awaited) = &mut session.work.awaited else { return };
         let asking = awaited.of(filter);
         asking.wishes.remove(filter);
         asking.open.retain(|_, query| *query.wish.filter != *filter);
         if awaited.is_over() {
-            session.awaited = None;
+            session.work.awaited = None;
         }
     }
 
@@ -164,7 +164,7 @@ impl Broker {
     ) {
         let RetainedAnswer { query: id, session: number, messages, more_after } = answer;
         let Some(slot) = self.sessions.slot_of(number) else { return };
-        let Some(awaited) = &mut self.sessions.at_mut(slot).awaited else { return };
+        let Some(awaited) = &mut self.sessions.at_mut(slot).work.awaited else { return };
         let Some(query) = awaited.query(id) else { return };
         match more_after {
             Some(after) => query.parked.push((from, after)),
@@ -172,7 +172,7 @@ impl Broker {
         }
         let (wish, done) = (query.wish.clone(), query.awaited == 0);
         for message in messages {
-            let awaited = &self.sessions.at(slot).awaited;
+            let awaited = &self.sessions.at(slot).work.awaited;
             // Its live copy went out, or is on its way behind others of its publisher, which it
             // must not overtake. [MQTT-4.6.0-5 v5]
             let live = message.routed_at >= wish.live_since;
@@ -194,7 +194,7 @@ impl Broker {
             // `sole`: what was asked for is queued even if the socket is full just now.
             self.deliver_as(turn, slot, (&mut outbound, true), (form, None));
         }
-        if done && let Some(awaited) = &mut self.sessions.at_mut(slot).awaited {
+        if done && let Some(awaited) = &mut self.sessions.at_mut(slot).work.awaited {
             awaited.of(&wish.filter).open.remove(&id);
         }
         self.ask_on(turn, slot);
@@ -221,9 +221,9 @@ impl Broker {
     /// or in the next where the budget is used up.
     pub(crate) fn ask_on(&mut self, turn: &mut Turn<'_>, slot: u32) {
         let session = self.sessions.at_mut(slot);
-        let Some(awaited) = &mut session.awaited else { return };
+        let Some(awaited) = &mut session.work.awaited else { return };
         if awaited.is_over() {
-            session.awaited = None;
+            session.work.awaited = None;
             return;
         }
         let takes = session.link.is_some_and(|link| !link.congested);
@@ -248,7 +248,7 @@ impl Broker {
 
     /// The job of a session comes up: it may have something to ask.
     pub(crate) fn ask_on_again(&mut self, turn: &mut Turn<'_>, slot: u32) {
-        if let Some(awaited) = &mut self.sessions.at_mut(slot).awaited {
+        if let Some(awaited) = &mut self.sessions.at_mut(slot).work.awaited {
             awaited.on_list = false;
         }
         self.ask_on(turn, slot);
@@ -259,7 +259,7 @@ impl Broker {
     fn next_ask(&mut self, slot: u32) -> Option<(Option<ShardId>, RetainedAsk)> {
         let session = self.sessions.at_mut(slot);
         let (number, tenant) = (session.number, session.tenant);
-        let awaited = session.awaited.as_mut()?;
+        let awaited = session.work.awaited.as_mut()?;
         let ask = |query, filter: &str, after| {
             let filter = filter.into();
             RetainedAsk { query, session: number, tenant, filter, after }
@@ -285,7 +285,7 @@ impl Broker {
     /// A live message went to a session that awaits retained ones.
     pub(crate) fn seen_live(&mut self, slot: u32, topic: &str, id: MessageId) {
         let asked = self.retention.queries;
-        if let Some(awaited) = &mut self.sessions.at_mut(slot).awaited {
+        if let Some(awaited) = &mut self.sessions.at_mut(slot).work.awaited {
             awaited.remember(topic, id, asked);
         }
     }

@@ -25,7 +25,7 @@ impl Broker {
             AckKind::PubRec => self.pubrec(turn, conn, slot, ack),
             AckKind::PubComp => {
                 // [V31-3.5-1], [MQTT-4.3.3-5 v5], [MQTT-4.3.3-1 v3.1.1]
-                match self.sessions.at_mut(slot).sender.pubcomp(ack.packet_id) {
+                match self.sessions.at_mut(slot).work.sender.pubcomp(ack.packet_id) {
                     Ok(()) => {
                         self.progressed(turn, slot, ack.packet_id);
                         self.counters.inflight_now -= 1;
@@ -49,7 +49,7 @@ impl Broker {
 
     /// [MQTT-4.3.2-3 v5], [MQTT-4.4.0-2 v5]. An unknown id is ignored [MQTT-2.2.1-5 v5].
     fn puback(&mut self, turn: &mut Turn<'_>, conn: ConnId, slot: u32, ack: &Ack<'_>) {
-        let out = match self.sessions.at_mut(slot).sender.puback(ack.packet_id) {
+        let out = match self.sessions.at_mut(slot).work.sender.puback(ack.packet_id) {
             Ok(out) => out,
             Err(Unknown::NotOpen) => return,
             Err(Unknown::OtherKind) => return self.wrong_kind(turn, conn),
@@ -63,17 +63,17 @@ impl Broker {
     /// A hand-shake with the client came further by what it said.
     fn progressed(&mut self, turn: &Turn<'_>, slot: u32, settled: PacketId) {
         let session = self.sessions.at_mut(slot);
-        session.last_progress = turn.now;
+        session.work.last_progress = turn.now;
         session.forget_resend(settled);
     }
 
     /// [MQTT-4.3.3-3 v5], [MQTT-4.3.3-4 v5], [MQTT-4.4.0-2 v5]
     fn pubrec(&mut self, turn: &mut Turn<'_>, conn: ConnId, slot: u32, ack: &Ack<'_>) {
         let id = ack.packet_id;
-        let outcome = self.sessions.at_mut(slot).sender.pubrec(id, ack.reason);
+        let outcome = self.sessions.at_mut(slot).work.sender.pubrec(id, ack.reason);
         match outcome {
             PubRecOutcome::Release(out) => {
-                self.sessions.at_mut(slot).last_progress = turn.now;
+                self.sessions.at_mut(slot).work.last_progress = turn.now;
                 let wait = self.taken_over(turn, slot, (id, &out));
                 self.pubrel_out(turn, conn, wait, (id, ReasonCode::Success));
             }

@@ -106,13 +106,13 @@ fn a_fence_is_not_passed_before_what_was_said_ahead_of_it_is_delivered() {
     rig.connect(0, 8);
     let group = GroupNumber(7);
     let session = rig.broker.sessions.at_mut(0);
-    session.leaving.push((5, group));
+    session.work.leaving.push((5, group));
     let asker = session.number;
     rig.told_by_peer(delivery(1, 20_000));
     rig.told_by_peer(PeerMessage::Passed { asker, request: 5 });
     rig.broker.homes.shards = 2;
     let mut turns = 0;
-    while !rig.broker.sessions.at(0).leaving.is_empty() {
+    while !rig.broker.sessions.at(0).work.leaving.is_empty() {
         rig.idle();
         turns += 1;
         assert!(turns < 50, "it never passes");

@@ -49,8 +49,8 @@ impl Broker {
         target: &Target,
     ) -> bool {
         let session = self.sessions.at(slot);
-        let left = |group| session.leaving.iter().any(|(_, left)| Some(*left) == group);
-        if !session.leaving.is_empty() && left(target.group) {
+        let left = |group| session.work.leaving.iter().any(|(_, left)| Some(*left) == group);
+        if !session.work.leaving.is_empty() && left(target.group) {
             return false;
         }
         // [MQTT-3.8.3-3 v5]
@@ -62,7 +62,7 @@ impl Broker {
         let retain = outbound.retain && target.options.retain_as_published;
         // [V31-3.3-4], [MQTT-3.8.4-8 v5], [MQTT-3.8.4-6 v3.1.1]
         let qos = outbound.qos.min(target.options.qos);
-        let awaits_retained = session.awaited.is_some();
+        let awaits_retained = session.work.awaited.is_some();
         let form = (qos, retain, target.subscription_id);
         let given = self.deliver_as(turn, slot, (outbound, sole), (form, target.group));
         // What waits and may expire before it is sent does not stand in for a retained message.
@@ -136,7 +136,7 @@ impl Broker {
             session.link.is_some_and(|link| !link.congested && session.takes_another(link.window));
         let message = outbound.shared().into();
         let out = Outgoing { message, subscription_id, qos, retain, group };
-        let fate = if room && session.queue.is_empty() && session.resend.is_empty() {
+        let fate = if room && session.queue.is_empty() && session.work.resend.is_empty() {
             self.start(turn, slot, outbound, out)
         } else {
             self.enqueue(turn, slot, out)
@@ -157,7 +157,7 @@ impl Broker {
     ) -> Fate {
         let form = Form::first((out.qos, out.retain, out.subscription_id));
         let session = self.sessions.at_mut(slot);
-        let Some(id) = session.sender.start(out.qos, out.clone()) else {
+        let Some(id) = session.work.sender.start(out.qos, out.clone()) else {
             // The callers have asked `takes_another`; should one not, the message waits.
             return self.enqueue(turn, slot, out);
         };
@@ -167,7 +167,7 @@ impl Broker {
             return Fate::Sent;
         }
         // What is sent again keeps the order of the first sending. [MQTT-4.6.0-1 v5]
-        let unsent = &mut self.sessions.at_mut(slot).unsent;
+        let unsent = &mut self.sessions.at_mut(slot).work.unsent;
         if !unsent.is_empty() {
             unsent.push_back((id, Wait::default()));
             return Fate::Sent;
@@ -197,7 +197,7 @@ impl Broker {
         }
         let record = Record::Sent { session, message: out.message, id };
         let wait = self.record(turn, record, durability);
-        self.sessions.at_mut(slot).unsent.push_back((id, wait));
+        self.sessions.at_mut(slot).work.unsent.push_back((id, wait));
         self.waits.unsent(slot);
     }
 
@@ -205,9 +205,9 @@ impl Broker {
     fn send_unsent(&mut self, turn: &mut Turn<'_>, slot: u32) {
         loop {
             let Some(session) = self.sessions.get_mut(slot) else { return };
-            let Some((id, wait)) = session.unsent.front() else { return };
+            let Some((id, wait)) = session.work.unsent.front() else { return };
             let Some(link) = session.link else { return };
-            if link.congested || !session.resend.is_empty() {
+            if link.congested || !session.work.resend.is_empty() {
                 return;
             }
             if !self.waits.over(wait) {
@@ -215,8 +215,8 @@ impl Broker {
                 return;
             }
             let id = *id;
-            session.unsent.pop_front();
-            let entry = session.sender.entry(id);
+            session.work.unsent.pop_front();
+            let entry = session.work.sender.entry(id);
             let Some(Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out)) = entry else { continue };
             let out = out.clone();
             let Body::Here(message) = &out.message else { continue };
@@ -235,7 +235,7 @@ impl Broker {
 
     /// A message in flight is too large for the client, or too late.
     fn never_sent(&mut self, turn: &mut Turn<'_>, slot: u32, (id, out): (PacketId, &Outgoing)) {
-        self.sessions.at_mut(slot).sender.remove(id);
+        self.sessions.at_mut(slot).work.sender.remove(id);
         self.counters.inflight_now -= 1;
         self.ended_in_flight(turn, slot, (id, out));
     }
@@ -297,9 +297,9 @@ impl Broker {
         let mut fate = Fate::Queued;
         let session = self.sessions.at_mut(slot);
         let before = (session.queue.len() as u64, session.queue.bytes());
-        if session.queue.is_empty() {
+        if session.link.is_some() && session.queue.is_empty() {
             // Something waits from now on: before, there was nothing to be slow with.
-            session.last_progress = turn.now;
+            session.work.last_progress = turn.now;
         }
         let full =
             self.counters.queued_bytes_now + out.message.cost() > self.limits.queues_bytes_max;
@@ -345,7 +345,7 @@ impl Broker {
             let Body::Here(message) = &front.message else { break };
             let message = Arc::clone(message);
             let full = !session.takes_another(link.window);
-            if link.congested || !session.resend.is_empty() || (tracked && full) {
+            if link.congested || !session.work.resend.is_empty() || (tracked && full) {
                 break;
             }
             let Some(out) = session.queue.pop() else { break };
@@ -388,8 +388,8 @@ impl Broker {
             if link.congested || session.in_window() >= usize::from(link.window) {
                 return;
             }
-            let Some(Again { id, dup }) = session.resend.front().copied() else { return };
-            let again = match session.sender.entry(id) {
+            let Some(Again { id, dup }) = session.work.resend.front().copied() else { return };
+            let again = match session.work.sender.entry(id) {
                 Some(Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out)) => match &out.message {
                     Body::Here(message) => Some((Arc::clone(message), out.clone())),
                     Body::Stored(_) => return,
@@ -397,11 +397,11 @@ impl Broker {
                 Some(Entry::Released) => None,
                 // Acknowledged although this connection had not been sent it: settled.
                 Some(Entry::Reserved) | None => {
-                    session.resend.pop_front();
+                    session.work.resend.pop_front();
                     continue;
                 }
             };
-            session.resend.pop_front();
+            session.work.resend.pop_front();
             let Some((message, out)) = again else {
                 let why = (id, noctule_proto::ReasonCode::Success, None);
                 self.send_ack(turn, link.conn, crate::wait::AckKind::PubRel, why);
@@ -426,10 +426,11 @@ impl Broker {
     pub(crate) fn resume(&mut self, turn: &mut Turn<'_>, slot: u32) {
         let now = turn.now;
         let session = self.sessions.at_mut(slot);
-        session.last_progress = now;
-        let unsent = std::mem::take(&mut session.unsent);
+        session.work.last_progress = now;
+        let unsent = std::mem::take(&mut session.work.unsent);
         let dup = |id| unsent.iter().all(|(fresh, _)| *fresh != id);
-        session.resend = session.sender.iter().map(|(id, _)| Again { id, dup: dup(id) }).collect();
+        session.work.resend =
+            session.work.sender.iter().map(|(id, _)| Again { id, dup: dup(id) }).collect();
         self.tell_presence(turn, slot);
         self.pump(turn, slot);
     }

@@ -1,18 +1,18 @@
 //! A session begins, loses its connection, is taken over, expires, ends.
 
-use super::{PendingWill, Queue, Session, Subscriptions};
+use super::{PendingWill, Queue, Session, Subscriptions, Work};
 use crate::broker::{Broker, TimerKey, Turn};
 use crate::identity::{ConnId, Tenant, Time};
 use crate::job::Ending;
+use crate::lazy::Lazy;
 use crate::limits::Durability;
 use crate::output::{End, Event};
 use crate::record::{Record, StoredWill};
 use crate::timer::Deadline;
 use crate::verdict::Verdict;
 use crate::wait::Wait;
-use noctule_proto::delivery::{Receiver, Sender};
 use noctule_proto::{QoS, ReasonCode};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 /// Messages of a session that its end lets go at once; more are a job.
 const DISCARDED_AT_ONCE: u32 = 256;
@@ -126,7 +126,9 @@ impl Broker {
         session.conn = None;
         session.link = None;
         session.since = turn.now;
-        session.resend = VecDeque::new();
+        if !session.work.resend.is_empty() {
+            session.work.resend = VecDeque::new();
+        }
         let voluntary = matches!(end, End::ByClient(ReasonCode::Success));
         let forgotten = if voluntary { session.will.take() } else { None };
         let delay = session.will.as_ref().map_or(0, |pending| pending.will.delay_secs);
@@ -144,7 +146,10 @@ impl Broker {
         self.release_all(turn, slot);
         self.tell_presence(turn, slot);
         // Retained messages were owed to the connection alone.
-        self.sessions.at_mut(slot).awaited = None;
+        let session = self.sessions.at_mut(slot);
+        if session.work.awaited.is_some() {
+            session.work.awaited = None;
+        }
         let due_now = self.sessions.at(slot).will.as_ref().is_some_and(|will| will.due.is_none());
         if due_now {
             self.publish_will(turn, slot);
@@ -158,6 +163,7 @@ impl Broker {
             self.note_session(turn, slot, Some(turn.now));
         }
         self.leave_to_log(slot);
+        self.sessions.at_mut(slot).work.drop_if(Work::is_done);
         self.arm_session(turn.now, slot);
     }
 
@@ -234,7 +240,7 @@ impl Broker {
         let Some(mut session) = self.sessions.remove(slot) else { return };
         self.timers.cancel(TimerKey::Session(slot), &mut session.timer);
         self.counters.sessions_now -= 1;
-        self.counters.inflight_now -= session.sender.open() as u64;
+        self.counters.inflight_now -= session.work.sender.open() as u64;
         self.counters.queued_now -= session.queue.len() as u64;
         self.counters.queued_bytes_now -= session.queue.bytes();
         let mut queue = std::mem::take(&mut session.queue);
@@ -293,19 +299,9 @@ impl Session {
             since: Time::default(),
             timer: Deadline::NONE,
             subscriptions: Subscriptions::default(),
-            sender: Sender::default(),
-            resend: VecDeque::new(),
-            unsent: VecDeque::new(),
             queue: Queue::default(),
-            fetching: false,
-            receiver: Receiver::default(),
-            received_bytes: 0,
-            leaving: Vec::new(),
             will: None,
-            last_progress: Time::default(),
-            holding: BTreeSet::new(),
-            holding_since: Time::default(),
-            awaited: None,
+            work: Lazy::default(),
         }
     }
 }

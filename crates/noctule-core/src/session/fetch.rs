@@ -30,8 +30,7 @@ impl Broker {
             None => {
                 session.queue.leave_to_log(0, &mut self.spares);
                 // What came in this turn is in the log at its end.
-                if session.queue.has_fresh() && !session.queue.listed {
-                    session.queue.listed = true;
+                if session.queue.list() {
                     self.relieved_next.push(slot);
                 }
             }
@@ -43,7 +42,7 @@ impl Broker {
         let mut due = std::mem::take(&mut self.relieved_now);
         for slot in due.drain(..) {
             let Some(session) = self.sessions.get_mut(slot) else { continue };
-            session.queue.listed = false;
+            session.queue.unlist();
             if session.link.is_none() {
                 session.queue.leave_to_log(0, &mut self.spares);
             }
@@ -54,11 +53,14 @@ impl Broker {
     /// A client is away: neither what it was sent nor what it was to be sent soon is needed.
     pub(crate) fn leave_to_log(&mut self, slot: u32) {
         let session = self.sessions.at_mut(slot);
-        session.fetching = false;
+        if session.work.fetching {
+            session.work.fetching = false;
+        }
         session.queue.leave_front_to_log();
-        let sent: Vec<PacketId> = session.sender.iter().map(|(id, _)| id).collect();
+        session.queue.tidy();
+        let sent: Vec<PacketId> = session.work.sender.iter().map(|(id, _)| id).collect();
         for id in sent {
-            if let Some(out) = session.sender.message_mut(id)
+            if let Some(out) = session.work.sender.message_mut(id)
                 && let Some(place) = out.message.place()
                 && let Ok(cost) = u32::try_from(out.message.cost())
             {
@@ -71,16 +73,16 @@ impl Broker {
     /// Asks for what the client takes next, if the log has it.
     pub(crate) fn fetch(&mut self, turn: &mut Turn<'_>, slot: u32) {
         let session = self.sessions.at_mut(slot);
-        if session.fetching || session.link.is_none() {
+        if session.work.fetching || session.link.is_none() {
             return;
         }
         let places = match session.wanted_again() {
             again if !again.is_empty() => again,
-            _ if !session.resend.is_empty() => return,
+            _ if !session.work.resend.is_empty() => return,
             _ => session.queue.wanted(),
         };
         if !places.is_empty() {
-            session.fetching = true;
+            session.work.fetching = true;
             turn.out.fetches.push(Fetch { session: session.number, places });
         }
     }
@@ -95,7 +97,7 @@ impl Broker {
         let Some(slot) = self.sessions.slot_of(number) else { return };
         let session = self.sessions.at_mut(slot);
         // Answers to a connection that is over are of no use.
-        if session.link.is_none() || !std::mem::take(&mut session.fetching) {
+        if session.link.is_none() || !std::mem::take(&mut session.work.fetching) {
             return;
         }
         for (place, message) in messages {
@@ -121,7 +123,7 @@ impl Broker {
     fn unreadable(&mut self, turn: &mut Turn<'_>, slot: u32, place: Place) {
         let session = self.sessions.at_mut(slot);
         if let Some(id) = session.sent_from(place) {
-            session.sender.remove(id);
+            session.work.sender.remove(id);
             session.forget_resend(id);
             self.counters.inflight_now -= 1;
         } else if let Some(out) = session.queue.unreadable(place) {
@@ -139,8 +141,8 @@ impl Broker {
 impl Session {
     /// Where the messages lie that are to be sent again next.
     fn wanted_again(&self) -> Vec<Place> {
-        let next = self.resend.iter().take(RESEND_FETCH_MAX);
-        next.filter_map(|again| match self.sender.entry(again.id) {
+        let next = self.work.resend.iter().take(RESEND_FETCH_MAX);
+        next.filter_map(|again| match self.work.sender.entry(again.id) {
             Some(Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out)) => match &out.message {
                 Body::Stored(stored) => Some(stored.place),
                 Body::Here(_) => None,
@@ -152,7 +154,7 @@ impl Session {
 
     /// The packet identifier of a message in flight that is in the log alone.
     fn sent_from(&self, place: Place) -> Option<PacketId> {
-        self.resend.iter().map(|again| again.id).find(|id| match self.sender.entry(*id) {
+        self.work.resend.iter().map(|again| again.id).find(|id| match self.work.sender.entry(*id) {
             Some(Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out)) => {
                 matches!(&out.message, Body::Stored(stored) if stored.place == place)
             }
@@ -163,7 +165,7 @@ impl Session {
     /// A message in flight was read back. `false`: none is wanted from there.
     fn again_fetched(&mut self, place: Place, message: &Arc<Message>) -> bool {
         let Some(id) = self.sent_from(place) else { return false };
-        if let Some(out) = self.sender.message_mut(id) {
+        if let Some(out) = self.work.sender.message_mut(id) {
             out.message = Body::Here(Arc::clone(message));
         }
         true

@@ -15,6 +15,7 @@ pub(crate) use queue::{Next, Outgoing, Queue};
 pub(crate) use subscriptions::{Held as HeldSubscription, Subscriptions};
 
 use crate::identity::{ConnId, GroupNumber, SessionNumber, ShardId, Tenant, Time};
+use crate::lazy::{Empty, Lazy};
 use crate::limits::Durability;
 use crate::message::Message;
 use crate::record::StoredWill;
@@ -28,7 +29,7 @@ use noctule_proto::PacketId;
 use noctule_proto::delivery::{Receiver, Sender};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// One client's session on its home shard. `[U5-4.1.0-1]`
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,6 +48,16 @@ pub(crate) struct Session {
     pub(crate) since: Time,
     pub(crate) timer: Deadline,
     pub(crate) subscriptions: Subscriptions,
+    /// Messages that wait for room.
+    pub(crate) queue: Queue,
+    pub(crate) will: Option<Box<PendingWill>>,
+    /// What is under way. A session that is away has nothing of it as a rule.
+    pub(crate) work: Lazy<Work>,
+}
+
+/// What is under way between a session and its client.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Work {
     /// Messages to the client that are sent and not settled.
     pub(crate) sender: Sender<Outgoing>,
     /// Of those, the ones this connection has not been sent yet.
@@ -54,8 +65,6 @@ pub(crate) struct Session {
     /// Of those, the ones that wait until it is stored that they are sent, in order: of QoS 2, and
     /// of QoS 1 behind them.
     pub(crate) unsent: VecDeque<(PacketId, Wait)>,
-    /// Messages that wait for room.
-    pub(crate) queue: Queue,
     /// The log was asked for messages and has not answered.
     pub(crate) fetching: bool,
     /// QoS 2 messages from the client that wait for PUBREL.
@@ -65,7 +74,6 @@ pub(crate) struct Session {
     /// Share groups that it unsubscribed from and whose home may not have heard of it, with the
     /// number of the fence that tells.
     pub(crate) leaving: Vec<(u64, GroupNumber)>,
-    pub(crate) will: Option<Box<PendingWill>>,
     /// When the client last took or acknowledged something.
     pub(crate) last_progress: Time,
     /// Publishers not read because of this session, and their shards.
@@ -75,6 +83,28 @@ pub(crate) struct Session {
     /// Retained messages that it is owed and was not sent yet.
     pub(crate) awaited: Option<Box<Awaited>>,
 }
+
+impl Empty for Work {
+    fn empty() -> &'static Work {
+        static EMPTY: LazyLock<Work> = LazyLock::new(Work::default);
+        &EMPTY
+    }
+}
+
+impl Work {
+    /// Whether nothing of it is needed once the connection is gone.
+    pub(crate) fn is_done(&self) -> bool {
+        self.sender.is_empty()
+            && self.unsent.is_empty()
+            && self.receiver.is_empty()
+            && self.leaving.is_empty()
+            && self.holding.is_empty()
+            && self.awaited.is_none()
+    }
+}
+
+// A million of them are away at a time.
+const _: () = assert!(size_of::<Session>() <= 128);
 
 /// A message in flight that a connection has not been sent yet.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -119,19 +149,19 @@ impl Session {
 
     /// Unsettled messages the client has been sent on this connection.
     pub(crate) fn in_window(&self) -> usize {
-        self.sender.open() - self.resend.len()
+        self.work.sender.open() - self.work.resend.len()
     }
 
     /// Whether one more may be sent: there is room in the window, and a packet identifier. A
     /// client that settles all but one runs out of these: they lie in a ring behind the oldest.
     pub(crate) fn takes_another(&self, window: u16) -> bool {
-        self.in_window() < usize::from(window) && !self.sender.is_full()
+        self.in_window() < usize::from(window) && !self.work.sender.is_full()
     }
 
     /// A message was settled; if it was still to be sent again, it is not.
     pub(crate) fn forget_resend(&mut self, id: PacketId) {
-        if let Some(at) = self.resend.iter().position(|again| again.id == id) {
-            self.resend.remove(at);
+        if let Some(at) = self.work.resend.iter().position(|again| again.id == id) {
+            self.work.resend.remove(at);
         }
     }
 }

@@ -7,6 +7,7 @@
 //! what is needed soon is fetched from the front of `cold` to the back of `front`.
 
 use crate::identity::{GroupNumber, Place};
+use crate::lazy::{Empty, Lazy};
 use crate::limits::{Limits, Overflow};
 use crate::message::Message;
 use crate::record::{Body, Stored};
@@ -16,7 +17,7 @@ use noctule_proto::QoS;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Messages that one fetch asks for at most.
 const FETCH_MAX: usize = 256;
@@ -38,8 +39,13 @@ pub(crate) struct Outgoing {
 
 /// First in, first out.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Queue {
-    away: Option<Box<Away>>,
+pub(crate) struct Queue(Lazy<Parts>);
+
+/// What a queue has once something has waited in it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Parts {
+    front: VecDeque<Outgoing>,
+    cold: VecDeque<Cold>,
     fresh: VecDeque<Outgoing>,
     bytes: u64,
     /// How many of them are QoS 0.
@@ -47,14 +53,14 @@ pub(crate) struct Queue {
     /// It overflowed and has not been half empty since.
     overflowing: bool,
     /// It is on the list of queues to be moved out of memory.
-    pub(crate) listed: bool,
+    listed: bool,
 }
 
-/// What only a queue has of which something lies in the log alone.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Away {
-    front: VecDeque<Outgoing>,
-    cold: VecDeque<Cold>,
+impl Empty for Parts {
+    fn empty() -> &'static Parts {
+        static EMPTY: LazyLock<Parts> = LazyLock::new(Parts::default);
+        &EMPTY
+    }
 }
 
 /// An [`Outgoing`] whose message is in the log alone.
@@ -113,50 +119,62 @@ impl Cold {
 
 impl Queue {
     pub(crate) fn len(&self) -> usize {
-        let away = self.away.as_ref().map_or(0, |away| away.front.len() + away.cold.len());
-        away + self.fresh.len()
+        self.0.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.fresh.is_empty() && self.away.is_none()
+        self.0.len() == 0
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
+        self.0.bytes
     }
 
     pub(crate) fn has_qos0(&self) -> bool {
-        self.qos0 > 0
+        self.0.qos0 > 0
     }
 
-    /// Whether part of it is in memory and was never read back.
-    pub(crate) fn has_fresh(&self) -> bool {
-        !self.fresh.is_empty()
+    /// Puts it on the list of queues to be moved out of memory, if part of it is there and was
+    /// never read back. `false`: nothing is, or it is on the list.
+    pub(crate) fn list(&mut self) -> bool {
+        let lists = !self.0.fresh.is_empty() && !self.0.listed;
+        if lists {
+            self.0.listed = true;
+        }
+        lists
+    }
+
+    /// It is on the list no more.
+    pub(crate) fn unlist(&mut self) {
+        if self.0.listed {
+            self.0.listed = false;
+        }
+    }
+
+    /// Lets go of what an empty queue does not need.
+    pub(crate) fn tidy(&mut self) {
+        self.0.drop_if(|parts| parts.len() == 0 && !parts.listed);
     }
 
     pub(crate) fn front(&self) -> Option<Next<'_>> {
-        match &self.away {
-            Some(away) => away.front.front().map_or(Some(Next::Away), |out| Some(Next::Here(out))),
-            None => self.fresh.front().map(Next::Here),
+        match self.0.front.front() {
+            Some(outgoing) => Some(Next::Here(outgoing)),
+            None if !self.0.cold.is_empty() => Some(Next::Away),
+            None => self.0.fresh.front().map(Next::Here),
         }
     }
 
     /// All of it, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Outgoing> + '_ {
-        let away = self.away.iter();
-        let away = away.flat_map(|away| {
-            away.front.iter().cloned().chain(away.cold.iter().map(Cold::outgoing))
-        });
-        away.chain(self.fresh.iter().cloned())
+        let Parts { front, cold, fresh, .. } = &*self.0;
+        front.iter().cloned().chain(cold.iter().map(Cold::outgoing)).chain(fresh.iter().cloned())
     }
 
     /// Where the messages lie that are in the log.
     pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
-        let away = self.away.iter().flat_map(|away| {
-            let front = away.front.iter().filter_map(|out| out.message.place());
-            front.chain(away.cold.iter().map(|cold| cold.place))
-        });
-        away.chain(self.fresh.iter().filter_map(|out| out.message.place()))
+        let front = self.0.front.iter().filter_map(|out| out.message.place());
+        let fresh = self.0.fresh.iter().filter_map(|out| out.message.place());
+        front.chain(self.0.cold.iter().map(|cold| cold.place)).chain(fresh)
     }
 
     /// Adds one, and lets go what exceeds the limits: the newest or the oldest, as configured.
@@ -168,15 +186,16 @@ impl Queue {
     ) -> Vec<Dropped> {
         let mut dropped = Vec::new();
         let cost = outgoing.message.cost();
-        let first = !self.overflowing;
-        while self.len() >= limits.queue_messages_max as usize
-            || self.bytes + cost > limits.queue_bytes_max
+        let parts = &mut *self.0;
+        let first = !parts.overflowing;
+        while parts.len() >= limits.queue_messages_max as usize
+            || parts.bytes + cost > limits.queue_bytes_max
         {
             let oldest = match limits.overflow {
-                Overflow::DropOldest => self.pop(),
+                Overflow::DropOldest => parts.pop(),
                 Overflow::DropNewest => None,
             };
-            self.overflowing = true;
+            parts.overflowing = true;
             match oldest {
                 Some(outgoing) => dropped.push(Dropped {
                     outgoing,
@@ -191,9 +210,9 @@ impl Queue {
                 }
             }
         }
-        self.came(&outgoing);
-        spares.lend(&mut self.fresh);
-        self.fresh.push_back(outgoing);
+        parts.came(&outgoing);
+        spares.lend(&mut parts.fresh);
+        parts.fresh.push_back(outgoing);
         dropped
     }
 
@@ -201,107 +220,95 @@ impl Queue {
     /// it.
     pub(crate) fn restore(&mut self, outgoing: &Outgoing) {
         if let Some(cold) = Cold::of(outgoing) {
-            self.came(outgoing);
-            self.away.get_or_insert_default().cold.push_back(cold);
+            self.0.came(outgoing);
+            self.0.cool(cold);
         }
-    }
-
-    fn came(&mut self, outgoing: &Outgoing) {
-        self.bytes += outgoing.message.cost();
-        self.qos0 += u32::from(!outgoing.is_tracked());
     }
 
     pub(crate) fn pop(&mut self) -> Option<Outgoing> {
-        let outgoing = match &mut self.away {
-            Some(away) => away.pop()?,
-            None => self.fresh.pop_front()?,
-        };
-        self.gone(&outgoing);
-        if self.overflowing && self.is_empty() {
-            self.overflowing = false;
+        if self.is_empty() {
+            return None;
         }
-        if self.is_empty() && self.fresh.capacity() > 64 {
-            self.fresh = VecDeque::new();
-        }
-        Some(outgoing)
-    }
-
-    fn gone(&mut self, outgoing: &Outgoing) {
-        self.bytes -= outgoing.message.cost();
-        self.qos0 -= u32::from(!outgoing.is_tracked());
-        if self.away.as_ref().is_some_and(|away| away.is_empty()) {
-            self.away = None;
-        }
+        self.0.pop()
     }
 
     /// Takes out the first copy of a message that the log keeps there. What is asked for waits near
     /// the front as a rule.
     pub(crate) fn take(&mut self, place: Place) -> Option<Outgoing> {
+        if self.is_empty() {
+            return None;
+        }
         let is_it = |out: &Outgoing| out.message.place() == Some(place);
-        let from_away = self.away.as_mut().and_then(|away| {
-            if let Some(at) = away.front.iter().position(is_it) {
-                return away.front.remove(at);
-            }
-            let at = away.cold.iter().position(|cold| cold.place == place)?;
-            away.cold.remove(at).map(|cold| cold.outgoing())
-        });
-        let outgoing = from_away.or_else(|| {
-            let at = self.fresh.iter().position(is_it)?;
-            self.fresh.remove(at)
-        })?;
-        self.gone(&outgoing);
+        let Parts { front, cold, fresh, .. } = &mut *self.0;
+        let outgoing = if let Some(at) = front.iter().position(is_it) {
+            front.remove(at)?
+        } else if let Some(at) = cold.iter().position(|cold| cold.place == place) {
+            cold.remove(at)?.outgoing()
+        } else {
+            fresh.remove(fresh.iter().position(is_it)?)?
+        };
+        self.0.gone(&outgoing);
         Some(outgoing)
     }
 
     /// Takes out those that `keep` does not want.
     pub(crate) fn retain(&mut self, keep: impl Fn(&Outgoing) -> bool) -> Vec<Outgoing> {
         let mut out = Vec::new();
-        if let Some(away) = &mut self.away {
-            sift(&mut away.front, &keep, &mut out);
-            away.cold.retain(|cold| {
-                let outgoing = cold.outgoing();
-                let kept = keep(&outgoing);
-                if !kept {
-                    out.push(outgoing);
-                }
-                kept
-            });
+        if self.is_empty() {
+            return out;
         }
-        sift(&mut self.fresh, &keep, &mut out);
-        out.iter().for_each(|outgoing| self.gone(outgoing));
+        let Parts { front, cold, fresh, .. } = &mut *self.0;
+        sift(front, &keep, &mut out);
+        cold.retain(|cold| {
+            let outgoing = cold.outgoing();
+            let kept = keep(&outgoing);
+            if !kept {
+                out.push(outgoing);
+            }
+            kept
+        });
+        sift(fresh, &keep, &mut out);
+        out.iter().for_each(|outgoing| self.0.gone(outgoing));
         out
     }
 
     /// Leaves the messages that are in the log to it, but for so many of the newest.
     pub(crate) fn leave_to_log(&mut self, newest: usize, spares: &mut Spares<Outgoing>) {
-        while self.fresh.len() > newest
-            && let Some(cold) = self.fresh.front().and_then(Cold::of)
-        {
-            self.fresh.pop_front();
-            self.away.get_or_insert_default().cold.push_back(cold);
+        if self.0.fresh.len() <= newest {
+            return;
         }
-        if self.fresh.is_empty() {
-            spares.take_back(&mut self.fresh);
+        let parts = &mut *self.0;
+        while parts.fresh.len() > newest
+            && let Some(cold) = parts.fresh.front().and_then(Cold::of)
+        {
+            parts.fresh.pop_front();
+            parts.cool(cold);
+        }
+        if parts.fresh.is_empty() {
+            spares.take_back(&mut parts.fresh);
         }
     }
 
     /// Leaves what was read back to the log again: nobody takes it soon.
     pub(crate) fn leave_front_to_log(&mut self) {
-        let Some(away) = &mut self.away else { return };
-        while let Some(cold) = away.front.back().and_then(Cold::of) {
-            away.front.pop_back();
-            away.cold.push_front(cold);
+        if self.0.front.is_empty() {
+            return;
         }
-        away.front.shrink_to_fit();
+        let Parts { front, cold: behind, .. } = &mut *self.0;
+        while let Some(cold) = front.back().and_then(Cold::of) {
+            front.pop_back();
+            behind.push_front(cold);
+        }
+        front.shrink_to_fit();
     }
 
     /// Where the messages lie that have to be fetched soon; empty if enough are here.
     pub(crate) fn wanted(&self) -> Vec<Place> {
-        let Some(away) = self.away.as_ref().filter(|away| away.front.len() < FETCH_MAX / 2) else {
+        if self.0.front.len() >= FETCH_MAX / 2 {
             return Vec::new();
-        };
+        }
         let mut bytes = 0;
-        let near = away.cold.iter().take(FETCH_MAX).take_while(|cold| {
+        let near = self.0.cold.iter().take(FETCH_MAX).take_while(|cold| {
             let first = bytes == 0;
             bytes += u64::from(cold.cost);
             first || bytes <= FETCH_BYTES_MAX
@@ -311,42 +318,76 @@ impl Queue {
 
     /// A message was read back. `false`: it is not the one that is wanted next.
     pub(crate) fn fetched(&mut self, place: Place, message: Arc<Message>) -> bool {
-        let Some(away) = &mut self.away else { return false };
-        if away.cold.front().is_none_or(|cold| cold.place != place) {
+        if self.0.cold.front().is_none_or(|cold| cold.place != place) {
             return false;
         }
-        let Some(cold) = away.cold.pop_front() else { return false };
+        let parts = &mut *self.0;
+        let Some(cold) = parts.cold.pop_front() else { return false };
         // The account is kept by what the log said before.
         let outgoing = Outgoing { message: Body::Here(message), ..cold.outgoing() };
-        self.bytes = self.bytes + outgoing.message.cost() - u64::from(cold.cost);
-        away.front.push_back(outgoing);
+        parts.bytes = parts.bytes + outgoing.message.cost() - u64::from(cold.cost);
+        parts.front.push_back(outgoing);
         true
     }
 
     /// The message that is wanted next cannot be read: it is skipped.
     pub(crate) fn unreadable(&mut self, place: Place) -> Option<Outgoing> {
-        let next = self.away.as_ref()?.cold.front()?;
+        let next = self.0.cold.front()?;
         if next.place == place { self.take(place) } else { None }
     }
 
     pub(crate) fn check(&self, limits: &Limits) {
         let bytes: u64 = self.iter().map(|outgoing| outgoing.message.cost()).sum();
-        assert_eq!(bytes, self.bytes, "queue bytes miscounted");
+        assert_eq!(bytes, self.0.bytes, "queue bytes miscounted");
         assert!(self.len() <= limits.queue_messages_max as usize, "queue over its limit");
-        assert!(self.bytes <= limits.queue_bytes_max, "queue over its bytes");
-        assert!(self.away.as_ref().is_none_or(|away| !away.is_empty()), "an empty part is kept");
+        assert!(self.0.bytes <= limits.queue_bytes_max, "queue over its bytes");
         let here = |outgoing: &Outgoing| matches!(outgoing.message, Body::Here(_));
-        assert!(self.fresh.iter().all(here), "a message in memory is not");
+        assert!(self.0.fresh.iter().all(here), "a message in memory is not");
     }
 }
 
-impl Away {
-    fn is_empty(&self) -> bool {
-        self.front.is_empty() && self.cold.is_empty()
+impl Parts {
+    fn len(&self) -> usize {
+        self.front.len() + self.cold.len() + self.fresh.len()
+    }
+
+    fn came(&mut self, outgoing: &Outgoing) {
+        self.bytes += outgoing.message.cost();
+        self.qos0 += u32::from(!outgoing.is_tracked());
+    }
+
+    /// Appends one that is in the log. Room is made for a quarter more, not as much again: these
+    /// are many, and wait long.
+    fn cool(&mut self, cold: Cold) {
+        if self.cold.len() == self.cold.capacity() {
+            self.cold.reserve_exact((self.cold.len() / 4).max(2));
+        }
+        self.cold.push_back(cold);
     }
 
     fn pop(&mut self) -> Option<Outgoing> {
-        self.front.pop_front().or_else(|| self.cold.pop_front().map(|cold| cold.outgoing()))
+        let cold = &mut self.cold;
+        let outgoing = self
+            .front
+            .pop_front()
+            .or_else(|| cold.pop_front().map(|cold| cold.outgoing()))
+            .or_else(|| self.fresh.pop_front())?;
+        self.gone(&outgoing);
+        if self.len() == 0 {
+            self.overflowing = false;
+            if self.fresh.capacity() > 64 {
+                self.fresh = VecDeque::new();
+            }
+        }
+        Some(outgoing)
+    }
+
+    fn gone(&mut self, outgoing: &Outgoing) {
+        self.bytes -= outgoing.message.cost();
+        self.qos0 -= u32::from(!outgoing.is_tracked());
+        if self.cold.is_empty() && self.front.is_empty() {
+            (self.cold, self.front) = (VecDeque::new(), VecDeque::new());
+        }
     }
 }
 

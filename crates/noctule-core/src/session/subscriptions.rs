@@ -61,6 +61,10 @@ impl Subscriptions {
             self.list[at] = Held { group, ..held };
             return false;
         }
+        if self.list.len() == self.list.capacity() {
+            // Most sessions have one subscription, and go on having one.
+            self.list.reserve_exact((self.list.len() / 2).max(1));
+        }
         self.list.push(held);
         self.index_last(seed);
         true

@@ -121,7 +121,7 @@ impl Broker {
             self.tell(turn, home, PeerMessage::ShareLeave { group, session: number, keep });
             if home != self.me {
                 self.fence(turn, home, number, wait);
-                self.sessions.at_mut(slot).leaving.push((wait.request, group));
+                self.sessions.at_mut(slot).work.leaving.push((wait.request, group));
             }
         }
     }
@@ -134,9 +134,9 @@ impl Broker {
             return;
         }
         let number = session.number;
-        let sent: Vec<PacketId> = session.sender.iter().map(|(id, _)| id).collect();
+        let sent: Vec<PacketId> = session.work.sender.iter().map(|(id, _)| id).collect();
         for id in sent {
-            let sender = &mut self.sessions.at_mut(slot).sender;
+            let sender = &mut self.sessions.at_mut(slot).work.sender;
             let Some(out) = sender.message_mut(id).filter(|out| out.group == Some(group)) else {
                 continue;
             };
@@ -169,7 +169,7 @@ impl Broker {
     /// Nothing more comes from a group that a session left.
     pub(crate) fn left_group(&mut self, slot: u32, home: ShardId, request: u64) {
         let homes = u64::from(self.homes.shards);
-        let leaving = &mut self.sessions.at_mut(slot).leaving;
+        let leaving = &mut self.sessions.at_mut(slot).work.leaving;
         let is_it = |(asked, group): &(u64, GroupNumber)| {
             *asked == request && group.0 % homes == u64::from(home.0)
         };
@@ -207,7 +207,7 @@ fn open_by_group(
     wanted: impl Fn(&Outgoing) -> bool,
 ) -> BTreeMap<GroupNumber, Vec<Body>> {
     let mut open: BTreeMap<GroupNumber, Vec<Body>> = BTreeMap::new();
-    for (_, entry) in session.sender.iter() {
+    for (_, entry) in session.work.sender.iter() {
         match entry {
             Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out) => {
                 if let Some(group) = out.group.filter(|_| wanted(out)) {
