@@ -7,7 +7,7 @@ use crate::identity::{GroupNumber, Place, SessionNumber, Tenant, Time};
 use crate::index::Receiver;
 use crate::message::Message;
 use crate::record::{Body, Receipt, Record, StoredWill, Waiting};
-use crate::session::{HeldSubscription, Outgoing, PendingWill, Session, Work};
+use crate::session::{HeldSubscription, Outgoing, PendingWill, Session};
 use noctule_proto::PacketId;
 use noctule_proto::delivery::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -126,8 +126,7 @@ impl Broker {
             self.counters.queued_now += session.queue.len() as u64;
             self.counters.queued_bytes_now += session.queue.bytes();
             self.counters.inflight_now += session.work.sender.open() as u64;
-            session.queue.tidy();
-            session.work.drop_if(Work::is_done);
+            session.rest();
             if connected {
                 self.note_session(turn, slot, Some(alive_at.min(now)));
             }

@@ -1,6 +1,6 @@
 //! A session begins, loses its connection, is taken over, expires, ends.
 
-use super::{PendingWill, Queue, Session, Subscriptions, Work};
+use super::{PendingWill, Queue, Session, Subscriptions};
 use crate::broker::{Broker, TimerKey, Turn};
 use crate::identity::{ConnId, Tenant, Time};
 use crate::job::Ending;
@@ -71,6 +71,7 @@ impl Broker {
         let session = self.sessions.at_mut(slot);
         self.timers.cancel(TimerKey::Session(slot), &mut session.timer);
         let was_recorded = session.is_recorded();
+        session.wake();
         session.conn = Some(conn);
         session.since = turn.now;
         session.expiry_secs = expiry_secs;
@@ -163,7 +164,7 @@ impl Broker {
             self.note_session(turn, slot, Some(turn.now));
         }
         self.leave_to_log(slot);
-        self.sessions.at_mut(slot).work.drop_if(Work::is_done);
+        self.sessions.at_mut(slot).rest();
         self.arm_session(turn.now, slot);
     }
 
@@ -302,6 +303,7 @@ impl Session {
             queue: Queue::default(),
             will: None,
             work: Lazy::default(),
+            next_id: None,
         }
     }
 }

@@ -57,7 +57,6 @@ impl Broker {
             session.work.fetching = false;
         }
         session.queue.leave_front_to_log();
-        session.queue.tidy();
         let sent: Vec<PacketId> = session.work.sender.iter().map(|(id, _)| id).collect();
         for id in sent {
             if let Some(out) = session.work.sender.message_mut(id)

@@ -53,6 +53,8 @@ pub(crate) struct Session {
     pub(crate) will: Option<Box<PendingWill>>,
     /// What is under way. A session that is away has nothing of it as a rule.
     pub(crate) work: Lazy<Work>,
+    /// The next packet identifier, while nothing is under way.
+    next_id: Option<PacketId>,
 }
 
 /// What is under way between a session and its client.
@@ -93,7 +95,7 @@ impl Empty for Work {
 
 impl Work {
     /// Whether nothing of it is needed once the connection is gone.
-    pub(crate) fn is_done(&self) -> bool {
+    fn is_done(&self) -> bool {
         self.sender.is_empty()
             && self.unsent.is_empty()
             && self.receiver.is_empty()
@@ -104,7 +106,7 @@ impl Work {
 }
 
 // A million of them are away at a time.
-const _: () = assert!(size_of::<Session>() <= 128);
+const _: () = assert!(size_of::<Session>() <= 136);
 
 /// A message in flight that a connection has not been sent yet.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -145,6 +147,23 @@ impl Session {
     /// Whether changes of it are recorded.
     pub(crate) fn is_recorded(&self) -> bool {
         self.is_persistent() && self.number.is_recorded()
+    }
+
+    /// Something is under way again: packet identifiers go on where they were, so that what was
+    /// sent last is not mixed up with what is sent first.
+    fn wake(&mut self) {
+        if let Some(id) = self.next_id.take() {
+            self.work.sender.go_on_from(id);
+        }
+    }
+
+    /// Lets go of what a session that is away does not need.
+    pub(crate) fn rest(&mut self) {
+        self.queue.tidy();
+        if self.work.is_done() {
+            self.next_id = self.next_id.or(self.work.sender.next_id());
+            self.work.drop_if(|_| true);
+        }
     }
 
     /// Unsettled messages the client has been sent on this connection.

@@ -287,6 +287,14 @@ impl<M> Sender<M> {
         if self.is_full() { None } else { PacketId::new(self.next) }
     }
 
+    /// The next identifier will be this one, if nothing is open: where an earlier sender of the
+    /// same session left off.
+    pub fn go_on_from(&mut self, id: PacketId) {
+        if self.is_empty() {
+            self.next = id.value();
+        }
+    }
+
     /// Forgets all and hands out what was open, oldest first.
     pub fn clear(&mut self) -> impl Iterator<Item = (PacketId, Entry<M>)> + use<M> {
         let next = self.next;
