@@ -59,7 +59,7 @@ pub(crate) fn log(event: &Event) {
             client_id = &**client_id,
             place = place.0,
             "a message that waits is damaged in the log and is not delivered; it stays there: stop \
-             the broker and run noctule store check"
+             the broker and run noctule store salvage"
         ),
         Event::Subscribed { client_id, filter, qos } => {
             let (client_id, filter) = (&**client_id, &**filter);

@@ -128,9 +128,9 @@ fn store_error(f: &mut fmt::Formatter<'_>, directory: &Path, error: &StoreError)
         ),
         StoreError::Damaged { .. } => write!(
             f,
-            "{error} (in {shown}). Nothing was changed. noctule store check --data {shown} says \
-             how much is damaged. Start from a backup, or from another directory: noctule serve \
-             --data DIR"
+            "{error} (in {shown}). Nothing was changed. noctule store check {shown} says how much \
+             is damaged, noctule store salvage {shown} makes a broker start from the rest and says \
+             what is lost. Or start from a backup, or another directory: noctule serve --data DIR"
         ),
         error => write!(
             f,

@@ -93,3 +93,79 @@ fn what_a_killed_broker_kept_is_there_and_damage_of_it_is_told() {
     let why = text(&refused.stderr);
     assert!(why.contains("log-00000001 at byte") && why.contains("Nothing was changed"), "{why}");
 }
+
+/// A session that is away, and what it is owed.
+fn owe(port: &str, client_id: &str, topics: &[String]) {
+    let away = ["sub", "-p", port, "-i", client_id, "-c", "-q", "1", "-t", "owed/#", "-E"];
+    let away = noctule(&away);
+    assert!(away.status.success(), "{away:?}");
+    for topic in topics {
+        let sent = noctule(&["pub", "-p", port, "-t", topic, "-m", topic, "-q", "1"]);
+        assert!(sent.status.success(), "{sent:?}");
+    }
+}
+
+/// What a session that comes back is sent.
+fn owed(port: &str, client_id: &str, count: usize) -> Vec<String> {
+    let count = count.to_string();
+    let back = ["sub", "-p", port, "-i", client_id, "-c", "-q", "1", "-t", "owed/#"];
+    let back = noctule(&[&back[..], &["-C", &count, "-W", "20"]].concat());
+    assert!(back.status.success(), "{back:?}");
+    text(&back.stdout).lines().map(Into::into).collect()
+}
+
+/// Changes a bit of the first file that has these bytes; answers its name.
+fn damage(data: &Path, bytes: &[u8]) -> String {
+    let mut files: Vec<_> = std::fs::read_dir(data).unwrap().map(|it| it.unwrap().path()).collect();
+    files.sort();
+    for file in files.into_iter().filter(|file| file.is_file()) {
+        let mut content = std::fs::read(&file).unwrap();
+        if let Some(at) = content.windows(bytes.len()).position(|part| part == bytes) {
+            content[at] ^= 1;
+            std::fs::write(&file, content).unwrap();
+            return file.file_name().unwrap().to_str().unwrap().to_owned();
+        }
+    }
+    panic!("no file has it");
+}
+
+#[test]
+fn a_damaged_store_is_salvaged_and_a_broker_starts_from_the_rest() {
+    let data = folder("salvaged");
+    let shown = data.to_str().unwrap();
+    let (mut broker, port) = serve(&data);
+    let mut topics: Vec<String> = (10..30).map(|number| format!("owed/{number}")).collect();
+    owe(&port, "near", &topics);
+    let refused = noctule(&["store", "salvage", shown]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains(&format!("process {}", broker.id())), "{refused:?}");
+    broker.kill().unwrap();
+    broker.wait().unwrap();
+    let whole = noctule(&["store", "salvage", shown]);
+    assert_eq!(whole.status.code(), Some(0), "{whole:?}");
+    assert!(text(&whole.stdout).contains("nothing is damaged"), "{whole:?}");
+
+    let file = damage(&data, b"owed/15owed/15");
+    let refused = noctule(&["serve", "-p", "0", "--data", shown]);
+    assert!(text(&refused.stderr).contains(&format!("{file} at byte")), "{refused:?}");
+    let dry = noctule(&["store", "salvage", shown, "--dry-run"]);
+    assert_eq!(dry.status.code(), Some(3), "{dry:?}");
+    assert!(text(&dry.stdout).contains("lost: 1 message for client \"near\""), "{dry:?}");
+    assert_eq!(noctule(&["store", "check", shown]).status.code(), Some(3), "it changed nothing");
+    let done = noctule(&["store", "salvage", shown, "--json"]);
+    assert_eq!(done.status.code(), Some(3), "{done:?}");
+    let found: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(found["missing"], serde_json::json!([{"client_id": "near", "messages": 1}]));
+    assert_eq!(found["aside"][0]["file"], *file);
+    assert!(data.join(format!("{file}.damaged")).is_file());
+    for command in ["check", "salvage"] {
+        let whole = noctule(&["store", command, shown]);
+        assert_eq!(whole.status.code(), Some(0), "{whole:?}");
+    }
+
+    let (mut broker, port) = serve(&data);
+    topics.retain(|topic| topic != "owed/15");
+    assert_eq!(owed(&port, "near", topics.len()), topics);
+    broker.kill().unwrap();
+    broker.wait().unwrap();
+}

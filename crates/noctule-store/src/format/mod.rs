@@ -10,6 +10,7 @@
 //! * `position`   where something lies in the log
 //! * `file`       heads of files, and how they are called
 //! * `frame`      heads of frames, and the check of what follows
+//! * `judge`      what is left of a damaged frame
 //! * `message`    a message as an item of its own, which has a place
 //! * `encode`, `decode`    records as items; they speak of messages by place
 //! * `receivers`  who gets a message, at a few bytes each
@@ -24,6 +25,7 @@ mod decode;
 mod encode;
 mod file;
 mod frame;
+mod judge;
 mod message;
 mod position;
 mod receivers;
@@ -36,6 +38,7 @@ pub(crate) use encode::{Encoded, Encoder};
 pub(crate) use file::{CHECKPOINT_PREFIX, FILE_HEAD, FileHead, FileKind, HeadError, LOG_PREFIX};
 pub(crate) use file::{checkpoint_name, log_name, number_of};
 pub(crate) use frame::{FRAME_HEAD, FrameHead, MAGIC, verify_body};
+pub(crate) use judge::{Judged, blank, judge};
 pub(crate) use message::{MESSAGE_HEAD_MAX, message_at, message_len};
 pub use position::Position;
 

@@ -23,6 +23,7 @@ mod prepare;
 mod read;
 mod recover;
 mod replay;
+mod salvage;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ pub use checkpoint::Take;
 pub use fold::Folded;
 pub use prepare::Prepared;
 pub use recover::Torn;
+pub use salvage::{Intent, Loss, Owed, Salvaged, salvage};
 pub use write::Wrote;
 
 use crate::disk::{Disk, DiskFile, LockGuard};
@@ -45,7 +47,7 @@ use fold::Live;
 use noctule_core::Time;
 use read::Desk;
 pub(crate) use read::{Wait, answer_to};
-use recover::Start;
+use recover::{Found, Start};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -135,10 +137,20 @@ impl Log {
     ) -> Result<Log, StoreError> {
         let lock = disk.lock()?;
         let found = recover::recover(&*disk, &options)?;
+        Ok(Log::of(disk, (options, wakers), found, lock))
+    }
+
+    /// The log of what was found.
+    fn of(
+        disk: Arc<dyn Disk>,
+        (options, wakers): (Options, Vec<Waker>),
+        found: Found,
+        lock: LockGuard,
+    ) -> Log {
         let end = found.start.end;
         let tail = Tail::new(end, options.size_of(end.segment()), found.epoch, &found.start);
         let prepared = found.segments.last_key_value().map_or(0, |(number, _)| *number);
-        Ok(Log {
+        Log {
             seed: crc32c::crc32c(&found.identity),
             identity: found.identity,
             tail: Mutex::new(tail),
@@ -161,7 +173,7 @@ impl Log {
             disk,
             options,
             _lock: lock,
-        })
+        }
     }
 
     /// The torn tail that was cut when the log was opened.

@@ -312,7 +312,7 @@ impl<'s> Scan<'s> {
 }
 
 /// The next head of a frame at or behind an offset, whatever it belongs to, and where to look on.
-fn stale(
+pub(super) fn stale(
     window: &mut Window,
     seed: u32,
     segment: u32,

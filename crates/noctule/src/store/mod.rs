@@ -1,25 +1,30 @@
-//! `noctule store`: looks into the store of a broker that is stopped.
+//! `noctule store`: looks into the store of a broker that is stopped, and mends it.
 //!
-//! * `found`  what was found, for people and as JSON
+//! * `check`    what is damaged
+//! * `salvage`  a damaged store made one that a broker starts from
+//! * `words`    counts and sizes
 //!
-//! Exit codes: 0 well; 1 it could not be done; 2 wrong use; 3 something is damaged.
+//! Exit codes: 0 well; 1 it could not be done; 2 wrong use; 3 something is damaged, or was lost.
 
-mod found;
+mod check;
+mod salvage;
+mod words;
 
 use crate::failed;
 use clap::{Args, Subcommand};
-use found::{Check, Damage, Span};
 use noctule_server::{RunError, store_directory};
 use noctule_store::StoreError;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Something is damaged.
+/// Something is damaged, or was lost.
 const DAMAGED: u8 = 3;
 
-/// Look into what a broker keeps, while it is stopped.
+/// Look into what a broker keeps, while it is stopped; mend it.
 ///
-/// The directory is the one that `noctule serve` would have with the same flags.
+/// The directory is the one that `noctule serve` would have with the same flags, unless it is
+/// named.
 #[derive(Args, Debug)]
 #[command(arg_required_else_help = true, after_help = EXAMPLES)]
 pub(crate) struct StoreArgs {
@@ -30,24 +35,30 @@ pub(crate) struct StoreArgs {
 const EXAMPLES: &str = "\
 Examples:
   noctule store check
-  noctule store check --data /srv/noctule --json
+  noctule store check /srv/noctule --json
+  noctule store salvage /srv/noctule --dry-run
 
 Exit status:
-  0  nothing is damaged
+  0  well: nothing is damaged, or lost
   1  it could not be done
   2  wrong use
-  3  something is damaged";
+  3  something is damaged, or was lost";
 
 #[derive(Subcommand, Debug)]
 enum StoreCommand {
     /// Read everything and verify it; change nothing.
+    #[command(after_help = check::EXAMPLES)]
     Check(PlaceArgs),
+    Salvage(salvage::SalvageArgs),
 }
 
 /// Which store, and how the answer is written.
 #[derive(Args, Debug)]
 struct PlaceArgs {
     /// Directory of the store.
+    #[arg(value_name = "DIR", conflicts_with_all = ["data", "config"])]
+    directory: Option<PathBuf>,
+    /// The same, as `noctule serve` has it.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Configuration file of the broker.
@@ -61,10 +72,11 @@ struct PlaceArgs {
 impl StoreArgs {
     /// Does it.
     pub(crate) fn run(&self) -> ExitCode {
-        let StoreCommand::Check(place) = &self.command;
-        match place.directory() {
-            Ok(directory) => check(&directory, place.json),
-            Err(error) => failed(&error),
+        match &self.command {
+            StoreCommand::Check(place) => {
+                place.run(|directory| check::check(directory, place.json))
+            }
+            StoreCommand::Salvage(args) => args.run(),
         }
     }
 }
@@ -72,55 +84,38 @@ impl StoreArgs {
 impl PlaceArgs {
     /// The directory of the store.
     fn directory(&self) -> Result<PathBuf, RunError> {
-        store_directory(self.config.as_deref(), self.data.as_deref())
+        let named = self.directory.as_deref().or(self.data.as_deref());
+        store_directory(self.config.as_deref(), named)
+    }
+
+    /// Does something with the store.
+    fn run(&self, act: impl FnOnce(&Path) -> ExitCode) -> ExitCode {
+        match self.directory() {
+            Ok(directory) => act(&directory),
+            Err(error) => failed(&error),
+        }
     }
 }
 
-#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
-fn check(directory: &Path, json: bool) -> ExitCode {
+/// Prints an answer. That nobody reads it changes nothing of what was done.
+fn show(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _unread = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// There is nothing there.
+fn none(directory: &Path) -> ExitCode {
+    failed(&format!("there is no store in {}", directory.display()))
+}
+
+/// Says why something could not be done.
+fn refused(directory: &Path, error: &StoreError) -> ExitCode {
     let shown = directory.display();
-    let found = match noctule_store::check(directory) {
-        Ok(Some(checked)) => Check::of(checked),
-        Ok(None) => return failed(&format!("there is no store in {shown}")),
-        // Such damage that no broker starts from it.
-        Err(StoreError::Damaged { file, offset, what }) => {
-            let damages = vec![Damage { file, offset, what: what.to_owned() }];
-            Check { damages, ..Check::default() }
-        }
-        Err(StoreError::InUse { pid }) => {
-            let whose = pid.map_or_else(String::new, |pid| format!(", process {pid}"));
-            return failed(&format!("{shown} is in use by a broker{whose}: stop it first"));
-        }
-        Err(error) => return failed(&format!("{shown}: {error}")),
-    };
-    if json {
-        println!("{}", found.to_json(directory));
-    } else {
-        print!("{}", found.to_text(directory));
+    if let StoreError::InUse { pid } = error {
+        let whose = pid.map_or_else(String::new, |pid| format!(", process {pid}"));
+        return failed(&format!("{shown} is in use by a broker{whose}: stop it first"));
     }
-    if found.is_bad() { ExitCode::from(DAMAGED) } else { ExitCode::SUCCESS }
-}
-
-impl Check {
-    fn of(checked: noctule_store::log::Checked) -> Check {
-        let what = "this is not what was written; messages that lie here may be lost";
-        let damage = |it: noctule_store::log::Damage| Damage {
-            file: it.file,
-            offset: it.offset,
-            what: what.to_owned(),
-        };
-        Check {
-            files: checked.segments,
-            bytes: checked.bytes,
-            frames: checked.frames,
-            torn: checked.torn.map(|it| Span {
-                file: it.file.to_string(),
-                offset: it.offset,
-                bytes: it.bytes,
-            }),
-            damages: checked.damaged.into_iter().map(damage).collect(),
-        }
-    }
+    failed(&format!("{shown}: {error}"))
 }
 
 #[cfg(test)]
@@ -136,8 +131,10 @@ mod tests {
 
     fn parse(arguments: &[&str]) -> Result<PlaceArgs, clap::Error> {
         let words = [&["store", "check"], arguments].concat();
-        let StoreCommand::Check(place) = Cli::try_parse_from(words)?.store.command;
-        Ok(place)
+        match Cli::try_parse_from(words)?.store.command {
+            StoreCommand::Check(place) => Ok(place),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -145,7 +142,10 @@ mod tests {
         let place = parse(&["--data", "/d", "--json"]).unwrap();
         assert!(place.json);
         assert_eq!(place.directory().unwrap(), PathBuf::from("/d"));
-        assert!(parse(&["--data", "/d", "-c", "f"]).is_err());
+        assert_eq!(parse(&["/d"]).unwrap().directory().unwrap(), PathBuf::from("/d"));
+        for two in [["--data", "/d", "-c", "f"], ["/d", "--data", "/e", "--json"]] {
+            assert!(parse(&two).is_err());
+        }
     }
 
     #[test]

@@ -3,13 +3,14 @@
 mod copies;
 mod faults;
 mod folds;
+mod salvages;
 
 use super::*;
 use crate::disk::OsDisk;
 use crate::format::log_name;
 use crate::{Class, Fetch, LogStore, Progress, Store, open};
 use noctule_core::SessionNumber;
-use noctule_core::identity::{MessageId, Tenant};
+use noctule_core::identity::{GroupNumber, MessageId, Tenant};
 use noctule_core::index::Receiver;
 use noctule_core::limits::Durability;
 use noctule_core::message::{Message, Origin, Parts};

@@ -1,38 +1,92 @@
-//! What a check of a store found, for people and as JSON.
+//! `noctule store check`: what is damaged, for people and as JSON.
 
+use super::words::{counted, line, size};
+use super::{DAMAGED, none, refused, show};
+use noctule_store::StoreError;
 use serde_json::{Value, json};
-use std::fmt::Write as _;
 use std::path::Path;
+use std::process::ExitCode;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  noctule store check
+  noctule store check /srv/noctule --json
+
+Exit status:
+  0  nothing is damaged
+  1  it could not be done
+  2  wrong use
+  3  something is damaged";
 
 /// What `check` found.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub(super) struct Check {
-    pub(super) files: u64,
-    pub(super) bytes: u64,
-    pub(super) frames: u64,
+struct Check {
+    files: u64,
+    bytes: u64,
+    frames: u64,
     /// The end that a crash left in parts: nothing of it was ever acknowledged.
-    pub(super) torn: Option<Span>,
-    pub(super) damages: Vec<Damage>,
+    torn: Option<Span>,
+    damages: Vec<Damage>,
 }
 
 /// A piece of a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Span {
-    pub(super) file: String,
-    pub(super) offset: u64,
-    pub(super) bytes: u64,
+struct Span {
+    file: String,
+    offset: u64,
+    bytes: u64,
 }
 
 /// Bytes that are not what was written.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Damage {
-    pub(super) file: String,
-    pub(super) offset: u64,
-    pub(super) what: String,
+struct Damage {
+    file: String,
+    offset: u64,
+    what: String,
+}
+
+/// Reads everything and verifies it.
+pub(super) fn check(directory: &Path, json: bool) -> ExitCode {
+    let found = match noctule_store::check(directory) {
+        Ok(Some(checked)) => Check::of(checked),
+        Ok(None) => return none(directory),
+        // Such damage that no broker starts from it.
+        Err(StoreError::Damaged { file, offset, what }) => {
+            let damages = vec![Damage { file, offset, what: what.to_owned() }];
+            Check { damages, ..Check::default() }
+        }
+        Err(error) => return refused(directory, &error),
+    };
+    if json {
+        show(&format!("{}\n", found.to_json(directory)));
+    } else {
+        show(&found.to_text(directory));
+    }
+    if found.is_bad() { ExitCode::from(DAMAGED) } else { ExitCode::SUCCESS }
 }
 
 impl Check {
-    pub(super) fn to_text(&self, directory: &Path) -> String {
+    fn of(checked: noctule_store::log::Checked) -> Check {
+        let what = "this is not what was written; messages that lie here may be lost";
+        let damage = |it: noctule_store::log::Damage| Damage {
+            file: it.file,
+            offset: it.offset,
+            what: what.to_owned(),
+        };
+        Check {
+            files: checked.segments,
+            bytes: checked.bytes,
+            frames: checked.frames,
+            torn: checked.torn.map(|it| Span {
+                file: it.file.to_string(),
+                offset: it.offset,
+                bytes: it.bytes,
+            }),
+            damages: checked.damaged.into_iter().map(damage).collect(),
+        }
+    }
+
+    fn to_text(&self, directory: &Path) -> String {
         let whole = if self.damages.is_empty() { "nothing is damaged" } else { "damaged" };
         let mut text = format!(
             "{}: {whole}\n  {}, {}, {}\n",
@@ -56,7 +110,7 @@ impl Check {
         text
     }
 
-    pub(super) fn to_json(&self, directory: &Path) -> Value {
+    fn to_json(&self, directory: &Path) -> Value {
         let damage = |it: &Damage| json!({"file": it.file, "offset": it.offset, "what": it.what});
         json!({
             "directory": directory.display().to_string(),
@@ -69,7 +123,7 @@ impl Check {
     }
 
     /// Whether the exit code says so.
-    pub(super) fn is_bad(&self) -> bool {
+    fn is_bad(&self) -> bool {
         !self.damages.is_empty()
     }
 }
@@ -78,35 +132,6 @@ impl Span {
     fn to_json(&self) -> Value {
         json!({"file": self.file, "offset": self.offset, "bytes": self.bytes})
     }
-}
-
-fn line(text: &mut String, words: &str) {
-    writeln!(text, "  {words}").expect("writing to a String cannot fail");
-}
-
-fn counted(count: u64, noun: &str) -> String {
-    let many = if count == 1 { "" } else { "s" };
-    format!("{} {noun}{many}", grouped(count))
-}
-
-/// Digits with a comma every three.
-fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.char_indices() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
-    let fits = |unit: usize| bytes < 10_000 << (10 * unit) || unit == UNITS.len() - 1;
-    let unit = (0..UNITS.len()).find(|unit| fits(*unit)).unwrap_or(0);
-    format!("{} {}", grouped(bytes >> (10 * unit)), UNITS[unit])
 }
 
 #[cfg(test)]

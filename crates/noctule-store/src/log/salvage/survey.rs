@@ -1,0 +1,224 @@
+//! Which files there are, which of them can be used, and with which checkpoint to begin.
+
+use super::Loss;
+use super::walk::{Each, Segments};
+use crate::StoreError;
+use crate::disk::{Disk, DiskFile, read_full};
+use crate::format::{
+    CHECKPOINT_PREFIX, FILE_HEAD, FRAME_HEAD, FileHead, FileKind, FrameHead, HeadError, Judged,
+    LOG_PREFIX, Position, checkpoint_name, judge, log_name, number_of,
+};
+use crate::log::checkpoint;
+use crate::log::recover::damaged;
+use crate::log::window::Window;
+use noctule_core::Time;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+
+/// The files of a store, whatever state they are in.
+#[derive(Default)]
+pub(super) struct Survey {
+    pub(super) identity: [u8; 16],
+    pub(super) segments: Segments,
+    /// The furthest that any checkpoint covers.
+    pub(super) newest: Position,
+    /// What to begin with.
+    pub(super) start: Start,
+    /// Files that no broker may see again.
+    pub(super) bad: BTreeSet<String>,
+    pub(super) losses: Vec<Loss>,
+}
+
+/// A checkpoint to begin with.
+#[derive(Default)]
+pub(super) struct Start {
+    /// What it covers; `None`: the log is there from its beginning, or nothing else is.
+    pub(super) checkpoint: Option<Position>,
+    pub(super) from: Position,
+    pub(super) alive: Time,
+    pub(super) epoch: u32,
+}
+
+/// A file by its name, and what its head says.
+type Headed = (Arc<dyn DiskFile>, Result<FileHead, HeadError>);
+
+impl Survey {
+    /// Looks around; `None`: there is no store.
+    pub(super) fn make(disk: &dyn Disk) -> Result<Option<Survey>, StoreError> {
+        let mut logs: BTreeMap<u32, Headed> = BTreeMap::new();
+        let mut checkpoints: BTreeMap<Position, Headed> = BTreeMap::new();
+        for name in disk.list()? {
+            let number = number_of(&name, LOG_PREFIX).and_then(|it| u32::try_from(it).ok());
+            if let Some(number) = number.filter(|number| name == log_name(*number)) {
+                logs.insert(number, headed(disk, &name)?);
+            } else if let Some(covers) = number_of(&name, CHECKPOINT_PREFIX)
+                && name == checkpoint_name(covers)
+            {
+                checkpoints.insert(Position(covers), headed(disk, &name)?);
+            }
+        }
+        if logs.is_empty() && checkpoints.is_empty() {
+            return Ok(None);
+        }
+        let identity = identity(logs.values().chain(checkpoints.values()))?;
+        let mut survey = Survey { identity, ..Survey::default() };
+        for (number, (file, head)) in logs {
+            let expected = survey.head(FileKind::Log, u64::from(number));
+            if survey.takes(&log_name(number), expected, head)? {
+                survey.segments.insert(number, file);
+            }
+        }
+        survey.choose(disk, checkpoints)?;
+        Ok(Some(survey))
+    }
+
+    fn head(&self, kind: FileKind, number: u64) -> FileHead {
+        FileHead { kind, store: self.identity, number }
+    }
+
+    /// Whether a file is a part of this store: it is if its head says so, or says nothing.
+    fn takes(
+        &mut self,
+        name: &str,
+        expected: FileHead,
+        found: Result<FileHead, HeadError>,
+    ) -> Result<bool, StoreError> {
+        let (takes, bytes, what) = match found {
+            Ok(head) if head == expected => return Ok(true),
+            Ok(_) => (false, 0, "it is not the file that its name says"),
+            Err(HeadError::Damaged) => (true, FILE_HEAD as u64, "its head is damaged"),
+            Err(HeadError::Version(found)) => {
+                return Err(StoreError::Version { file: name.to_owned(), found });
+            }
+        };
+        self.bad.insert(name.to_owned());
+        let (file, records) = (name.to_owned(), Some(0));
+        self.losses.push(Loss { file, offset: 0, bytes, frames: 0, records, what });
+        Ok(takes)
+    }
+
+    /// Chooses what loses nothing, if there is such a thing; else the newest that says anything.
+    fn choose(
+        &mut self,
+        disk: &dyn Disk,
+        mut checkpoints: BTreeMap<Position, Headed>,
+    ) -> Result<(), StoreError> {
+        let mut whole = Vec::new();
+        let mut broken = Vec::new();
+        while let Some((covers, (_, head))) = checkpoints.pop_last() {
+            let name = checkpoint_name(covers.0);
+            self.newest = self.newest.max(covers);
+            match checkpoint::verify(disk, self.identity, covers)? {
+                Some((alive, epoch)) => {
+                    whole.push(Start { checkpoint: Some(covers), from: covers, alive, epoch });
+                }
+                None if self.takes(&name, self.head(FileKind::Checkpoint, covers.0), head)? => {
+                    self.bad.insert(name);
+                    broken.push(covers);
+                }
+                None => {}
+            }
+        }
+        let goes_on = |start: &Start| self.is_there(start.from.segment());
+        let first = Position::new(1, FILE_HEAD as u32);
+        let all = Start { from: first, ..Start::default() };
+        self.start = if let Some(at) = whole.iter().position(goes_on) {
+            whole.swap_remove(at)
+        } else if self.is_there(1) {
+            all
+        } else if let Some(newest) = whole.into_iter().next() {
+            newest
+        } else if let Some(newest) = broken.first() {
+            let (checkpoint, from) = (Some(*newest), *newest);
+            Start { checkpoint, from, ..Start::default() }
+        } else {
+            all
+        };
+        broken.retain(|covers| self.start.checkpoint != Some(*covers));
+        let what = "the checkpoint is not whole; what it said was said elsewhere too";
+        self.losses.extend(broken.into_iter().map(|covers| {
+            let (file, records) = (checkpoint_name(covers.0), Some(0));
+            Loss { file, offset: 0, bytes: 0, frames: 0, records, what }
+        }));
+        Ok(())
+    }
+
+    /// Whether all segments from this one on are there.
+    fn is_there(&self, from: u32) -> bool {
+        let last = self.segments.last_key_value().map_or(0, |(number, _)| *number);
+        (from..=last.max(from)).all(|number| self.segments.contains_key(&number))
+    }
+
+    /// Gives the frames of the checkpoint that are whole.
+    pub(super) fn checkpoint_frames(
+        &mut self,
+        disk: &dyn Disk,
+        each: &mut Each<'_>,
+    ) -> io::Result<()> {
+        let Some(covers) = self.start.checkpoint else { return Ok(()) };
+        let name = checkpoint_name(covers.0);
+        let seed = crc32c::crc32c(&self.identity);
+        let mut window = Window::new(disk.open(&name)?)?;
+        let mut at = FILE_HEAD as u64;
+        while at < window.len() {
+            let (offset, here) = (at, Position::in_checkpoint(at));
+            let lost = match window.frame(at, seed, here)? {
+                Some((head, frame)) => {
+                    self.start.alive = self.start.alive.max(Time(head.time));
+                    self.start.epoch = self.start.epoch.max(head.epoch);
+                    if head.body_len == 0 {
+                        return Ok(());
+                    }
+                    at += head.frame_len();
+                    match judge(&frame[FRAME_HEAD..], head.body_crc) {
+                        Judged::Whole => each(frame, here, &[]).err().map(|it| (None, it.0)),
+                        Judged::Lost(records) => Some((records, "the checksum is wrong")),
+                        Judged::But(_) => Some((None, "a checkpoint holds no messages")),
+                    }
+                }
+                None => {
+                    at = next(&mut window, seed, at + 8)?;
+                    Some((None, "there is no whole frame"))
+                }
+            };
+            if let Some((records, what)) = lost {
+                let (bytes, file) = (at - offset, name.clone());
+                self.losses.push(Loss { file, offset, bytes, frames: 1, records, what });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn headed(disk: &dyn Disk, name: &str) -> io::Result<Headed> {
+    let file = disk.open(name)?;
+    let mut bytes = [0; FILE_HEAD];
+    read_full(&*file, &mut bytes, 0)?;
+    Ok((file, FileHead::decode(&bytes)))
+}
+
+/// The store that most heads speak of.
+fn identity<'f>(files: impl Iterator<Item = &'f Headed>) -> Result<[u8; 16], StoreError> {
+    let mut votes: BTreeMap<[u8; 16], usize> = BTreeMap::new();
+    for head in files.filter_map(|(_, head)| head.as_ref().ok()) {
+        *votes.entry(head.store).or_default() += 1;
+    }
+    let most = votes.into_iter().max_by_key(|(_, count)| *count);
+    let none = || damaged(log_name(1), 0, "no head of any file can be read: nothing can be told");
+    most.map(|(identity, _)| identity).ok_or_else(none)
+}
+
+/// Where the next frame of a checkpoint begins, or the file ends.
+fn next(window: &mut Window, seed: u32, from: u64) -> io::Result<u64> {
+    let mut at = from;
+    while at < window.len() {
+        if FrameHead::read(window.bytes(at, FRAME_HEAD)?, seed, Position::in_checkpoint(at))
+            .is_some()
+        {
+            return Ok(at);
+        }
+        at += 8;
+    }
+    Ok(window.len())
+}
