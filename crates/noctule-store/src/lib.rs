@@ -15,7 +15,7 @@
 //! * [`mod@format`]   bytes: records, messages, frames, headers of files; decoding is total
 //! * [`log`]      the engine, one synchronous object: append, write, sync, prepare, recover, read
 //! * [`disk`]     what the engine asks of a disk: the system's, or a simulated one
-//! * `tools`    looks at a store that nobody has open, and mends it
+//! * `tools`    what commands do with a store: look at it, mend it, copy it
 //! * `threads`    the threads that drive the engine of a real process
 //! * [`LogStore`] a shard's end of the log; [`MemoryStore`] for brokers that keep nothing
 //! * [`testing`]  disks whose bad days are scripted
@@ -38,7 +38,7 @@ pub use memory::MemoryStore;
 pub use noctule_core::output::Fetch;
 pub use shard::LogStore;
 pub use threads::{Opened, Waker, open};
-pub use tools::{check, salvage};
+pub use tools::{check, salvage, snapshot};
 
 use noctule_core::Time;
 use noctule_core::identity::{MessageId, Place, SessionNumber};

@@ -5,6 +5,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 fn noctule(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_noctule")).args(arguments).output().unwrap()
@@ -168,4 +169,62 @@ fn a_damaged_store_is_salvaged_and_a_broker_starts_from_the_rest() {
     assert_eq!(owed(&port, "near", topics.len()), topics);
     broker.kill().unwrap();
     broker.wait().unwrap();
+}
+
+/// A publisher that is acknowledged one message after the other, until it is told to stop; what was
+/// acknowledged can be seen meanwhile.
+fn publish_on(port: &str, acknowledged: &AtomicUsize, stop: &AtomicBool) {
+    for number in 0.. {
+        if stop.load(Ordering::Acquire) {
+            return;
+        }
+        let number = number.to_string();
+        let sent = noctule(&["pub", "-p", port, "-t", "owed/load", "-m", &number, "-q", "1"]);
+        assert!(sent.status.success(), "{sent:?}");
+        acknowledged.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+#[test]
+fn a_snapshot_of_a_busy_broker_has_all_that_was_acknowledged() {
+    let (data, to) = (folder("busy"), folder("busy-copy"));
+    let (shown, copy) = (data.to_str().unwrap(), to.to_str().unwrap());
+    let (mut broker, port) = serve(&data);
+    owe(&port, "near", &[]);
+    let (acknowledged, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (before, made) = std::thread::scope(|scope| {
+        scope.spawn(|| publish_on(&port, &acknowledged, &stop));
+        while acknowledged.load(Ordering::Acquire) < 20 {
+            std::thread::yield_now();
+        }
+        let before = acknowledged.load(Ordering::Acquire);
+        let made = noctule(&["store", "snapshot", "--from", shown, copy]);
+        stop.store(true, Ordering::Release);
+        (before, made)
+    });
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    assert!(text(&made.stdout).starts_with(&format!("{copy}: a copy of {shown}\n")), "{made:?}");
+    let again = noctule(&["store", "snapshot", "--data", shown, copy, "--json"]);
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    assert!(text(&again.stderr).contains("is not empty"), "{again:?}");
+
+    // Both go on, each by itself.
+    let (mut second, second_port) = serve(&to);
+    for (port, count) in [(&second_port, before), (&port, acknowledged.into_inner())] {
+        let expected: Vec<String> = (0..count).map(|number| number.to_string()).collect();
+        assert_eq!(owed(port, "near", count), expected);
+    }
+    for broker in [&mut broker, &mut second] {
+        broker.kill().unwrap();
+        broker.wait().unwrap();
+    }
+    // A store that nobody has open is copied the same way.
+    let third = folder("busy-copy-of-copy");
+    let made = noctule(&["store", "snapshot", "--from", copy, third.to_str().unwrap(), "--json"]);
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    let found: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert!(found["frames"].as_u64() > Some(before as u64), "{found}");
+    let none = noctule(&["store", "snapshot", "--from", "/nowhere", "/nowhere-else"]);
+    assert!(text(&none.stderr).contains("there is no store"), "{none:?}");
+    assert!(!Path::new("/nowhere-else").exists());
 }

@@ -55,10 +55,30 @@ pub trait Disk: Debug + Send + Sync {
     /// # Errors
     /// Another process has it, or the system refuses.
     fn lock(&self) -> Result<LockGuard, crate::StoreError>;
+
+    /// Keeps all files under their names until the guard is dropped, also from who has locked the
+    /// directory. Waits for who takes some away just now. Any number may hold at once.
+    ///
+    /// # Errors
+    /// The system refuses.
+    fn hold(&self) -> io::Result<LockGuard> {
+        Ok(Box::new(()))
+    }
+
+    /// Leave to take names away, until the guard is dropped; `None`: somebody holds them.
+    ///
+    /// # Errors
+    /// The system refuses.
+    fn unheld(&self) -> io::Result<Option<LockGuard>> {
+        Ok(Some(Box::new(())))
+    }
 }
 
 /// Name of the file that is locked by whoever uses the directory.
 pub(crate) const LOCK: &str = "lock";
+
+/// Name of the file that is locked by who copies files, and by who takes names away.
+pub(crate) const HOLD: &str = "hold";
 
 /// Holds a directory for this process.
 pub type LockGuard = Box<dyn Any + Send + Sync>;

@@ -1,6 +1,6 @@
 //! The disk of the system.
 
-use super::{Disk, DiskFile, LOCK, LockGuard};
+use super::{Disk, DiskFile, HOLD, LOCK, LockGuard};
 use crate::StoreError;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, IoSlice, Read, Write};
@@ -27,6 +27,10 @@ impl OsDisk {
             }
         }
         Ok(disk)
+    }
+
+    fn open_hold(&self) -> io::Result<File> {
+        self.options().create(true).truncate(false).open(self.path.join(HOLD))
     }
 
     fn options(&self) -> OpenOptions {
@@ -106,7 +110,27 @@ impl Disk for OsDisk {
         }
         file.set_len(0)?;
         writeln!(file, "{}", std::process::id())?;
+        // It belongs to the same user: who copies may be another one.
+        self.open_hold()?;
         Ok(Box::new(file))
+    }
+
+    fn hold(&self) -> io::Result<LockGuard> {
+        let file = match File::open(self.path.join(HOLD)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.open_hold(),
+            opened => opened,
+        }?;
+        file.lock_shared()?;
+        Ok(Box::new(file))
+    }
+
+    fn unheld(&self) -> io::Result<Option<LockGuard>> {
+        let file = self.open_hold()?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
 }
 

@@ -155,6 +155,8 @@ impl Log {
         needed: &BTreeMap<u32, u64>,
         live: &mut Live,
     ) -> Result<u64, StoreError> {
+        // A copy is being made of what there was: it goes another time.
+        let Some(_unheld) = self.disk.unheld()? else { return Ok(0) };
         let kept = checkpoint_name(covers.0);
         for name in self.disk.list()? {
             let older = number_of(&name, CHECKPOINT_PREFIX).is_some() && name != kept;

@@ -8,7 +8,6 @@
 //!  prepare  one caller    the next segment, zeroed and synced        (prepare)
 //!  read     anyone        messages back, also those not yet written  (read)
 //!  fold     one caller    a checkpoint; what nobody needs is removed (fold)
-//!  copy     anyone        all that is durable, to another directory  (copy)
 //! ```
 //!
 //! The order of the log is the order of appends, and what is durable is a prefix of it: a record
@@ -33,6 +32,8 @@ mod write;
 pub use ask::Waker;
 pub use check::{Checked, Damage, check};
 pub use checkpoint::Take;
+pub(crate) use copy::is_store_file;
+pub use copy::{Copied, copy};
 pub use fold::Folded;
 pub use prepare::Prepared;
 pub use recover::Torn;

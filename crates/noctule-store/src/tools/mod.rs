@@ -1,8 +1,8 @@
-//! Looks at a store that nobody has open, and mends it.
+//! What commands do with a store: look at it, mend it, copy it.
 
 use crate::StoreError;
 use crate::disk::{Disk, OsDisk};
-use crate::log::{self, Checked, Intent, Options, Salvaged};
+use crate::log::{self, Checked, Copied, Intent, Options, Salvaged};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,4 +32,22 @@ pub fn salvage(
     }
     let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(directory)?);
     log::salvage(&disk, Options::default(), intent, tell)
+}
+
+/// Copies the store in a directory, whether a broker has it open or not, to another one, which must
+/// not exist, or be empty, and checks the copy. `None`: there is none.
+///
+/// # Errors
+/// The store is damaged; there is something where the copy should be; a disk fails.
+pub fn snapshot(from: &Path, to: &Path) -> Result<Option<(Copied, Checked)>, StoreError> {
+    if !from.is_dir() {
+        return Ok(None);
+    }
+    let from = OsDisk::new(from)?;
+    if !from.list()?.iter().any(|name| log::is_store_file(name)) {
+        return Ok(None);
+    }
+    let to = OsDisk::new(to)?;
+    let Some(copied) = log::copy(&from, &to)? else { return Ok(None) };
+    Ok(log::check(&to)?.map(|checked| (copied, checked)))
 }

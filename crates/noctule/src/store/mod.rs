@@ -1,13 +1,15 @@
-//! `noctule store`: looks into the store of a broker that is stopped, and mends it.
+//! `noctule store`: looks into what a broker keeps, mends it, copies it.
 //!
 //! * `check`    what is damaged
 //! * `salvage`  a damaged store made one that a broker starts from
+//! * `snapshot` a copy, also of the store of a running broker
 //! * `words`    counts and sizes
 //!
 //! Exit codes: 0 well; 1 it could not be done; 2 wrong use; 3 something is damaged, or was lost.
 
 mod check;
 mod salvage;
+mod snapshot;
 mod words;
 
 use crate::failed;
@@ -21,10 +23,10 @@ use std::process::ExitCode;
 /// Something is damaged, or was lost.
 const DAMAGED: u8 = 3;
 
-/// Look into what a broker keeps, while it is stopped; mend it.
+/// Look into what a broker keeps; mend it, copy it.
 ///
 /// The directory is the one that `noctule serve` would have with the same flags, unless it is
-/// named.
+/// named. But for snapshot, the broker has to be stopped.
 #[derive(Args, Debug)]
 #[command(arg_required_else_help = true, after_help = EXAMPLES)]
 pub(crate) struct StoreArgs {
@@ -37,6 +39,7 @@ Examples:
   noctule store check
   noctule store check /srv/noctule --json
   noctule store salvage /srv/noctule --dry-run
+  noctule store snapshot --from /srv/noctule /backup/monday
 
 Exit status:
   0  well: nothing is damaged, or lost
@@ -50,6 +53,7 @@ enum StoreCommand {
     #[command(after_help = check::EXAMPLES)]
     Check(PlaceArgs),
     Salvage(salvage::SalvageArgs),
+    Snapshot(snapshot::SnapshotArgs),
 }
 
 /// Which store, and how the answer is written.
@@ -77,6 +81,7 @@ impl StoreArgs {
                 place.run(|directory| check::check(directory, place.json))
             }
             StoreCommand::Salvage(args) => args.run(),
+            StoreCommand::Snapshot(args) => args.run(),
         }
     }
 }

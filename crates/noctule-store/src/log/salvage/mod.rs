@@ -31,9 +31,10 @@ use noctule_core::record::{Body, Record, Stored, Waiting};
 use replay::{Replay, place};
 use rescue::{Frames, Rescue};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
 use std::sync::Arc;
-use survey::Survey;
-use walk::Walk;
+pub(super) use survey::Survey;
+pub(super) use walk::Walk;
 
 /// Messages read at a time.
 const BATCH: usize = 256;
@@ -118,6 +119,10 @@ pub fn salvage(
     tell: &mut dyn FnMut(&Salvaged),
 ) -> Result<Option<Salvaged>, StoreError> {
     let _in_use = disk.lock()?;
+    let _unheld = match intent {
+        Intent::DryRun => None,
+        Intent::Salvage => Some(disk.unheld()?.ok_or_else(held)?),
+    };
     if intent == Intent::Salvage {
         // An earlier salvage may not have lived to make its names durable.
         disk.sync_dir()?;
@@ -132,6 +137,11 @@ pub fn salvage(
         verify(disk, options)?;
     }
     Ok(Some(found))
+}
+
+fn held() -> StoreError {
+    io::Error::new(io::ErrorKind::ResourceBusy, "a copy of it is being made: wait for its end")
+        .into()
 }
 
 /// What is left of a store.

@@ -18,26 +18,26 @@ use std::sync::Arc;
 
 /// The files of a store, whatever state they are in.
 #[derive(Default)]
-pub(super) struct Survey {
-    pub(super) identity: [u8; 16],
-    pub(super) segments: Segments,
+pub(in crate::log) struct Survey {
+    pub(in crate::log) identity: [u8; 16],
+    pub(in crate::log) segments: Segments,
     /// The furthest that any checkpoint covers.
-    pub(super) newest: Position,
+    pub(in crate::log) newest: Position,
     /// What to begin with.
-    pub(super) start: Start,
+    pub(in crate::log) start: Start,
     /// Files that no broker may see again.
-    pub(super) bad: BTreeSet<String>,
-    pub(super) losses: Vec<Loss>,
+    pub(in crate::log) bad: BTreeSet<String>,
+    pub(in crate::log) losses: Vec<Loss>,
 }
 
 /// A checkpoint to begin with.
 #[derive(Default)]
-pub(super) struct Start {
+pub(in crate::log) struct Start {
     /// What it covers; `None`: the log is there from its beginning, or nothing else is.
-    pub(super) checkpoint: Option<Position>,
-    pub(super) from: Position,
-    pub(super) alive: Time,
-    pub(super) epoch: u32,
+    pub(in crate::log) checkpoint: Option<Position>,
+    pub(in crate::log) from: Position,
+    pub(in crate::log) alive: Time,
+    pub(in crate::log) epoch: u32,
 }
 
 /// A file by its name, and what its head says.
@@ -45,7 +45,7 @@ type Headed = (Arc<dyn DiskFile>, Result<FileHead, HeadError>);
 
 impl Survey {
     /// Looks around; `None`: there is no store.
-    pub(super) fn make(disk: &dyn Disk) -> Result<Option<Survey>, StoreError> {
+    pub(in crate::log) fn make(disk: &dyn Disk) -> Result<Option<Survey>, StoreError> {
         let mut logs: BTreeMap<u32, Headed> = BTreeMap::new();
         let mut checkpoints: BTreeMap<Position, Headed> = BTreeMap::new();
         for name in disk.list()? {
@@ -151,7 +151,7 @@ impl Survey {
     }
 
     /// Gives the frames of the checkpoint that are whole.
-    pub(super) fn checkpoint_frames(
+    pub(in crate::log) fn checkpoint_frames(
         &mut self,
         disk: &dyn Disk,
         each: &mut Each<'_>,

@@ -17,29 +17,30 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub(super) type Segments = BTreeMap<u32, Arc<dyn DiskFile>>;
+pub(in crate::log) type Segments = BTreeMap<u32, Arc<dyn DiskFile>>;
 
 /// Takes frames; those whose messages are lost in part come with blank ones in their places, and
 /// with the places of these.
-pub(super) type Each<'e> = dyn FnMut(&[u8], Position, &[Position]) -> Result<(), Malformed> + 'e;
+pub(in crate::log) type Each<'e> =
+    dyn FnMut(&[u8], Position, &[Position]) -> Result<(), Malformed> + 'e;
 
 /// Follows frames.
-pub(super) struct Walk<'s> {
+pub(in crate::log) struct Walk<'s> {
     segments: &'s Segments,
     seed: u32,
     /// That of the last frame: no frame of an earlier one follows.
     epoch: u32,
     /// The greatest of any frame, also behind the end.
-    pub(super) epoch_max: u32,
+    pub(in crate::log) epoch_max: u32,
     /// All that ends here or earlier was durable; not known before somebody asks.
     durable: Option<Position>,
     /// It looks at what lies before the checkpoint: segments between may be gone.
     before: bool,
     /// Where the last frame ends.
-    pub(super) end: Position,
+    pub(in crate::log) end: Position,
     /// Time of the last frame.
-    pub(super) alive: Time,
-    pub(super) losses: Vec<Loss>,
+    pub(in crate::log) alive: Time,
+    pub(in crate::log) losses: Vec<Loss>,
 }
 
 /// What lies where a frame should.
@@ -55,7 +56,11 @@ enum Gap {
 }
 
 impl<'s> Walk<'s> {
-    pub(super) fn new(segments: &'s Segments, seed: u32, (from, epoch): (Position, u32)) -> Self {
+    pub(in crate::log) fn new(
+        segments: &'s Segments,
+        seed: u32,
+        (from, epoch): (Position, u32),
+    ) -> Self {
         Walk {
             segments,
             seed,
@@ -70,7 +75,7 @@ impl<'s> Walk<'s> {
     }
 
     /// Follows the log to its end.
-    pub(super) fn run(&mut self, each: &mut Each<'_>) -> io::Result<()> {
+    pub(in crate::log) fn run(&mut self, each: &mut Each<'_>) -> io::Result<()> {
         let mut at = self.end;
         let last = self.segments.last_key_value().map_or(0, |(number, _)| *number);
         if !self.segments.contains_key(&at.segment()) {
@@ -89,7 +94,7 @@ impl<'s> Walk<'s> {
     }
 
     /// Looks at segments that lie before the checkpoint: all of them was durable.
-    pub(super) fn run_before(&mut self, checkpoint: u32) -> io::Result<()> {
+    pub(in crate::log) fn run_before(&mut self, checkpoint: u32) -> io::Result<()> {
         (self.durable, self.before) = (Some(Position(u64::MAX)), true);
         for number in self.segments.range(..checkpoint).map(|(number, _)| *number) {
             // With those that are gone went what they said of epochs.
@@ -100,7 +105,7 @@ impl<'s> Walk<'s> {
     }
 
     /// Up to where something must have been durable.
-    pub(super) fn durable(&mut self) -> io::Result<Position> {
+    pub(in crate::log) fn durable(&mut self) -> io::Result<Position> {
         if let Some(durable) = self.durable {
             return Ok(durable);
         }

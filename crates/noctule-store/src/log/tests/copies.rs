@@ -24,8 +24,9 @@ fn fill(log: &Arc<Log>, ids: std::ops::Range<u64>) -> Vec<Place> {
 }
 
 #[test]
-fn a_copy_has_all_that_is_durable_and_goes_on_by_itself() {
-    let (disk, copy) = (SimDisk::new(), SimDisk::new());
+fn a_copy_has_all_that_is_written_and_goes_on_by_itself() {
+    let (disk, to) = (SimDisk::new(), SimDisk::new());
+    assert_eq!(copy(&disk, &SimDisk::new()).unwrap(), None);
     let log = log_on(&disk).unwrap();
     let places = fill(&log, 0..20);
     log.write_checkpoint(
@@ -35,35 +36,154 @@ fn a_copy_has_all_that_is_durable_and_goes_on_by_itself() {
     )
     .unwrap();
     fill(&log, 20..30);
-    // Neither written nor durable: no part of the copy.
     let mut store = LogStore::stepped(Arc::clone(&log), 0);
     store.append(&mut vec![ended(1)]).unwrap();
-    assert_eq!(log.copy_to(&copy).unwrap(), log.durable());
-    assert!(log.copy_to(&copy).is_err(), "it is not empty any more");
+    write_all(&log);
+    let written = log.written();
+    // Not written: no part of the copy.
+    store.append(&mut vec![ended(3)]).unwrap();
+    let copied = copy(&disk, &to).unwrap().unwrap();
+    assert_eq!((copied.end, log.durable() < written), (written, true));
+    assert!(copy(&disk, &to).is_err(), "it is not empty any more");
     write_all(&log);
     log.sync().unwrap();
 
-    let copied = log_on(&copy.copy()).unwrap();
+    let copied = log_on(&to.copy()).unwrap();
     assert_eq!(copied.torn(), None);
-    assert_eq!(replayed(&copied).len(), 30);
+    assert_eq!(replayed(&copied).len(), 31);
     for place in places {
         assert_eq!(copied.read(place).unwrap(), log.read(place).unwrap());
     }
     fill(&copied, 100..120);
     drop((log, store));
-    assert_eq!(replayed(&log_on(&disk).unwrap()).len(), 31);
+    assert_eq!(replayed(&log_on(&disk).unwrap()).len(), 32);
+}
+
+/// Whatever becomes of a copy that was not finished, no broker starts from a part of it.
+#[test]
+fn a_copy_that_is_cut_off_is_no_store_and_leaves_the_log_alone() {
+    let disk = SimDisk::new();
+    let log = log_on(&disk).unwrap();
+    fill(&log, 0..12);
+    log.write_checkpoint(log.durable(), Time(1), &mut told([ended(1)])).unwrap();
+    fill(&log, 12..24);
+    let whole = SimDisk::new();
+    let expected = copy(&disk, &whole).unwrap();
+    let operations = whole.operations();
+    assert!(operations > 20);
+    for operation in 1..=operations {
+        for seed in 1..4 {
+            let to = SimDisk::new();
+            to.halt_at(operation);
+            assert!(copy(&disk, &to).is_err());
+            to.cut_power(&mut crate::testing::Chance::new(seed));
+            let some = to.list().unwrap().iter().any(|name| !name.ends_with(".tmp"));
+            if let (true, Ok(opened)) = (some, log_on(&to)) {
+                assert_eq!(Some(opened.end()), expected.map(|it| it.end), "at {operation}");
+            }
+        }
+    }
+    fill(&log, 24..30);
+    let full = SimDisk::new();
+    full.fault(7, Fault::Fails(std::io::ErrorKind::StorageFull));
+    assert!(copy(&disk, &full).is_err());
+    drop(log);
+    assert_eq!(replayed(&log_on(&disk).unwrap()).len(), 1 + 18);
 }
 
 #[test]
-fn a_copy_that_fails_leaves_the_log_alone() {
-    let (disk, copy) = (SimDisk::new(), SimDisk::new());
+fn a_damaged_store_is_not_copied_and_a_torn_tail_is_cut() {
+    let disk = SimDisk::new();
     let log = log_on(&disk).unwrap();
-    fill(&log, 0..20);
-    copy.fault(7, Fault::Fails(std::io::ErrorKind::StorageFull));
-    assert!(log.copy_to(&copy).is_err());
-    fill(&log, 20..30);
-    drop(log);
-    assert_eq!(replayed(&log_on(&disk).unwrap()).len(), 30);
+    fill(&log, 0..12);
+    let end = log.durable();
+    let mut store = LogStore::stepped(Arc::clone(&log), 0);
+    store.append(&mut vec![ended(1)]).unwrap();
+    write_all(&log);
+    drop((log, store));
+    disk.damage(&log_name(end.segment()), |bytes| bytes[end.offset() as usize + 50] ^= 1);
+    assert_eq!(copy(&disk, &SimDisk::new()).unwrap().map(|it| it.end), Some(end));
+    disk.damage("log-00000001", |bytes| bytes[200] ^= 1);
+    assert!(matches!(copy(&disk, &SimDisk::new()), Err(StoreError::Damaged { .. })));
+}
+
+#[test]
+fn files_stay_while_they_are_copied() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log_in(dir.path(), 1).unwrap();
+    let mut store = LogStore::stepped(Arc::clone(&log), 0);
+    let mut churn = || {
+        for id in 0..200 {
+            store.append_at(Time(id), &mut vec![published(&message(id, &[1; 200]))]).unwrap();
+            write_all(&log);
+        }
+        log.sync().unwrap();
+        log.fold().unwrap().removed
+    };
+    churn();
+    let held = OsDisk::new(dir.path()).unwrap().hold().unwrap();
+    let names = || {
+        let mut names = OsDisk::new(dir.path()).unwrap().list().unwrap();
+        names.retain(|name| name.starts_with("log-") || name.starts_with("ckpt-"));
+        names
+    };
+    let before = names();
+    assert_eq!((churn(), churn()), (0, 0));
+    assert!(before.iter().all(|name| names().contains(name)), "{before:?}, {:?}", names());
+    drop(held);
+    assert!(churn() + churn() > 0);
+    assert_eq!(names().iter().filter(|name| name.starts_with("ckpt-")).count(), 1);
+}
+
+/// Two threads append and commit, a third folds, and copies are made all the while: each has all
+/// that was committed when it began, and nothing out of order.
+#[test]
+fn copies_of_a_busy_log_are_prefixes_of_it() {
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    let dir = tempfile::tempdir().unwrap();
+    let log = log_in(dir.path(), 1).unwrap();
+    let (stop, committed) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut store = LogStore::stepped(Arc::clone(&log), 0);
+            let mut number = 0;
+            while !stop.load(Ordering::Acquire) {
+                for _ in 0..3 {
+                    number += 1;
+                    let retained = Record::Published {
+                        message: Body::Here(message(number, &[7; 64])),
+                        receivers: Vec::new(),
+                        retained: true,
+                    };
+                    store.append_at(Time(number), &mut vec![retained]).unwrap();
+                }
+                write_all(&log);
+                log.sync().unwrap();
+                committed.store(number, Ordering::Release);
+            }
+        });
+        scope.spawn(|| {
+            while !stop.load(Ordering::Acquire) {
+                log.fold().unwrap();
+            }
+        });
+        let from = OsDisk::new(dir.path()).unwrap();
+        let copied = std::panic::catch_unwind(|| {
+            let mut folded = 0;
+            while folded < 3 {
+                let before = committed.load(Ordering::Acquire);
+                let to = tempfile::tempdir().unwrap();
+                copy(&from, &OsDisk::new(to.path()).unwrap()).unwrap().unwrap();
+                let copied = log_in(to.path(), 1).unwrap();
+                assert_eq!(copied.torn(), None);
+                let newest = copied.replay(&mut |_| ()).unwrap().message_id_max;
+                assert!(newest.0 >= before, "{newest:?} of {before}");
+                folded += u32::from(copied.start.checkpoint.is_some());
+            }
+        });
+        stop.store(true, Ordering::Release);
+        copied.unwrap();
+    });
 }
 
 #[test]
