@@ -35,12 +35,13 @@ mod tools;
 
 pub use error::StoreError;
 pub use memory::MemoryStore;
+pub use noctule_core::Time;
 pub use noctule_core::output::Fetch;
-pub use shard::LogStore;
+pub use shard::{LogStore, now};
 pub use threads::{Opened, Waker, open};
-pub use tools::{check, salvage, snapshot};
+pub use tools::{Amount, Owing, Sessions, Stats};
+pub use tools::{check, export, salvage, snapshot, stats};
 
-use noctule_core::Time;
 use noctule_core::identity::{MessageId, Place, SessionNumber};
 use noctule_core::message::Message;
 use noctule_core::record::Record;

@@ -119,8 +119,9 @@ impl Drop for LogStore {
     }
 }
 
-/// Milliseconds since the Unix epoch.
-pub(crate) fn now() -> Time {
+/// The time by the system's clock: milliseconds since the Unix epoch.
+#[must_use]
+pub fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time(since.as_millis() as u64)
 }

@@ -163,9 +163,16 @@ fn a_damaged_store_is_salvaged_and_a_broker_starts_from_the_rest() {
         let whole = noctule(&["store", command, shown]);
         assert_eq!(whole.status.code(), Some(0), "{whole:?}");
     }
+    topics.retain(|topic| topic != "owed/15");
+    let lines = exported(&data);
+    let of = |name: &str| lines.iter().map(|line| line[name].as_str().unwrap()).collect::<Vec<_>>();
+    assert_eq!(
+        (of("topic"), of("payload")),
+        (topics.iter().map(|it| &**it).collect(), of("topic"))
+    );
+    assert!(of("client_id").iter().all(|client_id| *client_id == "near"));
 
     let (mut broker, port) = serve(&data);
-    topics.retain(|topic| topic != "owed/15");
     assert_eq!(owed(&port, "near", topics.len()), topics);
     broker.kill().unwrap();
     broker.wait().unwrap();
@@ -227,4 +234,68 @@ fn a_snapshot_of_a_busy_broker_has_all_that_was_acknowledged() {
     let none = noctule(&["store", "snapshot", "--from", "/nowhere", "/nowhere-else"]);
     assert!(text(&none.stderr).contains("there is no store"), "{none:?}");
     assert!(!Path::new("/nowhere-else").exists());
+}
+
+/// What is owed, line by line.
+fn exported(data: &Path) -> Vec<serde_json::Value> {
+    let exported = noctule(&["store", "export", data.to_str().unwrap()]);
+    assert_eq!(exported.status.code(), Some(0), "{exported:?}");
+    text(&exported.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn what_is_kept_is_counted_and_exported() {
+    let data = folder("counted");
+    let shown = data.to_str().unwrap();
+    for command in ["stats", "export"] {
+        let none = noctule(&["store", command, shown]);
+        assert_eq!(none.status.code(), Some(1));
+        assert!(text(&none.stderr).contains("there is no store"), "{none:?}");
+    }
+    let (mut broker, port) = serve(&data);
+    owe(&port, "near", &["owed/1".to_owned()]);
+    let sent = [
+        &["-t", "owed/5", "-m", "five", "-q", "2", "-V", "5"][..],
+        &["-D", "publish", "user-property", "k", "v", "-D", "publish", "content-type", "t"],
+        &["-D", "publish", "message-expiry-interval", "3600"],
+    ];
+    let sent = noctule(&[&["pub", "-p", &port][..], &sent.concat()].concat());
+    assert!(sent.status.success(), "{sent:?}");
+    let binary = data.join("binary");
+    std::fs::write(&binary, [0xff, 0x00]).unwrap();
+    let file = binary.to_str().unwrap();
+    let kept = noctule(&["pub", "-p", &port, "-t", "kept", "-f", file, "-q", "1", "-r"]);
+    assert!(kept.status.success(), "{kept:?}");
+    let running = noctule(&["store", "stats", shown]);
+    assert!(text(&running.stderr).contains(&format!("process {}", broker.id())), "{running:?}");
+    broker.kill().unwrap();
+    broker.wait().unwrap();
+
+    let stats = noctule(&["store", "stats", shown, "--json"]);
+    assert_eq!(stats.status.code(), Some(0), "{stats:?}");
+    let stats: serde_json::Value = serde_json::from_slice(&stats.stdout).unwrap();
+    assert_eq!(stats["sessions"]["offline"], 1, "{stats}");
+    assert_eq!(stats["subscriptions"], 1);
+    assert_eq!(stats["queued"]["messages"], 2);
+    assert_eq!(stats["retained"], serde_json::json!({"messages": 1, "bytes": 6}));
+    assert_eq!(stats["queues"][0]["client_id"], "near");
+    let people = noctule(&["store", "stats", shown, "--queues", "0"]);
+    assert!(text(&people.stdout).starts_with(&format!("{shown}\n")), "{people:?}");
+    assert!(!text(&people.stdout).contains("near"), "{people:?}");
+
+    let lines = exported(&data);
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert_eq!(lines[0]["state"], "retained");
+    assert_eq!((&lines[0]["payload_base64"], &lines[0]["payloadlen"]), (&"/wA=".into(), &2.into()));
+    assert!(lines[0]["tst"].as_str().unwrap().ends_with('Z'));
+    assert_eq!((&lines[1]["topic"], &lines[1]["qos"]), (&"owed/1".into(), &1.into()));
+    // It waits with the QoS that its receiver asked for.
+    assert_eq!((&lines[2]["state"], &lines[2]["qos"]), (&"waiting".into(), &1.into()));
+    let properties = serde_json::json!({"content-type": "t", "user-properties": [{"k": "v"}]});
+    assert_eq!((&lines[2]["properties"], &lines[2]["expired"]), (&properties, &false.into()));
+
+    // Whatever a broker would not start from is not exported in part.
+    let file = damage(&data, b"owed/5");
+    let refused = noctule(&["store", "export", shown]);
+    assert!(text(&refused.stderr).contains(&file), "{refused:?}");
 }

@@ -37,6 +37,7 @@ pub use copy::{Copied, copy};
 pub use fold::Folded;
 pub use prepare::Prepared;
 pub use recover::Torn;
+pub(crate) use salvage::Names;
 pub use salvage::{Intent, Loss, Owed, Salvaged, salvage};
 pub use write::Wrote;
 
@@ -141,6 +142,14 @@ impl Log {
         Ok(Log::of(disk, (options, wakers), found, lock))
     }
 
+    /// A log that is only looked at: nothing of it is changed. `None`: there is none.
+    pub(crate) fn look(disk: Arc<dyn Disk>) -> Result<Option<Log>, StoreError> {
+        let lock = disk.lock()?;
+        let found = recover::inspect(&*disk)?;
+        let shards = (Options::default(), Vec::new());
+        Ok(found.map(|found| Log::of(disk, shards, found, lock)))
+    }
+
     /// The log of what was found.
     fn of(
         disk: Arc<dyn Disk>,
@@ -226,6 +235,12 @@ impl Log {
 
     pub(crate) fn asks(&self) -> &Asks {
         &self.asks
+    }
+
+    /// Numbers of the segments, in order.
+    pub(crate) fn segment_numbers(&self) -> Vec<u32> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.keys().copied().collect()
     }
 
     fn check(&self) -> Result<(), StoreError> {

@@ -1,8 +1,18 @@
 //! What commands do with a store: look at it, mend it, copy it.
+//!
+//! * `export`  every message that is owed
+//! * `stats`   how much there is of what
+
+mod export;
+mod stats;
+
+pub use export::{Owing, export};
+pub use stats::{Amount, Sessions, Stats, stats};
 
 use crate::StoreError;
 use crate::disk::{Disk, OsDisk};
-use crate::log::{self, Checked, Copied, Intent, Options, Salvaged};
+use crate::log::{self, Checked, Copied, Intent, Log, Options, Salvaged};
+use noctule_core::{Broker, Homes, Limits, ShardId};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -50,4 +60,15 @@ pub fn snapshot(from: &Path, to: &Path) -> Result<Option<(Copied, Checked)>, Sto
     let to = OsDisk::new(to)?;
     let Some(copied) = log::copy(&from, &to)? else { return Ok(None) };
     Ok(log::check(&to)?.map(|checked| (copied, checked)))
+}
+
+/// The log in a directory, only looked at, and a broker that has replayed it.
+fn replayed(directory: &Path) -> Result<Option<(Log, Broker)>, StoreError> {
+    if !directory.is_dir() {
+        return Ok(None);
+    }
+    let Some(log) = Log::look(Arc::new(OsDisk::new(directory)?))? else { return Ok(None) };
+    let mut broker = Broker::new(ShardId(0), Homes::new(1, 0), Limits::default());
+    log.replay(&mut |record| broker.apply(record))?;
+    Ok(Some((log, broker)))
 }

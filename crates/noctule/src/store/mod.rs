@@ -1,15 +1,19 @@
 //! `noctule store`: looks into what a broker keeps, mends it, copies it.
 //!
 //! * `check`    what is damaged
+//! * `export`   every message that is owed, as JSON
 //! * `salvage`  a damaged store made one that a broker starts from
 //! * `snapshot` a copy, also of the store of a running broker
+//! * `stats`    how much there is of what
 //! * `words`    counts and sizes
 //!
 //! Exit codes: 0 well; 1 it could not be done; 2 wrong use; 3 something is damaged, or was lost.
 
 mod check;
+mod export;
 mod salvage;
 mod snapshot;
+mod stats;
 mod words;
 
 use crate::failed;
@@ -37,7 +41,8 @@ pub(crate) struct StoreArgs {
 const EXAMPLES: &str = "\
 Examples:
   noctule store check
-  noctule store check /srv/noctule --json
+  noctule store stats /srv/noctule --json
+  noctule store export /srv/noctule > owed.jsonl
   noctule store salvage /srv/noctule --dry-run
   noctule store snapshot --from /srv/noctule /backup/monday
 
@@ -51,12 +56,19 @@ Exit status:
 enum StoreCommand {
     /// Read everything and verify it; change nothing.
     #[command(after_help = check::EXAMPLES)]
-    Check(PlaceArgs),
+    Check {
+        #[command(flatten)]
+        place: PlaceArgs,
+        #[command(flatten)]
+        answer: AnswerArgs,
+    },
+    Stats(stats::StatsArgs),
+    Export(export::ExportArgs),
     Salvage(salvage::SalvageArgs),
     Snapshot(snapshot::SnapshotArgs),
 }
 
-/// Which store, and how the answer is written.
+/// Which store.
 #[derive(Args, Debug)]
 struct PlaceArgs {
     /// Directory of the store.
@@ -68,6 +80,11 @@ struct PlaceArgs {
     /// Configuration file of the broker.
     #[arg(short, long, value_name = "FILE", conflicts_with = "data")]
     config: Option<PathBuf>,
+}
+
+/// How the answer is written.
+#[derive(Args, Debug)]
+struct AnswerArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -77,9 +94,11 @@ impl StoreArgs {
     /// Does it.
     pub(crate) fn run(&self) -> ExitCode {
         match &self.command {
-            StoreCommand::Check(place) => {
-                place.run(|directory| check::check(directory, place.json))
+            StoreCommand::Check { place, answer } => {
+                place.run(|directory| check::check(directory, answer.json))
             }
+            StoreCommand::Stats(args) => args.run(),
+            StoreCommand::Export(args) => args.run(),
             StoreCommand::Salvage(args) => args.run(),
             StoreCommand::Snapshot(args) => args.run(),
         }
@@ -134,20 +153,20 @@ mod tests {
         store: StoreArgs,
     }
 
-    fn parse(arguments: &[&str]) -> Result<PlaceArgs, clap::Error> {
+    fn parse(arguments: &[&str]) -> Result<(PlaceArgs, AnswerArgs), clap::Error> {
         let words = [&["store", "check"], arguments].concat();
         match Cli::try_parse_from(words)?.store.command {
-            StoreCommand::Check(place) => Ok(place),
+            StoreCommand::Check { place, answer } => Ok((place, answer)),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn it_takes_the_directory_or_the_configuration() {
-        let place = parse(&["--data", "/d", "--json"]).unwrap();
-        assert!(place.json);
+        let (place, answer) = parse(&["--data", "/d", "--json"]).unwrap();
+        assert!(answer.json);
         assert_eq!(place.directory().unwrap(), PathBuf::from("/d"));
-        assert_eq!(parse(&["/d"]).unwrap().directory().unwrap(), PathBuf::from("/d"));
+        assert_eq!(parse(&["/d"]).unwrap().0.directory().unwrap(), PathBuf::from("/d"));
         for two in [["--data", "/d", "-c", "f"], ["/d", "--data", "/e", "--json"]] {
             assert!(parse(&two).is_err());
         }
@@ -158,7 +177,7 @@ mod tests {
         let file = std::env::temp_dir().join(format!("noctule-store-{}.toml", std::process::id()));
         let text = "[durability]\nclass = \"memory\"\ndata = \"/was/here\"\n";
         std::fs::write(&file, text).unwrap();
-        let place = parse(&["-c", file.to_str().unwrap()]).unwrap();
+        let (place, _) = parse(&["-c", file.to_str().unwrap()]).unwrap();
         assert_eq!(place.directory().unwrap(), PathBuf::from("/was/here"));
         std::fs::remove_file(file).unwrap();
     }

@@ -1,7 +1,7 @@
 //! `noctule store salvage`: a damaged store made one that a broker starts from.
 
 use super::words::{counted, grouped, line};
-use super::{DAMAGED, PlaceArgs, none, refused, show};
+use super::{AnswerArgs, DAMAGED, PlaceArgs, none, refused, show};
 use clap::Args;
 use noctule_store::log::{Intent, Loss, Owed, Salvaged};
 use serde_json::{Value, json};
@@ -19,6 +19,8 @@ use std::process::ExitCode;
 pub(super) struct SalvageArgs {
     #[command(flatten)]
     place: PlaceArgs,
+    #[command(flatten)]
+    answer: AnswerArgs,
     /// Say what it would do, and change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -46,7 +48,7 @@ impl SalvageArgs {
         let intent = if self.dry_run { Intent::DryRun } else { Intent::Salvage };
         let mut tell = |found: &Salvaged| {
             let report = Report { found, intent };
-            show(&match self.place.json {
+            show(&match self.answer.json {
                 true => format!("{}\n", report.to_json(directory)),
                 false => report.to_text(directory),
             });
@@ -56,7 +58,7 @@ impl SalvageArgs {
             Ok(None) => return none(directory),
             Err(error) => return refused(directory, &error),
         };
-        if !found.written.is_empty() && !self.place.json {
+        if !found.written.is_empty() && !self.answer.json {
             show("  done: a broker starts from it again\n");
         }
         if loses(&found) { ExitCode::from(DAMAGED) } else { ExitCode::SUCCESS }
@@ -149,7 +151,7 @@ fn words_of(loss: &Loss) -> String {
     words
 }
 
-fn whose(owed: &Owed) -> String {
+pub(super) fn whose(owed: &Owed) -> String {
     match owed {
         Owed::Session(client_id) => format!("for client {client_id:?}"),
         Owed::Unknown(session) => {
@@ -161,7 +163,7 @@ fn whose(owed: &Owed) -> String {
     }
 }
 
-fn json_of(owed: &Owed) -> Value {
+pub(super) fn json_of(owed: &Owed) -> Value {
     match owed {
         Owed::Session(client_id) => json!({"client_id": client_id}),
         Owed::Unknown(session) => json!({"session": session.0}),

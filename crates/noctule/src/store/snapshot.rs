@@ -1,7 +1,7 @@
 //! `noctule store snapshot`: a copy that another broker starts from.
 
 use super::words::{counted, line, size};
-use super::{DAMAGED, none, show};
+use super::{AnswerArgs, DAMAGED, none, show};
 use crate::failed;
 use clap::Args;
 use noctule_server::store_directory;
@@ -29,9 +29,8 @@ pub(super) struct SnapshotArgs {
     /// Configuration file of the broker.
     #[arg(short, long, value_name = "FILE", conflicts_with = "from")]
     config: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    answer: AnswerArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -59,7 +58,7 @@ impl SnapshotArgs {
             Ok(None) => return none(&from),
             Err(error) => return self.refused(&from, &error),
         };
-        show(&match self.json {
+        show(&match self.answer.json {
             true => format!("{}\n", to_json(&copied, &checked, (&from, &self.to))),
             false => to_text(&copied, &checked, (&from, &self.to)),
         });

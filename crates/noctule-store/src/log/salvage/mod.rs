@@ -107,6 +107,16 @@ pub enum Owed {
     Unreleased(Box<str>),
 }
 
+impl Owed {
+    /// What the session sent itself and has not released.
+    pub(crate) fn unreleased(self) -> Owed {
+        match self {
+            Owed::Session(client_id) => Owed::Unreleased(client_id),
+            other => other,
+        }
+    }
+}
+
 /// Salvages a store. `tell` is given what was found before anything is changed, so that it is known
 /// also if something comes in between. `None`: there is no store.
 ///
@@ -326,10 +336,7 @@ impl State {
             // It is told of behind the message, which was counted.
             Record::Sent { message, .. } => !lost(message),
             Record::Received { session, message, .. } => {
-                let owed = match names.of(Receiver::Session(*session)) {
-                    Owed::Session(client_id) => Owed::Unreleased(client_id),
-                    other => other,
-                };
+                let owed = names.of(Receiver::Session(*session)).unreleased();
                 lose(owed, u64::from(lost(message)))
             }
             _ => true,
@@ -374,13 +381,14 @@ impl State {
 
 /// Who is who in a snapshot.
 #[derive(Default)]
-struct Names {
+pub(crate) struct Names {
     sessions: HashMap<SessionNumber, Box<str>>,
     groups: HashMap<GroupNumber, (Box<str>, Box<str>)>,
 }
 
 impl Names {
-    fn learn(&mut self, record: &Record) {
+    /// Hears a record.
+    pub(crate) fn learn(&mut self, record: &Record) {
         if let Record::Session { session, client_id, .. } = record {
             self.sessions.insert(*session, client_id.clone());
         } else if let Record::Group { group, name, filter, .. } = record {
@@ -388,7 +396,8 @@ impl Names {
         }
     }
 
-    fn of(&self, receiver: Receiver) -> Owed {
+    /// Who a receiver is.
+    pub(crate) fn of(&self, receiver: Receiver) -> Owed {
         match receiver {
             Receiver::Session(number) => {
                 let known = self.sessions.get(&number).cloned();
