@@ -125,7 +125,13 @@ impl Source {
     }
 }
 
-fn copy_file(from: &dyn DiskFile, len: u64, to: &dyn Disk, name: &str) -> io::Result<()> {
+/// Copies a file; it has its name when it is whole.
+pub(super) fn copy_file(
+    from: &dyn DiskFile,
+    len: u64,
+    to: &dyn Disk,
+    name: &str,
+) -> io::Result<()> {
     let unfinished = format!("{name}{UNFINISHED}");
     let file = to.create(&unfinished)?;
     let mut buf = vec![0; CHUNK];

@@ -22,7 +22,7 @@ use super::recover::{Found, Start, inspect};
 use super::{Log, Options, Wait};
 use crate::StoreError;
 use crate::disk::Disk;
-use crate::format::{LOG_PREFIX, Position, checkpoint_name, log_name};
+use crate::format::{Position, checkpoint_name, log_name};
 use noctule_core::SessionNumber;
 use noctule_core::identity::{GroupNumber, Place};
 use noctule_core::index::Receiver;
@@ -139,11 +139,19 @@ pub fn salvage(
     }
     let Some(mut survey) = Survey::make(&**disk)? else { return Ok(None) };
     let (mut found, state) = look(disk, options, &mut survey)?;
+    if !found.is_needed() {
+        // What a start would miss beyond that, if anything, is nothing that somebody is owed.
+        match verify(disk, options) {
+            Err(StoreError::Damaged { file, offset, what }) => {
+                let records = Some(0);
+                found.losses.push(Loss { file, offset, bytes: 0, frames: 0, records, what });
+            }
+            verified => verified?,
+        }
+    }
     tell(&found);
     if found.is_needed() && intent == Intent::Salvage {
-        found.written = state.write(disk, options, &found)?;
-    }
-    if intent == Intent::Salvage || !found.is_needed() {
+        found.written = state.write(disk, options, (&survey, &found))?;
         verify(disk, options)?;
     }
     Ok(Some(found))
@@ -183,10 +191,10 @@ fn look(
     before.run_before(from.segment())?;
     let mut walk = Walk::new(&survey.segments, seed, (from, survey.start.epoch));
     walk.alive = survey.start.alive;
+    walk.durable_at_least(survey.durable)?;
     walk.run(&mut |frame, at, blanks| replay.frame(&log, (frame, at), blanks))?;
     replay.end();
-    let last = walk.end.max(walk.durable()?).max(survey.newest);
-    let next = last.segment() + 1;
+    let next = walk.end.max(walk.durable()?).segment() + 1;
     let frames = Frames {
         identity: survey.identity,
         epoch: walk.epoch_max.max(before.epoch_max) + 1,
@@ -348,23 +356,13 @@ impl State {
         &self,
         disk: &Arc<dyn Disk>,
         options: Options,
-        found: &Salvaged,
+        (survey, found): (&Survey, &Salvaged),
     ) -> Result<Vec<String>, StoreError> {
-        let first = log_name(self.next);
-        let is_behind = |name: &str| name.starts_with(LOG_PREFIX) && *name >= *first;
-        let aside = |behind: bool| {
-            for (name, new) in found.aside.iter().filter(|(name, _)| is_behind(name) == behind) {
-                disk.rename(name, new)?;
-            }
-            disk.sync_dir().map_err(StoreError::from)
-        };
-        // What lies behind the end says nothing, and may have the name of what comes.
-        aside(true)?;
         let mut rescue = Rescue::begin(&**disk, (self.next, options), self.frames, self.end)?;
         for place in &self.displaced {
             rescue.message(*place, &*self.log.read(*place)?)?;
         }
-        let (covers, moved, mut written) = rescue.end()?;
+        let (covers, moved, mut written) = rescue.end(&found.aside)?;
         let start = Start { end: covers, alive: Some(self.frames.alive), ..Start::default() };
         let Frames { identity, epoch, alive } = self.frames;
         let segments = BTreeMap::new();
@@ -373,8 +371,20 @@ impl State {
         log.write_checkpoint(covers, alive, &mut |take| {
             self.snapshot(&moved, &mut found.clone(), &mut |record| take(record));
         })?;
+        // Segments were made ready behind the end, or are left there: they say nothing, and one of
+        // them may be missing.
+        for number in survey.segments.range(covers.segment() + 1..).rev().map(|(number, _)| *number)
+        {
+            if !survey.bad.contains(&log_name(number)) {
+                disk.remove(&log_name(number))?;
+                disk.sync_dir()?;
+            }
+        }
+        for (name, new) in found.aside.iter().filter(|(name, _)| !written.contains(name)) {
+            disk.rename(name, new)?;
+        }
+        disk.sync_dir()?;
         written.push(checkpoint_name(covers.0));
-        aside(false)?;
         Ok(written)
     }
 }

@@ -4,6 +4,7 @@ use crate::StoreError;
 use crate::disk::{Disk, DiskFile, write_full};
 use crate::format::{Encoder, FILE_HEAD, FileHead, FileKind, FrameHead, Position, log_name};
 use crate::log::Options;
+use crate::log::copy::copy_file;
 use crate::log::prepare::UNFINISHED;
 use noctule_core::Time;
 use noctule_core::identity::Place;
@@ -116,14 +117,19 @@ impl<'d> Rescue<'d> {
         Ok(())
     }
 
-    /// Makes all of it durable; answers where it ends, where messages are now, and the segments.
-    pub(super) fn end(mut self) -> Result<Rescued, StoreError> {
+    /// Makes all of it durable. A damaged file that lies behind the log, where a new segment is to
+    /// be, is copied aside first: there is always one of that name, and no gap before others.
+    pub(super) fn end(mut self, aside: &[(String, String)]) -> Result<Rescued, StoreError> {
         // One frame at least: it says where the segment before it ends.
         if self.encoder.len() > 0 || self.at.offset() as usize == FILE_HEAD {
             self.frame()?;
         }
         self.file.sync_data()?;
         let names: Vec<String> = self.unnamed.into_iter().map(log_name).collect();
+        for (name, new) in aside.iter().filter(|(name, _)| names.contains(name)) {
+            let file = self.disk.open(name)?;
+            copy_file(&*file, file.size()?, self.disk, new)?;
+        }
         for name in &names {
             self.disk.rename(&format!("{name}{UNFINISHED}"), name)?;
         }

@@ -6,7 +6,7 @@ use crate::StoreError;
 use crate::disk::{Disk, DiskFile, read_full};
 use crate::format::{
     CHECKPOINT_PREFIX, FILE_HEAD, FRAME_HEAD, FileHead, FileKind, FrameHead, HeadError, Judged,
-    LOG_PREFIX, Position, checkpoint_name, judge, log_name, number_of,
+    LOG_PREFIX, Position, checkpoint_name, judge, log_name, number_of, verify_body,
 };
 use crate::log::checkpoint;
 use crate::log::recover::damaged;
@@ -21,8 +21,8 @@ use std::sync::Arc;
 pub(in crate::log) struct Survey {
     pub(in crate::log) identity: [u8; 16],
     pub(in crate::log) segments: Segments,
-    /// The furthest that any checkpoint covers.
-    pub(in crate::log) newest: Position,
+    /// As checkpoints say, all was durable up to here.
+    pub(in crate::log) durable: Position,
     /// What to begin with.
     pub(in crate::log) start: Start,
     /// Files that no broker may see again.
@@ -98,20 +98,26 @@ impl Survey {
         Ok(takes)
     }
 
-    /// Chooses what loses nothing, if there is such a thing; else the newest that says anything.
+    /// Chooses the newest checkpoint that is whole: it says all that is said before it, and what is
+    /// missing behind it is missing behind older ones too. Without one, the beginning of the log if
+    /// all is there that the newest checkpoint stands for, or nothing of that can be read; else
+    /// that one, as far as it goes.
     fn choose(
         &mut self,
         disk: &dyn Disk,
         mut checkpoints: BTreeMap<Position, Headed>,
     ) -> Result<(), StoreError> {
-        let mut whole = Vec::new();
+        let mut whole = None;
         let mut broken = Vec::new();
         while let Some((covers, (_, head))) = checkpoints.pop_last() {
             let name = checkpoint_name(covers.0);
-            self.newest = self.newest.max(covers);
+            if head == Ok(self.head(FileKind::Checkpoint, covers.0)) {
+                self.durable = self.durable.max(covers);
+            }
             match checkpoint::verify(disk, self.identity, covers)? {
                 Some((alive, epoch)) => {
-                    whole.push(Start { checkpoint: Some(covers), from: covers, alive, epoch });
+                    let start = Start { checkpoint: Some(covers), from: covers, alive, epoch };
+                    whole = whole.or(Some(start));
                 }
                 None if self.takes(&name, self.head(FileKind::Checkpoint, covers.0), head)? => {
                     self.bad.insert(name);
@@ -120,23 +126,22 @@ impl Survey {
                 None => {}
             }
         }
-        let goes_on = |start: &Start| self.is_there(start.from.segment());
         let first = Position::new(1, FILE_HEAD as u32);
-        let all = Start { from: first, ..Start::default() };
-        self.start = if let Some(at) = whole.iter().position(goes_on) {
-            whole.swap_remove(at)
-        } else if self.is_there(1) {
-            all
-        } else if let Some(newest) = whole.into_iter().next() {
-            newest
-        } else if let Some(newest) = broken.first() {
-            let (checkpoint, from) = (Some(*newest), *newest);
-            Start { checkpoint, from, ..Start::default() }
-        } else {
-            all
+        // What is missing behind it is missing from the beginning too.
+        let replaces = |covers: &Position| {
+            let end = covers.segment() + u32::from(covers.offset() > first.offset());
+            (1..end).all(|number| self.segments.contains_key(&number))
+        };
+        self.start = match (whole, broken.first()) {
+            (Some(start), _) => start,
+            (None, Some(newest)) if !replaces(newest) && self.says_something(disk, *newest)? => {
+                let (checkpoint, from) = (Some(*newest), *newest);
+                Start { checkpoint, from, ..Start::default() }
+            }
+            (None, _) => Start { from: first, ..Start::default() },
         };
         broken.retain(|covers| self.start.checkpoint != Some(*covers));
-        let what = "the checkpoint is not whole; what it said was said elsewhere too";
+        let what = "the checkpoint is not whole; the log is read from an earlier place";
         self.losses.extend(broken.into_iter().map(|covers| {
             let (file, records) = (checkpoint_name(covers.0), Some(0));
             Loss { file, offset: 0, bytes: 0, frames: 0, records, what }
@@ -144,10 +149,22 @@ impl Survey {
         Ok(())
     }
 
-    /// Whether all segments from this one on are there.
-    fn is_there(&self, from: u32) -> bool {
-        let last = self.segments.last_key_value().map_or(0, |(number, _)| *number);
-        (from..=last.max(from)).all(|number| self.segments.contains_key(&number))
+    /// Whether a frame of a checkpoint is left.
+    fn says_something(&self, disk: &dyn Disk, covers: Position) -> io::Result<bool> {
+        let seed = crc32c::crc32c(&self.identity);
+        let mut window = Window::new(disk.open(&checkpoint_name(covers.0))?)?;
+        let mut at = next(&mut window, seed, FILE_HEAD as u64)?;
+        while at < window.len() {
+            let frame = window.frame(at, seed, Position::in_checkpoint(at))?;
+            let whole = |(head, frame): (FrameHead, &[u8])| {
+                head.body_len > 0 && verify_body(&frame[FRAME_HEAD..], head.body_crc)
+            };
+            if frame.is_some_and(whole) {
+                return Ok(true);
+            }
+            at = next(&mut window, seed, at + 8)?;
+        }
+        Ok(false)
     }
 
     /// Gives the frames of the checkpoint that are whole.

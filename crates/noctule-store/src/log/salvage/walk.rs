@@ -120,6 +120,12 @@ impl<'s> Walk<'s> {
         Ok(durable)
     }
 
+    /// Something else than the log says that all was durable up to here.
+    pub(in crate::log) fn durable_at_least(&mut self, known: Position) -> io::Result<()> {
+        self.durable = Some(self.durable()?.max(known));
+        Ok(())
+    }
+
     fn lose(
         &mut self,
         at: Position,
@@ -145,9 +151,19 @@ impl<'s> Walk<'s> {
         loop {
             let frame = window.frame(u64::from(at.offset()), self.seed, at)?;
             if let Some((head, frame)) = frame.filter(|(head, _)| head.epoch >= self.epoch) {
-                if !self.frame(&head, frame, each)? {
-                    return Ok(false);
+                let judged = judge(&frame[FRAME_HEAD..], head.body_crc);
+                if judged != Judged::Whole {
+                    // What was torn before the next segment began is no part of the log.
+                    let first = self.first_of_next(at)?;
+                    let ends = first.map_or(self.before, |it| it.previous_end == at.offset());
+                    if ends {
+                        return Ok(true);
+                    }
+                    if self.durable()? <= at {
+                        return Ok(false);
+                    }
                 }
+                self.frame((&head, frame), judged, each);
                 at = head.end();
                 continue;
             }
@@ -169,12 +185,8 @@ impl<'s> Walk<'s> {
         }
     }
 
-    /// A frame whose head is whole; `false`: the log ends before it.
-    fn frame(&mut self, head: &FrameHead, frame: &[u8], each: &mut Each<'_>) -> io::Result<bool> {
-        let judged = judge(&frame[FRAME_HEAD..], head.body_crc);
-        if judged != Judged::Whole && self.durable()? <= head.at {
-            return Ok(false);
-        }
+    /// A frame of the log whose head is whole.
+    fn frame(&mut self, (head, frame): (&FrameHead, &[u8]), judged: Judged, each: &mut Each<'_>) {
         let given = match judged {
             Judged::Whole => each(frame, head.at, &[]),
             Judged::But(bad) => self.but(frame, head.at, &bad, each),
@@ -189,7 +201,15 @@ impl<'s> Walk<'s> {
         self.epoch = head.epoch;
         self.end = head.end();
         self.alive = self.alive.max(Time(head.time));
-        Ok(true)
+    }
+
+    /// The first frame of the next segment, which says where this one ends.
+    fn first_of_next(&self, at: Position) -> io::Result<Option<FrameHead>> {
+        let next = at.next_segment();
+        let Some(file) = self.segments.get(&next.segment()) else { return Ok(None) };
+        let mut window = Window::new(Arc::clone(file))?;
+        let first = window.frame(FILE_HEAD as u64, self.seed, next)?.map(|(head, _)| head);
+        Ok(first.filter(|head| head.epoch >= self.epoch))
     }
 
     /// A frame that is whole but for some of its messages.
@@ -214,22 +234,14 @@ impl<'s> Walk<'s> {
 
     /// What to make of a place where no whole frame is.
     fn gap(&mut self, at: Position) -> io::Result<Gap> {
-        let next = at.next_segment();
-        let first = match self.segments.get(&next.segment()) {
-            Some(file) => {
-                let mut window = Window::new(Arc::clone(file))?;
-                window.frame(FILE_HEAD as u64, self.seed, next)?.map(|(head, _)| head)
-            }
-            None => None,
-        };
-        let follows = |head: &FrameHead| head.epoch >= self.epoch;
-        if first.as_ref().is_some_and(|it| follows(it) && it.previous_end == at.offset()) {
+        let first = self.first_of_next(at)?;
+        if first.as_ref().is_some_and(|it| it.previous_end == at.offset()) {
             return Ok(Gap::Next);
         }
         let heads = heads(self.segments, self.seed, at.segment())?;
         // What is left there of an earlier epoch does not say where this segment ends.
         let latest = heads.iter().map(|head| head.epoch).max().unwrap_or_default();
-        let first = first.filter(|it| follows(it) && it.epoch >= latest);
+        let first = first.filter(|it| it.epoch >= latest);
         let sealed = first.map(|it| it.previous_end).filter(|end| *end > at.offset());
         if self.before && sealed.is_none() {
             // Nothing says where this segment ends: messages are read one by one anyway.
@@ -237,7 +249,9 @@ impl<'s> Walk<'s> {
         }
         let later = heads.iter().find(|head| {
             let offset = head.at.offset();
-            follows(head) && offset > at.offset() && sealed.is_none_or(|end| offset < end)
+            head.epoch >= self.epoch
+                && offset > at.offset()
+                && sealed.is_none_or(|end| offset < end)
         });
         let later = later.map(|head| head.at.offset());
         let durable = self.durable()?;
