@@ -201,7 +201,9 @@ fn look(
         alive: walk.alive,
     };
     let end = walk.end;
-    for loss in before.losses.into_iter().chain(walk.losses) {
+    // What was said before the checkpoint is said by it: only messages can be lost there.
+    let said = |loss: Loss| Loss { frames: 0, records: Some(0), ..loss };
+    for loss in before.losses.into_iter().map(said).chain(walk.losses) {
         if survey.segments.keys().any(|number| log_name(*number) == loss.file) {
             survey.bad.insert(loss.file.clone());
         }
