@@ -241,6 +241,15 @@ impl Deref for Receivers {
     }
 }
 
+impl<'a> IntoIterator for &'a Receivers {
+    type Item = &'a Receipt;
+    type IntoIter = std::slice::Iter<'a, Receipt>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
 impl FromIterator<Receipt> for Receivers {
     fn from_iter<I: IntoIterator<Item = Receipt>>(receipts: I) -> Receivers {
         let mut receipts = receipts.into_iter();

@@ -202,7 +202,7 @@ fn tell(writer: &mut Writer, first: u64) {
     use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
     let publish = |message: &Body, receivers: Vec<Receipt>| Record::Published {
         message: message.clone(),
-        receivers,
+        receivers: receivers.into(),
         retained: false,
     };
     let packet = |number: u64| id((first + number) as u16);
@@ -214,7 +214,7 @@ fn tell(writer: &mut Writer, first: u64) {
     writer.frame([Record::Will { session: FAR, will: None }]);
     writer.frame([group(WORKERS, "workers"), group(IDLE, "idle"), Record::GroupEnded(IDLE)]);
     let message = writer.message(first + 1, AtLeastOnce);
-    let retained = Record::Published { message, receivers: Vec::new(), retained: true };
+    let retained = Record::Published { message, receivers: Vec::new().into(), retained: true };
     writer.frame([retained]);
     // One to several, each in its way; the group has it too.
     let message = writer.message(first + 2, AtLeastOnce);
@@ -253,7 +253,7 @@ fn record(directory: &Path) {
     while writer.log.fold().unwrap().messages == 0 {
         let message = writer.message(8, QoS::AtLeastOnce);
         let receivers = vec![to(NEAR, QoS::AtLeastOnce, 9)];
-        writer.frame([Record::Published { message, receivers, retained: false }]);
+        writer.frame([Record::Published { message, receivers: receivers.into(), retained: false }]);
     }
     tell(&mut writer, 20);
     writer.log.beat(Time(writer.time + 1000)).unwrap();
@@ -387,7 +387,7 @@ fn a_store_of_any_version_goes_on() {
         let mut writer = Writer { store: LogStore::stepped(Arc::clone(&log), 0), log, time };
         let message = writer.message(99, QoS::AtLeastOnce);
         let receivers = vec![to(FAR, QoS::AtLeastOnce, 0)];
-        writer.frame([Record::Published { message, receivers, retained: false }]);
+        writer.frame([Record::Published { message, receivers: receivers.into(), retained: false }]);
         drop(writer);
         let owed = |text: &str| text.lines().filter(|line| line.starts_with("owed")).count();
         let after = state(dir.path());

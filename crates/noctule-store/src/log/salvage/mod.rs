@@ -438,7 +438,11 @@ fn renamed(mut record: Record, moved: &HashMap<Place, Place>) -> Record {
     let rename = |body: &mut Body| {
         let Some(is) = body.place().and_then(|was| moved.get(&was)) else { return };
         *body = match body {
-            Body::Here(message) => Body::Here(Arc::new(Message::restored(&message.kept(), *is))),
+            Body::Here(message) => {
+                let moved = Message::clone(message);
+                moved.set_place(*is);
+                Body::Here(Arc::new(moved))
+            }
             Body::Stored(stored) => Body::Stored(Stored { place: *is, ..*stored }),
         };
     };

@@ -103,7 +103,7 @@ impl Replay {
                     self.retained_lost += 1;
                     *retained = false;
                 }
-                for receipt in receivers {
+                for receipt in &*receivers {
                     self.owed(receipt.receiver, 1);
                 }
             }

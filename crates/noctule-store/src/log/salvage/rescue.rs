@@ -76,7 +76,7 @@ impl<'d> Rescue<'d> {
         let copy = unkept(message);
         let record = Record::Published {
             message: Body::Here(Arc::clone(&copy)),
-            receivers: Vec::new(),
+            receivers: Vec::new().into(),
             retained: false,
         };
         self.encoder.record(&record);

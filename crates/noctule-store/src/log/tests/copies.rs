@@ -152,7 +152,7 @@ fn copies_of_a_busy_log_are_prefixes_of_it() {
                     number += 1;
                     let retained = Record::Published {
                         message: Body::Here(message(number, &[7; 64])),
-                        receivers: Vec::new(),
+                        receivers: Vec::new().into(),
                         retained: true,
                     };
                     store.append_at(Time(number), &mut vec![retained]).unwrap();

@@ -59,7 +59,7 @@ impl Keeper {
     fn publish(&mut self, id: u64, receivers: Vec<Receipt>, retained: bool) -> Arc<Message> {
         let message = message(id, &[id as u8; 100]);
         let body = Body::Here(Arc::clone(&message));
-        self.keep([Record::Published { message: body, receivers, retained }]);
+        self.keep([Record::Published { message: body, receivers: receivers.into(), retained }]);
         message
     }
 }
