@@ -163,6 +163,15 @@ pub struct Stored {
     pub cost: u32,
 }
 
+impl Stored {
+    /// Of a message that the log keeps.
+    #[must_use]
+    pub fn of(message: &Message) -> Option<Stored> {
+        let cost = u32::try_from(message.cost()).unwrap_or(u32::MAX);
+        message.place().map(|place| Stored { place, cost })
+    }
+}
+
 impl Body {
     /// Where the log keeps it; `None`: nowhere, or not yet.
     #[must_use]
@@ -170,6 +179,15 @@ impl Body {
         match self {
             Body::Here(message) => message.place(),
             Body::Stored(stored) => Some(stored.place),
+        }
+    }
+
+    /// As far as the log keeps it: where, and what it costs.
+    #[must_use]
+    pub fn stored(&self) -> Option<Stored> {
+        match self {
+            Body::Here(message) => Stored::of(message),
+            Body::Stored(stored) => Some(*stored),
         }
     }
 

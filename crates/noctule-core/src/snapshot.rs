@@ -1,9 +1,8 @@
 //! The state that survives a restart, as records: what a log of any length comes to.
 
 use crate::broker::Broker;
-use crate::identity::Place;
 use crate::index::Receiver;
-use crate::record::{Body, Receipt, Receivers, Record, Waiting};
+use crate::record::{Body, Receipt, Receivers, Record, Stored, Waiting};
 use crate::session::{Outgoing, Session};
 use noctule_proto::delivery::Entry;
 
@@ -43,22 +42,21 @@ impl Broker {
         }
     }
 
-    /// Every place of the log that a message which is owed to somebody lies at, once for each who
-    /// is owed it.
-    pub fn places(&self, each: &mut dyn FnMut(Place)) {
-        let retained = self.retention.store.iter().filter_map(|message| message.place());
-        retained.for_each(&mut *each);
-        for queue in self.replay.groups.values() {
-            queue.iter().filter_map(|message| message.place()).for_each(&mut *each);
-        }
+    /// Every place of the log that a message which is owed to somebody lies at, with what it
+    /// costs, once for each who is owed it.
+    pub fn places(&self, each: &mut dyn FnMut(Stored)) {
+        let retained = self.retention.store.iter();
+        let grouped = self.replay.groups.values().flatten();
+        retained.chain(grouped).filter_map(|message| Stored::of(message)).for_each(&mut *each);
         for (_, session) in self.sessions.iter() {
             session.queue.places().for_each(&mut *each);
             for (_, entry) in session.work.sender.iter() {
                 if let Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out) = entry {
-                    out.message.place().into_iter().for_each(&mut *each);
+                    out.message.stored().into_iter().for_each(&mut *each);
                 }
             }
-            let received = session.work.receiver.iter().filter_map(|(_, message)| message.place());
+            let received =
+                session.work.receiver.iter().filter_map(|(_, message)| Stored::of(message));
             received.for_each(&mut *each);
         }
     }

@@ -101,7 +101,7 @@ impl LogStore {
             self.encoder.place(reserved.at);
             self.end = reserved.end;
             if let Some(threads) = &self.threads {
-                threads.appended(reserved.new_segment);
+                threads.appended(&reserved);
             }
         }
         match self.frames.back_mut() {

@@ -2,7 +2,7 @@
 //! The last shard that lets go of the log ends them.
 
 use crate::disk::OsDisk;
-use crate::log::{Folded, Log, Options, Prepared, Torn, Wrote};
+use crate::log::{Folded, Log, Options, Prepared, Reserved, Torn, Wrote};
 use crate::shard::now;
 use crate::{Class, LogStore, StoreError};
 use noctule_core::Time;
@@ -119,10 +119,12 @@ impl Threads {
         self.writer.unpark();
     }
 
-    /// A frame was appended, the first of a segment or not.
-    pub(crate) fn appended(&self, new_segment: bool) {
-        if new_segment {
+    /// A frame was appended.
+    pub(crate) fn appended(&self, reserved: &Reserved) {
+        if reserved.new_segment {
             self.preparer.unpark();
+        }
+        if reserved.new_segment || reserved.past_middle {
             self.folder.unpark();
         }
         if self.signs.dozes.load(Ordering::SeqCst) {
@@ -246,8 +248,9 @@ fn prepare_until(log: &Log, signs: &Signs, writer: &Thread) {
     }
 }
 
-/// Folds when a segment was sealed and it is worth it. What fails is tried again with the next one:
-/// the log goes on without a checkpoint, and a disk that fails is met by the writer.
+/// Folds when it is worth it, which is asked at the start and in the middle of a segment. What
+/// fails is tried again with the next one: the log goes on without a checkpoint, and a disk that
+/// fails is met by the writer.
 fn fold_until(log: &Log, signs: &Signs) {
     while !signs.stop() {
         let replayed = signs.replaying.load(Ordering::Acquire) == 0;

@@ -173,11 +173,12 @@ impl Queue {
         front.iter().cloned().chain(cold.iter().map(Cold::outgoing)).chain(fresh.iter().cloned())
     }
 
-    /// Where the messages lie that are in the log.
-    pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
-        let front = self.0.front.iter().filter_map(|out| out.message.place());
-        let fresh = self.0.fresh.iter().filter_map(|out| out.message.place());
-        front.chain(self.0.cold.iter().map(|cold| cold.place)).chain(fresh)
+    /// Where the messages lie that are in the log, and what they cost.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Stored> + '_ {
+        let front = self.0.front.iter().filter_map(|out| out.message.stored());
+        let fresh = self.0.fresh.iter().filter_map(|out| out.message.stored());
+        let cold = self.0.cold.iter().map(|cold| Stored { place: cold.place, cost: cold.cost });
+        front.chain(cold).chain(fresh)
     }
 
     /// Adds one, and lets go what exceeds the limits: the newest or the oldest, as configured.

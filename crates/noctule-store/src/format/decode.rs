@@ -54,8 +54,6 @@ pub(crate) struct Context<'c> {
     pub(crate) each: &'c mut dyn FnMut(&Record),
     /// Records given.
     pub(crate) records: u64,
-    /// Messages that lie in the frames.
-    pub(crate) messages: u64,
     /// The greatest id of a message that a record spoke of.
     pub(crate) message_id_max: MessageId,
     /// Reused from record to record.
@@ -71,7 +69,6 @@ impl<'c> Context<'c> {
             bodies,
             each,
             records: 0,
-            messages: 0,
             message_id_max: MessageId::default(),
             receivers: Vec::new(),
         }
@@ -90,9 +87,7 @@ pub(crate) fn decode(
     while !rest.is_empty() {
         let start = frame.len() - rest.0.len();
         let found = item(&mut rest)?;
-        if found.kind == MESSAGE {
-            decoder.context.messages += 1;
-        } else {
+        if found.kind != MESSAGE {
             decoder.item(start, &found)?;
         }
     }

@@ -10,6 +10,8 @@ const MAGIC: &[u8; 8] = b"noctule\n";
 
 /// Segments of the log are called this and their number.
 pub(crate) const LOG_PREFIX: &str = "log-";
+/// Dead segments that become the next ones are called this and the number they had.
+pub(crate) const SPARE_PREFIX: &str = "spare-";
 /// Checkpoints are called this and the position they cover.
 pub(crate) const CHECKPOINT_PREFIX: &str = "ckpt-";
 
@@ -87,6 +89,11 @@ impl FileHead {
 /// Name of a segment.
 pub(crate) fn log_name(segment: u32) -> String {
     format!("{LOG_PREFIX}{segment:08}")
+}
+
+/// Name of a segment that is dead.
+pub(crate) fn spare_name(segment: u32) -> String {
+    format!("{SPARE_PREFIX}{segment:08}")
 }
 
 /// Name of a checkpoint that covers the log up to a position.

@@ -3,13 +3,15 @@
 use super::bytes::{Bytes, varint_len};
 use super::decode::Malformed;
 use noctule_core::identity::{MessageId, SessionNumber, Tenant, Time};
-use noctule_core::message::{Kept, Message};
+use noctule_core::message::{Kept, MESSAGE_OVERHEAD, Message};
 use noctule_proto::QoS;
 
 /// Kind of the item.
 pub(super) const MESSAGE: u8 = 1;
 /// Bytes before the content, at most.
 pub(crate) const MESSAGE_HEAD_MAX: usize = 1 + 5 + 4;
+/// Bytes of the item besides topic, properties and payload, about.
+const ITEM_OVERHEAD: u64 = 20;
 
 const RETAIN: u8 = 1 << 2;
 const TENANT: u8 = 1 << 3;
@@ -152,6 +154,11 @@ pub(crate) fn message_len(bytes: &[u8]) -> Result<u64, Malformed> {
     let len = from.small::<u32>()?;
     let head = bytes.len() - from.0.len() + 4;
     Ok(head as u64 + u64::from(len))
+}
+
+/// Bytes of a message in the log that costs so much in a queue, about.
+pub(crate) fn message_bytes(cost: u32) -> u64 {
+    u64::from(cost).saturating_sub(MESSAGE_OVERHEAD as u64) + ITEM_OVERHEAD
 }
 
 /// The message that begins here, verified.

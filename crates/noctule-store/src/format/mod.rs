@@ -36,10 +36,10 @@ pub use decode::Malformed;
 pub(crate) use decode::{Context, Undecoded, decode};
 pub(crate) use encode::{Encoded, Encoder};
 pub(crate) use file::{CHECKPOINT_PREFIX, FILE_HEAD, FileHead, FileKind, HeadError, LOG_PREFIX};
-pub(crate) use file::{checkpoint_name, log_name, number_of};
+pub(crate) use file::{SPARE_PREFIX, checkpoint_name, log_name, number_of, spare_name};
 pub(crate) use frame::{FRAME_HEAD, FrameHead, MAGIC, verify_body};
 pub(crate) use judge::{Judged, blank, judge};
-pub(crate) use message::{MESSAGE_HEAD_MAX, message_at, message_len};
+pub(crate) use message::{MESSAGE_HEAD_MAX, message_at, message_bytes, message_len};
 pub use position::Position;
 
 /// Version of the format, in the head of each file.

@@ -1,14 +1,19 @@
-//! What the log comes to: sealed segments folded into a checkpoint, and what nobody needs removed.
+//! What the log comes to: what is durable folded into a checkpoint, and what nobody needs removed.
 //!
-//! The fold replays the last checkpoint and the segments sealed since into a broker of its own,
-//! which tells its state as records. So a checkpoint says what a replay says, by the same code.
+//! The fold replays the last checkpoint and the log since into a broker of its own, which tells its
+//! state as records. So a checkpoint says what a replay says, by the same code.
+//!
+//! A fold is due in the middle of a segment rather than at its start, because the messages of the
+//! segment before are mostly settled by then: in a log whose messages are soon settled there is the
+//! segment that is written, the next one, the one before, and a dead one that will be the next.
 
 use super::prepare::UNFINISHED;
 use super::{Log, locked};
 use crate::StoreError;
 use crate::format::{
-    CHECKPOINT_PREFIX, Context, FILE_HEAD, Position, checkpoint_name, log_name, number_of,
+    CHECKPOINT_PREFIX, Context, FILE_HEAD, Position, checkpoint_name, message_bytes, number_of,
 };
+use noctule_core::record::Stored;
 use noctule_core::{Broker, Homes, Limits, ShardId, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -19,8 +24,6 @@ use std::sync::PoisonError;
 pub(super) struct Live {
     /// The last checkpoint.
     checkpoint: Option<Position>,
-    /// Messages of each sealed segment.
-    messages: BTreeMap<u32, u64>,
     /// Segments of which nothing is needed, as of the last checkpoint.
     dead: BTreeSet<u32>,
     /// Bytes that somebody needs, about.
@@ -29,7 +32,7 @@ pub(super) struct Live {
 
 impl Live {
     pub(super) fn new(checkpoint: Option<Position>) -> Live {
-        Live { checkpoint, messages: BTreeMap::new(), dead: BTreeSet::new(), bytes: 0 }
+        Live { checkpoint, dead: BTreeSet::new(), bytes: 0 }
     }
 }
 
@@ -44,16 +47,61 @@ pub struct Folded {
     pub removed: u64,
 }
 
-impl Log {
-    /// Where a checkpoint could end: all before is sealed and durable.
-    fn sealed(&self) -> Position {
-        Position::new(self.durable().segment(), FILE_HEAD as u32)
+/// Messages that are owed to somebody: where they lie and what they cost, each once.
+#[derive(Debug, Default)]
+pub(super) struct Owed {
+    /// Segment, offset and cost: small, because there may be many millions.
+    messages: Vec<[u32; 3]>,
+    /// So many are in order, and each of them only once.
+    sorted: usize,
+}
+
+impl Owed {
+    fn of(broker: &Broker) -> Owed {
+        let mut owed = Owed::default();
+        broker.places(&mut |stored| owed.push(stored));
+        owed.sort();
+        owed
     }
 
-    /// Bytes of the sealed segments in a range.
-    fn sealed_bytes(&self, from: u32, to: u32) -> u64 {
+    fn push(&mut self, Stored { place, cost }: Stored) {
+        let at = Position::of_place(place);
+        self.messages.push([at.segment(), at.offset(), cost]);
+        // A message to very many takes the room of one, every now and then.
+        if self.messages.len() > 2 * self.sorted + (1 << 20) {
+            self.sort();
+        }
+    }
+
+    fn sort(&mut self) {
+        self.messages.sort_unstable();
+        self.messages.dedup();
+        self.sorted = self.messages.len();
+    }
+
+    /// Bytes of messages by segment.
+    fn by_segment(&self) -> BTreeMap<u32, u64> {
+        let mut bytes = BTreeMap::new();
+        for [segment, _, cost] in &self.messages {
+            *bytes.entry(*segment).or_default() += message_bytes(*cost);
+        }
+        bytes
+    }
+}
+
+/// Bytes of the log between two folds, at least: each tells all that is needed.
+fn apart(live_bytes: u64) -> u64 {
+    live_bytes / 8
+}
+
+impl Log {
+    /// Bytes of the log between two positions, what no frame fitted into included.
+    fn bytes_between(&self, from: Position, to: Position) -> u64 {
         let ends = locked(&self.ends);
-        ends.range(from..to.max(from)).map(|(_, end)| u64::from(*end)).sum()
+        let sealed = ends.range(from.segment()..to.segment().max(from.segment()));
+        let size = |(number, end): (&u32, &u32)| self.options.size_of(*number).max(*end);
+        let whole: u64 = sealed.map(|sealed| u64::from(size(sealed))).sum();
+        (whole + u64::from(to.offset())).saturating_sub(u64::from(from.offset()))
     }
 
     /// Bytes that the segments take on the disk, those that are prepared included.
@@ -62,7 +110,9 @@ impl Log {
     /// The disk fails.
     pub fn disk_bytes(&self) -> io::Result<u64> {
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
-        segments.values().map(|file| file.size()).sum()
+        let own: u64 = segments.values().map(|file| file.size()).sum::<io::Result<u64>>()?;
+        drop(segments);
+        Ok(own + self.spare_bytes()?)
     }
 
     /// Whether a fold is worth its work: because there is much to replay, or more on the disk than
@@ -72,17 +122,21 @@ impl Log {
     /// The disk fails.
     pub fn fold_is_due(&self) -> io::Result<bool> {
         let live = locked(&self.live);
-        let from = live.checkpoint.map_or(1, Position::segment);
-        let since = self.sealed_bytes(from, self.sealed().segment());
+        let from = live.checkpoint.unwrap_or(Position::new(1, FILE_HEAD as u32));
+        let since = self.bytes_between(from, self.durable());
         let segment = u64::from(self.options.segment_bytes_max);
         if since >= (3 * segment).max(live.bytes / 2) {
             return Ok(true);
         }
-        let wasted = self.disk_bytes()? > 2 * live.bytes + 3 * segment;
-        Ok(wasted && since >= segment.max(live.bytes / 8))
+        let wasted = self.disk_bytes()? - self.spare_bytes()? >= 2 * live.bytes + 2 * segment;
+        let (segment, offset) = (self.durable().segment(), self.durable().offset());
+        let in_its_middle = offset >= self.options.size_of(segment) / 2;
+        // Middles of segments are not always a whole segment apart.
+        let apart = apart(live.bytes).max(u64::from(self.options.segment_bytes_max) / 4 * 3);
+        Ok(wasted && in_its_middle && since >= apart)
     }
 
-    /// Writes a checkpoint of all that is sealed, and removes segments that were of no use at the
+    /// Writes a checkpoint of all that is durable, and removes segments that were of no use at the
     /// last checkpoint and at this one: in between, what was asked for is still read. Not to be
     /// called while a replay runs.
     ///
@@ -90,31 +144,25 @@ impl Log {
     /// The log cannot be read, or the checkpoint not be written; the log goes on as it is.
     pub fn fold(&self) -> Result<Folded, StoreError> {
         let mut live = locked(&self.live);
-        let covers = self.sealed();
+        let covers = self.durable();
         if live.checkpoint.is_some_and(|last| last >= covers) {
             return Ok(Folded::default());
         }
-        let (broker, alive) = self.replayed_to(covers, &mut live)?;
+        let (broker, alive) = self.replayed_to(covers, &live)?;
         self.write_checkpoint(covers, alive, &mut |take| {
             broker.snapshot(&mut |record| take(&record));
         })?;
         live.checkpoint = Some(covers);
-        let mut places = Vec::new();
-        broker.places(&mut |place| places.push(place.0.get()));
+        let owed = Owed::of(&broker);
         drop(broker);
-        places.sort_unstable();
-        places.dedup();
-        let mut needed: BTreeMap<u32, u64> = BTreeMap::new();
-        for place in &places {
-            *needed.entry(Position(*place).segment()).or_default() += 1;
-        }
-        live.bytes = self.bytes_of(&needed, &live.messages);
+        let needed = owed.by_segment();
+        live.bytes = needed.values().sum();
         let removed = self.remove_dead(covers, &needed, &mut live)?;
-        Ok(Folded { messages: places.len() as u64, live_bytes: live.bytes, removed })
+        Ok(Folded { messages: owed.messages.len() as u64, live_bytes: live.bytes, removed })
     }
 
     /// A broker that has replayed the log up to a position.
-    fn replayed_to(&self, covers: Position, live: &mut Live) -> Result<(Broker, Time), StoreError> {
+    fn replayed_to(&self, covers: Position, live: &Live) -> Result<(Broker, Time), StoreError> {
         let mut broker = Broker::new(ShardId(0), Homes::new(1, 0), Limits::default());
         let mut bodies = |place| self.read(place);
         let mut each = |record: &_| broker.apply(record);
@@ -124,28 +172,14 @@ impl Log {
         }
         let from = live.checkpoint.unwrap_or(Position::new(1, FILE_HEAD as u32));
         let mut alive = self.start.alive.unwrap_or_default();
-        for number in from.segment()..covers.segment() {
+        for number in from.segment()..=covers.segment() {
             let from = from.max(Position::new(number, FILE_HEAD as u32));
             let end = locked(&self.ends).get(&number).copied();
-            let before = context.messages;
-            let last = self.replay_segment(from, end.unwrap_or_default(), &mut context)?;
-            live.messages.insert(number, context.messages - before);
-            alive = alive.max(last);
+            let end = end.filter(|_| number < covers.segment()).unwrap_or(covers.offset());
+            alive = alive.max(self.replay_segment(from, end, &mut context)?);
         }
         drop(context);
         Ok((broker, alive))
-    }
-
-    /// Bytes of segments in proportion to the messages of them that are needed; of a segment that
-    /// was not counted, all.
-    fn bytes_of(&self, needed: &BTreeMap<u32, u64>, messages: &BTreeMap<u32, u64>) -> u64 {
-        let ends = locked(&self.ends);
-        let bytes = needed.iter().map(|(number, needed)| {
-            let end = ends.get(number).copied().unwrap_or(self.options.size_of(*number));
-            let all = messages.get(number).copied().unwrap_or(*needed).max(*needed).max(1);
-            u64::from(end) * needed / all
-        });
-        bytes.sum()
     }
 
     /// Removes older checkpoints, and segments that were dead before and are dead now.
@@ -164,23 +198,14 @@ impl Log {
                 self.disk.remove(&name)?;
             }
         }
-        self.disk.sync_dir()?;
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
-        let sealed = segments.keys().copied().take_while(|number| *number < covers.segment());
-        let dead: BTreeSet<u32> = sealed.filter(|number| !needed.contains_key(number)).collect();
+        let before = segments.keys().copied().take_while(|number| *number < covers.segment());
+        let dead: BTreeSet<u32> = before.filter(|number| !needed.contains_key(number)).collect();
         drop(segments);
-        let mut removed = 0;
-        for number in dead.intersection(&live.dead) {
-            self.disk.remove(&log_name(*number))?;
-            let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
-            segments.remove(number);
-            drop(segments);
-            live.messages.remove(number);
-            locked(&self.ends).remove(number);
-            removed += 1;
-        }
-        self.disk.sync_dir()?;
+        let segment = u64::from(self.options.segment_bytes_max);
+        let gone: Vec<u32> = dead.intersection(&live.dead).copied().collect();
+        self.retire(&gone, 2 * live.bytes + 4 * segment)?;
         live.dead = dead;
-        Ok(removed)
+        Ok(gone.len() as u64)
     }
 }

@@ -5,7 +5,7 @@
 //!  append   any shard     reserves a position, queues the frame      (tail)
 //!  write    one caller    queued frames to their segments            (write)
 //!  sync     the same      segments to the disk; `durable` moves      (write)
-//!  prepare  one caller    the next segment, zeroed and synced        (prepare)
+//!  prepare  one caller    the next segment, a dead one or new        (prepare)
 //!  read     anyone        messages back, also those not yet written  (read)
 //!  fold     one caller    a checkpoint; what nobody needs is removed (fold)
 //! ```
@@ -36,9 +36,11 @@ pub(crate) use copy::is_store_file;
 pub use copy::{Copied, copy};
 pub use fold::Folded;
 pub use prepare::Prepared;
+use prepare::Spare;
 pub use recover::Torn;
 pub(crate) use salvage::Names;
 pub use salvage::{Intent, Loss, Owed, Salvaged, salvage};
+pub(crate) use tail::Reserved;
 pub use write::Wrote;
 
 use crate::disk::{Disk, DiskFile, LockGuard};
@@ -105,8 +107,8 @@ pub struct Log {
     segments: RwLock<BTreeMap<u32, Arc<dyn DiskFile>>>,
     /// The last segment that can be written to.
     prepared: AtomicU32,
-    /// Held by who prepares.
-    preparing: Mutex<()>,
+    /// Held by who prepares: dead segments, which become next ones.
+    spares: Mutex<Vec<Spare>>,
     full: Mutex<Option<Arc<str>>>,
     /// Whether there is a reason in `full`.
     is_full: AtomicBool,
@@ -171,7 +173,7 @@ impl Log {
             failed: AtomicBool::new(false),
             segments: RwLock::new(found.segments),
             prepared: AtomicU32::new(prepared),
-            preparing: Mutex::new(()),
+            spares: Mutex::new(Vec::new()),
             full: Mutex::new(None),
             is_full: AtomicBool::new(false),
             asks: Asks::new(wakers),

@@ -1,10 +1,13 @@
 //! The next segment, made ready before it is needed. A disk without room for it is noticed here,
 //! a segment early.
+//!
+//! A dead segment becomes the next one, so that its bytes need not be written twice. What is left
+//! in it never passes for frames of the next one, because a frame says where it lies.
 
 use super::{Log, Options, locked};
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile, write_full};
-use crate::format::{FILE_HEAD, FileHead, FileKind, log_name};
+use crate::format::{FILE_HEAD, FileHead, FileKind, log_name, spare_name};
 use std::io::{self, IoSlice};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -34,13 +37,17 @@ impl Log {
     /// The names of files cannot be made durable: nothing is taken any more.
     pub fn prepare(&self) -> Result<Prepared, StoreError> {
         self.check()?;
-        let _preparing = locked(&self.preparing);
+        let mut spares = locked(&self.spares);
         let next = self.prepared.load(Ordering::Acquire) + 1;
         if next > locked(&self.tail).segment() + 1 {
             return Ok(Prepared::Ready);
         }
         let head = self.head(FileKind::Log, u64::from(next));
-        let file = match make(&*self.disk, &self.options, &head) {
+        let made = match self.recycle(&mut spares, &head) {
+            Some(file) => self.disk.sync_dir().map(|()| file).map_err(Unmade::Names),
+            None => make(&*self.disk, &self.options, &head),
+        };
+        let file = match made {
             Ok(file) => file,
             Err(Unmade::Before(error)) => return Ok(self.no_room(&error)),
             Err(Unmade::Names(error)) => return Err(self.fail(error)),
@@ -56,6 +63,69 @@ impl Log {
         Ok(Prepared::One)
     }
 
+    /// Makes a dead segment the next one; `None`: there is none that will do.
+    fn recycle(&self, spares: &mut Vec<Spare>, head: &FileHead) -> Option<Arc<dyn DiskFile>> {
+        let size = u64::from(self.options.size_of(head.number as u32));
+        while let Some(Spare { name, file }) = spares.pop() {
+            let reuse = || {
+                if file.size()? < size {
+                    return Err(io::ErrorKind::InvalidInput.into());
+                }
+                // A frame larger than a segment had made it longer.
+                if file.size()? > size {
+                    file.set_len(size)?;
+                }
+                write_full(&*file, &mut [IoSlice::new(&head.encode())], 0)?;
+                file.sync_data()?;
+                self.disk.rename(&name, &log_name(head.number as u32))
+            };
+            if reuse().is_ok() {
+                return Some(file);
+            }
+            // If it cannot go now, it goes when the log is opened.
+            self.disk.remove(&name).ok();
+        }
+        None
+    }
+
+    /// Takes away segments of which nothing is needed. Those that will do, and that nobody reads
+    /// any more, are kept to become the next ones, as long as there are not more than `bytes_max`
+    /// on the disk. One is always kept, because the next segment takes its room in any case.
+    pub(super) fn retire(&self, numbers: &[u32], bytes_max: u64) -> io::Result<()> {
+        let next = self.options.size_of(self.prepared.load(Ordering::Acquire) + 1);
+        let mut kept = Vec::new();
+        for number in numbers {
+            let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+            let file = segments.remove(number);
+            drop(segments);
+            locked(&self.ends).remove(number);
+            let Some(file) = file else { continue };
+            let name = log_name(*number);
+            // Who had taken the file before it was out of the table may read what it becomes.
+            if file.size()? >= u64::from(next) && Arc::strong_count(&file) == 1 {
+                let spare = spare_name(*number);
+                self.disk.rename(&name, &spare)?;
+                kept.push(Spare { name: spare, file });
+            } else {
+                self.disk.remove(&name)?;
+            }
+        }
+        // They may not be changed as long as their old names may come back.
+        self.disk.sync_dir()?;
+        locked(&self.spares).append(&mut kept);
+        while self.disk_bytes()? > bytes_max {
+            let mut spares = locked(&self.spares);
+            let more = spares.len() > 1;
+            let Some(one) = spares.pop_if(|_| more) else { break };
+            self.disk.remove(&one.name)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn spare_bytes(&self) -> io::Result<u64> {
+        locked(&self.spares).iter().map(|spare| spare.file.size()).sum()
+    }
+
     fn no_room(&self, error: &io::Error) -> Prepared {
         let reason: Arc<str> = error.to_string().into();
         if locked(&self.full).replace(Arc::clone(&reason)).is_none() {
@@ -64,6 +134,13 @@ impl Log {
         }
         Prepared::Full(reason)
     }
+}
+
+/// A dead segment, kept to become the next one.
+#[derive(Debug)]
+pub(super) struct Spare {
+    name: String,
+    file: Arc<dyn DiskFile>,
 }
 
 /// Why a segment could not be made.

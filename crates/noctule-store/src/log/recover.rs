@@ -16,7 +16,7 @@ use crate::StoreError;
 use crate::disk::{Disk, DiskFile, read_full, write_full};
 use crate::format::{
     CHECKPOINT_PREFIX, FILE_HEAD, FRAME_HEAD, FileHead, FileKind, FrameHead, HeadError, LOG_PREFIX,
-    MAGIC, Position, checkpoint_name, log_name, number_of, verify_body,
+    MAGIC, Position, SPARE_PREFIX, checkpoint_name, log_name, number_of, verify_body,
 };
 use noctule_core::Time;
 use std::collections::BTreeMap;
@@ -78,7 +78,8 @@ fn files(disk: &dyn Disk) -> io::Result<Files> {
     let mut files = Files::default();
     for name in disk.list()? {
         let own = name.starts_with(LOG_PREFIX) || name.starts_with(CHECKPOINT_PREFIX);
-        if own && name.ends_with(UNFINISHED) {
+        // What a process meant to do with a dead segment is not known: it may have its next name.
+        if own && name.ends_with(UNFINISHED) || name.starts_with(SPARE_PREFIX) {
             files.unfinished.push(name);
             continue;
         }

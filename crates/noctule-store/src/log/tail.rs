@@ -40,6 +40,8 @@ pub(crate) struct Reserved {
     pub(crate) end: Position,
     /// It is the first of its segment: another one has to be prepared.
     pub(crate) new_segment: bool,
+    /// The middle of its segment is some way behind, as for no one before: a fold may be due.
+    pub(crate) past_middle: bool,
 }
 
 impl Tail {
@@ -84,9 +86,11 @@ impl Log {
         head.write(self.seed, &mut bytes);
         let end = head.end();
         tail.at = end;
+        // By then the middle is durable, most likely.
+        let past_middle = (at.offset()..end.offset()).contains(&(tail.size / 8 * 5));
         tail.pending.push_back(Arc::new(Appended { at, end, bytes }));
         self.pending_bytes.fetch_add(len, Ordering::Relaxed);
-        Ok(Reserved { at, end, new_segment })
+        Ok(Reserved { at, end, new_segment, past_middle })
     }
 
     pub(super) fn epoch(&self) -> u32 {

@@ -37,6 +37,7 @@ struct State {
     durable_names: Names,
     renamed: Vec<Renamed>,
     operations: u64,
+    written: u64,
     halt_at: Option<u64>,
     faults: BTreeMap<u64, Fault>,
     space: Option<usize>,
@@ -82,6 +83,12 @@ impl SimDisk {
     #[must_use]
     pub fn operations(&self) -> u64 {
         self.state().operations
+    }
+
+    /// Bytes written so far.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.state().written
     }
 
     /// The operation with this number, and no later one, fails like this.
@@ -399,6 +406,7 @@ impl DiskFile for SimFile {
             bytes.truncate(bytes.len().div_ceil(2));
         }
         let len = bytes.len();
+        state.written += len as u64;
         state.files[self.id].change(Changed::Bytes(offset as usize, bytes));
         heard(&course).map(|()| len)
     }

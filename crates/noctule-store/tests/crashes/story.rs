@@ -5,13 +5,18 @@ use noctule_core::index::Receiver;
 use noctule_core::limits::Durability;
 use noctule_core::message::{Message, Origin, Parts};
 use noctule_core::record::{Body, Receipt, Record, Stored};
+use noctule_core::{Broker, Homes, Limits, ShardId};
 use noctule_proto::{PacketId, QoS};
+use noctule_store::disk::Disk;
 use noctule_store::format::Position;
 use noctule_store::log::{Log, Options, Prepared, Waker, Wrote};
 use noctule_store::testing::{Chance, SimDisk};
 use noctule_store::{Fetch, LogStore, Store, StoreError};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// Sessions that there are.
+const SESSIONS: u64 = 6;
 /// Crashes of one disk.
 const CRASHES: u64 = 6;
 
@@ -24,6 +29,9 @@ pub(crate) struct Seen {
     kept_undurable: u64,
     segments: u64,
     checkpoints: u64,
+    folds: u64,
+    removed: u64,
+    spares: u64,
     halted_openings: u64,
     records: u64,
 }
@@ -36,6 +44,9 @@ impl Seen {
         self.kept_undurable += other.kept_undurable;
         self.segments += other.segments;
         self.checkpoints += other.checkpoints;
+        self.folds += other.folds;
+        self.removed += other.removed;
+        self.spares += other.spares;
         self.halted_openings += other.halted_openings;
         self.records += other.records;
         self
@@ -49,6 +60,9 @@ impl Seen {
             assert!(self.kept_undurable > crashes / 50, "{self:?}");
             assert!(self.segments > crashes / 10, "{self:?}");
             assert!(self.checkpoints > crashes / 50, "{self:?}");
+            assert!(self.folds > crashes / 10, "{self:?}");
+            assert!(self.spares > crashes / 50, "{self:?}");
+            assert!(self.removed > crashes / 20, "{self:?}");
             assert!(self.halted_openings > crashes / 50, "{self:?}");
         }
     }
@@ -72,6 +86,23 @@ struct Story {
     /// Ids of messages given.
     ids: u64,
     time: u64,
+    /// How often each session has ended.
+    ended: [u64; SESSIONS as usize],
+    /// The log is folded, so that what nobody needs goes; else checkpoints tell all that was ever
+    /// appended, and everything must be there for good.
+    folds: bool,
+    /// Messages that were owed at the last fold, and at the one before: until the next one, they
+    /// may be spoken of and are read.
+    flying: [Vec<Arc<Message>>; 2],
+    /// What the last fold covers.
+    folded: Position,
+    /// Messages of before were spoken of up to here: before, no fold follows, because none of them
+    /// is underway for as long as from one fold to the next.
+    spoken: Position,
+    /// The batch that is about to be appended speaks of one.
+    speaks: bool,
+    /// Settled by the batch that is about to be appended.
+    settled: Vec<Option<Place>>,
 }
 
 /// Runs a story; answers how many crashes it had.
@@ -80,7 +111,22 @@ pub(crate) fn run(seed: u64, seen: &mut Seen) -> u64 {
     let segment_bytes_max = 1024 << chance.below(4);
     let options = Options { segment_bytes_min: 1024, segment_bytes_max, identity: Some([9; 16]) };
     let disk = SimDisk::new();
-    let mut story = Story { disk, chance, options, list: Vec::new(), ids: 0, time: 1 };
+    let folds = chance.one_in(2);
+    let mut story = Story {
+        disk,
+        chance,
+        options,
+        list: Vec::new(),
+        ids: 0,
+        time: 1,
+        ended: Default::default(),
+        folds,
+        flying: Default::default(),
+        folded: Position::default(),
+        spoken: Position::default(),
+        speaks: false,
+        settled: Vec::new(),
+    };
     for _ in 0..CRASHES {
         story.chapter(seen);
     }
@@ -120,13 +166,7 @@ impl Story {
     fn settle(&mut self, durable: Position, seen: &mut Seen) {
         let log = self.open(seen);
         seen.torn += u64::from(log.torn().is_some());
-        let mut count = 0;
-        log.replay(&mut |record| {
-            let entry = self.list.get(count).expect("nothing comes that was not appended");
-            assert_eq!(*record, entry.record, "number {count}");
-            count += 1;
-        })
-        .expect("what was opened can be replayed");
+        let count = self.replayed(&log);
         let kept = self.list.iter().take_while(|entry| entry.end <= durable).count();
         assert!(count >= kept, "{count} records of {kept} durable ones");
         // A frame is there whole or not at all.
@@ -168,15 +208,20 @@ impl Story {
 
     /// What is there is the list, and its messages can be read.
     fn compare(&mut self, log: &Arc<Log>) {
-        let mut count = 0;
-        log.replay(&mut |record| {
-            assert_eq!(*record, self.list[count].record, "number {count}");
-            count += 1;
-        })
-        .expect("what was opened can be replayed");
-        assert_eq!(count, self.list.len());
-        let held = self.list.iter().filter_map(|entry| entry.message.clone());
-        let held: Vec<Arc<Message>> = held.collect();
+        assert_eq!(self.replayed(log), self.list.len());
+        let held = if self.folds {
+            self.owed(self.list.len())
+        } else {
+            self.list.iter().filter_map(|entry| entry.message.clone()).collect()
+        };
+        self.flying = [held.clone(), Vec::new()];
+        // What was owed to nobody may be gone: the machine may have stopped in a fold.
+        (self.folded, self.spoken) = (log.end(), Position::default());
+        self.read(log, &held);
+    }
+
+    /// Messages are read back as they were.
+    fn read(&mut self, log: &Arc<Log>, held: &[Arc<Message>]) {
         if held.is_empty() {
             return;
         }
@@ -187,7 +232,7 @@ impl Story {
         shard.fetch(Fetch { session: SessionNumber(1), places }).expect("the log works");
         log.answer();
         let fetched = shard.fetched().expect("a fetch is answered");
-        for ((place, found), message) in fetched.messages.iter().zip(&held) {
+        for ((place, found), message) in fetched.messages.iter().zip(held) {
             assert_eq!(message.place(), Some(*place));
             assert_eq!(found.as_ref(), Some(message));
         }
@@ -234,6 +279,7 @@ impl Story {
                 log.beat(Time(self.time))?;
             }
             14 => log.sync()?,
+            _ if self.folds => self.fold(log, seen)?,
             _ => {
                 if self.chance.one_in(4) {
                     seen.checkpoints += 1;
@@ -253,11 +299,35 @@ impl Story {
         })
     }
 
+    /// A fold, after which everything is there that may still be asked for.
+    fn fold(&mut self, log: &Arc<Log>, seen: &mut Seen) -> Result<(), StoreError> {
+        let covers = log.durable();
+        if covers < self.spoken || covers <= self.folded {
+            return Ok(());
+        }
+        let folded = log.fold()?;
+        seen.folds += 1;
+        seen.removed += folded.removed;
+        let names = Disk::list(&self.disk)?;
+        seen.spares += u64::from(names.iter().any(|name| name.starts_with("spare-")));
+        let owed = self.owed(self.list.partition_point(|entry| entry.end <= covers));
+        assert_eq!(folded.messages, owed.len() as u64);
+        let [last, _] = std::mem::take(&mut self.flying);
+        self.read(log, &last);
+        self.read(log, &owed);
+        (self.flying, self.folded) = ([owed, last], covers);
+        Ok(())
+    }
+
     fn append(&mut self, store: &mut LogStore, shard: usize) -> Result<(), StoreError> {
         let count = 1 + self.chance.below(4);
+        self.settled.clear();
         let records: Vec<Record> = (0..count).map(|_| self.record()).collect();
         store.append_at(Time(self.time), &mut records.clone())?;
         let end = store.log().end();
+        if std::mem::take(&mut self.speaks) {
+            self.spoken = end;
+        }
         for record in records {
             let message = match &record {
                 Record::Published { message: Body::Here(message), .. }
@@ -272,21 +342,32 @@ impl Story {
     }
 
     fn record(&mut self) -> Record {
-        let session = SessionNumber(self.chance.below(1 << 20));
+        let number = self.chance.below(SESSIONS);
+        let session = self.session(number);
         let id = PacketId::new(1 + self.chance.below(9) as u16).expect("it is not 0");
         match self.chance.below(8) {
-            0 => Record::SessionEnded(session),
+            0 if self.chance.one_in(8) => {
+                self.ended[number as usize] += 1;
+                Record::SessionEnded(session)
+            }
+            0 => Record::SessionEnded(SessionNumber(1 << 40 | self.chance.below(1 << 20))),
             1 => Record::Session {
                 session,
                 tenant: Tenant(0),
-                client_id: "a client".into(),
+                client_id: format!("client {number}").into(),
                 expiry_secs: 7,
                 durability: Durability::Os,
                 away_since: Some(Time(self.time)),
             },
             2 => Record::Received { session, id, message: Body::Here(self.message()) },
             3 | 4 => match self.earlier() {
-                Some(message) if self.chance.one_in(3) => self.published(message),
+                Some(message) if self.chance.one_in(3) => {
+                    self.speaks = true;
+                    self.published(message)
+                }
+                Some(_) if self.folds => {
+                    self.settled().unwrap_or(Record::Completed { session, id })
+                }
                 Some(message) => Record::Settled { receiver: Receiver::Session(session), message },
                 None => Record::Released { session, id },
             },
@@ -297,15 +378,40 @@ impl Story {
         }
     }
 
+    /// The number of a session, which is another one after each end of it. Numbers of sessions
+    /// whose queues are recorded are odd.
+    fn session(&self, number: u64) -> SessionNumber {
+        SessionNumber(1 + 2 * (number + SESSIONS * self.ended[number as usize]))
+    }
+
+    /// A message that waits is settled, which happens once.
+    fn settled(&mut self) -> Option<Record> {
+        let mut all = Vec::new();
+        state(self.list.iter().map(|entry| &entry.record)).snapshot(&mut |record| {
+            if let Record::Waiting { receiver, messages } = record {
+                all.extend(messages.into_iter().map(|waiting| (receiver, waiting.message)));
+            }
+        });
+        all.retain(|(_, message)| !self.settled.contains(&message.place()));
+        // Mostly the oldest, so that segments become of no use.
+        let most = if self.chance.one_in(8) { all.len() } else { all.len().min(4) };
+        let (receiver, message) = all.get(self.chance.below(most.max(1) as u64) as usize)?.clone();
+        self.settled.push(message.place());
+        Some(Record::Settled { receiver, message })
+    }
+
     fn published(&mut self, message: Body) -> Record {
         let here = matches!(message, Body::Here(_));
-        let receivers = (0..self.chance.below(4)).map(|number| Receipt {
-            receiver: Receiver::Session(SessionNumber(number)),
+        let count = self.chance.below(4);
+        let receivers = (0..count).map(|number| Receipt {
+            receiver: Receiver::Session(self.session(number)),
             qos: QoS::AtLeastOnce,
             retain: false,
             subscription_id: 0,
         });
-        let receivers = receivers.collect();
+        let mut receivers: Vec<Receipt> = receivers.collect();
+        receivers.sort_by_key(|receipt| receipt.receiver);
+        let receivers = receivers.into();
         Record::Published { message, receivers, retained: here && self.chance.one_in(4) }
     }
 
@@ -334,14 +440,91 @@ impl Story {
         Arc::new(Message::new(Time(0), origin, &parts))
     }
 
-    /// A message that was kept before.
+    /// A message that was kept before, and still is.
     fn earlier(&mut self) -> Option<Body> {
-        let at = self.chance.below(self.list.len().max(1) as u64) as usize;
-        let message = self.list.get(at)?.message.clone()?;
+        let list = if self.folds && self.chance.one_in(2) {
+            self.flying.concat()
+        } else {
+            let kept = |message: &Arc<Message>| {
+                !self.folds || message.place().is_some_and(|at| at.0.get() > self.folded.0)
+            };
+            self.list.iter().filter_map(|entry| entry.message.clone()).filter(kept).collect()
+        };
+        let message = list.get(self.chance.below(list.len().max(1) as u64) as usize)?.clone();
         let (place, cost) = (message.place()?, message.cost() as u32);
         let here = self.chance.one_in(2);
         Some(if here { Body::Here(message) } else { Body::Stored(Stored { place, cost }) })
     }
+}
+
+impl Story {
+    /// How many records of the list there are, as far as a replay tells: exactly those, or what a
+    /// fold says they come to and exactly those behind it.
+    fn replayed(&self, log: &Log) -> usize {
+        let mut records = Vec::new();
+        log.replay(&mut |record| records.push(record.clone()))
+            .expect("what was opened can be replayed");
+        let is = |records: &[Record], list: &[Entry]| {
+            records.iter().eq(list.iter().map(|entry| &entry.record))
+        };
+        if self.list.get(..records.len()).is_some_and(|list| is(&records, list)) {
+            return records.len();
+        }
+        assert!(self.folds, "nothing comes that was not appended");
+        let names = Disk::list(&self.disk).expect("the disk works");
+        let covers = |name: String| u64::from_str_radix(name.strip_prefix("ckpt-")?, 16).ok();
+        let covers = names.into_iter().filter_map(covers).max().expect("there was a fold");
+        let folded = self.list.partition_point(|entry| entry.end.0 <= covers);
+        let expected = told(state(self.list[..folded].iter().map(|entry| &entry.record)));
+        let mut counts = folded..=self.list.len().min(folded + records.len());
+        let count = counts.rfind(|count| {
+            let (head, tail) = records.split_at(records.len() - (count - folded));
+            is(tail, &self.list[folded..*count]) && told(state(head)) == expected
+        });
+        count.expect("a fold says what it covers comes to, and nothing else comes")
+    }
+
+    /// Messages that are owed to somebody after so many records.
+    fn owed(&self, count: usize) -> Vec<Arc<Message>> {
+        let mut places = BTreeSet::new();
+        let broker = state(self.list[..count].iter().map(|entry| &entry.record));
+        broker.places(&mut |stored| {
+            places.insert(stored.place.0);
+        });
+        let messages = self.list.iter().filter_map(|entry| entry.message.as_ref());
+        let is_owed =
+            |message: &&Arc<Message>| message.place().is_some_and(|place| places.remove(&place.0));
+        let owed = messages.filter(is_owed).cloned().collect();
+        assert!(places.is_empty(), "what is owed was appended");
+        owed
+    }
+}
+
+/// A broker that has applied records.
+fn state<'r>(records: impl IntoIterator<Item = &'r Record>) -> Broker {
+    let mut broker = Broker::new(ShardId(0), Homes::new(1, 0), Limits::default());
+    records.into_iter().for_each(|record| broker.apply(record));
+    broker
+}
+
+/// What a broker tells, in an order of its own.
+fn told(broker: Broker) -> Vec<String> {
+    let mut told = Vec::new();
+    broker.snapshot(&mut |mut record| {
+        match &mut record {
+            // Numbers may be skipped.
+            Record::Given { .. } => return,
+            // Whether a message that waits is in memory makes no difference.
+            Record::Waiting { messages, .. } => {
+                let stored = |body: &Body| body.stored().expect("it was kept");
+                messages.iter_mut().for_each(|it| it.message = Body::Stored(stored(&it.message)));
+            }
+            _ => {}
+        }
+        told.push(format!("{record:?}"));
+    });
+    told.sort();
+    told
 }
 
 /// A record as it comes back: of a message that only waits, only where it lies.

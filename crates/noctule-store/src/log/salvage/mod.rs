@@ -261,7 +261,7 @@ impl State {
     fn find_lost(&mut self, survey: &mut Survey) -> Result<(), StoreError> {
         let mut places = BTreeSet::new();
         self.replay.broker.places(&mut |at| {
-            places.insert(at.0.get());
+            places.insert(at.place.0.get());
         });
         let places: Vec<Place> = places.into_iter().filter_map(place).collect();
         let file_of = |at: Place| log_name(Position::of_place(at).segment());

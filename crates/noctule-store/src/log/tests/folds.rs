@@ -1,10 +1,12 @@
 //! Folds: after them a replay comes to the same state, and what nobody needs is gone.
 
 use super::*;
+use crate::format::message_bytes;
 use crate::testing::{Chance, SimDisk};
 use noctule_core::identity::Place;
 use noctule_core::record::Stored;
 use noctule_core::{Broker, Homes, Limits, ShardId};
+use std::collections::VecDeque;
 
 const SESSIONS: u64 = 5;
 
@@ -76,7 +78,7 @@ fn state(apply: impl FnOnce(&mut dyn FnMut(&Record))) -> (Vec<String>, Vec<Place
         }
         told.push(format!("{record:?}"));
     });
-    broker.places(&mut |place| places.push(place));
+    broker.places(&mut |stored| places.push(stored.place));
     told.sort();
     (told, places)
 }
@@ -234,4 +236,63 @@ fn a_long_churn_takes_no_more_disk_than_what_is_needed() {
     }
     assert!(course.ids > 1000);
     assert!(most < 40 * 2048, "{most}");
+}
+
+/// Publishes batches of messages of 200 bytes to a session that takes each `lag` batches later, and
+/// answers how many bytes were written for 100 bytes of payload and topic.
+fn churn(disk: &SimDisk, log: &Arc<Log>, (batches, lag): (u64, usize)) -> u64 {
+    const BATCH: u64 = 32;
+    let mut store = LogStore::stepped(Arc::clone(log), 0);
+    store.append_at(Time(1), &mut vec![session(0)]).unwrap();
+    let mut before = (0, disk.written());
+    let mut waiting = VecDeque::new();
+    for batch in 0..batches {
+        if batch == 3 * lag as u64 {
+            // Until then the disk grows, and what is new is filled with zeros first.
+            before = (batch, disk.written());
+        }
+        let receiver = Receiver::Session(number(0));
+        let settled = |message| Record::Settled { receiver, message: Body::Here(message) };
+        let taken = waiting.len().saturating_sub(lag * BATCH as usize);
+        let mut records: Vec<Record> = waiting.drain(..taken).map(settled).collect();
+        for id in 0..BATCH {
+            let message = message(batch * BATCH + id, &[7; 193]);
+            let receipt =
+                Receipt { receiver, qos: QoS::AtLeastOnce, retain: false, subscription_id: 0 };
+            let (body, receivers) = (Body::Here(Arc::clone(&message)), vec![receipt]);
+            let receivers = receivers.into();
+            records.push(Record::Published { message: body, receivers, retained: false });
+            waiting.push_back(message);
+        }
+        store.append_at(Time(batch), &mut records).unwrap();
+        write_all(log);
+        log.sync().unwrap();
+        log.prepare().unwrap();
+        let needed: u64 = waiting.iter().map(|message| message_bytes(message.cost() as u32)).sum();
+        let most = 4 * u64::from(log.options.segment_bytes_max) + 2 * needed;
+        let bytes = log.disk_bytes().unwrap();
+        assert!(bytes <= most, "batch {batch}, lag {lag}: {bytes} of {most}");
+        if log.fold_is_due().unwrap() {
+            log.fold().unwrap();
+        }
+    }
+    let bytes = (batches - before.0) * BATCH * (193 + "a/topic".len() as u64);
+    (disk.written() - before.1) * 100 / bytes
+}
+
+#[test]
+fn dead_segments_become_the_next_ones_and_bytes_are_written_once() {
+    for (lag, percent_max) in [(1, 125), (5, 125), (20, 130), (50, 140), (200, 140)] {
+        let disk = SimDisk::new();
+        let size = 64 * 1024;
+        let options =
+            Options { segment_bytes_min: size, segment_bytes_max: size, identity: Some([5; 16]) };
+        let log = Log::open(Arc::new(disk.clone()), options, vec![Box::new(|| ())]).unwrap();
+        let log = Arc::new(log);
+        let percent = churn(&disk, &log, (1000, lag));
+        assert!(log.end().segment() > 100);
+        assert!(percent <= percent_max, "lag {lag}: {percent} % of payloads and topics written");
+        drop(log);
+        assert_eq!(check(&disk).unwrap().unwrap().damaged, []);
+    }
 }
