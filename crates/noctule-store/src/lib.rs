@@ -6,11 +6,17 @@
 //!                                      v
 //!  store thread:            pending --write--> log-<n> --sync--> durable --wake--> shards
 //!  reader thread:           fetch   --read---> messages           --wake--> shards
+//!  fold thread:             log-<n> --fold---> ckpt-<n>    --move--> cold-<n>
 //!  start:                   checkpoint, later segments --replay--> Broker::apply
 //! ```
 //!
 //! One node has one log; each shard has its own [`Store`] of it, which numbers that shard's records
 //! by their order since the start: the numbers `Input::Stored` speaks of.
+//!
+//! A message is named by its place in the log, for good; where its bytes lie may change. A segment
+//! of which nothing is needed becomes a next one. If little is needed of many, that little is moved
+//! into cold files, each with a map of where its messages had been, so that the disk holds no more
+//! than about twice what is needed, and four segments.
 //!
 //! * [`mod@format`]   bytes: records, messages, frames, headers of files; decoding is total
 //! * [`log`]      the engine, one synchronous object: append, write, sync, prepare, recover, read

@@ -2,7 +2,7 @@
 //! The last shard that lets go of the log ends them.
 
 use crate::disk::OsDisk;
-use crate::log::{Folded, Log, Options, Prepared, Reserved, Torn, Wrote};
+use crate::log::{Compacted, Folded, Log, Options, Prepared, Reserved, Torn, Wrote};
 use crate::shard::now;
 use crate::{Class, LogStore, StoreError};
 use noctule_core::Time;
@@ -24,6 +24,10 @@ const RIDE: Duration = Duration::from_millis(100);
 const QUIET: Duration = Duration::from_secs(1);
 /// So often a log without appends says that its broker is alive.
 const BEAT: Duration = Duration::from_secs(30);
+/// Bytes that are moved in one go.
+const COMPACT_BYTES: u64 = 1024 * 1024;
+/// A pause after it is so many times as long.
+const COMPACT_PAUSES: u32 = 3;
 /// A disk without room for a segment is asked again after so long.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -256,8 +260,28 @@ fn fold_until(log: &Log, signs: &Signs) {
         let replayed = signs.replaying.load(Ordering::Acquire) == 0;
         if replayed && log.fold_is_due().unwrap_or(false) {
             let _: Result<Folded, StoreError> = log.fold();
+            compact(log, signs);
         }
         thread::park();
+    }
+}
+
+/// Moves what the fold has planned, at the pace of a log that has the disk for itself: most of the
+/// time is left to those who wait for a commit.
+fn compact(log: &Log, signs: &Signs) {
+    loop {
+        let begun = Instant::now();
+        match log.compact(COMPACT_BYTES) {
+            Ok(Compacted::More) => {}
+            Ok(Compacted::Nothing | Compacted::Done) | Err(_) => return,
+        }
+        let until = Instant::now() + COMPACT_PAUSES * begun.elapsed();
+        while !signs.stop() && Instant::now() < until {
+            thread::park_timeout(until.saturating_duration_since(Instant::now()));
+        }
+        if signs.stop() {
+            return;
+        }
     }
 }
 

@@ -12,6 +12,8 @@ const MAGIC: &[u8; 8] = b"noctule\n";
 pub(crate) const LOG_PREFIX: &str = "log-";
 /// Dead segments that become the next ones are called this and the number they had.
 pub(crate) const SPARE_PREFIX: &str = "spare-";
+/// Files of messages that were moved are called this and their number.
+pub(crate) const COLD_PREFIX: &str = "cold-";
 /// Checkpoints are called this and the position they cover.
 pub(crate) const CHECKPOINT_PREFIX: &str = "ckpt-";
 
@@ -22,6 +24,8 @@ pub(crate) enum FileKind {
     Log = 1,
     /// A checkpoint.
     Checkpoint = 2,
+    /// Messages that were moved out of segments.
+    Cold = 3,
 }
 
 /// The first bytes of a file.
@@ -31,7 +35,7 @@ pub(crate) struct FileHead {
     pub(crate) kind: FileKind,
     /// Which store it belongs to.
     pub(crate) store: [u8; 16],
-    /// Of a segment: its number. Of a checkpoint: the position it covers.
+    /// Of a segment, or a cold file: its number. Of a checkpoint: the position it covers.
     pub(crate) number: u64,
 }
 
@@ -75,6 +79,7 @@ impl FileHead {
         let kind = match kind {
             1 => FileKind::Log,
             2 => FileKind::Checkpoint,
+            3 => FileKind::Cold,
             _ => return Err(HeadError::Damaged),
         };
         Ok(FileHead { kind, store, number })
@@ -94,6 +99,11 @@ pub(crate) fn log_name(segment: u32) -> String {
 /// Name of a segment that is dead.
 pub(crate) fn spare_name(segment: u32) -> String {
     format!("{SPARE_PREFIX}{segment:08}")
+}
+
+/// Name of a file of messages that were moved.
+pub(crate) fn cold_name(number: u32) -> String {
+    format!("{COLD_PREFIX}{number:08}")
 }
 
 /// Name of a checkpoint that covers the log up to a position.

@@ -73,7 +73,11 @@ mod tests {
         let mut encoder = Encoder::new();
         encoder.record(&Record::SessionEnded(SessionNumber(3)));
         let message = Body::Here(Arc::new(message));
-        encoder.record(&Record::Published { message, receivers: Vec::new().into(), retained: true });
+        encoder.record(&Record::Published {
+            message,
+            receivers: Vec::new().into(),
+            retained: true,
+        });
         let frame = encoder.finish();
         (frame.bytes[FRAME_HEAD..].to_vec(), frame.body_crc, frame.body_len as usize)
     }

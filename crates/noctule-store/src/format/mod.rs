@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! file    = head (64) frame*
+//! cold    = head (64) message* map tail
 //! frame   = head (48) item* padding to 8
 //! item    = kind (1) length (varint) [crc (4), messages only] content
 //! ```
@@ -9,6 +10,7 @@
 //! * `bytes`      integers and texts, written and read
 //! * `position`   where something lies in the log
 //! * `file`       heads of files, and how they are called
+//! * `cold`       the end of a file of messages that were moved: where they had been
 //! * `frame`      heads of frames, and the check of what follows
 //! * `judge`      what is left of a damaged frame
 //! * `message`    a message as an item of its own, which has a place
@@ -21,6 +23,7 @@
 //! publisher wrote into a payload, is never taken for a frame of this one.
 
 mod bytes;
+mod cold;
 mod decode;
 mod encode;
 mod file;
@@ -32,10 +35,12 @@ mod receivers;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use cold::{COLD_ENTRY, COLD_TAIL, Moved, decode_map, encode_map, map_len};
 pub use decode::Malformed;
 pub(crate) use decode::{Context, Undecoded, decode};
 pub(crate) use encode::{Encoded, Encoder};
 pub(crate) use file::{CHECKPOINT_PREFIX, FILE_HEAD, FileHead, FileKind, HeadError, LOG_PREFIX};
+pub(crate) use file::{COLD_PREFIX, cold_name};
 pub(crate) use file::{SPARE_PREFIX, checkpoint_name, log_name, number_of, spare_name};
 pub(crate) use frame::{FRAME_HEAD, FrameHead, MAGIC, verify_body};
 pub(crate) use judge::{Judged, blank, judge};

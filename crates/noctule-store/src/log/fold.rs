@@ -7,32 +7,42 @@
 //! segment before are mostly settled by then: in a log whose messages are soon settled there is the
 //! segment that is written, the next one, the one before, and a dead one that will be the next.
 
+use super::cold::Home;
+use super::compact::{Compacted, Moving};
+use super::owed::Owed;
 use super::prepare::UNFINISHED;
 use super::{Log, locked};
 use crate::StoreError;
-use crate::format::{
-    CHECKPOINT_PREFIX, Context, FILE_HEAD, Position, checkpoint_name, message_bytes, number_of,
-};
-use noctule_core::record::Stored;
+use crate::disk::DiskFile;
+use crate::format::{CHECKPOINT_PREFIX, Context, FILE_HEAD, Position, checkpoint_name, number_of};
 use noctule_core::{Broker, Homes, Limits, ShardId, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 /// What is known of the log behind the tail.
 #[derive(Debug)]
 pub(super) struct Live {
     /// The last checkpoint.
     checkpoint: Option<Position>,
-    /// Segments of which nothing is needed, as of the last checkpoint.
-    dead: BTreeSet<u32>,
+    /// There was a fold since the start.
+    begun: bool,
+    /// Files of which nothing is needed, as of the last checkpoint.
+    pub(super) dead: BTreeSet<Home>,
+    /// Files with a message that is needed and damaged: they stay as they are.
+    pub(super) damaged: BTreeSet<Home>,
     /// Bytes that somebody needs, about.
-    bytes: u64,
+    pub(super) bytes: u64,
+    /// Bytes that may be moved: a part of what was appended.
+    pub(super) credit: u64,
+    /// What is being moved.
+    pub(super) moving: Option<Moving>,
 }
 
 impl Live {
-    pub(super) fn new(checkpoint: Option<Position>) -> Live {
-        Live { checkpoint, dead: BTreeSet::new(), bytes: 0 }
+    pub(super) fn new(checkpoint: Option<Position>, credit: u64) -> Live {
+        let (dead, damaged) = (BTreeSet::new(), BTreeSet::new());
+        Live { checkpoint, begun: false, dead, damaged, bytes: 0, credit, moving: None }
     }
 }
 
@@ -43,54 +53,14 @@ pub struct Folded {
     pub messages: u64,
     /// Bytes of the log that are still needed, about.
     pub live_bytes: u64,
-    /// Segments removed.
+    /// Files removed.
     pub removed: u64,
-}
-
-/// Messages that are owed to somebody: where they lie and what they cost, each once.
-#[derive(Debug, Default)]
-pub(super) struct Owed {
-    /// Segment, offset and cost: small, because there may be many millions.
-    messages: Vec<[u32; 3]>,
-    /// So many are in order, and each of them only once.
-    sorted: usize,
-}
-
-impl Owed {
-    fn of(broker: &Broker) -> Owed {
-        let mut owed = Owed::default();
-        broker.places(&mut |stored| owed.push(stored));
-        owed.sort();
-        owed
-    }
-
-    fn push(&mut self, Stored { place, cost }: Stored) {
-        let at = Position::of_place(place);
-        self.messages.push([at.segment(), at.offset(), cost]);
-        // A message to very many takes the room of one, every now and then.
-        if self.messages.len() > 2 * self.sorted + (1 << 20) {
-            self.sort();
-        }
-    }
-
-    fn sort(&mut self) {
-        self.messages.sort_unstable();
-        self.messages.dedup();
-        self.sorted = self.messages.len();
-    }
-
-    /// Bytes of messages by segment.
-    fn by_segment(&self) -> BTreeMap<u32, u64> {
-        let mut bytes = BTreeMap::new();
-        for [segment, _, cost] in &self.messages {
-            *bytes.entry(*segment).or_default() += message_bytes(*cost);
-        }
-        bytes
-    }
+    /// Bytes that are to be moved by [`Log::compact`].
+    pub to_move: u64,
 }
 
 /// Bytes of the log between two folds, at least: each tells all that is needed.
-fn apart(live_bytes: u64) -> u64 {
+pub(super) fn apart(live_bytes: u64) -> u64 {
     live_bytes / 8
 }
 
@@ -104,7 +74,8 @@ impl Log {
         (whole + u64::from(to.offset())).saturating_sub(u64::from(from.offset()))
     }
 
-    /// Bytes that the segments take on the disk, those that are prepared included.
+    /// Bytes that messages take on the disk: segments, those that are prepared included, and
+    /// cold files.
     ///
     /// # Errors
     /// The disk fails.
@@ -112,7 +83,7 @@ impl Log {
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
         let own: u64 = segments.values().map(|file| file.size()).sum::<io::Result<u64>>()?;
         drop(segments);
-        Ok(own + self.spare_bytes()?)
+        Ok(own + self.spare_bytes()? + self.cold_bytes())
     }
 
     /// Whether a fold is worth its work: because there is much to replay, or more on the disk than
@@ -136,61 +107,101 @@ impl Log {
         Ok(wasted && in_its_middle && since >= apart)
     }
 
-    /// Writes a checkpoint of all that is durable, and removes segments that were of no use at the
-    /// last checkpoint and at this one: in between, what was asked for is still read. Not to be
-    /// called while a replay runs.
+    /// Writes a checkpoint of all that is durable, and removes files that were of no use at the
+    /// last checkpoint and at this one: in between, what was asked for is still read. If too much
+    /// of the disk is taken by what is of no use, it is planned what is to be moved, which
+    /// [`Log::compact`] does. Not to be called while a replay runs.
     ///
     /// # Errors
     /// The log cannot be read, or the checkpoint not be written; the log goes on as it is.
     pub fn fold(&self) -> Result<Folded, StoreError> {
+        // Planned by the last fold. If it cannot be moved, it stays where it is.
+        let _: Result<Compacted, StoreError> = self.compact(u64::MAX);
+        self.check()?;
         let mut live = locked(&self.live);
         let covers = self.durable();
+        let from = live.checkpoint.unwrap_or(Position::new(1, FILE_HEAD as u32));
         if live.checkpoint.is_some_and(|last| last >= covers) {
             return Ok(Folded::default());
         }
-        let (broker, alive) = self.replayed_to(covers, &live)?;
+        let (broker, alive) = self.replayed_to(covers, &mut live)?;
         self.write_checkpoint(covers, alive, &mut |take| {
             broker.snapshot(&mut |record| take(&record));
         })?;
         live.checkpoint = Some(covers);
         let owed = Owed::of(&broker);
         drop(broker);
-        let needed = owed.by_segment();
+        let needed = self.needed(&owed);
         live.bytes = needed.values().sum();
+        live.earn(self.bytes_between(from, covers), self.options.segment_bytes_max);
         let removed = self.remove_dead(covers, &needed, &mut live)?;
-        Ok(Folded { messages: owed.messages.len() as u64, live_bytes: live.bytes, removed })
+        let to_move = self.plan(covers, (&owed, &needed), &mut live)?;
+        let messages = owed.len() as u64;
+        Ok(Folded { messages, live_bytes: live.bytes, removed, to_move })
     }
 
-    /// A broker that has replayed the log up to a position.
-    fn replayed_to(&self, covers: Position, live: &Live) -> Result<(Broker, Time), StoreError> {
+    /// A broker that has replayed the log up to a position, and when it was last alive.
+    fn replayed_to(&self, covers: Position, live: &mut Live) -> Result<(Broker, Time), StoreError> {
         let mut broker = Broker::new(ShardId(0), Homes::new(1, 0), Limits::default());
-        let mut bodies = |place| self.read(place);
-        let mut each = |record: &_| broker.apply(record);
-        let mut context = Context::new(&mut bodies, &mut each);
         if let Some(last) = live.checkpoint {
-            self.replay_checkpoint(last, &mut context)?;
+            let mut bodies = |place| self.read(place);
+            let mut each = |record: &_| broker.apply(record);
+            self.replay_checkpoint(last, &mut Context::new(&mut bodies, &mut each))?;
         }
-        let from = live.checkpoint.unwrap_or(Position::new(1, FILE_HEAD as u32));
+        let mut from = live.checkpoint.unwrap_or(Position::new(1, FILE_HEAD as u32));
         let mut alive = self.start.alive.unwrap_or_default();
-        for number in from.segment()..=covers.segment() {
-            let from = from.max(Position::new(number, FILE_HEAD as u32));
-            let end = locked(&self.ends).get(&number).copied();
-            let end = end.filter(|_| number < covers.segment()).unwrap_or(covers.offset());
-            alive = alive.max(self.replay_segment(from, end, &mut context)?);
+        if !std::mem::replace(&mut live.begun, true) {
+            // Nobody asks for what was needed before the start: that counts as a checkpoint.
+            self.replay_between((from, self.start.end), &mut broker)?;
+            from = self.start.end;
+            live.dead = self.dead(from, &self.needed(&Owed::of(&broker)))?;
         }
-        drop(context);
+        alive = alive.max(self.replay_between((from, covers), &mut broker)?);
         Ok((broker, alive))
     }
 
-    /// Removes older checkpoints, and segments that were dead before and are dead now.
+    fn replay_between(
+        &self,
+        (from, to): (Position, Position),
+        broker: &mut Broker,
+    ) -> Result<Time, StoreError> {
+        let mut bodies = |place| self.read(place);
+        let mut each = |record: &_| broker.apply(record);
+        let mut context = Context::new(&mut bodies, &mut each);
+        let mut alive = Time::default();
+        for number in from.segment()..=to.segment() {
+            let from = from.max(Position::new(number, FILE_HEAD as u32));
+            let end = locked(&self.ends).get(&number).copied();
+            let end = end.filter(|_| number < to.segment()).unwrap_or(to.offset());
+            alive = alive.max(self.replay_segment(from, end, &mut context)?);
+        }
+        Ok(alive)
+    }
+
+    /// Bytes of messages that are owed, by the file that they lie in.
+    fn needed(&self, owed: &Owed) -> BTreeMap<Home, u64> {
+        owed.by_home(&self.cold.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Files of which nothing is needed, before a position.
+    fn dead(&self, covers: Position, needed: &BTreeMap<Home, u64>) -> io::Result<BTreeSet<Home>> {
+        let sealed = self.sealed(covers)?.into_keys();
+        Ok(sealed.filter(|home| !needed.contains_key(home)).collect())
+    }
+
+    /// Removes older checkpoints, and files that were dead before and are dead now.
     fn remove_dead(
         &self,
         covers: Position,
-        needed: &BTreeMap<u32, u64>,
+        needed: &BTreeMap<Home, u64>,
         live: &mut Live,
     ) -> Result<u64, StoreError> {
-        // A copy is being made of what there was: it goes another time.
-        let Some(_unheld) = self.disk.unheld()? else { return Ok(0) };
+        let mut dead = self.dead(covers, needed)?;
+        let Some(_unheld) = self.disk.unheld()? else {
+            // A copy is being made of what there was: it goes another time.
+            live.dead = dead;
+            return Ok(0);
+        };
         let kept = checkpoint_name(covers.0);
         for name in self.disk.list()? {
             let older = number_of(&name, CHECKPOINT_PREFIX).is_some() && name != kept;
@@ -198,14 +209,31 @@ impl Log {
                 self.disk.remove(&name)?;
             }
         }
-        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
-        let before = segments.keys().copied().take_while(|number| *number < covers.segment());
-        let dead: BTreeSet<u32> = before.filter(|number| !needed.contains_key(number)).collect();
-        drop(segments);
-        let segment = u64::from(self.options.segment_bytes_max);
-        let gone: Vec<u32> = dead.intersection(&live.dead).copied().collect();
-        self.retire(&gone, 2 * live.bytes + 4 * segment)?;
+        let gone: BTreeSet<Home> = dead.intersection(&live.dead).copied().collect();
+        dead.retain(|home| !gone.contains(home));
         live.dead = dead;
+        let mut segments = Vec::new();
+        for home in &gone {
+            match home {
+                Home::Segment(number) => segments.push(*number),
+                Home::Cold(number) => self.remove_cold(*number)?,
+            }
+        }
+        let segment = u64::from(self.options.segment_bytes_max);
+        self.retire(&segments, 2 * live.bytes + 4 * segment)?;
         Ok(gone.len() as u64)
+    }
+
+    /// Files that messages before a position lie in and no more are written to, and their bytes.
+    pub(super) fn sealed(&self, covers: Position) -> io::Result<BTreeMap<Home, u64>> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let before = segments.iter().take_while(|(number, _)| **number < covers.segment());
+        let size =
+            |(number, file): (&u32, &Arc<dyn DiskFile>)| Ok((Home::Segment(*number), file.size()?));
+        let mut sealed = before.map(size).collect::<io::Result<BTreeMap<Home, u64>>>()?;
+        drop(segments);
+        let colds = self.cold.read().unwrap_or_else(PoisonError::into_inner);
+        sealed.extend(colds.iter().map(|(number, cold)| (Home::Cold(number), cold.size)));
+        Ok(sealed)
     }
 }

@@ -8,6 +8,7 @@
 //!  prepare  one caller    the next segment, a dead one or new        (prepare)
 //!  read     anyone        messages back, also those not yet written  (read)
 //!  fold     one caller    a checkpoint; what nobody needs is removed (fold)
+//!  compact  the same      what is needed, moved out of what is not   (compact, cold)
 //! ```
 //!
 //! The order of the log is the order of appends, and what is durable is a prefix of it: a record
@@ -16,8 +17,11 @@
 mod ask;
 mod check;
 mod checkpoint;
+mod cold;
+mod compact;
 mod copy;
 mod fold;
+mod owed;
 mod prepare;
 mod read;
 mod recover;
@@ -32,6 +36,7 @@ mod write;
 pub use ask::Waker;
 pub use check::{Checked, Damage, check};
 pub use checkpoint::Take;
+pub use compact::Compacted;
 pub(crate) use copy::is_store_file;
 pub use copy::{Copied, copy};
 pub use fold::Folded;
@@ -47,6 +52,7 @@ use crate::disk::{Disk, DiskFile, LockGuard};
 use crate::format::{FileHead, FileKind, Position};
 use crate::{Replayed, StoreError};
 use ask::Asks;
+use cold::ColdFiles;
 use fold::Live;
 use noctule_core::Time;
 use read::Desk;
@@ -105,6 +111,8 @@ pub struct Log {
     durable: AtomicU64,
     failed: AtomicBool,
     segments: RwLock<BTreeMap<u32, Arc<dyn DiskFile>>>,
+    /// Messages that were moved.
+    cold: RwLock<ColdFiles>,
     /// The last segment that can be written to.
     prepared: AtomicU32,
     /// Held by who prepares: dead segments, which become next ones.
@@ -172,6 +180,7 @@ impl Log {
             durable: AtomicU64::new(end.0),
             failed: AtomicBool::new(false),
             segments: RwLock::new(found.segments),
+            cold: RwLock::new(found.cold),
             prepared: AtomicU32::new(prepared),
             spares: Mutex::new(Vec::new()),
             full: Mutex::new(None),
@@ -179,7 +188,10 @@ impl Log {
             asks: Asks::new(wakers),
             desk: Desk::default(),
             ends: Mutex::new(found.start.ends.clone()),
-            live: Mutex::new(Live::new(found.start.checkpoint)),
+            live: Mutex::new(Live::new(
+                found.start.checkpoint,
+                u64::from(options.segment_bytes_max),
+            )),
             start: found.start,
             torn: found.torn,
             disk,

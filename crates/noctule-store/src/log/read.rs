@@ -1,5 +1,6 @@
 //! Messages read back, wherever they are: queued, or in a segment. What is read is verified.
 
+use super::cold::Located;
 use super::recover::damaged;
 use super::{Log, locked};
 use crate::StoreError;
@@ -67,20 +68,33 @@ impl Log {
                 rest = &rest[1..];
                 continue;
             }
-            let (extent, later) = rest.split_at(extent_of(rest, self.written()));
+            let (run, later) = rest.split_at(run_of(rest, self.written()));
             rest = later;
-            match self.segment(at.segment()) {
-                Some(file) => {
-                    let before = out.len();
-                    let read = read_extent(&*file, extent, wait, (&mut buf, out));
-                    if wait == Wait::Never {
-                        read?;
-                    } else if read.is_err() {
-                        // What the disk does not give is as lost as what is damaged.
-                        out.resize(before + extent.len(), None);
-                    }
-                }
-                None => out.extend(extent.iter().map(|_| None)),
+            self.read_run(run, wait, (&mut buf, out))?;
+        }
+        Ok(())
+    }
+
+    /// Reads messages of one segment, which are written.
+    fn read_run(&self, places: &[Place], wait: Wait, (buf, out): Out<'_>) -> io::Result<()> {
+        let Located { files, lies } = self.locate(places);
+        let mut rest = 0;
+        while let Some(first) = lies.get(rest) {
+            let Some((file, _)) = first else {
+                out.push(None);
+                rest += 1;
+                continue;
+            };
+            let extent = extent_of(&lies[rest..]);
+            let places = &places[rest..rest + extent.len()];
+            rest += extent.len();
+            let before = out.len();
+            let read = read_extent(&*files[*file], (places, &extent), wait, (buf, out));
+            if wait == Wait::Never {
+                read?;
+            } else if read.is_err() {
+                // What the disk does not give is as lost as what is damaged.
+                out.resize(before + extent.len(), None);
             }
         }
         Ok(())
@@ -130,22 +144,35 @@ pub(crate) fn answer_to(fetch: Fetch, messages: Vec<Option<Arc<Message>>>) -> Fe
     Fetched { session: fetch.session, messages }
 }
 
-/// How many of the places are read together: those of one segment that lie close by, in order, and
-/// are written.
-fn extent_of(places: &[Place], written: Position) -> usize {
-    let first = Position::of_place(places[0]);
-    let mut previous = first;
-    let near = places[1..].iter().take_while(|place| {
+/// How many of the places are of one segment, and written.
+fn run_of(places: &[Place], written: Position) -> usize {
+    let segment = Position::of_place(places[0]).segment();
+    let alike = |place: &&Place| {
         let at = Position::of_place(**place);
-        let near = at.segment() == first.segment()
-            && at >= previous
-            && at < written
-            && at.offset() - previous.offset() <= GAP
-            && at.offset() - first.offset() <= EXTENT;
-        previous = at;
-        near
-    });
-    near.count() + 1
+        at.segment() == segment && at < written
+    };
+    // The first one was found not to be queued.
+    1 + places[1..].iter().take_while(alike).count()
+}
+
+/// Offsets of the messages that are read together: those of one file that lie close by, in order.
+fn extent_of(lies: &[Option<(usize, u32)>]) -> Vec<u32> {
+    let mut offsets: Vec<u32> = Vec::new();
+    let mut file = None;
+    for (own, offset) in lies.iter().map_while(|lies| *lies) {
+        if let (Some(first), Some(previous)) = (offsets.first(), offsets.last()) {
+            let near = file == Some(own)
+                && offset >= *previous
+                && offset - previous <= GAP
+                && offset - first <= EXTENT;
+            if !near {
+                break;
+            }
+        }
+        file = Some(own);
+        offsets.push(offset);
+    }
+    offsets
 }
 
 type Out<'o> = (&'o mut Vec<u8>, &'o mut Vec<Option<Arc<Message>>>);
@@ -153,22 +180,21 @@ type Out<'o> = (&'o mut Vec<u8>, &'o mut Vec<Option<Arc<Message>>>);
 /// Reads messages that lie close together.
 fn read_extent(
     file: &dyn DiskFile,
-    places: &[Place],
+    (places, offsets): (&[Place], &[u32]),
     wait: Wait,
     (buf, out): Out<'_>,
 ) -> io::Result<()> {
-    let offset = |place: &Place| Position::of_place(*place).offset();
-    let (first, last) = (offset(&places[0]), offset(&places[places.len() - 1]));
+    let (first, last) = (offsets[0], offsets[offsets.len() - 1]);
     read_some(file, buf, (first, (last - first + GUESS) as usize), wait)?;
-    for place in places {
-        let skip = (offset(place) - first) as usize;
+    for (place, offset) in places.iter().zip(offsets) {
+        let skip = (offset - first) as usize;
         let here = buf.get(skip..).unwrap_or_default();
         let message = match message_len(here) {
             Ok(len) if len <= here.len() as u64 => restore(here, *place).ok(),
             // The length is only believed as far as the file bears it out.
-            Ok(len) if u64::from(offset(place)) + len <= file.size()? => {
+            Ok(len) if u64::from(*offset) + len <= file.size()? => {
                 let mut own = Vec::new();
-                read_some(file, &mut own, (offset(place), len as usize), wait)?;
+                read_some(file, &mut own, (*offset, len as usize), wait)?;
                 if wait == Wait::Never && (own.len() as u64) < len {
                     return Err(io::ErrorKind::WouldBlock.into());
                 }

@@ -10,13 +10,15 @@
 
 use super::Options;
 use super::checkpoint;
+use super::cold::ColdFiles;
 use super::prepare::{UNFINISHED, Unmade, make};
 use super::window::Window;
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile, read_full, write_full};
 use crate::format::{
-    CHECKPOINT_PREFIX, FILE_HEAD, FRAME_HEAD, FileHead, FileKind, FrameHead, HeadError, LOG_PREFIX,
-    MAGIC, Position, SPARE_PREFIX, checkpoint_name, log_name, number_of, verify_body,
+    CHECKPOINT_PREFIX, COLD_PREFIX, FILE_HEAD, FRAME_HEAD, FileHead, FileKind, FrameHead,
+    HeadError, LOG_PREFIX, MAGIC, Position, SPARE_PREFIX, checkpoint_name, cold_name, log_name,
+    number_of, verify_body,
 };
 use noctule_core::Time;
 use std::collections::BTreeMap;
@@ -60,6 +62,7 @@ pub(super) struct Start {
 pub(super) struct Found {
     pub(super) identity: [u8; 16],
     pub(super) segments: BTreeMap<u32, Arc<dyn DiskFile>>,
+    pub(super) cold: ColdFiles,
     pub(super) start: Start,
     /// Epoch of what is appended from here on.
     pub(super) epoch: u32,
@@ -71,24 +74,29 @@ pub(super) struct Found {
 struct Files {
     unfinished: Vec<String>,
     numbers: Vec<u32>,
+    cold: Vec<u32>,
     checkpoints: Vec<Position>,
 }
 
 fn files(disk: &dyn Disk) -> io::Result<Files> {
     let mut files = Files::default();
     for name in disk.list()? {
-        let own = name.starts_with(LOG_PREFIX) || name.starts_with(CHECKPOINT_PREFIX);
+        let prefixes = [LOG_PREFIX, CHECKPOINT_PREFIX, COLD_PREFIX];
+        let own = prefixes.iter().any(|prefix| name.starts_with(prefix));
         // What a process meant to do with a dead segment is not known: it may have its next name.
         if own && name.ends_with(UNFINISHED) || name.starts_with(SPARE_PREFIX) {
             files.unfinished.push(name);
             continue;
         }
-        let number = number_of(&name, LOG_PREFIX).and_then(|number| u32::try_from(number).ok());
-        files.numbers.extend(number);
+        let number =
+            |prefix| number_of(&name, prefix).and_then(|number| u32::try_from(number).ok());
+        files.numbers.extend(number(LOG_PREFIX));
+        files.cold.extend(number(COLD_PREFIX));
         files.checkpoints.extend(number_of(&name, CHECKPOINT_PREFIX).map(Position));
     }
     files.checkpoints.sort();
     files.numbers.sort_unstable();
+    files.cold.sort_unstable();
     Ok(files)
 }
 
@@ -111,14 +119,16 @@ pub(super) fn inspect(disk: &dyn Disk) -> Result<Option<Found>, StoreError> {
 
 /// What there is, and up to where it is known to be durable.
 fn look(disk: &dyn Disk, files: &Files) -> Result<Option<(Found, Position)>, StoreError> {
-    let Files { numbers, checkpoints, .. } = files;
+    let Files { numbers, cold, checkpoints, .. } = files;
     if numbers.is_empty() {
-        return match checkpoints.last() {
-            Some(last) => Err(damaged(checkpoint_name(last.0), 0, "the log behind it is missing")),
+        let checkpoint = checkpoints.last().map(|last| checkpoint_name(last.0));
+        return match checkpoint.or(cold.last().map(|last| cold_name(*last))) {
+            Some(last) => Err(damaged(last, 0, "the log behind it is missing")),
             None => Ok(None),
         };
     }
     let (identity, segments) = open_segments(disk, numbers)?;
+    let cold = ColdFiles::open(disk, identity, cold)?;
     let mut start = choose(disk, identity, checkpoints)?;
     whole(&segments, start.from)?;
     let mut scan = Scan::new(&segments, crc32c::crc32c(&identity), &start);
@@ -128,7 +138,7 @@ fn look(disk: &dyn Disk, files: &Files) -> Result<Option<(Found, Position)>, Sto
     start.alive = start.alive.max(scan.last.map(|last| Time(last.time)));
     let epoch = scan.epoch_max + 1;
     let durable = scan.last.map_or(start.from, |last| last.durable_before.max(start.from));
-    Ok(Some((Found { identity, segments, start, epoch, torn }, durable)))
+    Ok(Some((Found { identity, segments, cold, start, epoch, torn }, durable)))
 }
 
 /// Begins a log where there is none.
@@ -145,7 +155,8 @@ fn begin(disk: &dyn Disk, options: &Options) -> Result<Found, StoreError> {
     })?;
     let at = Position::new(1, FILE_HEAD as u32);
     let start = Start { from: at, end: at, ..Start::default() };
-    Ok(Found { identity, segments: [(1, file)].into(), start, epoch: 1, torn: None })
+    let (segments, cold) = ([(1, file)].into(), ColdFiles::default());
+    Ok(Found { identity, segments, cold, start, epoch: 1, torn: None })
 }
 
 type Opened = ([u8; 16], BTreeMap<u32, Arc<dyn DiskFile>>);

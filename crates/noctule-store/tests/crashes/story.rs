@@ -9,7 +9,7 @@ use noctule_core::{Broker, Homes, Limits, ShardId};
 use noctule_proto::{PacketId, QoS};
 use noctule_store::disk::Disk;
 use noctule_store::format::Position;
-use noctule_store::log::{Log, Options, Prepared, Waker, Wrote};
+use noctule_store::log::{Compacted, Log, Options, Prepared, Waker, Wrote};
 use noctule_store::testing::{Chance, SimDisk};
 use noctule_store::{Fetch, LogStore, Store, StoreError};
 use std::collections::BTreeSet;
@@ -32,6 +32,9 @@ pub(crate) struct Seen {
     folds: u64,
     removed: u64,
     spares: u64,
+    compacted: u64,
+    half_compacted: u64,
+    cold: u64,
     halted_openings: u64,
     records: u64,
 }
@@ -47,6 +50,9 @@ impl Seen {
         self.folds += other.folds;
         self.removed += other.removed;
         self.spares += other.spares;
+        self.compacted += other.compacted;
+        self.half_compacted += other.half_compacted;
+        self.cold += other.cold;
         self.halted_openings += other.halted_openings;
         self.records += other.records;
         self
@@ -61,7 +67,10 @@ impl Seen {
             assert!(self.segments > crashes / 10, "{self:?}");
             assert!(self.checkpoints > crashes / 50, "{self:?}");
             assert!(self.folds > crashes / 10, "{self:?}");
-            assert!(self.spares > crashes / 50, "{self:?}");
+            assert!(self.spares > crashes / 100, "{self:?}");
+            assert!(self.compacted > crashes / 50, "{self:?}");
+            assert!(self.half_compacted > crashes / 50, "{self:?}");
+            assert!(self.cold > crashes / 50, "{self:?}");
             assert!(self.removed > crashes / 20, "{self:?}");
             assert!(self.halted_openings > crashes / 50, "{self:?}");
         }
@@ -101,6 +110,9 @@ struct Story {
     spoken: Position,
     /// The batch that is about to be appended speaks of one.
     speaks: bool,
+    /// What the whole list comes to, and what is covered by a fold.
+    applied: Applied,
+    covered: Applied,
     /// Settled by the batch that is about to be appended.
     settled: Vec<Option<Place>>,
 }
@@ -125,6 +137,8 @@ pub(crate) fn run(seed: u64, seen: &mut Seen) -> u64 {
         folded: Position::default(),
         spoken: Position::default(),
         speaks: false,
+        applied: Applied::default(),
+        covered: Applied::default(),
         settled: Vec::new(),
     };
     for _ in 0..CRASHES {
@@ -136,14 +150,15 @@ pub(crate) fn run(seed: u64, seen: &mut Seen) -> u64 {
 impl Story {
     fn chapter(&mut self, seen: &mut Seen) {
         let log = self.open(seen);
-        self.compare(&log);
+        self.compare(&log, seen);
         let mut shards: Vec<_> = (0..1 + self.chance.below(4) as usize)
             .map(|shard| LogStore::stepped(Arc::clone(&log), shard))
             .collect();
         let before = self.list.len();
-        let halt = 1 + self.chance.below(80);
+        let long = self.folds && self.chance.one_in(2);
+        let halt = 1 + self.chance.below(if long { 320 } else { 80 });
         self.disk.halt_at(self.disk.operations() + halt);
-        let steps = 1 + self.chance.below(160);
+        let steps = 1 + self.chance.below(if long { 400 } else { 160 });
         for _ in 0..steps {
             if self.step(&log, &mut shards, seen).is_err() {
                 break;
@@ -176,6 +191,9 @@ impl Story {
         seen.kept_undurable += u64::from(count > kept);
         seen.lost += u64::from(count < self.list.len());
         seen.records += count as u64;
+        if count < self.list.len() {
+            (self.applied, self.covered) = Default::default();
+        }
         self.list.truncate(count);
     }
 
@@ -207,13 +225,15 @@ impl Story {
     }
 
     /// What is there is the list, and its messages can be read.
-    fn compare(&mut self, log: &Arc<Log>) {
+    fn compare(&mut self, log: &Arc<Log>, seen: &mut Seen) {
         assert_eq!(self.replayed(log), self.list.len());
         let held = if self.folds {
             self.owed(self.list.len())
         } else {
             self.list.iter().filter_map(|entry| entry.message.clone()).collect()
         };
+        let names = Disk::list(&self.disk).expect("the disk works");
+        seen.cold += u64::from(names.iter().any(|name| name.starts_with("cold-")));
         self.flying = [held.clone(), Vec::new()];
         // What was owed to nobody may be gone: the machine may have stopped in a fold.
         (self.folded, self.spoken) = (log.end(), Position::default());
@@ -259,7 +279,7 @@ impl Story {
         seen: &mut Seen,
     ) -> Result<(), StoreError> {
         self.time += 1;
-        match self.chance.below(16) {
+        match self.chance.below(if self.folds { 19 } else { 16 }) {
             0..8 => {
                 let shard = self.chance.below(shards.len() as u64) as usize;
                 self.append(&mut shards[shard], shard)?;
@@ -279,6 +299,7 @@ impl Story {
                 log.beat(Time(self.time))?;
             }
             14 => log.sync()?,
+            _ if self.folds && self.chance.one_in(2) => self.compact(log, seen)?,
             _ if self.folds => self.fold(log, seen)?,
             _ => {
                 if self.chance.one_in(4) {
@@ -316,6 +337,19 @@ impl Story {
         self.read(log, &last);
         self.read(log, &owed);
         (self.flying, self.folded) = ([owed, last], covers);
+        Ok(())
+    }
+
+    /// What the last fold planned, or a part of it: messages are read back all the same.
+    fn compact(&mut self, log: &Arc<Log>, seen: &mut Seen) -> Result<(), StoreError> {
+        match log.compact(1 + self.chance.below(800))? {
+            Compacted::Nothing => return Ok(()),
+            Compacted::More => seen.half_compacted += 1,
+            Compacted::Done => seen.compacted += 1,
+        }
+        for flying in self.flying.clone() {
+            self.read(log, &flying);
+        }
         Ok(())
     }
 
@@ -363,7 +397,7 @@ impl Story {
             3 | 4 => match self.earlier() {
                 Some(message) if self.chance.one_in(3) => {
                     self.speaks = true;
-                    self.published(message)
+                    self.published(message, false)
                 }
                 Some(_) if self.folds => {
                     self.settled().unwrap_or(Record::Completed { session, id })
@@ -373,7 +407,8 @@ impl Story {
             },
             _ => {
                 let message = Body::Here(self.message());
-                self.published(message)
+                let retained = self.chance.one_in(4);
+                self.published(message, retained)
             }
         }
     }
@@ -387,7 +422,7 @@ impl Story {
     /// A message that waits is settled, which happens once.
     fn settled(&mut self) -> Option<Record> {
         let mut all = Vec::new();
-        state(self.list.iter().map(|entry| &entry.record)).snapshot(&mut |record| {
+        self.applied.after(&self.list).snapshot(&mut |record| {
             if let Record::Waiting { receiver, messages } = record {
                 all.extend(messages.into_iter().map(|waiting| (receiver, waiting.message)));
             }
@@ -400,8 +435,7 @@ impl Story {
         Some(Record::Settled { receiver, message })
     }
 
-    fn published(&mut self, message: Body) -> Record {
-        let here = matches!(message, Body::Here(_));
+    fn published(&mut self, message: Body, retained: bool) -> Record {
         let count = self.chance.below(4);
         let receivers = (0..count).map(|number| Receipt {
             receiver: Receiver::Session(self.session(number)),
@@ -412,7 +446,7 @@ impl Story {
         let mut receivers: Vec<Receipt> = receivers.collect();
         receivers.sort_by_key(|receipt| receipt.receiver);
         let receivers = receivers.into();
-        Record::Published { message, receivers, retained: here && self.chance.one_in(4) }
+        Record::Published { message, receivers, retained }
     }
 
     fn message(&mut self) -> Arc<Message> {
@@ -460,7 +494,7 @@ impl Story {
 impl Story {
     /// How many records of the list there are, as far as a replay tells: exactly those, or what a
     /// fold says they come to and exactly those behind it.
-    fn replayed(&self, log: &Log) -> usize {
+    fn replayed(&mut self, log: &Log) -> usize {
         let mut records = Vec::new();
         log.replay(&mut |record| records.push(record.clone()))
             .expect("what was opened can be replayed");
@@ -475,19 +509,19 @@ impl Story {
         let covers = |name: String| u64::from_str_radix(name.strip_prefix("ckpt-")?, 16).ok();
         let covers = names.into_iter().filter_map(covers).max().expect("there was a fold");
         let folded = self.list.partition_point(|entry| entry.end.0 <= covers);
-        let expected = told(state(self.list[..folded].iter().map(|entry| &entry.record)));
+        let expected = told(self.covered.after(&self.list[..folded]));
         let mut counts = folded..=self.list.len().min(folded + records.len());
         let count = counts.rfind(|count| {
             let (head, tail) = records.split_at(records.len() - (count - folded));
-            is(tail, &self.list[folded..*count]) && told(state(head)) == expected
+            is(tail, &self.list[folded..*count]) && told(&state(head)) == expected
         });
         count.expect("a fold says what it covers comes to, and nothing else comes")
     }
 
     /// Messages that are owed to somebody after so many records.
-    fn owed(&self, count: usize) -> Vec<Arc<Message>> {
+    fn owed(&mut self, count: usize) -> Vec<Arc<Message>> {
         let mut places = BTreeSet::new();
-        let broker = state(self.list[..count].iter().map(|entry| &entry.record));
+        let broker = self.covered.after(&self.list[..count]);
         broker.places(&mut |stored| {
             places.insert(stored.place.0);
         });
@@ -500,6 +534,26 @@ impl Story {
     }
 }
 
+/// A broker that has applied entries of the list, and goes on from there.
+#[derive(Default)]
+struct Applied {
+    count: usize,
+    broker: Option<Broker>,
+}
+
+impl Applied {
+    /// After these entries, which are mostly more than before.
+    fn after(&mut self, list: &[Entry]) -> &Broker {
+        if self.count > list.len() {
+            *self = Applied::default();
+        }
+        let broker = self.broker.get_or_insert_with(|| state(&[]));
+        list[self.count..].iter().for_each(|entry| broker.apply(&entry.record));
+        self.count = list.len();
+        broker
+    }
+}
+
 /// A broker that has applied records.
 fn state<'r>(records: impl IntoIterator<Item = &'r Record>) -> Broker {
     let mut broker = Broker::new(ShardId(0), Homes::new(1, 0), Limits::default());
@@ -508,7 +562,7 @@ fn state<'r>(records: impl IntoIterator<Item = &'r Record>) -> Broker {
 }
 
 /// What a broker tells, in an order of its own.
-fn told(broker: Broker) -> Vec<String> {
+fn told(broker: &Broker) -> Vec<String> {
     let mut told = Vec::new();
     broker.snapshot(&mut |mut record| {
         match &mut record {

@@ -18,6 +18,7 @@ mod rescue;
 mod survey;
 mod walk;
 
+use super::cold::ColdFiles;
 use super::recover::{Found, Start, inspect};
 use super::{Log, Options, Wait};
 use crate::StoreError;
@@ -225,6 +226,7 @@ fn reading(disk: &Arc<dyn Disk>, options: Options, survey: &Survey) -> Log {
     let found = Found {
         identity: survey.identity,
         segments: survey.segments.clone(),
+        cold: ColdFiles::default(),
         start: Start { end, ..Start::default() },
         epoch: 0,
         torn: None,
@@ -367,8 +369,8 @@ impl State {
         let (covers, moved, mut written) = rescue.end(&found.aside)?;
         let start = Start { end: covers, alive: Some(self.frames.alive), ..Start::default() };
         let Frames { identity, epoch, alive } = self.frames;
-        let segments = BTreeMap::new();
-        let log = Found { identity, segments, start, epoch, torn: None };
+        let (segments, cold) = (BTreeMap::new(), ColdFiles::default());
+        let log = Found { identity, segments, cold, start, epoch, torn: None };
         let log = Log::of(Arc::clone(disk), (options, Vec::new()), log, Box::new(()));
         log.write_checkpoint(covers, alive, &mut |take| {
             self.snapshot(&moved, &mut found.clone(), &mut |record| take(record));

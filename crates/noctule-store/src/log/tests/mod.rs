@@ -1,5 +1,6 @@
 //! Tests of the engine and its threads on the disk of the system.
 
+mod compaction;
 mod copies;
 mod faults;
 mod folds;
