@@ -20,11 +20,16 @@ impl OsDisk {
     /// The system refuses.
     pub fn new(path: &Path) -> io::Result<OsDisk> {
         let disk = OsDisk { path: path.to_owned() };
-        if !path.is_dir() {
+        let above = |path: &Path| path.parent().map(Path::to_owned);
+        let missing = std::iter::successors(Some(path.to_owned()), |path| above(path));
+        let missing: Vec<PathBuf> = missing.take_while(|path| !path.is_dir()).collect();
+        if !missing.is_empty() {
             make_private(path)?;
-            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                sync_dir(parent)?;
-            }
+        }
+        // A name is durable once the directory that it is in is synced: each of the new ones.
+        for parent in missing.iter().filter_map(|path| path.parent()) {
+            let here = parent.as_os_str().is_empty();
+            sync_dir(if here { Path::new(".") } else { parent })?;
         }
         Ok(disk)
     }

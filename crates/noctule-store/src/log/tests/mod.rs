@@ -106,6 +106,14 @@ fn what_was_appended_is_replayed_in_the_order_of_all_shards() {
 }
 
 #[test]
+fn a_directory_is_made_with_those_above_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("of/some/depth");
+    drop(log_in(&path, 1).unwrap());
+    assert_eq!(replayed(&log_in(&path, 1).unwrap()), []);
+}
+
+#[test]
 fn progress_follows_the_steps() {
     let dir = tempfile::tempdir().unwrap();
     let log = log_in(dir.path(), 1).unwrap();
