@@ -24,6 +24,9 @@ const RIDE: Duration = Duration::from_millis(100);
 const QUIET: Duration = Duration::from_secs(1);
 /// So often a log without appends says that its broker is alive.
 const BEAT: Duration = Duration::from_secs(30);
+/// How far a thread gives way whose work is not urgent.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
 /// Bytes that are moved in one go.
 const COMPACT_BYTES: u64 = 1024 * 1024;
 /// A pause after it is so many times as long.
@@ -227,6 +230,7 @@ fn close(log: &Log) {
                 Wrote::Nothing => break,
                 Wrote::NoSegment => match log.prepare()? {
                     Prepared::Full(_) => break,
+                    Prepared::Ready if log.is_full() => break,
                     Prepared::One | Prepared::Ready => {}
                 },
             }
@@ -256,6 +260,7 @@ fn prepare_until(log: &Log, signs: &Signs, writer: &Thread) {
 /// fails is tried again with the next one: the log goes on without a checkpoint, and a disk that
 /// fails is met by the writer.
 fn fold_until(log: &Log, signs: &Signs) {
+    give_way();
     while !signs.stop() {
         let replayed = signs.replaying.load(Ordering::Acquire) == 0;
         if replayed && log.fold_is_due().unwrap_or(false) {
@@ -264,6 +269,14 @@ fn fold_until(log: &Log, signs: &Signs) {
         }
         thread::park();
     }
+}
+
+/// What is folded waits for nobody: shards and commits come first. Elsewhere than on Linux, it is
+/// the whole process that would give way.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    // Refused: it only competes for a while.
+    rustix::process::nice(NICE).ok();
 }
 
 /// Moves what the fold has planned, at the pace of a log that has the disk for itself: most of the

@@ -1,9 +1,10 @@
 //! Checkpoints: what a replay of the log up to a position comes to, in records of its own. It
 //! holds no messages but their places. The last frame is empty: without it, it is not whole.
 
+use super::Log;
+use super::prepare::{SYNC_EVERY, UNFINISHED};
 use super::recover::read_head;
 use super::window::Window;
-use super::{Log, prepare::UNFINISHED};
 use crate::StoreError;
 use crate::disk::{Disk, write_full};
 use crate::format::{
@@ -13,6 +14,7 @@ use crate::format::{
 use noctule_core::Time;
 use noctule_core::record::Record;
 use std::io::{self, IoSlice};
+use std::sync::atomic::Ordering;
 
 /// Bytes of a frame, about.
 const FRAME: usize = 256 * 1024;
@@ -39,7 +41,7 @@ impl Log {
         let head = self.head(FileKind::Checkpoint, covers.0).encode();
         write_full(&*file, &mut [IoSlice::new(&head)], 0)?;
         let mut encoder = Encoder::new();
-        let mut at = FILE_HEAD as u64;
+        let (mut at, mut synced) = (FILE_HEAD as u64, 0);
         let mut put = |encoder: &mut Encoder| {
             if encoder.has_messages() {
                 return Err(io::Error::from(io::ErrorKind::InvalidInput));
@@ -48,6 +50,10 @@ impl Log {
             let end = self.checkpoint_frame(&mut frame, at, (alive, epoch));
             write_full(&*file, &mut [IoSlice::new(&frame.bytes)], at)?;
             at = end;
+            if at - synced >= SYNC_EVERY {
+                file.sync_data()?;
+                synced = at;
+            }
             Ok(())
         };
         let mut done = Ok(());
@@ -65,6 +71,7 @@ impl Log {
         }
         put(&mut encoder)?;
         file.sync_data()?;
+        self.checkpoint_bytes.store(at, Ordering::Relaxed);
         self.disk.rename(&unfinished, &name)?;
         // Segments are removed on the strength of a checkpoint: its name is durable or unknown.
         self.disk.sync_dir().map_err(|error| self.fail(error))

@@ -11,7 +11,7 @@
 use super::cold::{Cold, Home};
 use super::fold::{Live, apart};
 use super::owed::Owed;
-use super::prepare::UNFINISHED;
+use super::prepare::{SYNC_EVERY, UNFINISHED};
 use super::window::Window;
 use super::{Log, locked};
 use crate::StoreError;
@@ -23,8 +23,6 @@ use std::sync::{Arc, PoisonError};
 
 /// Bytes written at a time.
 const CHUNK: usize = 256 * 1024;
-/// Bytes written between two syncs: a disk with a long queue of them would keep commits waiting.
-const SYNC_EVERY: u64 = 4 * 1024 * 1024;
 /// Bytes of a cold file when few are needed in all.
 const COLD_BYTES_MIN: u64 = 256 * 1024;
 

@@ -99,6 +99,9 @@ impl Log {
         if since >= (3 * segment).max(live.bytes / 2) {
             return Ok(true);
         }
+        if self.is_full() && since >= u64::from(self.options.segment_bytes_min) {
+            return Ok(true);
+        }
         let wasted = self.disk_bytes()? - self.spare_bytes()? >= 2 * live.bytes + 2 * segment;
         let (segment, offset) = (self.durable().segment(), self.durable().offset());
         let in_its_middle = offset >= self.options.size_of(segment) / 2;

@@ -120,6 +120,8 @@ pub struct Log {
     full: Mutex<Option<Arc<str>>>,
     /// Whether there is a reason in `full`.
     is_full: AtomicBool,
+    /// Bytes of the last checkpoint.
+    checkpoint_bytes: AtomicU64,
     asks: Asks,
     desk: Desk,
     start: Start,
@@ -168,7 +170,9 @@ impl Log {
         lock: LockGuard,
     ) -> Log {
         let end = found.start.end;
-        let tail = Tail::new(end, options.size_of(end.segment()), found.epoch, &found.start);
+        let size = options.size_of(end.segment());
+        let size = found.segments[&end.segment()].size()?.min(u64::from(size)) as u32;
+        let tail = Tail::new(end, size, found.epoch, &found.start);
         let prepared = found.segments.last_key_value().map_or(0, |(number, _)| *number);
         Log {
             seed: crc32c::crc32c(&found.identity),
@@ -185,6 +189,7 @@ impl Log {
             spares: Mutex::new(Vec::new()),
             full: Mutex::new(None),
             is_full: AtomicBool::new(false),
+            checkpoint_bytes: AtomicU64::new(0),
             asks: Asks::new(wakers),
             desk: Desk::default(),
             ends: Mutex::new(found.start.ends.clone()),

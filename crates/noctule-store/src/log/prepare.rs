@@ -1,10 +1,10 @@
 //! The next segment, made ready before it is needed. A disk without room for it is noticed here,
-//! a segment early.
+//! a segment early. Once it has some room again, shorter segments will do.
 //!
 //! A dead segment becomes the next one, so that its bytes need not be written twice. What is left
 //! in it never passes for frames of the next one, because a frame says where it lies.
 
-use super::{Log, Options, locked};
+use super::{Log, locked};
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile, write_full};
 use crate::format::{FILE_HEAD, FileHead, FileKind, log_name, spare_name};
@@ -16,8 +16,9 @@ use std::sync::{Arc, PoisonError};
 pub(super) const UNFINISHED: &str = ".tmp";
 /// Zeros written at a time.
 const CHUNK: usize = 256 * 1024;
-/// Zeros written between two syncs: a disk with a long queue of them would keep commits waiting.
-const SYNC_EVERY: u64 = 4 * 1024 * 1024;
+/// Bytes written behind commits between two syncs: a disk with a long queue of them would keep
+/// commits waiting.
+pub(super) const SYNC_EVERY: u64 = 4 * 1024 * 1024;
 
 /// What a prepare step did.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,7 +46,7 @@ impl Log {
         let head = self.head(FileKind::Log, u64::from(next));
         let made = match self.recycle(&mut spares, &head) {
             Some(file) => self.disk.sync_dir().map(|()| file).map_err(Unmade::Names),
-            None => make(&*self.disk, &self.options, &head),
+            None => self.make_next(&head),
         };
         let file = match made {
             Ok(file) => file,
@@ -56,11 +57,42 @@ impl Log {
         segments.insert(next, file);
         drop(segments);
         self.prepared.store(next, Ordering::Release);
+        self.has_room();
+        Ok(Prepared::One)
+    }
+
+    /// A new segment. On a disk that was full and has some room again, but not for a whole one, it
+    /// is a shorter one, as long as a checkpoint still has room besides: by one, more may be freed.
+    fn make_next(&self, head: &FileHead) -> Result<Arc<dyn DiskFile>, Unmade> {
+        let mut size = self.options.size_of(head.number as u32);
+        let mut made = make(&*self.disk, head, (size, 0));
+        while self.is_full()
+            && matches!(made, Err(Unmade::Before(_)))
+            && size / 2 >= self.options.segment_bytes_min
+        {
+            size /= 2;
+            let checkpoint = self.checkpoint_bytes.load(Ordering::Relaxed);
+            made = make(&*self.disk, head, (size, checkpoint.max(u64::from(size))));
+        }
+        made
+    }
+
+    /// Bytes of a segment, as far as it is known to be shorter than others.
+    pub(super) fn bytes_of(&self, segment: u32) -> u32 {
+        let size = self.options.size_of(segment);
+        if self.prepared.load(Ordering::Acquire) != segment {
+            return size;
+        }
+        let file = self.segment(segment).and_then(|file| file.size().ok());
+        file.map_or(size, |bytes| bytes.min(u64::from(size)) as u32)
+    }
+
+    /// There is room again.
+    pub(super) fn has_room(&self) {
         if locked(&self.full).take().is_some() {
             self.is_full.store(false, Ordering::Release);
             self.asks.wake_all();
         }
-        Ok(Prepared::One)
     }
 
     /// Makes a dead segment the next one; `None`: there is none that will do.
@@ -126,7 +158,7 @@ impl Log {
         locked(&self.spares).iter().map(|spare| spare.file.size()).sum()
     }
 
-    fn no_room(&self, error: &io::Error) -> Prepared {
+    pub(super) fn no_room(&self, error: &io::Error) -> Prepared {
         let reason: Arc<str> = error.to_string().into();
         if locked(&self.full).replace(Arc::clone(&reason)).is_none() {
             self.is_full.store(true, Ordering::Release);
@@ -152,17 +184,21 @@ pub(super) enum Unmade {
     Names(io::Error),
 }
 
-/// Makes a segment: whole and synced before it has its name.
+/// Makes a segment of so many bytes, if there is room for so many more: whole and synced before it
+/// has its name.
 pub(super) fn make(
     disk: &dyn Disk,
-    options: &Options,
     head: &FileHead,
+    (size, besides): (u32, u64),
 ) -> Result<Arc<dyn DiskFile>, Unmade> {
     let name = log_name(head.number as u32);
     let unfinished = format!("{name}{UNFINISHED}");
-    let size = options.size_of(head.number as u32);
     let filled = disk.create(&unfinished).and_then(|file| {
-        fill(&*file, head, u64::from(size))?;
+        fill(&*file, head, u64::from(size) + besides)?;
+        if besides > 0 {
+            file.set_len(u64::from(size))?;
+            file.sync_data()?;
+        }
         disk.rename(&unfinished, &name)?;
         Ok(file)
     });

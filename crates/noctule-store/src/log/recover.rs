@@ -150,7 +150,7 @@ fn begin(disk: &dyn Disk, options: &Options) -> Result<Found, StoreError> {
         identity
     });
     let head = FileHead { kind: FileKind::Log, store: identity, number: 1 };
-    let file = make(disk, options, &head).map_err(|unmade| match unmade {
+    let file = make(disk, &head, (options.size_of(1), 0)).map_err(|unmade| match unmade {
         Unmade::Before(error) | Unmade::Names(error) => error,
     })?;
     let at = Position::new(1, FILE_HEAD as u32);

@@ -68,7 +68,7 @@ impl Log {
         if new_segment {
             locked(&self.ends).insert(tail.at.segment(), previous_end);
             tail.at = tail.at.next_segment();
-            tail.size = self.options.size_of(tail.at.segment());
+            tail.size = self.bytes_of(tail.at.segment());
         }
         let at = tail.at;
         tail.time = tail.time.max(now.0);

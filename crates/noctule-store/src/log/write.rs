@@ -18,6 +18,11 @@ pub(super) struct Writer {
     dirty: BTreeMap<u32, Arc<dyn DiskFile>>,
 }
 
+/// The disk, or what the user may have of it, is full.
+pub(super) fn is_no_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// What a write step did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wrote {
@@ -25,7 +30,7 @@ pub enum Wrote {
     Nothing,
     /// Something, as far as the given bound.
     Some,
-    /// Nothing, because the segment it belongs to is not prepared.
+    /// Nothing, because the segment it belongs to is not prepared, or cannot be made longer.
     NoSegment,
 }
 
@@ -43,13 +48,19 @@ impl Log {
             return Ok(if waits { Wrote::NoSegment } else { Wrote::Nothing });
         };
         for run in batch.chunk_by(|a, b| a.at.segment() == b.at.segment()) {
-            self.write_run(&mut writer, run).map_err(|error| self.fail(error))?;
+            if let Err(error) = self.write_run(&mut writer, run) {
+                return self.unwritten(run, error);
+            }
         }
         let from = self.written();
         self.written.store(last.end.0, Ordering::Release);
         let written = batch.iter().map(|frame| frame.bytes.len()).sum();
         locked(&self.tail).pending.drain(..batch.len());
         drop(writer);
+        if self.is_full() && self.prepared.load(Ordering::Acquire) > self.end().segment() {
+            // It was this that there was no room for.
+            self.has_room();
+        }
         let before = self.pending_bytes.fetch_sub(written, Ordering::Relaxed);
         if before - written < PENDING_MAX {
             self.asks.wake_held_back();
@@ -69,6 +80,18 @@ impl Log {
             fits
         };
         tail.pending.iter().take_while(|frame| fits(frame)).cloned().collect()
+    }
+
+    /// A frame may be longer than its segment was prepared for. If there is no room for it, it
+    /// waits, as it does for a segment; what is there of it by then is no frame.
+    fn unwritten(&self, run: &[Arc<Appended>], error: io::Error) -> Result<Wrote, StoreError> {
+        let end = run.iter().map(|frame| u64::from(frame.end.offset())).max();
+        let size = self.segment(run[0].at.segment()).and_then(|file| file.size().ok());
+        if !is_no_room(&error) || size >= end {
+            return Err(self.fail(error));
+        }
+        self.no_room(&error);
+        Ok(Wrote::NoSegment)
     }
 
     fn write_run(&self, writer: &mut Writer, run: &[Arc<Appended>]) -> io::Result<()> {

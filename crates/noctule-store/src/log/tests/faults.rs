@@ -202,6 +202,84 @@ fn a_full_disk_is_noticed_a_segment_early_and_is_over_when_there_is_room() {
     assert_eq!(numbers(&log_on(&disk).unwrap()), (0..appended).collect::<Vec<_>>());
 }
 
+#[test]
+fn a_frame_that_the_disk_has_no_room_for_waits_and_nothing_fails() {
+    let disk = SimDisk::new();
+    let log = log_on(&disk).unwrap();
+    while log.prepare().unwrap() == Prepared::One {}
+    disk.set_space(Some(1024 + 2048 + 1000));
+    let mut shard = LogStore::stepped(Arc::clone(&log), 0);
+    let long = message(1, &[7; 9000]);
+    shard.append(&mut vec![published(&long)]).unwrap();
+    shard.append(&mut vec![ended(0)]).unwrap();
+    for _ in 0..3 {
+        assert_eq!(log.write(1).unwrap(), Wrote::NoSegment);
+        assert!(matches!(shard.room(), Room::Full(_)));
+    }
+    log.sync().unwrap();
+    assert_eq!(shard.progress().unwrap().written, 0);
+    // Whatever there is of it by now is no frame, nor damage.
+    let torn = log_on(&disk.copy()).unwrap();
+    assert_eq!(replayed(&torn), []);
+    disk.set_space(None);
+    assert_eq!(log.write(1).unwrap(), Wrote::Some);
+    write_all(&log);
+    while log.prepare().unwrap() == Prepared::One {}
+    assert_eq!(shard.room(), Room::Free);
+    log.sync().unwrap();
+    assert_eq!(shard.progress().unwrap().durable, 2);
+    drop((log, shard));
+    let log = log_on(&disk).unwrap();
+    assert_eq!(replayed(&log).len(), 2);
+    assert_eq!(log.read(long.place().unwrap()).unwrap(), long);
+}
+
+#[test]
+fn where_there_is_some_room_again_a_segment_is_shorter() {
+    let disk = SimDisk::new();
+    let options =
+        Options { segment_bytes_min: 1024, segment_bytes_max: 65536, identity: Some([5; 16]) };
+    let open = || {
+        let wakers = vec![Box::new(|| ()) as Waker];
+        Arc::new(Log::open(Arc::new(disk.clone()), options, wakers).unwrap())
+    };
+    let log = open();
+    let mut shard = LogStore::stepped(Arc::clone(&log), 0);
+    let mut appended = 0;
+    let mut append = |shard: &mut LogStore| {
+        shard.append(&mut vec![ended(appended)]).unwrap();
+        appended += 1;
+        let log = Arc::clone(shard.log());
+        let prepared = log.prepare().unwrap();
+        while log.write(1 << 20).unwrap() == Wrote::Some {}
+        log.sync().unwrap();
+        prepared
+    };
+    // The fifth has no room.
+    disk.set_space(Some(1024 + 2048 + 4096 + 8192));
+    while !matches!(append(&mut shard), Prepared::Full(_)) {}
+    disk.set_space(Some(1024 + 2048 + 4096 + 8192 + 6000));
+    assert_eq!(append(&mut shard), Prepared::One);
+    assert_eq!(shard.room(), Room::Free);
+    let fifth = log_name(5);
+    assert_eq!(disk.content(&fifth).unwrap().len(), 2048, "as much besides is left");
+    while log.end().segment() < 5 || log.end().offset() < 500 {
+        append(&mut shard);
+    }
+    drop((log, shard));
+    // It ends where it is full, also after a restart.
+    let log = open();
+    let mut shard = LogStore::stepped(Arc::clone(&log), 0);
+    disk.set_space(None);
+    while log.end().segment() < 7 {
+        append(&mut shard);
+    }
+    let sizes = [5, 6, 7].map(|number| disk.content(&log_name(number)).unwrap().len());
+    assert_eq!(sizes, [2048, 1024, 65536], "the seventh is made when there is room for all");
+    drop((log, shard));
+    assert_eq!(numbers(&open()), (0..appended).collect::<Vec<_>>());
+}
+
 /// A log of several segments that ended well, with a checkpoint or without one; answers what is in
 /// it, and its messages.
 fn ended_well(disk: &SimDisk, checkpoint: bool) -> (Vec<Record>, Vec<Arc<Message>>) {
