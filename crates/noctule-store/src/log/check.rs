@@ -1,15 +1,12 @@
 //! A look at a log that nobody has open, which changes nothing.
 
-use super::cold::Cold;
 use super::recover::{Found, inspect};
 use super::window::Window;
 use super::{StoreError, Torn};
 use crate::disk::Disk;
 use crate::format::{FILE_HEAD, FRAME_HEAD, Position, cold_name, log_name, verify_body};
 use noctule_core::Time;
-use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
 
 /// Bytes that are not what was written.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -66,24 +63,12 @@ pub fn check(disk: &dyn Disk) -> Result<Option<Checked>, StoreError> {
         check_segment(&found, *number, &mut checked)?;
     }
     for (number, cold) in found.cold.iter() {
-        check_cold(number, cold, &mut checked)?;
+        checked.cold_files += 1;
+        checked.disk_bytes += cold.size;
+        let damage = |offset| Damage { file: cold_name(number), offset };
+        checked.damaged.extend(cold.damaged()?.into_iter().map(damage));
     }
     Ok(Some(checked))
-}
-
-/// Finds messages of a cold file that are not what was moved.
-fn check_cold(number: u32, cold: &Cold, checked: &mut Checked) -> io::Result<()> {
-    checked.cold_files += 1;
-    checked.disk_bytes += cold.size;
-    let mut window = Window::new(Arc::clone(&cold.file))?;
-    let offsets = cold.moved.iter().flat_map(|moved| moved.offsets.iter().map(|(_, new)| *new));
-    for offset in offsets.collect::<BTreeSet<_>>() {
-        if window.message(u64::from(offset), cold.end())?.is_none() {
-            let offset = u64::from(offset);
-            checked.damaged.push(Damage { file: cold_name(number), offset });
-        }
-    }
-    Ok(())
 }
 
 /// Counts the frames of a segment, and finds the first one that is not whole where another

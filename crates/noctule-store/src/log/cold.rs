@@ -6,14 +6,15 @@
 
 use super::Log;
 use super::recover::{damaged, read_head};
+use super::window::Window;
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile, read_full};
 use crate::format::{
     COLD_ENTRY, COLD_TAIL, FILE_HEAD, FileHead, FileKind, Moved, Position, cold_name, decode_map,
-    map_len,
+    log_name, map_len,
 };
 use noctule_core::identity::Place;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, PoisonError};
 
@@ -37,7 +38,7 @@ pub(super) struct Cold {
 }
 
 /// All cold files.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct ColdFiles {
     files: BTreeMap<u32, Arc<Cold>>,
     /// Files that have messages of a segment, and which of their parts it is; the newest last.
@@ -113,6 +114,15 @@ impl Cold {
         if read_head(&*file, &name)? != head {
             return Err(damaged(name, 0, "it is not the file that its name says"));
         }
+        Cold::behind_head(file, head, name)
+    }
+
+    /// The same where its head was read, or cannot be.
+    pub(super) fn behind_head(
+        file: Arc<dyn DiskFile>,
+        head: FileHead,
+        name: String,
+    ) -> Result<Cold, StoreError> {
         let size = file.size()?;
         let tail_at = size.saturating_sub(COLD_TAIL as u64);
         let mut tail = [0; COLD_TAIL];
@@ -124,6 +134,20 @@ impl Cold {
         let moved = decode_map(&map, head.seed());
         let moved = moved.ok_or_else(|| damaged(name, tail_at - len, "its map is damaged"))?;
         Ok(Cold { file, size, moved })
+    }
+
+    /// Where messages lie that are not what was moved.
+    pub(super) fn damaged(&self) -> io::Result<Vec<u64>> {
+        let mut window = Window::new(Arc::clone(&self.file))?;
+        let offsets = self.moved.iter().flat_map(|moved| &moved.offsets);
+        let offsets: BTreeSet<u64> = offsets.map(|(_, new)| u64::from(*new)).collect();
+        let mut damaged = Vec::new();
+        for offset in offsets {
+            if window.message(offset, self.end())?.is_none() {
+                damaged.push(offset);
+            }
+        }
+        Ok(damaged)
     }
 
     /// Where its messages end.
@@ -163,6 +187,18 @@ impl Log {
         let mut files: Vec<_> = homes.iter().map(|(_, cold, _)| Arc::clone(&cold.file)).collect();
         files.extend(own);
         Located { files, lies }
+    }
+
+    /// Name of the file that a written message is read from, and where it lies there.
+    pub(super) fn home(&self, place: Place) -> Option<(String, u32)> {
+        let at = Position::of_place(place);
+        let colds = self.cold.read().unwrap_or_else(PoisonError::into_inner);
+        let mut moved = colds.of_segment(at.segment());
+        let moved = moved.find_map(|(number, _, moved)| {
+            moved.find(at.offset()).map(|offset| (cold_name(number), offset))
+        });
+        let own = self.segment(at.segment());
+        moved.or_else(|| own.map(|_| (log_name(at.segment()), at.offset())))
     }
 
     /// Bytes that cold files take on the disk.

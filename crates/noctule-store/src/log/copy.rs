@@ -19,7 +19,9 @@ use super::recover::damaged;
 use super::salvage::{Survey, Walk};
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile, HOLD, LOCK, read_full, write_full};
-use crate::format::{CHECKPOINT_PREFIX, LOG_PREFIX, Position, checkpoint_name, log_name};
+use crate::format::{
+    CHECKPOINT_PREFIX, COLD_PREFIX, LOG_PREFIX, Position, checkpoint_name, cold_name, log_name,
+};
 use std::io::{self, IoSlice};
 
 /// Bytes copied at a time.
@@ -41,7 +43,7 @@ pub struct Copied {
 
 /// Whether a file of this name is a part of a store's log.
 pub(crate) fn is_store_file(name: &str) -> bool {
-    name.starts_with(LOG_PREFIX) || name.starts_with(CHECKPOINT_PREFIX)
+    [LOG_PREFIX, CHECKPOINT_PREFIX, COLD_PREFIX].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Copies a store to an empty directory, whether a broker has it open or not. `None`: there is no
@@ -79,8 +81,11 @@ impl Source {
     fn find(disk: &dyn Disk) -> Result<Option<Source>, StoreError> {
         let Some(survey) = Survey::make(disk)? else { return Ok(None) };
         let checkpoint = survey.start.checkpoint.map(|covers| checkpoint_name(covers.0));
-        let needed =
-            |name: &String| name.starts_with(LOG_PREFIX) || Some(name) == checkpoint.as_ref();
+        let needed = |name: &String| {
+            name.starts_with(LOG_PREFIX)
+                || name.starts_with(COLD_PREFIX)
+                || Some(name) == checkpoint.as_ref()
+        };
         if let Some(loss) = survey.losses.iter().find(|loss| needed(&loss.file)) {
             return Err(damaged(loss.file.clone(), loss.offset, loss.what));
         }
@@ -115,6 +120,10 @@ impl Source {
         let segments = survey.segments.range(..=end.segment());
         let (before, replayed): (Vec<_>, Vec<_>) =
             segments.partition(|(number, _)| **number < first);
+        // These never change, and what they stand for is not taken away as long as names are held.
+        for (number, cold) in survey.cold.iter() {
+            copy(&*cold.file, cold.size, &cold_name(number))?;
+        }
         for (number, file) in before.into_iter().chain(replayed.into_iter().rev()) {
             let last = *number == end.segment();
             let len = if last { u64::from(end.offset()) } else { file.size()? };

@@ -151,7 +151,7 @@ impl Log {
     ) -> Result<Log, StoreError> {
         let lock = disk.lock()?;
         let found = recover::recover(&*disk, &options)?;
-        Ok(Log::of(disk, (options, wakers), found, lock))
+        Log::of(disk, (options, wakers), found, lock)
     }
 
     /// A log that is only looked at: nothing of it is changed. `None`: there is none.
@@ -159,7 +159,7 @@ impl Log {
         let lock = disk.lock()?;
         let found = recover::inspect(&*disk)?;
         let shards = (Options::default(), Vec::new());
-        Ok(found.map(|found| Log::of(disk, shards, found, lock)))
+        found.map(|found| Log::of(disk, shards, found, lock)).transpose()
     }
 
     /// The log of what was found.
@@ -168,13 +168,15 @@ impl Log {
         (options, wakers): (Options, Vec<Waker>),
         found: Found,
         lock: LockGuard,
-    ) -> Log {
+    ) -> Result<Log, StoreError> {
         let end = found.start.end;
-        let size = options.size_of(end.segment());
-        let size = found.segments[&end.segment()].size()?.min(u64::from(size)) as u32;
+        let mut size = options.size_of(end.segment());
+        if let Some(last) = found.segments.get(&end.segment()) {
+            size = last.size()?.min(u64::from(size)) as u32;
+        }
         let tail = Tail::new(end, size, found.epoch, &found.start);
         let prepared = found.segments.last_key_value().map_or(0, |(number, _)| *number);
-        Log {
+        Ok(Log {
             seed: crc32c::crc32c(&found.identity),
             identity: found.identity,
             tail: Mutex::new(tail),
@@ -202,7 +204,7 @@ impl Log {
             disk,
             options,
             _lock: lock,
-        }
+        })
     }
 
     /// The torn tail that was cut when the log was opened.

@@ -181,7 +181,7 @@ fn look(
     options: Options,
     survey: &mut Survey,
 ) -> Result<(Salvaged, State), StoreError> {
-    let log = reading(disk, options, survey);
+    let log = reading(disk, options, survey)?;
     let mut replay = Replay::new();
     survey.checkpoint_frames(&**disk, &mut |frame, at, blanks| {
         replay.frame(&log, (frame, at), blanks)
@@ -189,7 +189,7 @@ fn look(
     let seed = crc32c::crc32c(&survey.identity);
     let from = survey.start.from;
     let mut before = Walk::new(&survey.segments, seed, (from, 0));
-    before.run_before(from.segment())?;
+    before.run_before(from)?;
     let mut walk = Walk::new(&survey.segments, seed, (from, survey.start.epoch));
     walk.alive = survey.start.alive;
     walk.durable_at_least(survey.durable)?;
@@ -221,12 +221,12 @@ fn look(
 }
 
 /// A log that is only read from.
-fn reading(disk: &Arc<dyn Disk>, options: Options, survey: &Survey) -> Log {
+fn reading(disk: &Arc<dyn Disk>, options: Options, survey: &Survey) -> Result<Log, StoreError> {
     let end = Position::new(u32::MAX >> 1, 0);
     let found = Found {
         identity: survey.identity,
         segments: survey.segments.clone(),
-        cold: ColdFiles::default(),
+        cold: survey.cold.clone(),
         start: Start { end, ..Start::default() },
         epoch: 0,
         torn: None,
@@ -251,7 +251,7 @@ fn asides(disk: &dyn Disk, bad: &BTreeSet<String>) -> Result<Vec<(String, String
 /// Makes sure that a broker would start.
 fn verify(disk: &Arc<dyn Disk>, options: Options) -> Result<(), StoreError> {
     if let Some(found) = inspect(&**disk)? {
-        let log = Log::of(Arc::clone(disk), (options, Vec::new()), found, Box::new(()));
+        let log = Log::of(Arc::clone(disk), (options, Vec::new()), found, Box::new(()))?;
         log.replay(&mut |_| ())?;
     }
     Ok(())
@@ -266,7 +266,6 @@ impl State {
             places.insert(at.place.0.get());
         });
         let places: Vec<Place> = places.into_iter().filter_map(place).collect();
-        let file_of = |at: Place| log_name(Position::of_place(at).segment());
         let mut messages = Vec::new();
         for batch in places.chunks(BATCH) {
             messages.clear();
@@ -276,16 +275,16 @@ impl State {
         }
         self.lost.extend(&self.replay.unread);
         for at in &self.lost {
-            let segment = Position::of_place(*at).segment();
-            let file = file_of(*at);
-            if survey.segments.contains_key(&segment) && survey.bad.insert(file.clone()) {
-                let offset = u64::from(Position::of_place(*at).offset());
+            let Some((file, offset)) = self.log.home(*at) else { continue };
+            if survey.bad.insert(file.clone()) {
+                let offset = u64::from(offset);
                 let what = "there is no whole message";
                 let loss = Loss { file, offset, bytes: 0, frames: 0, records: Some(0), what };
                 survey.losses.push(loss);
             }
         }
-        let moves = |at: &Place| !self.lost.contains(at) && survey.bad.contains(&file_of(*at));
+        let is_bad = |at: &Place| self.log.home(*at).is_some_and(|it| survey.bad.contains(&it.0));
+        let moves = |at: &Place| !self.lost.contains(at) && is_bad(at);
         self.displaced = places.into_iter().filter(moves).collect();
         Ok(())
     }
@@ -371,7 +370,7 @@ impl State {
         let Frames { identity, epoch, alive } = self.frames;
         let (segments, cold) = (BTreeMap::new(), ColdFiles::default());
         let log = Found { identity, segments, cold, start, epoch, torn: None };
-        let log = Log::of(Arc::clone(disk), (options, Vec::new()), log, Box::new(()));
+        let log = Log::of(Arc::clone(disk), (options, Vec::new()), log, Box::new(()))?;
         log.write_checkpoint(covers, alive, &mut |take| {
             self.snapshot(&moved, &mut found.clone(), &mut |record| take(record));
         })?;

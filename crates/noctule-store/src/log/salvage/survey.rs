@@ -5,10 +5,12 @@ use super::walk::{Each, Segments};
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile, read_full};
 use crate::format::{
-    CHECKPOINT_PREFIX, FILE_HEAD, FRAME_HEAD, FileHead, FileKind, FrameHead, HeadError, Judged,
-    LOG_PREFIX, Position, checkpoint_name, judge, log_name, number_of, verify_body,
+    CHECKPOINT_PREFIX, COLD_PREFIX, FILE_HEAD, FRAME_HEAD, FileHead, FileKind, FrameHead,
+    HeadError, Judged, LOG_PREFIX, Position, checkpoint_name, cold_name, judge, log_name,
+    number_of, verify_body,
 };
 use crate::log::checkpoint;
+use crate::log::cold::{Cold, ColdFiles};
 use crate::log::recover::damaged;
 use crate::log::window::Window;
 use noctule_core::Time;
@@ -21,6 +23,8 @@ use std::sync::Arc;
 pub(in crate::log) struct Survey {
     pub(in crate::log) identity: [u8; 16],
     pub(in crate::log) segments: Segments,
+    /// Those whose maps can be read.
+    pub(in crate::log) cold: ColdFiles,
     /// As checkpoints say, all was durable up to here.
     pub(in crate::log) durable: Position,
     /// What to begin with.
@@ -48,20 +52,27 @@ impl Survey {
     pub(in crate::log) fn make(disk: &dyn Disk) -> Result<Option<Survey>, StoreError> {
         let mut logs: BTreeMap<u32, Headed> = BTreeMap::new();
         let mut checkpoints: BTreeMap<Position, Headed> = BTreeMap::new();
+        let mut colds: BTreeMap<u32, Headed> = BTreeMap::new();
         for name in disk.list()? {
             let number = number_of(&name, LOG_PREFIX).and_then(|it| u32::try_from(it).ok());
             if let Some(number) = number.filter(|number| name == log_name(*number)) {
                 logs.insert(number, headed(disk, &name)?);
+            } else if let Some(number) = number_of(&name, COLD_PREFIX)
+                && let Ok(number) = u32::try_from(number)
+                && name == cold_name(number)
+            {
+                colds.insert(number, headed(disk, &name)?);
             } else if let Some(covers) = number_of(&name, CHECKPOINT_PREFIX)
                 && name == checkpoint_name(covers)
             {
                 checkpoints.insert(Position(covers), headed(disk, &name)?);
             }
         }
-        if logs.is_empty() && checkpoints.is_empty() {
+        if logs.is_empty() && checkpoints.is_empty() && colds.is_empty() {
             return Ok(None);
         }
-        let identity = identity(logs.values().chain(checkpoints.values()))?;
+        let heads = logs.values().chain(checkpoints.values()).chain(colds.values());
+        let identity = identity(heads)?;
         let mut survey = Survey { identity, ..Survey::default() };
         for (number, (file, head)) in logs {
             let expected = survey.head(FileKind::Log, u64::from(number));
@@ -69,8 +80,43 @@ impl Survey {
                 survey.segments.insert(number, file);
             }
         }
+        for (number, (file, head)) in colds {
+            survey.open_cold(number, file, head)?;
+        }
         survey.choose(disk, checkpoints)?;
         Ok(Some(survey))
+    }
+
+    /// A file of messages that were moved: without its map nobody knows which they are.
+    fn open_cold(
+        &mut self,
+        number: u32,
+        file: Arc<dyn DiskFile>,
+        head: Result<FileHead, HeadError>,
+    ) -> Result<(), StoreError> {
+        let name = cold_name(number);
+        let expected = self.head(FileKind::Cold, u64::from(number));
+        if !self.takes(&name, expected, head)? {
+            return Ok(());
+        }
+        match Cold::behind_head(file, expected, name.clone()) {
+            Ok(cold) => {
+                for offset in cold.damaged()? {
+                    self.bad.insert(name.clone());
+                    let (file, records) = (name.clone(), Some(0));
+                    let what = "there is no whole message";
+                    self.losses.push(Loss { file, offset, bytes: 0, frames: 0, records, what });
+                }
+                self.cold.insert(number, Arc::new(cold));
+            }
+            Err(StoreError::Damaged { file, offset, what }) => {
+                self.bad.insert(name);
+                let records = Some(0);
+                self.losses.push(Loss { file, offset, bytes: 0, frames: 0, records, what });
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     fn head(&self, kind: FileKind, number: u64) -> FileHead {

@@ -36,6 +36,8 @@ pub(in crate::log) struct Walk<'s> {
     durable: Option<Position>,
     /// It looks at what lies before the checkpoint: segments between may be gone.
     before: bool,
+    /// Where it stops at the latest.
+    until: Position,
     /// Where the last frame ends.
     pub(in crate::log) end: Position,
     /// Time of the last frame.
@@ -68,6 +70,7 @@ impl<'s> Walk<'s> {
             epoch_max: epoch,
             durable: None,
             before: false,
+            until: Position(u64::MAX),
             end: from,
             alive: Time::default(),
             losses: Vec::new(),
@@ -93,10 +96,12 @@ impl<'s> Walk<'s> {
         Ok(())
     }
 
-    /// Looks at segments that lie before the checkpoint: all of them was durable.
-    pub(in crate::log) fn run_before(&mut self, checkpoint: u32) -> io::Result<()> {
+    /// Looks at what lies before the checkpoint: all of that was durable.
+    pub(in crate::log) fn run_before(&mut self, checkpoint: Position) -> io::Result<()> {
         (self.durable, self.before) = (Some(Position(u64::MAX)), true);
-        for number in self.segments.range(..checkpoint).map(|(number, _)| *number) {
+        self.until = checkpoint;
+        let before = self.segments.range(..=checkpoint.segment());
+        for number in before.map(|(number, _)| *number) {
             // With those that are gone went what they said of epochs.
             self.epoch = 0;
             self.segment(Position::new(number, FILE_HEAD as u32), &mut |_, _, _| Ok(()))?;
@@ -148,7 +153,7 @@ impl<'s> Walk<'s> {
         };
         let mut window = Window::new(Arc::clone(file))?;
         let mut at = from;
-        loop {
+        while at < self.until {
             let frame = window.frame(u64::from(at.offset()), self.seed, at)?;
             if let Some((head, frame)) = frame.filter(|(head, _)| head.epoch >= self.epoch) {
                 let judged = judge(&frame[FRAME_HEAD..], head.body_crc);
@@ -170,11 +175,13 @@ impl<'s> Walk<'s> {
             let what = "there is no whole frame";
             match self.gap(at)? {
                 Gap::To(offset) => {
+                    let offset = self.not_beyond(at, offset);
                     let len = u64::from(offset - at.offset());
                     self.lose(at, len, (self.begun(at, len)?, None), what);
                     at = Position::new(at.segment(), offset);
                 }
                 Gap::ToEnd(offset) => {
+                    let offset = self.not_beyond(at, offset);
                     let len = u64::from(offset - at.offset());
                     self.lose(at, len, (self.begun(at, len)?, None), what);
                     return Ok(true);
@@ -182,6 +189,15 @@ impl<'s> Walk<'s> {
                 Gap::Next => return Ok(true),
                 Gap::End => return Ok(false),
             }
+        }
+        Ok(true)
+    }
+
+    /// An offset in the segment of `at`, not behind what is looked at.
+    fn not_beyond(&self, at: Position, offset: u32) -> u32 {
+        match at.segment() == self.until.segment() {
+            true => offset.min(self.until.offset()),
+            false => offset,
         }
     }
 
@@ -242,7 +258,8 @@ impl<'s> Walk<'s> {
         // What is left there of an earlier epoch does not say where this segment ends.
         let latest = heads.iter().map(|head| head.epoch).max().unwrap_or_default();
         let first = first.filter(|it| it.epoch >= latest);
-        let sealed = first.map(|it| it.previous_end).filter(|end| *end > at.offset());
+        let stops = (at.segment() == self.until.segment()).then(|| self.until.offset());
+        let sealed = stops.or(first.map(|it| it.previous_end)).filter(|end| *end > at.offset());
         if self.before && sealed.is_none() {
             // Nothing says where this segment ends: messages are read one by one anyway.
             return Ok(Gap::Next);

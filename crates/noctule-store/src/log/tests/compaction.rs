@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::format::message_bytes;
-use crate::testing::{Chance, SimDisk};
+use crate::testing::{Chance, Fault, SimDisk};
 use noctule_core::identity::Place;
+use noctule_core::{Broker, Homes, Limits, ShardId};
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 
 const SEGMENT: u32 = 64 * 1024;
 /// Messages of a batch.
@@ -138,11 +140,7 @@ impl Town {
         assert_eq!(self.log.torn(), None);
         // The place of a message that is read is told by who asks.
         let mut waiting = Vec::new();
-        let mut broker = noctule_core::Broker::new(
-            noctule_core::ShardId(0),
-            noctule_core::Homes::new(1, 0),
-            noctule_core::Limits::default(),
-        );
+        let mut broker = Broker::new(ShardId(0), Homes::new(1, 0), Limits::default());
         self.store.replay(&mut |record| broker.apply(record)).unwrap();
         broker.snapshot(&mut |record| {
             if let Record::Waiting { receiver: whose, messages } = record
@@ -240,4 +238,95 @@ fn damage_of_a_cold_file_stops_the_start_or_is_found_by_a_check() {
         }
     }
     assert!(matches!(check(&disk), Err(StoreError::Damaged { .. })));
+}
+
+#[test]
+fn whatever_fails_while_messages_are_moved_nothing_is_lost() {
+    let (mut failed, mut moved) = (0, 0);
+    for (operation, kind) in (1..60).flat_map(|operation| {
+        [ErrorKind::StorageFull, ErrorKind::Other].map(|kind| (operation, kind))
+    }) {
+        let mut town = Town::new();
+        (0..44).for_each(|_| town.step());
+        town.disk.fault(town.disk.operations() + operation, Fault::Fails(kind));
+        // That it fails is what this is about.
+        town.log.fold().ok();
+        while let Ok(Compacted::More) = town.log.compact(500) {}
+        town.disk.revive();
+        failed += usize::from(town.log.has_failed());
+        moved += usize::from(!town.names("cold-").is_empty());
+        if !town.log.has_failed() {
+            town.fetch();
+            (0..30).for_each(|_| town.step());
+            town.fetch();
+        }
+        town.crash(&mut Chance::new(operation));
+        town.fetch();
+        (0..30).for_each(|_| town.step());
+        town.fetch();
+    }
+    assert!(failed > 0 && moved > 50, "{failed} {moved}");
+}
+
+#[test]
+fn a_copy_has_what_was_moved() {
+    let mut town = Town::new();
+    town.run(120);
+    let (copy, cold) = (SimDisk::new(), town.names("cold-"));
+    super::super::copy(&town.disk, &copy).unwrap().unwrap();
+    town.run(50);
+    let log = log_on(&copy.copy());
+    for message in town.away.iter().take(30) {
+        assert_eq!(log.read(message.place().unwrap()).unwrap(), *message);
+    }
+    assert!(!cold.is_empty() && cold.iter().all(|name| copy.copy().content(name).is_some()));
+}
+
+/// Salvages the store of a town; what it found, and the messages of the session that is away.
+fn salvaged(town: &Town, disk: &SimDisk) -> (Salvaged, Vec<Option<Arc<Message>>>) {
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let options = town.log.options;
+    let found = salvage(&disk, options, Intent::Salvage, &mut |_| ()).unwrap().unwrap();
+    let again = salvage(&disk, options, Intent::DryRun, &mut |_| ()).unwrap().unwrap();
+    assert!(!again.is_needed(), "{again:?}");
+    let log = Log::open(disk, options, Vec::new()).unwrap();
+    let mut broker = Broker::new(ShardId(0), Homes::new(1, 0), Limits::default());
+    log.replay(&mut |record| broker.apply(record)).unwrap();
+    let mut messages = Vec::new();
+    broker.snapshot(&mut |record| {
+        if let Record::Waiting { receiver: whose, messages: waiting } = record
+            && whose == receiver(AWAY)
+        {
+            let places = waiting.iter().map(|waiting| waiting.message.place().unwrap());
+            messages.extend(places.map(|place| log.read(place).ok()));
+        }
+    });
+    (found, messages)
+}
+
+#[test]
+fn what_is_left_of_damaged_cold_files_is_salvaged() {
+    let mut town = Town::new();
+    town.run(120);
+    write_all(&town.log);
+    town.log.sync().unwrap();
+    let names = town.names("cold-");
+    let whole = town.disk.copy().content(&names[0]).unwrap();
+    let owed: Vec<Arc<Message>> = town.away.iter().cloned().collect();
+    // In its head; in a message; in the map.
+    for (at, loses) in [(3, false), (100, true), (whole.len() - 40, true)] {
+        let disk = town.disk.copy();
+        disk.damage(&names[0], |bytes| bytes[at] ^= 1);
+        let (found, left) = salvaged(&town, &disk);
+        assert_eq!(found.aside.len(), 1, "{found:?}");
+        assert!(disk.content(&format!("{}.damaged", names[0])).is_some());
+        let lost: u64 = found.missing.values().sum();
+        assert_eq!(lost > 0, loses, "{at}: {found:?}");
+        assert_eq!(left.len() as u64 + lost, owed.len() as u64, "{at}: {found:?}");
+        let mut owed = owed.iter();
+        for message in left {
+            let message = message.expect("what is owed can be read");
+            assert!(owed.any(|it| it.payload() == message.payload()), "{at}: not in order");
+        }
+    }
 }
