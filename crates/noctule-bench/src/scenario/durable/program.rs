@@ -121,9 +121,9 @@ impl Broker {
         disk::footprint(&self.home.data())
     }
 
-    /// Bytes it has had written.
+    /// Bytes it has had written; if possible, all that was written to its disk.
     pub(super) fn written(&self) -> Option<u64> {
-        disk::written(self.child.id())
+        disk::written_to(self.home.path()).or_else(|| disk::written(self.child.id()))
     }
 }
 
