@@ -59,7 +59,7 @@ impl Broker {
                     assert!(session.in_window() <= usize::from(link.window), "window exceeded");
                 }
                 None => {
-                    assert!(session.work.holding.is_empty(), "an absent session holds publishers")
+                    assert!(session.work.holding.is_empty(), "an absent session holds publishers");
                 }
             }
             if session.conn.is_none() {
