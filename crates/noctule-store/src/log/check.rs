@@ -96,6 +96,9 @@ fn check_segment(found: &Found, number: u32, checked: &mut Checked) -> io::Resul
         }
         Some(_) | None => None,
     };
+    // Of the segment of the checkpoint, what that covers was durable.
+    let covered = start.checkpoint.filter(|covers| covers.segment() == number);
+    let sealed_at = sealed_at.or(covered.map(Position::offset));
     if sealed_at.is_some_and(|end| at.offset() < end) {
         let offset = u64::from(at.offset());
         checked.damaged.push(Damage { file: log_name(number), offset });

@@ -93,6 +93,11 @@ impl ColdFiles {
         self.files.last_key_value().map_or(1, |(number, _)| number + 1)
     }
 
+    /// The last segment that messages were moved out of.
+    pub(super) fn last_segment(&self) -> Option<u32> {
+        self.homes.last_key_value().map(|(segment, _)| *segment)
+    }
+
     /// Files with messages of a segment, the newest first.
     pub(super) fn of_segment(
         &self,
@@ -157,6 +162,23 @@ impl Cold {
     }
 }
 
+/// One of the files that a message lies in, and where.
+pub(super) struct Lies {
+    pub(super) home: Home,
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) offset: u32,
+}
+
+impl Home {
+    /// Name of the file.
+    pub(super) fn name(self) -> String {
+        match self {
+            Home::Segment(number) => log_name(number),
+            Home::Cold(number) => cold_name(number),
+        }
+    }
+}
+
 /// Where messages of a segment lie.
 pub(super) struct Located {
     /// Files that any of them lies in.
@@ -189,16 +211,19 @@ impl Log {
         Located { files, lies }
     }
 
-    /// Name of the file that a written message is read from, and where it lies there.
-    pub(super) fn home(&self, place: Place) -> Option<(String, u32)> {
+    /// All files that a written message may lie in, the newest first, which it is read from.
+    pub(super) fn homes(&self, place: Place) -> Vec<Lies> {
         let at = Position::of_place(place);
         let colds = self.cold.read().unwrap_or_else(PoisonError::into_inner);
-        let mut moved = colds.of_segment(at.segment());
-        let moved = moved.find_map(|(number, _, moved)| {
-            moved.find(at.offset()).map(|offset| (cold_name(number), offset))
+        let moved = colds.of_segment(at.segment()).filter_map(|(number, cold, moved)| {
+            let (file, home) = (Arc::clone(&cold.file), Home::Cold(number));
+            moved.find(at.offset()).map(|offset| Lies { home, file, offset })
         });
+        let mut homes: Vec<Lies> = moved.collect();
+        let home = Home::Segment(at.segment());
         let own = self.segment(at.segment());
-        moved.or_else(|| own.map(|_| (log_name(at.segment()), at.offset())))
+        homes.extend(own.map(|file| Lies { home, file, offset: at.offset() }));
+        homes
     }
 
     /// Bytes that cold files take on the disk.

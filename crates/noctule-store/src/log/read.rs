@@ -1,6 +1,6 @@
 //! Messages read back, wherever they are: queued, or in a segment. What is read is verified.
 
-use super::cold::Located;
+use super::cold::{Home, Lies, Located};
 use super::recover::damaged;
 use super::{Log, locked};
 use crate::StoreError;
@@ -47,6 +47,22 @@ impl Log {
         self.read_all(&[place], Wait::Disk, &mut out)?;
         let lost = || damaged(log_name(at.segment()), u64::from(at.offset()), "no whole message");
         out.pop().flatten().ok_or_else(lost)
+    }
+
+    /// The message that is kept at a place, from the newest of its homes in which it is whole, and
+    /// homes in which it is not.
+    pub(super) fn read_anywhere(&self, place: Place) -> (Option<(Home, Arc<Message>)>, Vec<Lies>) {
+        let mut damaged = Vec::new();
+        for lies in self.homes(place) {
+            let (mut buf, mut out) = (Vec::new(), Vec::with_capacity(1));
+            let asked = (&[place][..], &[lies.offset][..]);
+            let read = read_extent(&*lies.file, asked, Wait::Disk, (&mut buf, &mut out));
+            if let (Ok(()), Some(Some(message))) = (read, out.pop()) {
+                return (Some((lies.home, message)), damaged);
+            }
+            damaged.push(lies);
+        }
+        (None, damaged)
     }
 
     /// Reads messages, neighbours together; `None` for what is damaged. Fails only where it must

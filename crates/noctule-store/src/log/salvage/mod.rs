@@ -18,7 +18,7 @@ mod rescue;
 mod survey;
 mod walk;
 
-use super::cold::ColdFiles;
+use super::cold::{ColdFiles, Home, Lies};
 use super::recover::{Found, Start, inspect};
 use super::{Log, Options, Wait};
 use crate::StoreError;
@@ -181,6 +181,7 @@ fn look(
     options: Options,
     survey: &mut Survey,
 ) -> Result<(Salvaged, State), StoreError> {
+    survey.verify_cold()?;
     let log = reading(disk, options, survey)?;
     let mut replay = Replay::new();
     survey.checkpoint_frames(&**disk, &mut |frame, at, blanks| {
@@ -195,7 +196,9 @@ fn look(
     walk.durable_at_least(survey.durable)?;
     walk.run(&mut |frame, at, blanks| replay.frame(&log, (frame, at), blanks))?;
     replay.end();
-    let next = walk.end.max(walk.durable()?).segment() + 1;
+    // Places that a cold file speaks of are names for good, also if nothing else is left of them.
+    let moved = survey.cold.last_segment().unwrap_or_default();
+    let next = walk.end.max(walk.durable()?).segment().max(moved) + 1;
     let frames = Frames {
         identity: survey.identity,
         epoch: walk.epoch_max.max(before.epoch_max) + 1,
@@ -267,26 +270,43 @@ impl State {
         });
         let places: Vec<Place> = places.into_iter().filter_map(place).collect();
         let mut messages = Vec::new();
+        let mut unread = self.replay.unread.clone();
         for batch in places.chunks(BATCH) {
             messages.clear();
             self.log.read_all(batch, Wait::Disk, &mut messages)?;
-            let lost = batch.iter().zip(&messages).filter(|(_, message)| message.is_none());
-            self.lost.extend(lost.map(|(at, _)| *at));
+            let missed = batch.iter().zip(&messages).filter(|(_, message)| message.is_none());
+            unread.extend(missed.map(|(at, _)| *at));
         }
-        self.lost.extend(&self.replay.unread);
-        for at in &self.lost {
-            let Some((file, offset)) = self.log.home(*at) else { continue };
-            if survey.bad.insert(file.clone()) {
-                let offset = u64::from(offset);
-                let what = "there is no whole message";
-                let loss = Loss { file, offset, bytes: 0, frames: 0, records: Some(0), what };
-                survey.losses.push(loss);
+        // Where those lie that are not read from the newest of their homes.
+        let mut older = BTreeMap::new();
+        for at in unread {
+            let (read, homes) = self.log.read_anywhere(at);
+            for Lies { home, offset, .. } in homes {
+                self.blame(survey, home, offset);
+            }
+            match read.filter(|_| !self.replay.unread.contains(&at)) {
+                Some((home, _)) => drop(older.insert(at, home)),
+                None => drop(self.lost.insert(at)),
             }
         }
-        let is_bad = |at: &Place| self.log.home(*at).is_some_and(|it| survey.bad.contains(&it.0));
+        let is_bad = |at: &Place| {
+            let newest = || self.log.homes(*at).first().map(|lies| lies.home);
+            let home = older.get(at).copied().or_else(newest);
+            home.is_some_and(|home| survey.bad.contains(&home.name()))
+        };
         let moves = |at: &Place| !self.lost.contains(at) && is_bad(at);
         self.displaced = places.into_iter().filter(moves).collect();
         Ok(())
+    }
+
+    /// A message that is owed, or was, is not whole there.
+    fn blame(&self, survey: &mut Survey, home: Home, offset: u32) {
+        let (file, offset) = (home.name(), u64::from(offset));
+        if survey.bad.insert(file.clone()) {
+            let what = "there is no whole message";
+            let loss = Loss { file, offset, bytes: 0, frames: 0, records: Some(0), what };
+            survey.losses.push(loss);
+        }
     }
 
     /// Tells the state without what is lost, counts that, and says where messages are now.
@@ -363,7 +383,12 @@ impl State {
     ) -> Result<Vec<String>, StoreError> {
         let mut rescue = Rescue::begin(&**disk, (self.next, options), self.frames, self.end)?;
         for place in &self.displaced {
-            rescue.message(*place, &*self.log.read(*place)?)?;
+            let message = match self.log.read_anywhere(*place).0 {
+                Some((_, message)) => message,
+                // It was whole when it was looked for.
+                None => self.log.read(*place)?,
+            };
+            rescue.message(*place, &message)?;
         }
         let (covers, moved, mut written) = rescue.end(&found.aside)?;
         let start = Start { end: covers, alive: Some(self.frames.alive), ..Start::default() };

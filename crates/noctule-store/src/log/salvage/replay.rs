@@ -53,10 +53,13 @@ impl Replay {
         let mut unread = BTreeSet::new();
         let mut records = Vec::new();
         let mut bodies = |place| {
-            Ok(log.read(place).unwrap_or_else(|_| {
-                unread.insert(place);
-                blank(place)
-            }))
+            Ok(log.read_anywhere(place).0.map_or_else(
+                || {
+                    unread.insert(place);
+                    blank(place)
+                },
+                |(_, message)| message,
+            ))
         };
         let mut each = |record: &Record| records.push(record.clone());
         let mut context = Context::new(&mut bodies, &mut each);

@@ -100,21 +100,27 @@ impl Survey {
             return Ok(());
         }
         match Cold::behind_head(file, expected, name.clone()) {
-            Ok(cold) => {
-                for offset in cold.damaged()? {
-                    self.bad.insert(name.clone());
-                    let (file, records) = (name.clone(), Some(0));
-                    let what = "there is no whole message";
-                    self.losses.push(Loss { file, offset, bytes: 0, frames: 0, records, what });
-                }
-                self.cold.insert(number, Arc::new(cold));
-            }
+            Ok(cold) => self.cold.insert(number, Arc::new(cold)),
             Err(StoreError::Damaged { file, offset, what }) => {
                 self.bad.insert(name);
                 let records = Some(0);
                 self.losses.push(Loss { file, offset, bytes: 0, frames: 0, records, what });
             }
             Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Reads all messages that were moved.
+    pub(super) fn verify_cold(&mut self) -> io::Result<()> {
+        for (number, cold) in self.cold.iter() {
+            let name = cold_name(number);
+            for offset in cold.damaged()? {
+                self.bad.insert(name.clone());
+                let (file, records) = (name.clone(), Some(0));
+                let what = "there is no whole message";
+                self.losses.push(Loss { file, offset, bytes: 0, frames: 0, records, what });
+            }
         }
         Ok(())
     }

@@ -160,7 +160,8 @@ impl<'s> Walk<'s> {
                 if judged != Judged::Whole {
                     // What was torn before the next segment began is no part of the log.
                     let first = self.first_of_next(at)?;
-                    let ends = first.map_or(self.before, |it| it.previous_end == at.offset());
+                    let sealed = self.before && at.segment() != self.until.segment();
+                    let ends = first.map_or(sealed, |it| it.previous_end == at.offset());
                     if ends {
                         return Ok(true);
                     }

@@ -289,18 +289,7 @@ fn salvaged(town: &Town, disk: &SimDisk) -> (Salvaged, Vec<Option<Arc<Message>>>
     let found = salvage(&disk, options, Intent::Salvage, &mut |_| ()).unwrap().unwrap();
     let again = salvage(&disk, options, Intent::DryRun, &mut |_| ()).unwrap().unwrap();
     assert!(!again.is_needed(), "{again:?}");
-    let log = Log::open(disk, options, Vec::new()).unwrap();
-    let mut broker = Broker::new(ShardId(0), Homes::new(1, 0), Limits::default());
-    log.replay(&mut |record| broker.apply(record)).unwrap();
-    let mut messages = Vec::new();
-    broker.snapshot(&mut |record| {
-        if let Record::Waiting { receiver: whose, messages: waiting } = record
-            && whose == receiver(AWAY)
-        {
-            let places = waiting.iter().map(|waiting| waiting.message.place().unwrap());
-            messages.extend(places.map(|place| log.read(place).ok()));
-        }
-    });
+    let messages = replayed_owed(&Log::open(disk, options, Vec::new()).unwrap());
     (found, messages)
 }
 
@@ -329,4 +318,140 @@ fn what_is_left_of_damaged_cold_files_is_salvaged() {
             assert!(owed.any(|it| it.payload() == message.payload()), "{at}: not in order");
         }
     }
+}
+
+/// What the session that is away is owed, as it is read.
+fn replayed_owed(log: &Log) -> Vec<Option<Arc<Message>>> {
+    let mut broker = Broker::new(ShardId(0), Homes::new(1, 0), Limits::default());
+    log.replay(&mut |record| broker.apply(record)).unwrap();
+    let mut messages = Vec::new();
+    broker.snapshot(&mut |record| {
+        if let Record::Waiting { receiver: whose, messages: waiting } = record
+            && whose == receiver(AWAY)
+        {
+            let places = waiting.iter().map(|waiting| waiting.message.place().unwrap());
+            messages.extend(places.map(|place| log.read(place).ok()));
+        }
+    });
+    messages
+}
+
+#[test]
+fn what_cold_files_name_is_never_the_place_of_a_new_message() {
+    let mut town = Town::new();
+    town.run(120);
+    let disk = town.disk.copy();
+    for name in Disk::list(&disk).unwrap() {
+        if !name.starts_with("cold-") {
+            Disk::remove(&disk, &name).unwrap();
+        }
+    }
+    Disk::sync_dir(&disk).unwrap();
+    let named: u32 = town
+        .log
+        .cold
+        .read()
+        .unwrap()
+        .iter()
+        .flat_map(|(_, cold)| cold.moved.iter().map(|moved| moved.segment))
+        .max()
+        .unwrap();
+    let (found, left) = salvaged(&town, &disk);
+    assert!(left.is_empty() && found.is_needed());
+    let log = log_on(&disk);
+    assert!(log.end().segment() > named, "{:?} {named}", log.end().segment());
+}
+
+#[test]
+fn what_lies_in_an_older_home_is_not_lost() {
+    let mut town = Town::new();
+    while town.names("cold-").is_empty() {
+        town.step();
+    }
+    let name = town.names("cold-").remove(0);
+    let owed: Vec<_> = town.away.iter().cloned().collect();
+    for at in [3, 100] {
+        let disk = town.disk.copy();
+        disk.damage(&name, |bytes| bytes[at] ^= 1);
+        let (found, left) = salvaged(&town, &disk);
+        assert!(found.missing.is_empty(), "{found:?}");
+        let payloads = left.iter().map(|it| it.as_ref().unwrap().payload().to_vec());
+        assert!(payloads.eq(owed.iter().map(|it| it.payload().to_vec())));
+    }
+}
+
+#[test]
+fn a_damaged_message_in_a_cold_file_is_copied_as_it_is() {
+    let mut town = Town::new();
+    town.run(120);
+    let name = town.names("cold-").remove(0);
+    town.disk.damage(&name, |bytes| bytes[100] ^= 1);
+    let copy = SimDisk::new();
+    super::super::copy(&town.disk, &copy).unwrap().unwrap();
+    assert_eq!(check(&copy).unwrap().unwrap().damaged.len(), 1);
+}
+
+/// Damages files as disks and people do, every other time those of what was moved.
+fn ruin(disk: &SimDisk, chance: &mut Chance) {
+    let mut names = Disk::list(disk).unwrap();
+    names.retain(|name| name != crate::disk::LOCK);
+    if chance.below(2) == 0 {
+        names.retain(|name| name.starts_with("cold-"));
+    }
+    if names.is_empty() {
+        return;
+    }
+    let name = &names[chance.below(names.len() as u64) as usize];
+    let at = chance.below(disk.content(name).unwrap().len().max(1) as u64) as usize;
+    let len = 1 + chance.below(700) as usize;
+    match chance.below(5) {
+        0 | 1 => {
+            disk.damage(name, |bytes| bytes.iter_mut().skip(at).take(1).for_each(|it| *it ^= 8));
+        }
+        2 => disk.damage(name, |bytes| bytes.iter_mut().skip(at).take(len).for_each(|it| *it = 0)),
+        3 => disk.damage(name, |bytes| bytes.truncate(at)),
+        _ => {
+            Disk::remove(disk, name).unwrap();
+            Disk::sync_dir(disk).unwrap();
+        }
+    }
+}
+
+#[test]
+fn whatever_is_left_of_cold_files_and_the_rest_is_salvaged() {
+    let mut town = Town::new();
+    town.run(150);
+    let options = town.log.options;
+    let opened = |disk: &SimDisk| Log::open(Arc::new(disk.copy()), options, Vec::new());
+    let id = |message: &Option<Arc<Message>>| message.as_ref().map(|it| it.id);
+    let (mut lossless, mut lossy) = (0, 0);
+    for seed in 0..150 {
+        let mut chance = Chance::new(seed);
+        let disk = town.disk.copy();
+        for _ in 0..=chance.below(4) {
+            ruin(&disk, &mut chance);
+        }
+        let before = opened(&disk).ok().map(|log| replayed_owed(&log));
+        let halted = disk.copy();
+        let (found, left) = salvaged(&town, &disk);
+        assert_eq!(check(&disk).unwrap().unwrap().damaged, [], "seed {seed}");
+        let mut owed = town.away.iter();
+        for message in &left {
+            let message = message.as_ref().expect("what is owed can be read");
+            let is_owed = |it: &Arc<Message>| it.id == message.id;
+            assert!(owed.any(|it| is_owed(it) && it.payload() == message.payload()), "seed {seed}");
+        }
+        // A broker would have started: it finds no less than it would have read.
+        let readable = before.map_or(0, |before| before.iter().flatten().count());
+        assert!(left.len() >= readable, "seed {seed}: {} of {readable}: {found:?}", left.len());
+        halted.halt_at(halted.operations() + 1 + chance.below(16));
+        let shared: Arc<dyn Disk> = Arc::new(halted.clone());
+        // That it is cut off is what this is about.
+        salvage(&shared, options, Intent::Salvage, &mut |_| ()).ok();
+        halted.cut_power(&mut chance);
+        let (_, again) = salvaged(&town, &halted);
+        assert!(again.iter().map(id).eq(left.iter().map(id)), "seed {seed}");
+        *if found.missing.is_empty() { &mut lossless } else { &mut lossy } += 1;
+    }
+    assert!(lossless > 10 && lossy > 10, "{lossless} {lossy}");
 }
