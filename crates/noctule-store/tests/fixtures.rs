@@ -15,7 +15,7 @@ use noctule_proto::packet::{RetainHandling, SubscribeOptions};
 use noctule_proto::property::PropertiesBuf;
 use noctule_proto::{PacketId, QoS};
 use noctule_store::disk::OsDisk;
-use noctule_store::log::{Log, Options, Owed, Prepared, Wrote};
+use noctule_store::log::{Compacted, Log, Options, Owed, Prepared, Wrote};
 use noctule_store::{LogStore, Owing, Store};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -249,12 +249,16 @@ fn record(directory: &Path) {
     let log = open(directory);
     let mut writer = Writer { store: LogStore::stepped(Arc::clone(&log), 0), log, time: 1_000_000 };
     tell(&mut writer, 0);
-    // A checkpoint ends where a segment does.
-    while writer.log.fold().unwrap().messages == 0 {
-        let message = writer.message(8, QoS::AtLeastOnce);
-        let receivers = vec![to(NEAR, QoS::AtLeastOnce, 9)];
-        writer.frame([Record::Published { message, receivers: receivers.into(), retained: false }]);
+    // What is soon settled makes the rest worth moving.
+    for number in 200..220 {
+        let message = writer.message(number, QoS::AtLeastOnce);
+        let receivers = vec![to(FAR, QoS::AtLeastOnce, 0)].into();
+        let published = Record::Published { message: message.clone(), receivers, retained: false };
+        writer.frame([published]);
+        writer.frame([Record::Settled { receiver: Receiver::Session(FAR), message }]);
     }
+    assert!(writer.log.fold().unwrap().to_move > 0);
+    assert_eq!(writer.log.compact(u64::MAX).unwrap(), Compacted::Done);
     tell(&mut writer, 20);
     writer.log.beat(Time(writer.time + 1000)).unwrap();
     writer.commit();
@@ -302,6 +306,8 @@ fn state(directory: &Path) -> String {
     writeln!(text, "{} online, {} offline", sessions.online, sessions.offline).unwrap();
     writeln!(text, "{} queued, {} bytes", queued.messages, queued.bytes).unwrap();
     writeln!(text, "{} live, {} retained", stats.live.messages, stats.retained.messages).unwrap();
+    let (segments, dead) = (stats.segments, stats.dead);
+    writeln!(text, "{segments} segments, {dead} dead, {} cold", stats.cold_files).unwrap();
     text
 }
 
@@ -362,6 +368,7 @@ fn stores_of_every_version_say_what_they_said() {
         let expected = std::fs::read_to_string(fixtures(version).join("state.txt")).unwrap();
         let check = noctule_store::check(dir.path()).unwrap().unwrap();
         assert_eq!((check.torn, check.damaged), (None, vec![]));
+        assert!(check.cold_files > 0);
         let mut kinds = BTreeSet::new();
         let mut learn = |record: &Record| {
             kinds.insert(kind(record));
@@ -407,7 +414,7 @@ fn what_is_written_changes_only_with_the_version() {
     let mut differ = Vec::new();
     for entry in std::fs::read_dir(dir.path()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        if !name.starts_with("log-") && !name.starts_with("ckpt-") {
+        if !["log-", "cold-", "ckpt-"].iter().any(|prefix| name.starts_with(prefix)) {
             continue;
         }
         let bytes = std::fs::read(dir.path().join(&name)).unwrap();

@@ -226,6 +226,22 @@ impl Log {
         homes
     }
 
+    /// Segments that messages are read from which are kept at these places.
+    pub(crate) fn segments_of(&self, places: impl Iterator<Item = Place>) -> BTreeSet<u32> {
+        let colds = self.cold.read().unwrap_or_else(PoisonError::into_inner);
+        let is_moved = |at: &Position| {
+            colds.of_segment(at.segment()).any(|(_, _, moved)| moved.find(at.offset()).is_some())
+        };
+        let lie = places.map(Position::of_place).filter(|at| !is_moved(at));
+        lie.map(Position::segment).collect()
+    }
+
+    /// How many cold files there are.
+    pub(crate) fn cold_files(&self) -> u64 {
+        let colds = self.cold.read().unwrap_or_else(PoisonError::into_inner);
+        colds.iter().count() as u64
+    }
+
     /// Bytes that cold files take on the disk.
     pub(super) fn cold_bytes(&self) -> u64 {
         let colds = self.cold.read().unwrap_or_else(PoisonError::into_inner);

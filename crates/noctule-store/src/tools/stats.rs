@@ -38,7 +38,9 @@ pub struct Stats {
     pub segments: u64,
     /// Of these, segments of which no message is owed.
     pub dead: u64,
-    /// Bytes that segments take on the disk.
+    /// Files of messages that were moved out of segments.
+    pub cold_files: u64,
+    /// Bytes that all these take on the disk.
     pub disk_bytes: u64,
     /// Messages that somebody is owed, each counted once.
     pub live: Amount,
@@ -151,11 +153,12 @@ impl Count {
 
     fn end(self, log: &Log, queues: usize) -> Result<Stats, StoreError> {
         let Count { mut stats, places, queues: counted, .. } = self;
-        let live: BTreeSet<u32> = places.keys().map(|at| Position(*at).segment()).collect();
+        let live = log.segments_of(places.keys().filter_map(|at| Position(*at).place()));
         let segments = log.segment_numbers();
         let is_dead = |number: &&u32| **number < log.end().segment() && !live.contains(number);
         stats.segments = segments.len() as u64;
         stats.dead = segments.iter().filter(is_dead).count() as u64;
+        stats.cold_files = log.cold_files();
         stats.disk_bytes = log.disk_bytes()?;
         stats.live = Amount { bytes: places.values().sum(), messages: places.len() as u64 };
         stats.alive = log.alive();

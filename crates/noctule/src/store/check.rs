@@ -74,7 +74,7 @@ impl Check {
             what: what.to_owned(),
         };
         Check {
-            files: checked.segments,
+            files: checked.segments + checked.cold_files,
             bytes: checked.bytes,
             frames: checked.frames,
             torn: checked.torn.map(|it| Span {

@@ -79,8 +79,10 @@ fn to_text(stats: &Stats, directory: &Path) -> String {
     row("messages retained", stats.retained.messages, Some(stats.retained.bytes));
     row("messages kept once for all", stats.live.messages, Some(stats.live.bytes));
     row("wills delayed", stats.wills_delayed, None);
-    row("segments", stats.segments, Some(stats.disk_bytes));
+    row("segments", stats.segments, None);
     row("segments, dead", stats.dead, None);
+    row("cold files", stats.cold_files, None);
+    row("files, all of them", stats.segments + stats.cold_files, Some(stats.disk_bytes));
     if let Some(percent) = (stats.live.bytes * 100).checked_div(stats.disk_bytes) {
         line(&mut text, &format!("{percent} % of the disk's bytes are live"));
     }
@@ -129,6 +131,7 @@ fn to_json(stats: &Stats, directory: &Path) -> Value {
         "wills_delayed": stats.wills_delayed,
         "segments": stats.segments,
         "segments_dead": stats.dead,
+        "cold_files": stats.cold_files,
         "disk_bytes": stats.disk_bytes,
         "queues": stats.queues.iter().map(queue).collect::<Vec<_>>(),
     })
@@ -145,6 +148,7 @@ mod tests {
         let stats = Stats {
             segments: 7,
             dead: 1,
+            cold_files: 2,
             disk_bytes: 400 << 20,
             live: amount,
             alive: Some(Time(1_000)),
@@ -170,8 +174,10 @@ mod tests {
   messages retained                     0         0 B
   messages kept once for all    1,000,000     216 MiB
   wills delayed                         3
-  segments                              7     400 MiB
+  segments                              7
   segments, dead                        1
+  cold files                            2
+  files, all of them                    9     400 MiB
   54 % of the disk's bytes are live
   last in use 1970-01-01T00:00:01Z
   biggest queues:
