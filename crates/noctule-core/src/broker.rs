@@ -220,8 +220,9 @@ impl Broker {
         MessageId((self.last_message + 1) << 10)
     }
 
-    /// Ids up to this one are taken (by messages of an earlier run).
-    pub(crate) fn message_taken(&mut self, id: MessageId) {
+    /// Ids up to this one are taken (by messages of an earlier run). Who replays a log says it of
+    /// the greatest id seen: messages that stay in the log do not show theirs.
+    pub fn message_taken(&mut self, id: MessageId) {
         self.last_message = self.last_message.max(id.0 >> 10);
     }
 

@@ -4,7 +4,7 @@
 use crate::identity::{GroupNumber, MessageId, Place, SessionNumber, Tenant, Time};
 use crate::index::Receiver;
 use crate::limits::Durability;
-use crate::message::Message;
+use crate::message::{Message, Parts};
 use noctule_proto::{PacketId, QoS, packet::SubscribeOptions};
 use serde::{Deserialize, Serialize};
 use std::ops::Deref;
@@ -298,6 +298,21 @@ pub struct Waiting {
     pub retain: bool,
     /// Subscription Identifier; 0 = none.
     pub subscription_id: u32,
+}
+
+impl StoredWill {
+    /// The message that is published.
+    #[must_use]
+    pub fn parts(&self) -> Parts<'_> {
+        Parts {
+            topic: &self.topic,
+            properties: &self.properties,
+            payload: &self.payload,
+            qos: self.qos,
+            retain: self.retain,
+            expiry_secs: self.message_expiry_secs,
+        }
+    }
 }
 
 /// A Will as it is kept.

@@ -2,7 +2,7 @@
 //! the end of the session, whichever comes first.
 
 use crate::broker::{Broker, Turn};
-use crate::message::{Origin, Parts};
+use crate::message::Origin;
 use crate::outbound::Outbound;
 use crate::record::Record;
 use noctule_proto::TopicName;
@@ -22,19 +22,11 @@ impl Broker {
             self.note(turn, Record::Will { session: number, will: None });
         }
         self.counters.wills_published += 1;
-        let parts = Parts {
-            topic: &will.topic,
-            properties: &will.properties,
-            payload: &will.payload,
-            qos: will.qos,
-            retain: will.retain,
-            expiry_secs: will.message_expiry_secs,
-        };
         let id = self.next_message_id(turn.now);
         let routed_at = turn.index.version();
         let topic = TopicName::trusted(&will.topic);
         let durability = self.limits.durability_of(topic, promised);
         let origin = Origin { id, tenant, publisher: Some(number), routed_at, durability };
-        self.publish_own(turn, &mut Outbound::of_parts(turn.now, origin, &parts));
+        self.publish_own(turn, &mut Outbound::of_parts(turn.now, origin, &will.parts()));
     }
 }

@@ -3,8 +3,7 @@
 use crate::config::Config;
 use crate::server::StartError;
 use crate::shard::Wake;
-use noctule_core::record::Record;
-use noctule_core::{Broker, SessionNumber};
+use noctule_core::Broker;
 use noctule_store::log::Options;
 use noctule_store::{MemoryStore, Replayed, Store, StoreError, Waker};
 use std::fs;
@@ -69,11 +68,6 @@ pub(crate) fn replay(
 
 fn replay_one(broker: &mut Broker, store: &mut dyn Store) -> Result<Replayed, StoreError> {
     let replayed = store.replay(&mut |record| broker.apply(record))?;
-    // Messages that stay in the log do not show their ids.
-    broker.apply(&Record::Given {
-        session: SessionNumber(0),
-        group: noctule_core::identity::GroupNumber(0),
-        message: replayed.message_id_max,
-    });
+    broker.message_taken(replayed.message_id_max);
     Ok(replayed)
 }

@@ -393,7 +393,10 @@ impl Parts {
         self.bytes -= outgoing.message.cost();
         self.qos0 -= u32::from(!outgoing.is_tracked());
         self.restored = self.restored.min(self.len() as u32);
-        if self.cold.is_empty() && self.front.is_empty() {
+        if self.cold.capacity() + self.front.capacity() > 0
+            && self.cold.is_empty()
+            && self.front.is_empty()
+        {
             (self.cold, self.front) = (VecDeque::new(), VecDeque::new());
             self.restored = 0;
         }

@@ -153,6 +153,23 @@ fn a_message_settled_before_it_was_sent_again_is_not_sent_again() {
     assert_eq!(ids(&rig.puback(1, 2)), [6]);
 }
 
+/// What was sent last is not mixed up with what is sent first.
+#[test]
+fn packet_identifiers_go_on_where_an_earlier_connection_left_off() {
+    let mut rig = Rig::new();
+    rig.connect(0, 8);
+    rig.subscribe(0);
+    for id in 1..=3 {
+        assert_eq!(ids(&rig.publish()), [id]);
+        rig.puback(0, id);
+    }
+    for conn in [1, 2] {
+        rig.tell(Input::Closed { conn: ConnId(conn - 1) });
+        rig.connect(conn, 8);
+    }
+    assert_eq!(ids(&rig.publish()), [4]);
+}
+
 #[test]
 fn what_held_a_connection_does_not_release_the_next_one_of_its_number() {
     let mut rig = Rig::new();

@@ -10,7 +10,7 @@
 
 use super::cold::{Cold, Home};
 use super::fold::{Live, apart};
-use super::owed::Owed;
+use super::owed::OwedMessages;
 use super::prepare::{SYNC_EVERY, UNFINISHED};
 use super::window::Window;
 use super::{Log, locked};
@@ -99,7 +99,7 @@ impl Log {
     pub(super) fn plan(
         &self,
         covers: Position,
-        (owed, needed): (&Owed, &BTreeMap<Home, u64>),
+        (owed, needed): (&OwedMessages, &BTreeMap<Home, u64>),
         live: &mut Live,
     ) -> io::Result<u64> {
         let segment = u64::from(self.options.segment_bytes_max);

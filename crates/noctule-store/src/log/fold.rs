@@ -9,7 +9,7 @@
 
 use super::cold::Home;
 use super::compact::{Compacted, Moving};
-use super::owed::Owed;
+use super::owed::OwedMessages;
 use super::prepare::UNFINISHED;
 use super::{Log, locked};
 use crate::StoreError;
@@ -132,7 +132,7 @@ impl Log {
             broker.snapshot(&mut |record| take(&record));
         })?;
         live.checkpoint = Some(covers);
-        let owed = Owed::of(&broker);
+        let owed = OwedMessages::of(&broker);
         drop(broker);
         let needed = self.needed(&owed);
         live.bytes = needed.values().sum();
@@ -149,6 +149,7 @@ impl Log {
         if let Some(last) = live.checkpoint {
             let mut bodies = |place| self.read(place);
             let mut each = |record: &_| broker.apply(record);
+            // It says which ids are taken.
             self.replay_checkpoint(last, &mut Context::new(&mut bodies, &mut each))?;
         }
         let mut from = live.checkpoint.unwrap_or(Position::new(1, FILE_HEAD as u32));
@@ -157,7 +158,7 @@ impl Log {
             // Nobody asks for what was needed before the start: that counts as a checkpoint.
             self.replay_between((from, self.start.end), &mut broker)?;
             from = self.start.end;
-            live.dead = self.dead(from, &self.needed(&Owed::of(&broker)))?;
+            live.dead = self.dead(from, &self.needed(&OwedMessages::of(&broker)))?;
         }
         alive = alive.max(self.replay_between((from, covers), &mut broker)?);
         Ok((broker, alive))
@@ -178,11 +179,13 @@ impl Log {
             let end = end.filter(|_| number < to.segment()).unwrap_or(to.offset());
             alive = alive.max(self.replay_segment(from, end, &mut context)?);
         }
+        let newest = context.message_id_max;
+        broker.message_taken(newest);
         Ok(alive)
     }
 
     /// Bytes of messages that are owed, by the file that they lie in.
-    fn needed(&self, owed: &Owed) -> BTreeMap<Home, u64> {
+    fn needed(&self, owed: &OwedMessages) -> BTreeMap<Home, u64> {
         owed.by_home(&self.cold.read().unwrap_or_else(PoisonError::into_inner))
     }
 

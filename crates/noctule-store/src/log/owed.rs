@@ -8,16 +8,16 @@ use std::collections::BTreeMap;
 
 /// Messages that are owed to somebody: where they lie and what they cost, each once.
 #[derive(Debug, Default)]
-pub(super) struct Owed {
+pub(super) struct OwedMessages {
     /// Segment, offset and cost: small, because there may be many millions.
     messages: Vec<[u32; 3]>,
     /// So many are in order, and each of them only once.
     sorted: usize,
 }
 
-impl Owed {
-    pub(super) fn of(broker: &Broker) -> Owed {
-        let mut owed = Owed::default();
+impl OwedMessages {
+    pub(super) fn of(broker: &Broker) -> OwedMessages {
+        let mut owed = OwedMessages::default();
         broker.places(&mut |stored| owed.push(stored));
         owed.sort();
         owed

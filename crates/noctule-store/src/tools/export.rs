@@ -156,14 +156,8 @@ impl Telling<'_, '_> {
     }
 
     fn will(&mut self, owed: &Owed, will: &StoredWill) -> io::Result<()> {
-        let parts = Parts {
-            topic: &will.topic,
-            properties: &will.properties,
-            payload: &will.payload,
-            qos: will.qos,
-            retain: will.retain,
-            expiry_secs: None,
-        };
+        // Its time begins when it is published.
+        let parts = Parts { expiry_secs: None, ..will.parts() };
         (self.each)(&Owing {
             owed,
             message: Some(&Message::new(Time(0), Origin::default(), &parts)),

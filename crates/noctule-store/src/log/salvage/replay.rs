@@ -2,7 +2,7 @@
 
 use crate::format::{Context, Malformed, Position, Undecoded, decode};
 use crate::log::Log;
-use noctule_core::identity::{GroupNumber, MessageId, Place, Tenant};
+use noctule_core::identity::{MessageId, Place, Tenant};
 use noctule_core::index::Receiver;
 use noctule_core::message::{Kept, Message};
 use noctule_core::record::Record;
@@ -77,11 +77,7 @@ impl Replay {
 
     /// All was replayed.
     pub(super) fn end(&mut self) {
-        self.broker.apply(&Record::Given {
-            session: SessionNumber(0),
-            group: GroupNumber(0),
-            message: self.message_id_max,
-        });
+        self.broker.message_taken(self.message_id_max);
         let (known, ended) = (&self.known, &self.ended);
         let lost = |number: &SessionNumber| !known.contains_key(number) && !ended.contains(number);
         self.unknown.retain(|number, count| lost(number) && *count > 0);

@@ -76,7 +76,7 @@ fn a_copy_that_is_cut_off_is_no_store_and_leaves_the_log_alone() {
             let to = SimDisk::new();
             to.halt_at(operation);
             assert!(copy(&disk, &to).is_err());
-            to.cut_power(&mut crate::testing::Chance::new(seed));
+            to.cut_power(&mut Chance::new(seed));
             let some = to.list().unwrap().iter().any(|name| !name.ends_with(".tmp"));
             if let (true, Ok(opened)) = (some, log_on(&to)) {
                 assert_eq!(Some(opened.end()), expected.map(|it| it.end), "at {operation}");

@@ -296,3 +296,25 @@ fn dead_segments_become_the_next_ones_and_bytes_are_written_once() {
         assert_eq!(check(&disk).unwrap().unwrap().damaged, []);
     }
 }
+
+/// A broker that starts from the checkpoint gives none of the old ids again.
+#[test]
+fn ids_of_messages_that_are_gone_stay_taken_after_a_fold() {
+    let disk = SimDisk::new();
+    let log = log_on(&disk).unwrap();
+    let mut store = LogStore::stepped(Arc::clone(&log), 0);
+    let newest = MessageId(7 << 10);
+    let message = Body::Here(message(newest.0, b"x"));
+    let receiver = Receiver::Session(number(0));
+    let receipt = Receipt { receiver, qos: QoS::AtLeastOnce, retain: false, subscription_id: 0 };
+    let receivers = Receivers::One(receipt);
+    let published = Record::Published { message: message.clone(), receivers, retained: false };
+    store.append_at(Time(1), &mut vec![session(0), published]).unwrap();
+    store.append_at(Time(1), &mut vec![Record::Settled { receiver, message }]).unwrap();
+    write_all(&log);
+    log.sync().unwrap();
+    log.fold().unwrap();
+    drop((store, log));
+    let replayed = log_on(&disk).unwrap().replay(&mut |_| ()).unwrap();
+    assert!(replayed.message_id_max >= newest, "{replayed:?}");
+}

@@ -9,6 +9,7 @@ mod salvages;
 use super::*;
 use crate::disk::OsDisk;
 use crate::format::log_name;
+use crate::testing::{Chance, SimDisk};
 use crate::{Class, Fetch, LogStore, Progress, Store, open};
 use noctule_core::SessionNumber;
 use noctule_core::identity::{GroupNumber, MessageId, Tenant};
@@ -406,4 +407,22 @@ fn a_store_that_is_used_for_long_is_folded_behind() {
     drop(store);
     let log = log_in(dir.path(), 1).unwrap();
     assert!(log.replay(&mut |_| ()).unwrap().records < number, "most of it was for nobody");
+}
+
+/// Damages one of these files as disks and people do.
+fn ruin((disk, names): (&SimDisk, &[String]), chance: &mut Chance) {
+    let name = &names[chance.below(names.len() as u64) as usize];
+    let at = chance.below(disk.content(name).unwrap().len().max(1) as u64) as usize;
+    let len = 1 + chance.below(700) as usize;
+    match chance.below(5) {
+        0 | 1 => {
+            disk.damage(name, |bytes| bytes.iter_mut().skip(at).take(1).for_each(|it| *it ^= 8));
+        }
+        2 => disk.damage(name, |bytes| bytes.iter_mut().skip(at).take(len).for_each(|it| *it = 0)),
+        3 => disk.damage(name, |bytes| bytes.truncate(at)),
+        _ => {
+            Disk::remove(disk, name).unwrap();
+            Disk::sync_dir(disk).unwrap();
+        }
+    }
 }

@@ -519,30 +519,20 @@ fn long_story(chance: &mut Chance) -> SimDisk {
     disk.copy()
 }
 
-/// Damages files as disks and people do.
-fn ruin(disk: &SimDisk, chance: &mut Chance) {
+/// Damages a file, or writes a piece of another one over it.
+fn ruin_or_misplace(disk: &SimDisk, chance: &mut Chance) {
     let names = names(disk);
+    if chance.below(6) > 0 {
+        return ruin((disk, &names), chance);
+    }
     let name = &names[chance.below(names.len() as u64) as usize];
     let at = chance.below(disk.content(name).unwrap().len().max(1) as u64) as usize;
     let len = 1 + chance.below(700) as usize;
-    match chance.below(6) {
-        0 | 1 => {
-            disk.damage(name, |bytes| bytes.iter_mut().skip(at).take(1).for_each(|it| *it ^= 8));
-        }
-        2 => disk.damage(name, |bytes| bytes.iter_mut().skip(at).take(len).for_each(|it| *it = 0)),
-        3 => disk.damage(name, |bytes| bytes.truncate(at)),
-        4 => {
-            let other = disk.content(&names[0]).unwrap();
-            disk.damage(name, |bytes| {
-                let piece = other.iter().skip(at).take(len);
-                bytes.iter_mut().skip(at).zip(piece).for_each(|(it, new)| *it = *new);
-            });
-        }
-        _ => {
-            disk.remove(name).unwrap();
-            disk.sync_dir().unwrap();
-        }
-    }
+    let other = disk.content(&names[0]).unwrap();
+    disk.damage(name, |bytes| {
+        let piece = other.iter().skip(at).take(len);
+        bytes.iter_mut().skip(at).zip(piece).for_each(|(it, new)| *it = *new);
+    });
 }
 
 /// How many messages a broker would owe that starts as the store is, readable or not; none if it
@@ -566,7 +556,7 @@ fn whatever_is_left_of_a_store_can_be_salvaged() {
         let before = owings(&disk);
         for _ in 0..=chance.below(4) {
             if !names(&disk).is_empty() {
-                ruin(&disk, &mut chance);
+                ruin_or_misplace(&disk, &mut chance);
             }
         }
         let counted = counted(&disk);
