@@ -230,3 +230,46 @@ fn a_full_shard_carries_on_the_sessions_it_has() {
     rig.connect(0, 8);
     assert_eq!(rig.broker.counters().sessions_resumed, 1);
 }
+
+#[test]
+fn a_restored_group_outlives_the_first_member_that_comes_back_and_goes() {
+    use crate::identity::GroupNumber;
+    use crate::peer::ShareJoin;
+    use crate::record::Record;
+
+    let mut rig = Rig::of(2);
+    let tenant = Tenant(0);
+    let homes = rig.broker.homes.clone();
+    let is_here = |name: &String| homes.of_group(tenant, name, "t") == ShardId(0);
+    let name = (0..64).map(|number| number.to_string()).find(is_here).expect("one of them");
+    let name: Box<str> = name.into();
+    let (group, filter) = (GroupNumber(2), Box::from("t"));
+    rig.broker.apply(&Record::Group { group, tenant, name: name.clone(), filter });
+    let mut out = Outbox::default();
+    rig.broker.replayed((Time(1000), Time(1000)), &rig.index, &mut out);
+    let Some(Record::Group { group, .. }) = out.records.last() else { panic!("{out:?}") };
+    let group = *group;
+    rig.changes += out.index.len() as u64;
+    out.index.drain(..).for_each(|change| rig.index.apply(&change));
+    let (up_to, version) = (rig.changes, rig.index.version());
+    rig.tell(Input::IndexVisible { up_to, version });
+
+    let from = ShardId(1);
+    let session = SessionNumber(9);
+    let join = ShareJoin {
+        tenant,
+        name,
+        filter: "t".into(),
+        session,
+        options: noctule_proto::packet::SubscribeOptions::default(),
+        subscription_id: 0,
+        window: 1,
+        request: 1,
+    };
+    rig.tell(Input::Peer { from, message: PeerMessage::ShareJoin(join) });
+    let leave = PeerMessage::ShareLeave { group, session, keep: Vec::new() };
+    let out = rig.tell(Input::Peer { from, message: leave });
+    assert_eq!(out.records, [], "others may be on their way");
+    rig.now = rig.now.plus_secs(60);
+    assert_eq!(rig.idle().records, [Record::GroupEnded(group)]);
+}

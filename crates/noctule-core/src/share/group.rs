@@ -48,7 +48,7 @@ struct Group {
     queue_bytes: u64,
     /// Number of the index change that made it known.
     change: u64,
-    /// It comes from an earlier run, and none of its members has come back yet.
+    /// It comes from an earlier run, and its members may still come back, one by one.
     orphan: bool,
 }
 
@@ -156,7 +156,6 @@ impl Broker {
             None => self.new_group(turn, key),
         };
         let Some(group) = self.groups.groups.get_mut(&number) else { return };
-        group.orphan = false;
         match group.member(session) {
             // [U5-4.8.2-3]
             Some(member) => {
@@ -239,9 +238,13 @@ impl Broker {
     /// Nobody has come back to these groups.
     pub(crate) fn orphans_due(&mut self, turn: &mut Turn<'_>) {
         self.groups.orphans.clear();
-        let orphans = self.groups.groups.iter().filter(|(_, group)| group.orphan);
-        let orphans: Vec<(GroupNumber, usize)> =
-            orphans.map(|(number, group)| (*number, group.queue.len())).collect();
+        let restored = self.groups.groups.iter_mut();
+        let orphans: Vec<(GroupNumber, usize)> = restored
+            .filter_map(|(number, group)| {
+                let waited = std::mem::replace(&mut group.orphan, false);
+                (waited && group.members.is_empty()).then_some((*number, group.queue.len()))
+            })
+            .collect();
         for (number, lost) in orphans {
             (0..lost).for_each(|_| self.counters.verdict(Verdict::GroupEnded));
             self.end_group(turn, number);
@@ -439,7 +442,8 @@ impl Broker {
         }
         let Some(group) = self.groups.groups.get_mut(&number) else { return };
         let back = back.into_iter();
-        if group.members.is_empty() {
+        // The first to come back may be the first to go: others are still on their way.
+        if group.members.is_empty() && !group.orphan {
             let lost = back.count() + group.queue.len();
             for _ in 0..lost {
                 self.counters.verdict(Verdict::GroupEnded);
