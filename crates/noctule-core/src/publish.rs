@@ -225,14 +225,17 @@ impl Broker {
         let placed = Arc::make_mut(&mut message);
         placed.id = self.next_message_id(turn.now);
         placed.routed_at = turn.index.version();
+        let expired = message.expired(turn.now);
         let mut outbound = Outbound::of_message(&message);
         let lent = self.route_of(turn, conn, &outbound);
-        let mut wait = self.store(turn, &lent.route, &mut outbound);
+        let mut wait = match expired {
+            true => Wait::default(),
+            false => self.store(turn, &lent.route, &mut outbound),
+        };
         if let Some((session, durability)) = released {
             let record = Record::ReceivedReleased { session, id };
             wait.and(self.record(turn, record, durability));
         }
-        let expired = message.expired(turn.now);
         if !expired {
             self.keep_if_retained(turn, &mut outbound, Some(conn));
             self.await_retained(turn, conn, &outbound, &mut wait);

@@ -215,3 +215,22 @@ fn sessions_that_ended_stay_ended() {
         }
     });
 }
+
+/// `[MQTT-3.3.2-5 v5]` `[MQTT-4.3.3-13 v5]` `[MQTT-3.3.1-5 v5]`
+#[test]
+fn a_retained_message_that_expired_before_its_pubrel_replaces_nothing() {
+    durable().v5().run(|world| {
+        let a = world.connect_with(&resume("a"));
+        a.publishes(publish("t", "kept").qos(1, 0).retain());
+        a.send(publish("t", "late").qos(2, 7).retain().with(message_expiry(1)));
+        a.expect(pubrec(7));
+        world.advance(2);
+        a.send(pubrel(7));
+        a.expect(pubcomp(7));
+        restart(world);
+        let b = world.connect("b");
+        b.subscribes("t", 0);
+        b.expect(publish("t", "kept").retain());
+        b.expect_nothing();
+    });
+}
