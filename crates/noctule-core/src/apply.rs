@@ -8,8 +8,8 @@ use crate::index::Receiver;
 use crate::message::Message;
 use crate::record::{Body, Receipt, Record, StoredWill, Waiting};
 use crate::session::{HeldSubscription, Outgoing, PendingWill, Session};
-use noctule_proto::PacketId;
 use noctule_proto::delivery::Entry;
+use noctule_proto::{PacketId, QoS};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -27,6 +27,9 @@ pub(crate) struct Replay {
     pub(crate) numbers: BTreeMap<GroupNumber, GroupKey>,
     /// What waits in the share groups at home here.
     pub(crate) groups: BTreeMap<GroupKey, VecDeque<Arc<Message>>>,
+    /// The copy of a message that the last records gave to one session alone: if it is sent next,
+    /// that is the one, and no other copy.
+    given: Option<(SessionNumber, Place)>,
 }
 
 /// Namespace, share name and filter.
@@ -36,6 +39,13 @@ impl Broker {
     /// Replays one record, before anything else goes in. Records of sessions and topics at home on
     /// other shards are theirs to apply: each shard of a restarted node is given all records.
     pub fn apply(&mut self, record: &Record) {
+        self.replay.given = match record {
+            Record::Published { message, receivers, .. } => only_receiver(message, receivers),
+            Record::Settled { receiver: Receiver::Group(_), .. } | Record::Sent { .. } => {
+                self.replay.given
+            }
+            _ => None,
+        };
         match record {
             Record::Session { .. } => self.apply_session(record),
             Record::SessionEnded(session) => self.apply_ended(*session),
@@ -223,7 +233,12 @@ impl Broker {
         }
         let Receiver::Session(number) = receiver else { return };
         let Some(slot) = self.sessions.slot_of(number) else { return };
-        if self.was_settled(receiver, place) {
+        let sent = match waiting.qos {
+            QoS::ExactlyOnce => self.replay.sent.get_mut(&(number, place)),
+            QoS::AtMostOnce | QoS::AtLeastOnce => None,
+        };
+        let sent = sent.and_then(VecDeque::pop_front);
+        if sent.is_none() && self.was_settled(receiver, place) {
             return;
         }
         let outgoing = Outgoing {
@@ -234,7 +249,7 @@ impl Broker {
             group: None,
         };
         let found = self.sessions.at_mut(slot);
-        match self.replay.sent.get_mut(&(number, place)).and_then(VecDeque::pop_front) {
+        match sent {
             Some(id) => drop(found.sender.place(id, Entry::ExactlyOnce(outgoing))),
             None => found.queue.restore(&outgoing),
         }
@@ -262,7 +277,12 @@ impl Broker {
     fn apply_sent(&mut self, (number, place): (SessionNumber, Place), id: PacketId) {
         let Some(slot) = self.sessions.slot_of(number) else { return };
         let found = self.sessions.at_mut(slot);
-        match found.queue.take(place) {
+        // Other copies may wait, by other subscriptions.
+        let newest = match self.replay.given.take() {
+            Some(given) if given == (number, place) => found.queue.take_newest(place),
+            _ => None,
+        };
+        match newest.or_else(|| found.queue.take_of(place, &[QoS::ExactlyOnce])) {
             Some(out) => drop(found.sender.place(id, Entry::ExactlyOnce(out))),
             None => {
                 self.replay.sent.entry((number, place)).or_default().push_back(id);
@@ -279,19 +299,8 @@ impl Broker {
             }
             Receiver::Session(number) => {
                 let Some(slot) = self.sessions.slot_of(number) else { return };
-                let found = self.sessions.at_mut(slot);
-                let open = found.sender.iter().find_map(|(id, entry)| match entry {
-                    Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out)
-                        if out.message.place() == Some(place) =>
-                    {
-                        Some(id)
-                    }
-                    _ => None,
-                });
-                match open {
-                    Some(id) => found.sender.remove(id).is_some(),
-                    None => found.queue.take(place).is_some(),
-                }
+                // What is recorded as sent is settled by its packet identifier.
+                self.sessions.at_mut(slot).queue.take(place).is_some()
             }
         };
         if !taken {
@@ -313,4 +322,10 @@ impl Broker {
             found.will = will.map(|will| Box::new(PendingWill { will: will.clone(), due: None }));
         });
     }
+}
+
+/// Whom a message is given to, if that is one session.
+fn only_receiver(message: &Body, receivers: &[Receipt]) -> Option<(SessionNumber, Place)> {
+    let [Receipt { receiver: Receiver::Session(session), .. }] = receivers else { return None };
+    message.place().map(|place| (*session, place))
 }

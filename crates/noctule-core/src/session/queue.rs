@@ -239,12 +239,21 @@ impl Queue {
     /// Takes out the first copy of a message that the log keeps there. What is asked for waits near
     /// the front as a rule.
     pub(crate) fn take(&mut self, place: Place) -> Option<Outgoing> {
-        let is_it = |out: &Outgoing| out.message.place() == Some(place);
+        self.take_of(place, &[QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce])
+    }
+
+    /// The same of the copies that are to be delivered with one of these QoS.
+    pub(crate) fn take_of(&mut self, place: Place, wanted: &[QoS]) -> Option<Outgoing> {
+        let is_it =
+            |out: &Outgoing| out.message.place() == Some(place) && wanted.contains(&out.qos);
         let from_away = self.away.as_mut().and_then(|away| {
             if let Some(at) = away.front.iter().position(is_it) {
                 return away.front.remove(at);
             }
-            let at = away.cold.iter().position(|cold| cold.place == place)?;
+            let at = away
+                .cold
+                .iter()
+                .position(|cold| cold.place == place && wanted.contains(&cold.outgoing().qos))?;
             away.cold.remove(at).map(|cold| cold.outgoing())
         });
         let outgoing = from_away.or_else(|| {
@@ -253,6 +262,36 @@ impl Queue {
         })?;
         self.gone(&outgoing);
         Some(outgoing)
+    }
+
+    /// Takes out the last message, if it is a copy of this one for QoS 2 that was restored.
+    pub(crate) fn take_newest(&mut self, place: Place) -> Option<Outgoing> {
+        let cold = &mut self.away.as_mut()?.cold;
+        let outgoing = cold.back().filter(|cold| cold.place == place)?.outgoing();
+        if outgoing.qos != QoS::ExactlyOnce {
+            return None;
+        }
+        cold.pop_back();
+        self.gone(&outgoing);
+        Some(outgoing)
+    }
+
+    /// The copies of a message at the end of the queue, in order.
+    pub(crate) fn newest_copies(&self, of: &Body) -> Vec<Outgoing> {
+        let is_it = |out: &Outgoing| match of {
+            Body::Here(message) => out.message.is(message),
+            Body::Stored(stored) => out.message.place() == Some(stored.place),
+        };
+        let fresh = self.fresh.iter().rev().take_while(|out| is_it(out)).cloned();
+        let mut copies: Vec<Outgoing> = fresh.collect();
+        if copies.len() == self.fresh.len()
+            && let Some(away) = &self.away
+        {
+            let cold = away.cold.iter().rev().map(Cold::outgoing);
+            copies.extend(cold.take_while(is_it));
+        }
+        copies.reverse();
+        copies
     }
 
     /// Takes out those that `keep` does not want.

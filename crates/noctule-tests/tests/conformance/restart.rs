@@ -1,5 +1,6 @@
 //! What the broker still knows after it died: all that was acknowledged, and nothing else.
 
+use noctule_core::Limits;
 use noctule_core::limits::Durability;
 use noctule_tests::node::Node;
 use noctule_tests::script::prelude::*;
@@ -216,6 +217,35 @@ fn sessions_that_ended_stay_ended() {
     });
 }
 
+/// `[MQTT-4.3.3-2 v5]` `[MQTT-4.3.3-2 v3.1.1]` `[MQTT-4.4.0-2 v5]`
+#[test]
+fn copies_of_one_message_with_other_qos_are_not_mistaken_for_each_other() {
+    durable().run(|world| {
+        let (a, b) = (world.connect("a"), world.connect_with(&resume("b")));
+        // Whichever of them comes first.
+        for (filter, qos) in [("t", 1), ("+", 2), ("#", 1)] {
+            b.subscribes(filter, qos);
+        }
+        a.publishes(publish("t", "1").qos(2, 0));
+        let copies = [(); 3].map(|()| b.next_packet());
+        let (exactly, once): (Vec<_>, Vec<_>) =
+            copies.iter().partition(|copy| copy.first & 0b110 == 0b100);
+        let id = exactly[0].id;
+        once.into_iter().for_each(|copy| b.acknowledges(copy));
+        b.settle();
+        restart(world);
+        let b = world.resume(&resume("b"));
+        b.expect(publish("t", "1").qos(2, id).dup());
+        b.expect_nothing();
+        b.send(pubrec(id));
+        b.expect(pubrel(id));
+        b.send(pubcomp(id));
+        b.settle();
+        restart(world);
+        world.resume(&resume("b")).expect_nothing();
+    });
+}
+
 /// `[MQTT-3.3.2-5 v5]` `[MQTT-4.3.3-13 v5]` `[MQTT-3.3.1-5 v5]`
 #[test]
 fn a_retained_message_that_expired_before_its_pubrel_replaces_nothing() {
@@ -232,5 +262,34 @@ fn a_retained_message_that_expired_before_its_pubrel_replaces_nothing() {
         b.subscribes("t", 0);
         b.expect(publish("t", "kept").retain());
         b.expect_nothing();
+    });
+}
+
+/// `[MQTT-4.5.0-1 v5]` `[MQTT-3.1.2-5 v3.1.1]`
+#[test]
+fn of_two_copies_the_one_that_was_dropped_stays_dropped() {
+    let limits = |limits: &mut Limits| {
+        limits.durability = Durability::Fsync;
+        limits.queue_messages_max = 1;
+    };
+    script().limits(limits).pure("it dies in here").run(|world| {
+        let b = world.connect_with(&resume("b"));
+        b.subscribes("t", 1);
+        b.subscribes("+", 2);
+        b.hang_up();
+        let a = world.connect("a");
+        let qos = |dies: bool| {
+            a.publishes(publish("t", "1").qos(2, 0));
+            if dies {
+                restart(world);
+            }
+            let b = world.resume(&resume("b"));
+            let first = b.next_packet();
+            b.acknowledges(&first);
+            b.expect_nothing();
+            b.hang_up();
+            first.first & 0b110
+        };
+        assert_eq!(qos(false), qos(true));
     });
 }
