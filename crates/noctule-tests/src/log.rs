@@ -116,6 +116,16 @@ impl Log {
         Log { shards: vec![Appended::default(); usize::from(shards)], ..self }
     }
 
+    /// All of them.
+    pub(crate) fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// How many of them would survive now, whatever happens.
+    pub(crate) fn stored(&self) -> usize {
+        self.stored
+    }
+
     /// So many records would be lost if the node died now.
     pub(crate) fn unstored(&self) -> usize {
         self.records.len() - self.stored

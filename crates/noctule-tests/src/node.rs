@@ -12,6 +12,7 @@ use noctule_core::input::{AuthAnswer, Level, Origin, SystemPublish};
 use noctule_core::limits::Durability;
 use noctule_core::output::AuthRequest;
 use noctule_core::peer::PeerMessage;
+use noctule_core::record::Record;
 use noctule_core::{
     Broker, ConnId, Effect, Event, Homes, Index, IndexChange, Input, Limits, ListenerId, Outbox,
     ShardId, Tenant, Time,
@@ -168,13 +169,27 @@ impl Node {
     /// The same; of the records that are not stored so many survive by chance, and the node starts
     /// with so many shards.
     pub fn restart_after(&mut self, torn: usize, count: u16) {
+        self.crash(torn);
+        self.start(count, self.now);
+        self.write_index();
+    }
+
+    /// The node dies; of the records that are not stored so many survive by chance, in whole
+    /// batches. Nothing may happen to it before it starts again.
+    pub fn crash(&mut self, torn: usize) {
         self.log.crash(torn);
-        self.log = std::mem::take(&mut self.log).with_shards(count);
-        self.homes = Homes::new(count, self.seed);
         for line in &mut self.lines {
             line.state = LineState::Closed;
             line.asked = None;
         }
+    }
+
+    /// A dead node starts again with so many shards; it was last seen alive at `alive_at`. The next
+    /// step has to be [`Step::Index`], if it is due: nobody is served before the index is whole.
+    /// Answers how many records the log has after each shard has started.
+    pub fn start(&mut self, count: u16, alive_at: Time) -> Vec<usize> {
+        self.log = std::mem::take(&mut self.log).with_shards(count);
+        self.homes = Homes::new(count, self.seed);
         let Node { homes, limits, .. } = self;
         let shards = (0..homes.shards).map(|number| Shard::new(ShardId(number), homes, limits));
         self.shards = shards.collect();
@@ -182,11 +197,14 @@ impl Node {
         for shard in &mut self.shards {
             self.log.replay(&mut shard.broker);
         }
+        let mut recorded = Vec::new();
         for number in 0..self.shards() {
             let Node { now, index, shards, outbox, .. } = self;
-            shards[usize::from(number)].broker.replayed((*now, *now), index, outbox);
+            shards[usize::from(number)].broker.replayed((*now, alive_at), index, outbox);
             self.drain(ShardId(number));
+            recorded.push(self.log.records().len());
         }
+        recorded
     }
 
     /// Replaces who is asked about clients.
@@ -227,6 +245,12 @@ impl Node {
     #[must_use]
     pub fn unstored(&self) -> usize {
         self.log.unstored()
+    }
+
+    /// The records in the log, and how many of them would survive if the node died now.
+    #[must_use]
+    pub fn recorded(&self) -> (&[Record], usize) {
+        (self.log.records(), self.log.stored())
     }
 
     /// Takes the events since the last call.
