@@ -282,7 +282,10 @@ impl Broker {
             Some(given) if given == (number, place) => found.queue.take_newest(place),
             _ => None,
         };
-        match newest.or_else(|| found.queue.take_of(place, &[QoS::ExactlyOnce])) {
+        let sent = newest.or_else(|| found.queue.take_of(place, &[QoS::ExactlyOnce]));
+        // Of two copies the one behind was dropped, and settling took the one in front: it is this.
+        let sent = sent.or_else(|| found.queue.take(place));
+        match sent.map(|out| Outgoing { qos: QoS::ExactlyOnce, ..out }) {
             Some(out) => drop(found.sender.place(id, Entry::ExactlyOnce(out))),
             None => {
                 self.replay.sent.entry((number, place)).or_default().push_back(id);

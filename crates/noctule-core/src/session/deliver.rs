@@ -8,7 +8,7 @@ use crate::message::Message;
 use crate::outbound::{Form, Outbound};
 use crate::output::Event;
 use crate::peer::{PeerMessage, Target};
-use crate::record::{Body, Receipt, Record};
+use crate::record::{Body, Record};
 use crate::verdict::Verdict;
 use crate::wait::Wait;
 use noctule_proto::delivery::Entry;
@@ -323,44 +323,10 @@ impl Broker {
                     messages: after.0,
                 });
             }
-            let newest = lost.verdict == Verdict::QueueFullNewest;
-            if !(newest && self.settled_behind_others(turn, slot, &lost.outgoing)) {
-                self.settled(turn, slot, &lost.outgoing);
-            }
+            self.settled(turn, slot, &lost.outgoing);
         }
         self.relieve(slot);
         fate
-    }
-
-    /// A copy of a message is settled, and others lie in front of it: a record of that would settle
-    /// the first, so all are settled, and the others given anew. `false`: there are no others.
-    fn settled_behind_others(&mut self, turn: &mut Turn<'_>, slot: u32, out: &Outgoing) -> bool {
-        let session = self.sessions.at(slot);
-        let recorded = session.is_recorded() && out.message.is_recorded() && out.is_tracked();
-        if !recorded || out.group.is_some() {
-            return false;
-        }
-        let receiver = Receiver::Session(session.number);
-        let others = session.queue.newest_copies(&out.message);
-        let others = others.iter().filter(|other| other.group.is_none() && other.is_tracked());
-        let receivers: Vec<Receipt> = others
-            .map(|other| Receipt {
-                receiver,
-                qos: other.qos,
-                retain: other.retain,
-                subscription_id: other.subscription_id,
-            })
-            .collect();
-        if receivers.is_empty() {
-            return false;
-        }
-        for _ in &receivers {
-            self.note_settled(turn, receiver, &out.message);
-        }
-        self.note_settled(turn, receiver, &out.message);
-        let message = out.message.clone();
-        self.note(turn, Record::Published { message, receivers, retained: false });
-        true
     }
 
     /// Sends what waits, as far as there is room: first what an earlier connection left open, then

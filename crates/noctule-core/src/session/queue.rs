@@ -276,24 +276,6 @@ impl Queue {
         Some(outgoing)
     }
 
-    /// The copies of a message at the end of the queue, in order.
-    pub(crate) fn newest_copies(&self, of: &Body) -> Vec<Outgoing> {
-        let is_it = |out: &Outgoing| match of {
-            Body::Here(message) => out.message.is(message),
-            Body::Stored(stored) => out.message.place() == Some(stored.place),
-        };
-        let fresh = self.fresh.iter().rev().take_while(|out| is_it(out)).cloned();
-        let mut copies: Vec<Outgoing> = fresh.collect();
-        if copies.len() == self.fresh.len()
-            && let Some(away) = &self.away
-        {
-            let cold = away.cold.iter().rev().map(Cold::outgoing);
-            copies.extend(cold.take_while(is_it));
-        }
-        copies.reverse();
-        copies
-    }
-
     /// Takes out those that `keep` does not want.
     pub(crate) fn retain(&mut self, keep: impl Fn(&Outgoing) -> bool) -> Vec<Outgoing> {
         let mut out = Vec::new();
