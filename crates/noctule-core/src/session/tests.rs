@@ -273,3 +273,22 @@ fn a_restored_group_outlives_the_first_member_that_comes_back_and_goes() {
     rig.now = rig.now.plus_secs(60);
     assert_eq!(rig.idle().records, [Record::GroupEnded(group)]);
 }
+
+#[test]
+fn nobody_is_told_that_a_session_is_over_before_that_is_stored() {
+    let stored = || Input::Stored { written: u64::MAX, durable: u64::MAX };
+    let mut rig = Rig::new();
+    rig.broker.limits.durability = Durability::Fsync;
+    rig.connect(0, 8);
+    rig.tell(stored());
+    // DISCONNECT with Session Expiry Interval 0.
+    rig.send(0, &[0xE0, 7, 0, 5, 0x11, 0, 0, 0, 0]);
+    rig.open(1);
+    let mut hello = vec![0x10, 14, 0, 4];
+    hello.extend_from_slice(b"MQTT\x05\x00\x00\x00\x00\x00\x01c");
+    rig.send(1, &hello);
+    let answer = AuthAnswer::Allow { grant: Grant::Full, data: None };
+    let out = rig.tell(Input::Authenticated { conn: ConnId(1), answer });
+    assert!(out.sends.is_empty(), "a crash now would bring the session back");
+    assert_eq!(rig.tell(stored()).sends.len(), 1);
+}
