@@ -6,10 +6,10 @@ use crate::broker::Broker;
 use crate::identity::{GroupNumber, Place, SessionNumber, Tenant, Time};
 use crate::index::Receiver;
 use crate::message::Message;
-use crate::record::{Body, Receipt, Record, StoredWill, Waiting};
+use crate::record::{Body, Manner, Receipt, Record, StoredWill, Waiting};
 use crate::session::{HeldSubscription, Outgoing, PendingWill, Session};
+use noctule_proto::PacketId;
 use noctule_proto::delivery::Entry;
-use noctule_proto::{PacketId, QoS};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -17,19 +17,15 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(crate) struct Replay {
     /// Messages settled before the record of the message was seen.
-    /// A session may get several copies, one for each matching subscription.
-    settled: BTreeMap<(Receiver, Place), u32>,
+    settled: BTreeMap<(Receiver, Place, Option<Manner>), u32>,
     /// Packet ids given to messages before the record of the message was seen: the shard that sent
     /// it may have been faster to the log than the one it arrived at.
-    sent: BTreeMap<(SessionNumber, Place), VecDeque<PacketId>>,
+    sent: BTreeMap<(SessionNumber, Place, Manner), VecDeque<PacketId>>,
     /// Numbers that share groups had in earlier runs; each run gives them others, because a number
     /// names the group's home.
     pub(crate) numbers: BTreeMap<GroupNumber, GroupKey>,
     /// What waits in the share groups at home here.
     pub(crate) groups: BTreeMap<GroupKey, VecDeque<Arc<Message>>>,
-    /// The copy of a message that the last records gave to one session alone: if it is sent next,
-    /// that is the one, and no other copy.
-    given: Option<(SessionNumber, Place)>,
 }
 
 /// Namespace, share name and filter.
@@ -39,13 +35,6 @@ impl Broker {
     /// Replays one record, before anything else goes in. Records of sessions and topics at home on
     /// other shards are theirs to apply: each shard of a restarted node is given all records.
     pub fn apply(&mut self, record: &Record) {
-        self.replay.given = match record {
-            Record::Published { message, receivers, .. } => only_receiver(message, receivers),
-            Record::Settled { receiver: Receiver::Group(_), .. } | Record::Sent { .. } => {
-                self.replay.given
-            }
-            _ => None,
-        };
         match record {
             Record::Session { .. } => self.apply_session(record),
             Record::SessionEnded(session) => self.apply_ended(*session),
@@ -76,9 +65,9 @@ impl Broker {
                     self.apply_waiting(*receiver, waiting);
                 }
             }
-            Record::Sent { session, message, id } => {
+            Record::Sent { session, message, manner, id } => {
                 if let Some(place) = message.place() {
-                    self.apply_sent((*session, place), *id);
+                    self.apply_sent((*session, place, *manner), *id);
                 }
             }
             Record::Released { session, id } => self.apply_to(*session, |found| {
@@ -87,9 +76,9 @@ impl Broker {
             Record::Completed { session, id } => self.apply_to(*session, |found| {
                 found.sender.remove(*id);
             }),
-            Record::Settled { receiver, message } => {
+            Record::Settled { receiver, message, manner } => {
                 if let Some(place) = message.place() {
-                    self.apply_settled(*receiver, place);
+                    self.apply_settled((*receiver, place, *manner));
                 }
             }
             Record::Received { session, id, message } => {
@@ -223,7 +212,7 @@ impl Broker {
     fn apply_waiting(&mut self, receiver: Receiver, waiting: &Waiting) {
         let Some(place) = waiting.message.place() else { return };
         if let Receiver::Group(group) = receiver {
-            if !self.was_settled(receiver, place)
+            if !self.was_settled((receiver, place, None))
                 && let Body::Here(message) = &waiting.message
                 && let Some(queue) = self.replayed_group(group)
             {
@@ -233,12 +222,10 @@ impl Broker {
         }
         let Receiver::Session(number) = receiver else { return };
         let Some(slot) = self.sessions.slot_of(number) else { return };
-        let sent = match waiting.qos {
-            QoS::ExactlyOnce => self.replay.sent.get_mut(&(number, place)),
-            QoS::AtMostOnce | QoS::AtLeastOnce => None,
-        };
+        let manner = waiting.manner();
+        let sent = self.replay.sent.get_mut(&(number, place, manner));
         let sent = sent.and_then(VecDeque::pop_front);
-        if sent.is_none() && self.was_settled(receiver, place) {
+        if sent.is_none() && self.was_settled((receiver, place, Some(manner))) {
             return;
         }
         let outgoing = Outgoing {
@@ -262,38 +249,30 @@ impl Broker {
     }
 
     /// Whether a copy was settled before it was seen.
-    fn was_settled(&mut self, receiver: Receiver, place: Place) -> bool {
+    fn was_settled(&mut self, copy: (Receiver, Place, Option<Manner>)) -> bool {
         if self.replay.settled.is_empty() {
             return false;
         }
-        let Some(settled) = self.replay.settled.get_mut(&(receiver, place)) else { return false };
+        let Some(settled) = self.replay.settled.get_mut(&copy) else { return false };
         *settled -= 1;
         if *settled == 0 {
-            self.replay.settled.remove(&(receiver, place));
+            self.replay.settled.remove(&copy);
         }
         true
     }
 
-    fn apply_sent(&mut self, (number, place): (SessionNumber, Place), id: PacketId) {
+    fn apply_sent(&mut self, copy: (SessionNumber, Place, Manner), id: PacketId) {
+        let (number, place, manner) = copy;
         let Some(slot) = self.sessions.slot_of(number) else { return };
         let found = self.sessions.at_mut(slot);
-        // Other copies may wait, by other subscriptions.
-        let newest = match self.replay.given.take() {
-            Some(given) if given == (number, place) => found.queue.take_newest(place),
-            _ => None,
-        };
-        let sent = newest.or_else(|| found.queue.take_of(place, &[QoS::ExactlyOnce]));
-        // Of two copies the one behind was dropped, and settling took the one in front: it is this.
-        let sent = sent.or_else(|| found.queue.take(place));
-        match sent.map(|out| Outgoing { qos: QoS::ExactlyOnce, ..out }) {
+        match found.queue.take(place, manner) {
             Some(out) => drop(found.sender.place(id, Entry::ExactlyOnce(out))),
-            None => {
-                self.replay.sent.entry((number, place)).or_default().push_back(id);
-            }
+            None => self.replay.sent.entry(copy).or_default().push_back(id),
         }
     }
 
-    fn apply_settled(&mut self, receiver: Receiver, place: Place) {
+    fn apply_settled(&mut self, copy: (Receiver, Place, Option<Manner>)) {
+        let (receiver, place, manner) = copy;
         let taken = match receiver {
             Receiver::Group(group) => {
                 let Some(queue) = self.replayed_group(group) else { return };
@@ -303,11 +282,12 @@ impl Broker {
             Receiver::Session(number) => {
                 let Some(slot) = self.sessions.slot_of(number) else { return };
                 // What is recorded as sent is settled by its packet identifier.
-                self.sessions.at_mut(slot).queue.take(place).is_some()
+                let queue = &mut self.sessions.at_mut(slot).queue;
+                manner.and_then(|manner| queue.take(place, manner)).is_some()
             }
         };
         if !taken {
-            *self.replay.settled.entry((receiver, place)).or_default() += 1;
+            *self.replay.settled.entry(copy).or_default() += 1;
         }
     }
 
@@ -325,10 +305,4 @@ impl Broker {
             found.will = will.map(|will| Box::new(PendingWill { will: will.clone(), due: None }));
         });
     }
-}
-
-/// Whom a message is given to, if that is one session.
-fn only_receiver(message: &Body, receivers: &[Receipt]) -> Option<(SessionNumber, Place)> {
-    let [Receipt { receiver: Receiver::Session(session), .. }] = receivers else { return None };
-    message.place().map(|place| (*session, place))
 }

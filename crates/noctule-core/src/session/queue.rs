@@ -9,7 +9,7 @@
 use crate::identity::{GroupNumber, Place};
 use crate::limits::{Limits, Overflow};
 use crate::message::Message;
-use crate::record::{Body, Stored};
+use crate::record::{Body, Manner, Stored};
 use crate::verdict::Verdict;
 use noctule_proto::QoS;
 use serde::{Deserialize, Serialize};
@@ -88,6 +88,12 @@ pub(crate) struct Dropped {
 impl Outgoing {
     pub(crate) fn is_tracked(&self) -> bool {
         self.qos != QoS::AtMostOnce
+    }
+
+    /// Which copy it is.
+    pub(crate) fn manner(&self) -> Manner {
+        let Outgoing { qos, retain, subscription_id, .. } = *self;
+        Manner { qos, retain, subscription_id }
     }
 }
 
@@ -236,42 +242,22 @@ impl Queue {
         }
     }
 
-    /// Takes out the first copy of a message that the log keeps there. What is asked for waits near
-    /// the front as a rule.
-    pub(crate) fn take(&mut self, place: Place) -> Option<Outgoing> {
-        self.take_of(place, &[QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce])
-    }
-
-    /// The same of the copies that are to be delivered with one of these QoS.
-    pub(crate) fn take_of(&mut self, place: Place, wanted: &[QoS]) -> Option<Outgoing> {
-        let is_it =
-            |out: &Outgoing| out.message.place() == Some(place) && wanted.contains(&out.qos);
+    /// Takes out a copy of a message that the log keeps there. What is asked for waits near the
+    /// front as a rule.
+    pub(crate) fn take(&mut self, place: Place, manner: Manner) -> Option<Outgoing> {
+        let is_it = |out: &Outgoing| out.message.place() == Some(place) && out.manner() == manner;
         let from_away = self.away.as_mut().and_then(|away| {
             if let Some(at) = away.front.iter().position(is_it) {
                 return away.front.remove(at);
             }
-            let at = away
-                .cold
-                .iter()
-                .position(|cold| cold.place == place && wanted.contains(&cold.outgoing().qos))?;
+            let is_it = |cold: &Cold| cold.place == place && is_it(&cold.outgoing());
+            let at = away.cold.iter().position(is_it)?;
             away.cold.remove(at).map(|cold| cold.outgoing())
         });
         let outgoing = from_away.or_else(|| {
             let at = self.fresh.iter().position(is_it)?;
             self.fresh.remove(at)
         })?;
-        self.gone(&outgoing);
-        Some(outgoing)
-    }
-
-    /// Takes out the last message, if it is a copy of this one for QoS 2 that was restored.
-    pub(crate) fn take_newest(&mut self, place: Place) -> Option<Outgoing> {
-        let cold = &mut self.away.as_mut()?.cold;
-        let outgoing = cold.back().filter(|cold| cold.place == place)?.outgoing();
-        if outgoing.qos != QoS::ExactlyOnce {
-            return None;
-        }
-        cold.pop_back();
         self.gone(&outgoing);
         Some(outgoing)
     }
@@ -349,8 +335,9 @@ impl Queue {
 
     /// The message that is wanted next cannot be read: it is skipped.
     pub(crate) fn unreadable(&mut self, place: Place) -> Option<Outgoing> {
-        let next = self.away.as_ref()?.cold.front()?;
-        if next.place == place { self.take(place) } else { None }
+        let next = self.away.as_ref()?.cold.front().filter(|next| next.place == place)?;
+        let manner = next.outgoing().manner();
+        self.take(place, manner)
     }
 
     pub(crate) fn check(&self, limits: &Limits) {

@@ -175,7 +175,7 @@ fn what_held_a_connection_does_not_release_the_next_one_of_its_number() {
 
 #[test]
 fn a_replay_keeps_the_copies_of_a_message_that_were_not_settled() {
-    use crate::record::{Receipt, Record};
+    use crate::record::{Manner, Receipt, Record};
     use crate::{Message, message};
     let session = SessionNumber(5);
     let receiver = crate::index::Receiver::Session(session);
@@ -207,10 +207,17 @@ fn a_replay_keeps_the_copies_of_a_message_that_were_not_settled() {
     let published =
         Record::Published { message: message.clone().into(), receivers, retained: false };
     let packet_id = noctule_proto::PacketId::new(1).expect("not 0");
-    let sent = Record::Sent { session, message: message.clone().into(), id: packet_id };
-    let settled = Record::Settled { receiver, message: message.into() };
+    let manner = |subscription_id| Manner { qos, retain: false, subscription_id };
+    let sent =
+        Record::Sent { session, message: message.clone().into(), manner: manner(2), id: packet_id };
+    let settled = |subscription_id| Record::Settled {
+        receiver,
+        message: message.clone().into(),
+        manner: Some(manner(subscription_id)),
+    };
     // The shard that sent them may have been faster to the log than the one they arrived at.
-    let orders = [[&published, &sent, &settled, &settled], [&sent, &settled, &settled, &published]];
+    let (first, last) = (settled(1), settled(3));
+    let orders = [[&published, &sent, &first, &last], [&sent, &last, &first, &published]];
     for order in orders {
         let mut rig = Rig::new();
         rig.broker.apply(&opened);

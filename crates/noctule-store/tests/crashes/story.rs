@@ -4,7 +4,7 @@ use noctule_core::identity::{MessageId, Place, SessionNumber, Tenant, Time};
 use noctule_core::index::Receiver;
 use noctule_core::limits::Durability;
 use noctule_core::message::{Message, Origin, Parts};
-use noctule_core::record::{Body, Receipt, Record, Stored};
+use noctule_core::record::{Body, Manner, Receipt, Record, Stored};
 use noctule_proto::{PacketId, QoS};
 use noctule_store::format::Position;
 use noctule_store::log::{Log, Options, Prepared, Waker, Wrote};
@@ -287,7 +287,12 @@ impl Story {
             2 => Record::Received { session, id, message: Body::Here(self.message()) },
             3 | 4 => match self.earlier() {
                 Some(message) if self.chance.one_in(3) => self.published(message),
-                Some(message) => Record::Settled { receiver: Receiver::Session(session), message },
+                Some(message) => {
+                    let receiver = Receiver::Session(session);
+                    let manner =
+                        Some(Manner { qos: QoS::AtLeastOnce, retain: false, subscription_id: 0 });
+                    Record::Settled { receiver, message, manner }
+                }
                 None => Record::Released { session, id },
             },
             _ => {

@@ -116,7 +116,8 @@ impl Course {
                 let (session, message) = self.waiting.remove(0);
                 let receiver = Receiver::Session(number(session));
                 let message = Body::Here(message);
-                self.append(store, vec![Record::Settled { receiver, message }])?;
+                let settled = Record::Settled { receiver, message, manner: MANNER };
+                self.append(store, vec![settled])?;
             }
             8 => {
                 log.fold()?;
@@ -202,7 +203,7 @@ impl Course {
                         self.waiting.push((session.0 / 2, Arc::clone(message)));
                     }
                 }
-                Record::Settled { receiver: Receiver::Session(session), message } => {
+                Record::Settled { receiver: Receiver::Session(session), message, .. } => {
                     let place = message.place();
                     let at = self.waiting.iter().position(|(waits, message)| {
                         *waits == session.0 / 2 && message.place() == place
