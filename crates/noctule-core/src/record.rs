@@ -90,7 +90,8 @@ pub enum Record {
         /// Packet id.
         id: PacketId,
     },
-    /// The receiver of a QoS 2 message answered PUBREC: only PUBREL is sent from here on.
+    /// The receiver of a QoS 2 message answered PUBREC: only PUBREL is sent from here on. Or its
+    /// packet id is in use, and nothing else is kept of the message.
     Released {
         /// Receiver.
         session: SessionNumber,

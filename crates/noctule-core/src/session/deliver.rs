@@ -195,7 +195,11 @@ impl Broker {
         if let Some(group) = out.group {
             self.take_from_group(turn, (session, group), &out);
         }
-        let record = Record::Sent { session, manner: out.manner(), message: out.message, id };
+        let record = match out.message.is_recorded() {
+            true => Record::Sent { session, manner: out.manner(), message: out.message, id },
+            // If the message is forgotten, the client may have it.
+            false => Record::Released { session, id },
+        };
         let wait = self.record(turn, record, durability);
         self.sessions.at_mut(slot).unsent.push_back((id, wait));
         self.waits.unsent(slot);
@@ -480,8 +484,7 @@ impl Broker {
     }
 
     fn is_recorded_as_sent(&self, slot: u32, out: &Outgoing) -> bool {
-        let recorded = self.sessions.at(slot).is_recorded() && out.message.is_recorded();
-        recorded && out.qos == QoS::ExactlyOnce
+        self.sessions.at(slot).is_recorded() && out.qos == QoS::ExactlyOnce
     }
 
     /// A message is nobody's business any more.

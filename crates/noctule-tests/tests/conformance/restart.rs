@@ -297,3 +297,25 @@ fn a_copy_in_flight_stays_there_although_another_was_dropped() {
         }
     });
 }
+
+/// `[MQTT-4.3.3-2 v5]` `[MQTT-4.3.3-2 v3.1.1]` `[MQTT-2.2.1-4 v5]`
+#[test]
+fn a_packet_identifier_is_remembered_where_its_message_is_not() {
+    let limits = |limits: &mut Limits| {
+        limits.durability = Durability::Fsync;
+        limits.durability_of_topics = vec![("m".into(), Durability::Memory)];
+    };
+    script().limits(limits).pure("it dies in here").run(|world| {
+        let b = world.connect_with(&resume("b"));
+        b.subscribes("+", 2);
+        world.connect("a").publishes(publish("m", "forgotten").qos(2, 0));
+        let id = b.expect(publish("m", "forgotten").qos(2, 0)).id;
+        restart(world);
+        let b = world.resume(&resume("b"));
+        // The client has the message, and is told to settle it.
+        b.expect(pubrel(id));
+        world.connect("a").publishes(publish("t", "kept").qos(2, 0));
+        let kept = b.expect(publish("t", "kept").qos(2, 0)).id;
+        assert_ne!(kept, id, "it would pass for the message that is open");
+    });
+}
