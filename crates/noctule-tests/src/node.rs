@@ -40,6 +40,8 @@ pub enum Step {
     Index,
     /// The store has all records of a shard.
     Store(ShardId),
+    /// The kernel has all records of a shard; the disk does not yet.
+    Write(ShardId),
     /// The store answers the first question of a shard for messages.
     Fetch(ShardId),
     /// The authenticators answer for a connection.
@@ -247,10 +249,11 @@ impl Node {
         self.log.unstored()
     }
 
-    /// The records in the log, and how many of them would survive if the node died now.
+    /// The records in the log, how many of them would survive if the power went, and how many if
+    /// only the process died.
     #[must_use]
-    pub fn recorded(&self) -> (&[Record], usize) {
-        (self.log.records(), self.log.stored())
+    pub fn recorded(&self) -> (&[Record], usize, usize) {
+        (self.log.records(), self.log.stored(), self.log.written())
     }
 
     /// Takes the events since the last call.
@@ -474,6 +477,9 @@ impl Node {
             if self.log.owes(number) {
                 steps.push(Step::Store(number));
             }
+            if self.log.owes_write(number) {
+                steps.push(Step::Write(number));
+            }
             if self.log.is_asked(number) {
                 steps.push(Step::Fetch(number));
             }
@@ -503,6 +509,10 @@ impl Node {
             Step::Store(shard) => {
                 let stored = self.log.store(shard);
                 self.tell(shard, stored);
+            }
+            Step::Write(shard) => {
+                let written = self.log.write(shard);
+                self.tell(shard, written);
             }
             Step::Fetch(shard) => {
                 let fetched = self.log.answer(shard);

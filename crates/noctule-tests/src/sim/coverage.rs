@@ -77,7 +77,10 @@ fn of_crashes(world: &World) -> impl Iterator<Item = (&'static str, u64)> {
     let (deaths, facts) = (&world.deaths, &world.ledger.facts.crash);
     let counts = [
         ("crash", deaths.count),
+        ("crash, power cut", deaths.power_cuts),
         ("crash, records lost", deaths.lost),
+        ("crash, lost of class os", facts.lost_of_os),
+        ("crash, lost of class memory", facts.lost_of_memory),
         ("crash, other number of shards", deaths.resharded),
         ("crash, log folded", deaths.folded),
         ("crash, session kept", facts.sessions_kept),

@@ -4,12 +4,15 @@
 use super::world::World;
 use crate::node::Step;
 use noctule_core::counters::Counters;
+use noctule_core::limits::Durability;
 use noctule_core::{Homes, ShardId, Tenant, Time};
 
 /// How often the node died, and how it looks to those who reckon with it.
 #[derive(Debug, Default)]
 pub(crate) struct Deaths {
     pub(crate) count: u64,
+    /// Of those, when the power went as well: what was written and not synced was lost.
+    pub(crate) power_cuts: u64,
     /// Records were lost.
     pub(crate) lost: u64,
     /// It started with another number of shards.
@@ -31,16 +34,21 @@ impl World {
             self.bustle();
         }
         self.break_links();
-        let (cut, kept) = self.survivors();
-        let (records, stored) = self.node.recorded();
+        // Where nothing is promised beyond the death of the process, that is all it dies of.
+        let power = self.plan.limits.durability == Durability::Fsync && self.percent(70);
+        let (cut, kept) = self.survivors(power);
+        let (records, stored, _) = self.node.recorded();
         let len = records.len();
-        self.ledger.trace(|| format!("the node dies, {kept} of {len} records kept, cut {cut}"));
+        self.ledger.trace(|| {
+            format!("the node dies, {kept} of {len} records kept, cut {cut}, power cut: {power}")
+        });
+        self.deaths.power_cuts += u64::from(power);
         self.deaths.count += 1;
         self.deaths.lost += u64::from(kept < len);
         let counted = self.counters();
         self.deaths.counted.add(&counted);
         self.node.crash(kept - stored);
-        self.ledger.crash(cut);
+        self.ledger.crash(cut, power);
         if self.percent(30) {
             self.deaths.folded += 1;
             self.node.fold_log();
@@ -64,11 +72,12 @@ impl World {
     }
 
     /// The instant that the log still reaches, and how many records it then has: any turn's end
-    /// that is at least as far as what is stored.
-    fn survivors(&mut self) -> (u32, usize) {
-        let (_, stored) = self.node.recorded();
+    /// that is at least as far as what is stored, or written.
+    fn survivors(&mut self, power: bool) -> (u32, usize) {
+        let (_, stored, written) = self.node.recorded();
+        let least = if power { stored } else { written };
         let marks = &self.deaths.marks;
-        let first = marks.partition_point(|(_, len)| *len < stored);
+        let first = marks.partition_point(|(_, len)| *len < least);
         let open = marks.len() - first;
         let at = match self.chance.below(5) {
             0 | 1 => 0,

@@ -31,7 +31,11 @@ impl Plan {
         let dies = chance.percent(35);
         let mut limits = limits(chance, tight);
         if dies {
-            limits.durability = Durability::Fsync;
+            limits.durability =
+                chance.pick(&[Durability::Fsync, Durability::Fsync, Durability::Os]);
+            if chance.percent(50) {
+                limits.durability_of_topics = of_topics();
+            }
             // Many Wills at once must not be too many for the witness.
             limits.queue_messages_max = limits.queue_messages_max.max(20);
         }
@@ -47,6 +51,13 @@ impl Plan {
             burst: if tight { 8 } else { 4 },
         }
     }
+}
+
+/// Topics of which less is promised: ordinary ones, retained ones and those of share groups.
+fn of_topics() -> Vec<(Box<str>, Durability)> {
+    let os = ["t/0", "r/1", "s/0"].map(|topic| (topic.into(), Durability::Os));
+    let memory = ["t/2", "r/0/x", "s/1"].map(|topic| (topic.into(), Durability::Memory));
+    os.into_iter().chain(memory).collect()
 }
 
 fn limits(chance: &mut Chance, tight: bool) -> Limits {

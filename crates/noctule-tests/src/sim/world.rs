@@ -115,7 +115,7 @@ impl World {
 
     /// A turn ended: so far goes the log.
     pub(crate) fn mark(&mut self) {
-        let (records, _) = self.node.recorded();
+        let (records, ..) = self.node.recorded();
         let known = self.deaths.marks.last().map_or(0, |(_, len)| *len);
         for record in &records[known..] {
             self.ledger.trace(|| format!("{record:?}"));
@@ -278,7 +278,9 @@ impl World {
     pub(crate) fn take(&mut self, step: Step) {
         let (shards, answered) = match step {
             Step::Hear { to, .. } => (vec![to], None),
-            Step::Store(shard) | Step::Fetch(shard) | Step::Tick(shard) => (vec![shard], None),
+            Step::Store(shard) | Step::Write(shard) | Step::Fetch(shard) | Step::Tick(shard) => {
+                (vec![shard], None)
+            }
             Step::Index => (self.node.changed(), None),
             Step::Answer(line) => (vec![self.node.home(line)], Some(line)),
             Step::Read(line) => return self.read(line),

@@ -8,14 +8,15 @@ use super::receive::{Out, Stage};
 use super::session::{Kept, LineEnd};
 use super::will::WillState;
 use super::{At, Ledger};
+use noctule_core::limits::Durability;
 use noctule_proto::QoS;
 
 impl Ledger {
     /// The broker died; its log reaches up to the instant with the stamp `cut`.
-    pub(crate) fn crash(&mut self, cut: u32) {
+    pub(crate) fn crash(&mut self, cut: u32, power: bool) {
         let at = self.instant();
         self.crashed = at;
-        self.messages_crash(cut, at);
+        self.messages_crash((cut, at), power);
         let void = self.void_wills();
         let gone: Vec<bool> = (0..self.sessions.len())
             .map(|number| match self.survives(number, cut) {
@@ -152,17 +153,29 @@ impl Ledger {
         }
     }
 
-    fn messages_crash(&mut self, cut: u32, at: At) {
+    fn messages_crash(&mut self, (cut, at): (u32, At), power: bool) {
+        let topics = 0..self.universe.topics.len();
+        let classes: Vec<Durability> = topics.map(|topic| self.class_of(topic)).collect();
         for message in &mut self.messages {
             let is_will = message.will.is_some();
-            if message.acknowledged && !is_will || message.routed.is_empty() {
+            let class = classes[message.topic];
+            let promised = match class {
+                Durability::Fsync => true,
+                Durability::Os => !power,
+                Durability::Memory => false,
+            };
+            if message.acknowledged && promised && !is_will || message.routed.is_empty() {
                 continue;
             }
-            let late = |routed: &At| routed.stamp > cut;
+            let late = |routed: &At| routed.stamp > cut || class == Durability::Memory;
             if !message.routed.iter().any(late) {
                 continue;
             }
             self.facts.crash.routings_undone += 1;
+            if message.acknowledged && !is_will {
+                self.facts.crash.lost_of_os += u64::from(class == Durability::Os);
+                self.facts.crash.lost_of_memory += u64::from(class == Durability::Memory);
+            }
             let (late, kept) = message.routed.iter().partition::<Vec<At>, _>(|at| late(at));
             message.undone.extend(late);
             message.routed = kept;
@@ -216,6 +229,9 @@ impl Ledger {
     /// What the client received: of QoS 1 all comes again that the broker does not know to be
     /// settled; of QoS 2 the hand-shake goes on from where the broker knows it to be.
     fn hand_shakes_crash(&mut self, number: usize, cut: u32) {
+        let topics = 0..self.universe.topics.len();
+        let in_memory: Vec<bool> =
+            topics.map(|topic| self.class_of(topic) == Durability::Memory).collect();
         let session = &mut self.sessions[number];
         let late = |at: Option<At>| at.is_none_or(|at| at.stamp > cut);
         for once in session.once.drain(..).filter(|once| late(once.settled)) {
@@ -241,6 +257,11 @@ impl Ledger {
                     Some(_) => Stage::Released,
                     None => Stage::Received,
                 };
+            }
+            // Of what is in memory alone the broker knows the packet identifier, and no more.
+            if in_memory[out.topic] {
+                out.stage = out.stage.max(Stage::Recorded);
+                continue;
             }
             // A client that has PUBREL has forgotten the message: it must not see it again.
             if late(out.recorded) && out.stage == Stage::Recorded {

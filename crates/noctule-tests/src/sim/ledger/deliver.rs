@@ -2,6 +2,7 @@
 
 use super::subscription::Made;
 use super::{At, Ledger, Place};
+use noctule_core::limits::Durability;
 use noctule_proto::QoS;
 
 /// A PUBLISH that a client received.
@@ -120,9 +121,10 @@ impl Ledger {
             }
             let Some(nth) = subscription.made.iter().position(fits) else { continue };
             let got = subscription.got.get(&number).copied().unwrap_or_default();
+            let never = self.never_left(arrival, slot, number);
             let live = arrival.retain && message.retain
-                || got.live < self.routings(slot, number, session.ended) + got.again;
-            let bound = self.count_bound(slot, number, session.ended);
+                || got.live < self.routings(slot, number, session.ended) + got.again - never;
+            let bound = self.count_bound(slot, number, session.ended) - never;
             let arrivals = self.arrivals_of(slot, number);
             let full = !live || bound <= arrivals;
             let choice = if arrival.retain && !(message.retain && rap(&subscription.made[nth])) {
@@ -169,6 +171,18 @@ impl Ledger {
         routed.filter(|at| slot.possible(**at, ended)).count() as u32
     }
 
+    /// Routings that the bounds count, but that a crash took back before a message of this QoS could
+    /// leave.
+    fn never_left(&self, arrival: &Arrival, slot: usize, number: usize) -> u32 {
+        let message = &self.messages[number];
+        let kept = self.class_of(message.topic) != Durability::Memory;
+        if !kept || arrival.qos != QoS::ExactlyOnce {
+            return 0;
+        }
+        let (ended, slot) = (self.sessions[arrival.session].ended, &self.slots[slot]);
+        message.undone.iter().filter(|at| slot.possible(**at, ended)).count() as u32
+    }
+
     fn count_bound(&self, slot: usize, number: usize, ended: Option<At>) -> u32 {
         let retained = match self.messages[number].retain {
             true => self.slots[slot].made.iter().filter(|made| made.wish).count() as u32,
@@ -201,6 +215,9 @@ impl Ledger {
         let subscription = &self.slots[slot];
         let ended = self.sessions[subscription.session].ended;
         let message = &self.messages[number];
+        if self.class_of(message.topic) == Durability::Memory {
+            return;
+        }
         let routed = message.routed.iter().filter(|at| subscription.possible(**at, ended)).count();
         let wishes = subscription.made.iter().filter(|made| made.wish && message.retain).count();
         assert!(

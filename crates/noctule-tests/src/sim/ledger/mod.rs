@@ -81,6 +81,9 @@ pub(crate) struct Crashes {
     pub(crate) waited: u64,
     /// Messages that the broker did not know to be settled.
     pub(crate) again: u64,
+    /// Acknowledged messages that were lost, as promised.
+    pub(crate) lost_of_os: u64,
+    pub(crate) lost_of_memory: u64,
 }
 
 /// See the module.
@@ -149,6 +152,14 @@ impl Ledger {
     /// The present instant.
     pub(crate) fn stamp(&self) -> u32 {
         self.now.stamp
+    }
+
+    /// What is promised of messages of a topic.
+    pub(super) fn class_of(&self, topic: usize) -> Durability {
+        let topic = &self.universe.topics[topic];
+        let mut rules = self.limits.durability_of_topics.iter();
+        let rule = rules.find(|(name, _)| **name == **topic);
+        rule.map_or(self.limits.durability, |(_, class)| *class)
     }
 
     /// What is done from here on happened within one turn of a broker, in an order of its own:

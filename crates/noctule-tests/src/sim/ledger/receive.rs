@@ -8,6 +8,7 @@ use noctule_proto::QoS;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Out {
     pub(super) message: Option<usize>,
+    pub(super) topic: usize,
     pub(super) qos: QoS,
     pub(crate) stage: Stage,
     /// When the broker was told PUBREC.
@@ -66,6 +67,7 @@ impl Ledger {
         let open = known.filter(|out| out.stage != Stage::Settled && !freed(out));
         let fresh = Out {
             message: arrival.message,
+            topic: arrival.topic,
             qos: arrival.qos,
             stage: Stage::Received,
             recorded: None,
@@ -108,8 +110,12 @@ impl Ledger {
 
     /// PUBREL arrived.
     pub(crate) fn pubrel(&mut self, session: usize, id: u16) {
-        let out = self.sessions[session].out.get_mut(&id);
-        let out = out.unwrap_or_else(|| panic!("PUBREL for unknown packet id {id}"));
+        let forgetful = self.crashed > At::default();
+        let Some(out) = self.sessions[session].out.get_mut(&id) else {
+            // After a crash it may be for a message in memory alone that never left.
+            assert!(forgetful, "PUBREL for unknown packet id {id}");
+            return;
+        };
         assert_eq!(out.qos, QoS::ExactlyOnce, "PUBREL for a QoS 1 message");
         assert!(
             matches!(out.stage, Stage::Recorded | Stage::Released),
