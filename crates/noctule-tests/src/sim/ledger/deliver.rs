@@ -171,8 +171,8 @@ impl Ledger {
         routed.filter(|at| slot.possible(**at, ended)).count() as u32
     }
 
-    /// Routings that the bounds count, but that a crash took back before a message of this QoS could
-    /// leave.
+    /// Routings that the bounds count, but that a crash took back before a message of this QoS
+    /// could leave.
     fn never_left(&self, arrival: &Arrival, slot: usize, number: usize) -> u32 {
         let message = &self.messages[number];
         let kept = self.class_of(message.topic) != Durability::Memory;
