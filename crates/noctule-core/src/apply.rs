@@ -6,7 +6,7 @@ use crate::broker::Broker;
 use crate::identity::{GroupNumber, Place, SessionNumber, Tenant, Time};
 use crate::index::Receiver;
 use crate::message::Message;
-use crate::record::{Body, Receipt, Record, StoredWill, Waiting};
+use crate::record::{Body, Manner, Receipt, Record, StoredWill, Waiting};
 use crate::session::{HeldSubscription, Outgoing, PendingWill, Session};
 use noctule_proto::PacketId;
 use noctule_proto::delivery::Entry;
@@ -17,11 +17,10 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(crate) struct Replay {
     /// Messages settled before the record of the message was seen.
-    /// A session may get several copies, one for each matching subscription.
-    settled: BTreeMap<(Receiver, Place), u32>,
+    settled: BTreeMap<(Receiver, Place, Option<Manner>), u32>,
     /// Packet ids given to messages before the record of the message was seen: the shard that sent
     /// it may have been faster to the log than the one it arrived at.
-    sent: BTreeMap<(SessionNumber, Place), VecDeque<PacketId>>,
+    sent: BTreeMap<(SessionNumber, Place, Manner), VecDeque<PacketId>>,
     /// Numbers that share groups had in earlier runs; each run gives them others, because a number
     /// names the group's home.
     pub(crate) numbers: BTreeMap<GroupNumber, GroupKey>,
@@ -66,9 +65,9 @@ impl Broker {
                     self.apply_waiting(*receiver, waiting);
                 }
             }
-            Record::Sent { session, message, id } => {
+            Record::Sent { session, message, manner, id } => {
                 if let Some(place) = message.place() {
-                    self.apply_sent((*session, place), *id);
+                    self.apply_sent((*session, place, *manner), *id);
                 }
             }
             Record::Released { session, id } => self.apply_to(*session, |found| {
@@ -77,9 +76,9 @@ impl Broker {
             Record::Completed { session, id } => self.apply_to(*session, |found| {
                 found.work.sender.remove(*id);
             }),
-            Record::Settled { receiver, message } => {
+            Record::Settled { receiver, message, manner } => {
                 if let Some(place) = message.place() {
-                    self.apply_settled(*receiver, place);
+                    self.apply_settled((*receiver, place, *manner));
                 }
             }
             Record::Received { session, id, message } => {
@@ -214,7 +213,7 @@ impl Broker {
     fn apply_waiting(&mut self, receiver: Receiver, waiting: &Waiting) {
         let Some(place) = waiting.message.place() else { return };
         if let Receiver::Group(group) = receiver {
-            if !self.was_settled(receiver, place)
+            if !self.was_settled((receiver, place, None))
                 && let Body::Here(message) = &waiting.message
                 && let Some(queue) = self.replayed_group(group)
             {
@@ -224,7 +223,10 @@ impl Broker {
         }
         let Receiver::Session(number) = receiver else { return };
         let Some(slot) = self.sessions.slot_of(number) else { return };
-        if self.was_settled(receiver, place) {
+        let manner = waiting.manner();
+        let sent = self.replay.sent.get_mut(&(number, place, manner));
+        let sent = sent.and_then(VecDeque::pop_front);
+        if sent.is_none() && self.was_settled((receiver, place, Some(manner))) {
             return;
         }
         let outgoing = Outgoing {
@@ -235,7 +237,7 @@ impl Broker {
             group: None,
         };
         let found = self.sessions.at_mut(slot);
-        match self.replay.sent.get_mut(&(number, place)).and_then(VecDeque::pop_front) {
+        match sent {
             Some(id) => drop(found.work.sender.place(id, Entry::ExactlyOnce(outgoing))),
             None => found.queue.restore(&outgoing),
         }
@@ -248,30 +250,30 @@ impl Broker {
     }
 
     /// Whether a copy was settled before it was seen.
-    fn was_settled(&mut self, receiver: Receiver, place: Place) -> bool {
+    fn was_settled(&mut self, copy: (Receiver, Place, Option<Manner>)) -> bool {
         if self.replay.settled.is_empty() {
             return false;
         }
-        let Some(settled) = self.replay.settled.get_mut(&(receiver, place)) else { return false };
+        let Some(settled) = self.replay.settled.get_mut(&copy) else { return false };
         *settled -= 1;
         if *settled == 0 {
-            self.replay.settled.remove(&(receiver, place));
+            self.replay.settled.remove(&copy);
         }
         true
     }
 
-    fn apply_sent(&mut self, (number, place): (SessionNumber, Place), id: PacketId) {
+    fn apply_sent(&mut self, copy: (SessionNumber, Place, Manner), id: PacketId) {
+        let (number, place, manner) = copy;
         let Some(slot) = self.sessions.slot_of(number) else { return };
         let found = self.sessions.at_mut(slot);
-        match found.queue.take(place) {
+        match found.queue.take(place, manner) {
             Some(out) => drop(found.work.sender.place(id, Entry::ExactlyOnce(out))),
-            None => {
-                self.replay.sent.entry((number, place)).or_default().push_back(id);
-            }
+            None => self.replay.sent.entry(copy).or_default().push_back(id),
         }
     }
 
-    fn apply_settled(&mut self, receiver: Receiver, place: Place) {
+    fn apply_settled(&mut self, copy: (Receiver, Place, Option<Manner>)) {
+        let (receiver, place, manner) = copy;
         let taken = match receiver {
             Receiver::Group(group) => {
                 let Some(queue) = self.replayed_group(group) else { return };
@@ -280,23 +282,13 @@ impl Broker {
             }
             Receiver::Session(number) => {
                 let Some(slot) = self.sessions.slot_of(number) else { return };
-                let found = self.sessions.at_mut(slot);
-                let open = found.work.sender.iter().find_map(|(id, entry)| match entry {
-                    Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out)
-                        if out.message.place() == Some(place) =>
-                    {
-                        Some(id)
-                    }
-                    _ => None,
-                });
-                match open {
-                    Some(id) => found.work.sender.remove(id).is_some(),
-                    None => found.queue.take(place).is_some(),
-                }
+                // What is recorded as sent is settled by its packet identifier.
+                let queue = &mut self.sessions.at_mut(slot).queue;
+                manner.and_then(|manner| queue.take(place, manner)).is_some()
             }
         };
         if !taken {
-            *self.replay.settled.entry((receiver, place)).or_default() += 1;
+            *self.replay.settled.entry(copy).or_default() += 1;
         }
     }
 

@@ -356,6 +356,10 @@ impl Broker {
             false => self.all_recorded(turn, durability),
         };
         let session_present = found.is_some();
+        if !session_present {
+            // Nor one that ended a moment ago.
+            wait.and(self.ends_recorded(turn, durability));
+        }
         let slot = match found {
             Some(slot) => slot,
             None => self.new_session((tenant, &applicant.client_id), expiry, durability),

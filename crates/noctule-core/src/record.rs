@@ -86,10 +86,13 @@ pub enum Record {
         session: SessionNumber,
         /// Message.
         message: Body,
+        /// Which copy.
+        manner: Manner,
         /// Packet id.
         id: PacketId,
     },
-    /// The receiver of a QoS 2 message answered PUBREC: only PUBREL is sent from here on.
+    /// The receiver of a QoS 2 message answered PUBREC: only PUBREL is sent from here on. Or its
+    /// packet id is in use, and nothing else is kept of the message.
     Released {
         /// Receiver.
         session: SessionNumber,
@@ -104,12 +107,13 @@ pub enum Record {
         id: PacketId,
     },
     /// A message is settled for a session or a share group: acknowledged, completed or dropped.
-    /// If it has several copies there, the first of them.
     Settled {
         /// Receiver.
         receiver: Receiver,
         /// Message.
         message: Body,
+        /// Which copy, for a session.
+        manner: Option<Manner>,
     },
     /// A QoS 2 message arrived and waits for its PUBREL.
     Received {
@@ -226,6 +230,18 @@ impl From<Arc<Message>> for Body {
     }
 }
 
+/// How a message is delivered. A session gets a copy for each subscription that matches, and this
+/// tells them apart, but for those that are the same to the client.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Manner {
+    /// QoS of the delivery.
+    pub qos: QoS,
+    /// RETAIN flag of the delivery.
+    pub retain: bool,
+    /// Subscription Identifier; 0 = none.
+    pub subscription_id: u32,
+}
+
 /// A receiver of a stored message. For a share group only who it is counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Receipt {
@@ -284,6 +300,24 @@ impl FromIterator<Receipt> for Receivers {
 impl From<Vec<Receipt>> for Receivers {
     fn from(receipts: Vec<Receipt>) -> Receivers {
         receipts.into_iter().collect()
+    }
+}
+
+impl Receipt {
+    /// Which copy it gets.
+    #[must_use]
+    pub fn manner(&self) -> Manner {
+        let Receipt { qos, retain, subscription_id, .. } = *self;
+        Manner { qos, retain, subscription_id }
+    }
+}
+
+impl Waiting {
+    /// Which copy it is.
+    #[must_use]
+    pub fn manner(&self) -> Manner {
+        let Waiting { qos, retain, subscription_id, .. } = *self;
+        Manner { qos, retain, subscription_id }
     }
 }
 

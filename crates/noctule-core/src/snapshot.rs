@@ -99,7 +99,8 @@ impl Session {
                     });
                     let message = out.message.clone();
                     each(Record::Published { message, receivers, retained: false });
-                    each(Record::Sent { session, message: out.message.clone(), id });
+                    let (message, manner) = (out.message.clone(), out.manner());
+                    each(Record::Sent { session, message, manner, id });
                 }
                 Entry::Released => each(Record::Released { session, id }),
                 Entry::AtLeastOnce(_) | Entry::Reserved => {}

@@ -86,6 +86,8 @@ pub(crate) struct Waits {
     records_emitted: u64,
     records_written: u64,
     records_durable: u64,
+    /// The last record of the end of a session.
+    end_recorded: u64,
     joins_asked: u64,
     /// Connections with something held.
     waiting: BTreeSet<ConnId>,
@@ -157,6 +159,20 @@ impl Broker {
     pub(crate) fn note(&mut self, turn: &mut Turn<'_>, record: Record) {
         turn.out.records.push(record);
         self.waits.records_emitted += 1;
+    }
+
+    /// Emits the record of the end of a session: who is told that there is none waits for it.
+    pub(crate) fn note_ended(&mut self, turn: &mut Turn<'_>, session: SessionNumber) {
+        self.note(turn, Record::SessionEnded(session));
+        self.waits.end_recorded = self.waits.records_emitted;
+    }
+
+    /// Waits until no session that has ended can be there again after a crash.
+    pub(crate) fn ends_recorded(&self, turn: &mut Turn<'_>, durability: Durability) -> Wait {
+        match self.waits.end_recorded > self.waits.records_durable {
+            true => self.all_recorded(turn, durability),
+            false => Wait::default(),
+        }
     }
 
     /// Emits a record and says what to wait for.

@@ -221,12 +221,18 @@ fn tell(writer: &mut Writer, first: u64) {
     let grouped = Receipt { receiver: Receiver::Group(WORKERS), ..to(FAR, AtLeastOnce, 0) };
     let receivers = vec![to(NEAR, AtLeastOnce, 9), to(FAR, AtMostOnce, 0), grouped];
     writer.frame([publish(&message, receivers)]);
-    writer.frame([Record::Settled { receiver: Receiver::Session(FAR), message }]);
+    let (receiver, manner_of_far) = (Receiver::Session(FAR), Some(to(FAR, AtMostOnce, 0).manner()));
+    writer.frame([Record::Settled { receiver, message, manner: manner_of_far }]);
     // QoS 2 to a client: on its way, received, over.
     let messages = [3, 4, 5].map(|number| writer.message(first + number, ExactlyOnce));
     for (message, number) in messages.iter().zip(1..) {
         let id = packet(number);
-        let sent = Record::Sent { session: NEAR, message: message.clone(), id };
+        let sent = Record::Sent {
+            session: NEAR,
+            message: message.clone(),
+            manner: to(NEAR, ExactlyOnce, 9).manner(),
+            id,
+        };
         writer.frame([publish(message, vec![to(NEAR, ExactlyOnce, 9)]), sent]);
     }
     writer.frame([2, 3].map(|number| Record::Released { session: NEAR, id: packet(number) }));
@@ -255,7 +261,9 @@ fn record(directory: &Path) {
         let receivers = vec![to(FAR, QoS::AtLeastOnce, 0)].into();
         let published = Record::Published { message: message.clone(), receivers, retained: false };
         writer.frame([published]);
-        writer.frame([Record::Settled { receiver: Receiver::Session(FAR), message }]);
+        let receiver = Receiver::Session(FAR);
+        let manner = Some(to(FAR, QoS::AtLeastOnce, 0).manner());
+        writer.frame([Record::Settled { receiver, message, manner }]);
     }
     assert!(writer.log.fold().unwrap().to_move > 0);
     assert_eq!(writer.log.compact(u64::MAX).unwrap(), Compacted::Done);

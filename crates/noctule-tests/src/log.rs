@@ -18,6 +18,8 @@ pub(crate) struct Log {
     batches: Vec<usize>,
     /// How many of `records` would survive now.
     stored: usize,
+    /// How many would survive if the process died, and the machine did not.
+    written: usize,
     shards: Vec<Appended>,
 }
 
@@ -28,6 +30,8 @@ struct Appended {
     /// Where its last record lies.
     end: usize,
     told: u64,
+    /// How many it was told are written.
+    told_written: u64,
     fetches: Vec<Fetch>,
 }
 
@@ -91,8 +95,24 @@ impl Log {
     pub(crate) fn store(&mut self, shard: ShardId) -> Input<'static> {
         let appended = &mut self.shards[usize::from(shard.0)];
         self.stored = self.stored.max(appended.end);
+        self.written = self.written.max(self.stored);
         appended.told = appended.count;
+        appended.told_written = appended.count;
         Input::Stored { written: appended.count, durable: appended.count }
+    }
+
+    /// Whether a shard has records that it has not been told are written.
+    pub(crate) fn owes_write(&self, shard: ShardId) -> bool {
+        let appended = &self.shards[usize::from(shard.0)];
+        appended.told_written < appended.count
+    }
+
+    /// Everything that a shard has appended is written, with what lies before it.
+    pub(crate) fn write(&mut self, shard: ShardId) -> Input<'static> {
+        let appended = &mut self.shards[usize::from(shard.0)];
+        self.written = self.written.max(appended.end);
+        appended.told_written = appended.count;
+        Input::Stored { written: appended.count, durable: appended.told }
     }
 
     /// Answers the first question of a shard.
@@ -107,6 +127,7 @@ impl Log {
         let survives = |end: &&usize| **end <= self.stored + torn;
         let end = self.batches.iter().rev().find(survives);
         self.stored = self.stored.max(end.copied().unwrap_or(0));
+        self.written = self.stored;
         self.batches.retain(|end| *end <= self.stored);
         self.records.truncate(self.stored);
     }
@@ -114,6 +135,21 @@ impl Log {
     /// The same log for another number of shards, none of which has appended anything.
     pub(crate) fn with_shards(self, shards: u16) -> Log {
         Log { shards: vec![Appended::default(); usize::from(shards)], ..self }
+    }
+
+    /// All of them.
+    pub(crate) fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// How many of them would survive now, whatever happens.
+    pub(crate) fn stored(&self) -> usize {
+        self.stored
+    }
+
+    /// And so many if the process died, and the machine did not.
+    pub(crate) fn written(&self) -> usize {
+        self.written
     }
 
     /// So many records would be lost if the node died now.
@@ -128,6 +164,7 @@ impl Log {
         self.records.clear();
         replica.snapshot(&mut |record| self.records.push(record));
         self.stored = self.records.len();
+        self.written = self.stored;
         self.batches = vec![self.stored];
     }
 

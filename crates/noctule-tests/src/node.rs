@@ -12,6 +12,7 @@ use noctule_core::input::{AuthAnswer, Level, Origin, SystemPublish};
 use noctule_core::limits::Durability;
 use noctule_core::output::AuthRequest;
 use noctule_core::peer::PeerMessage;
+use noctule_core::record::Record;
 use noctule_core::{
     Broker, ConnId, Effect, Event, Homes, Index, IndexChange, Input, Limits, ListenerId, Outbox,
     ShardId, Tenant, Time,
@@ -39,6 +40,8 @@ pub enum Step {
     Index,
     /// The store has all records of a shard.
     Store(ShardId),
+    /// The kernel has all records of a shard; the disk does not yet.
+    Write(ShardId),
     /// The store answers the first question of a shard for messages.
     Fetch(ShardId),
     /// The authenticators answer for a connection.
@@ -168,13 +171,27 @@ impl Node {
     /// The same; of the records that are not stored so many survive by chance, and the node starts
     /// with so many shards.
     pub fn restart_after(&mut self, torn: usize, count: u16) {
+        self.crash(torn);
+        self.start(count, self.now);
+        self.write_index();
+    }
+
+    /// The node dies; of the records that are not stored so many survive by chance, in whole
+    /// batches. Nothing may happen to it before it starts again.
+    pub fn crash(&mut self, torn: usize) {
         self.log.crash(torn);
-        self.log = std::mem::take(&mut self.log).with_shards(count);
-        self.homes = Homes::new(count, self.seed);
         for line in &mut self.lines {
             line.state = LineState::Closed;
             line.asked = None;
         }
+    }
+
+    /// A dead node starts again with so many shards; it was last seen alive at `alive_at`. The next
+    /// step has to be [`Step::Index`], if it is due: nobody is served before the index is whole.
+    /// Answers how many records the log has after each shard has started.
+    pub fn start(&mut self, count: u16, alive_at: Time) -> Vec<usize> {
+        self.log = std::mem::take(&mut self.log).with_shards(count);
+        self.homes = Homes::new(count, self.seed);
         let Node { homes, limits, .. } = self;
         let shards = (0..homes.shards).map(|number| Shard::new(ShardId(number), homes, limits));
         self.shards = shards.collect();
@@ -182,11 +199,14 @@ impl Node {
         for shard in &mut self.shards {
             self.log.replay(&mut shard.broker);
         }
+        let mut recorded = Vec::new();
         for number in 0..self.shards() {
             let Node { now, index, shards, outbox, .. } = self;
-            shards[usize::from(number)].broker.replayed((*now, *now), index, outbox);
+            shards[usize::from(number)].broker.replayed((*now, alive_at), index, outbox);
             self.drain(ShardId(number));
+            recorded.push(self.log.records().len());
         }
+        recorded
     }
 
     /// Replaces who is asked about clients.
@@ -227,6 +247,13 @@ impl Node {
     #[must_use]
     pub fn unstored(&self) -> usize {
         self.log.unstored()
+    }
+
+    /// The records in the log, how many of them would survive if the power went, and how many if
+    /// only the process died.
+    #[must_use]
+    pub fn recorded(&self) -> (&[Record], usize, usize) {
+        (self.log.records(), self.log.stored(), self.log.written())
     }
 
     /// Takes the events since the last call.
@@ -450,6 +477,9 @@ impl Node {
             if self.log.owes(number) {
                 steps.push(Step::Store(number));
             }
+            if self.log.owes_write(number) {
+                steps.push(Step::Write(number));
+            }
             if self.log.is_asked(number) {
                 steps.push(Step::Fetch(number));
             }
@@ -479,6 +509,10 @@ impl Node {
             Step::Store(shard) => {
                 let stored = self.log.store(shard);
                 self.tell(shard, stored);
+            }
+            Step::Write(shard) => {
+                let written = self.log.write(shard);
+                self.tell(shard, written);
             }
             Step::Fetch(shard) => {
                 let fetched = self.log.answer(shard);

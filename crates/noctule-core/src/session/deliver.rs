@@ -8,7 +8,7 @@ use crate::message::Message;
 use crate::outbound::{Form, Outbound};
 use crate::output::Event;
 use crate::peer::{PeerMessage, Target};
-use crate::record::{Body, Record};
+use crate::record::{Body, Manner, Record};
 use crate::verdict::Verdict;
 use crate::wait::Wait;
 use noctule_proto::delivery::Entry;
@@ -195,7 +195,11 @@ impl Broker {
         if let Some(group) = out.group {
             self.take_from_group(turn, (session, group), &out);
         }
-        let record = Record::Sent { session, message: out.message, id };
+        let record = match out.message.is_recorded() {
+            true => Record::Sent { session, manner: out.manner(), message: out.message, id },
+            // If the message is forgotten, the client may have it.
+            false => Record::Released { session, id },
+        };
         let wait = self.record(turn, record, durability);
         self.sessions.at_mut(slot).work.unsent.push_back((id, wait));
         self.waits.unsent(slot);
@@ -442,7 +446,8 @@ impl Broker {
         let own = session.is_recorded().then_some(Receiver::Session(session.number));
         let receiver = out.group.map(Receiver::Group).or(own);
         if let Some(receiver) = receiver.filter(|_| out.is_tracked()) {
-            self.note_settled(turn, receiver, &out.message);
+            let manner = out.group.is_none().then(|| out.manner());
+            self.note_settled(turn, receiver, &out.message, manner);
         }
         self.settle_group(turn, slot, out.group, &out.message);
     }
@@ -480,14 +485,19 @@ impl Broker {
     }
 
     fn is_recorded_as_sent(&self, slot: u32, out: &Outgoing) -> bool {
-        let recorded = self.sessions.at(slot).is_recorded() && out.message.is_recorded();
-        recorded && out.qos == QoS::ExactlyOnce
+        self.sessions.at(slot).is_recorded() && out.qos == QoS::ExactlyOnce
     }
 
     /// A message is nobody's business any more.
-    pub(crate) fn note_settled(&mut self, turn: &mut Turn<'_>, receiver: Receiver, body: &Body) {
+    pub(crate) fn note_settled(
+        &mut self,
+        turn: &mut Turn<'_>,
+        receiver: Receiver,
+        body: &Body,
+        manner: Option<Manner>,
+    ) {
         if body.is_recorded() {
-            self.note(turn, Record::Settled { receiver, message: body.clone() });
+            self.note(turn, Record::Settled { receiver, message: body.clone(), manner });
         }
     }
 

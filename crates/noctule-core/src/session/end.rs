@@ -114,7 +114,7 @@ impl Broker {
             self.note_session(turn, slot, None);
         } else if was_recorded {
             // Nothing more of it is recorded: it ends with its connection.
-            self.note(turn, Record::SessionEnded(number));
+            self.note_ended(turn, number);
         }
     }
 
@@ -250,7 +250,7 @@ impl Broker {
             self.jobs.end(Ending::Discard { queue });
         }
         if session.is_recorded() {
-            self.note(turn, Record::SessionEnded(session.number));
+            self.note_ended(turn, session.number);
         }
         self.unsubscribe_all(turn, session.tenant, session.number, session.subscriptions.take());
     }

@@ -10,7 +10,7 @@ use crate::identity::{GroupNumber, Place};
 use crate::lazy::{Empty, Lazy};
 use crate::limits::{Limits, Overflow};
 use crate::message::Message;
-use crate::record::{Body, Stored};
+use crate::record::{Body, Manner, Stored};
 use crate::spare::Spares;
 use crate::verdict::Verdict;
 use noctule_proto::QoS;
@@ -95,6 +95,12 @@ pub(crate) struct Dropped {
 impl Outgoing {
     pub(crate) fn is_tracked(&self) -> bool {
         self.qos != QoS::AtMostOnce
+    }
+
+    /// Which copy it is.
+    pub(crate) fn manner(&self) -> Manner {
+        let Outgoing { qos, retain, subscription_id, .. } = *self;
+        Manner { qos, retain, subscription_id }
     }
 }
 
@@ -237,17 +243,18 @@ impl Queue {
         self.0.pop()
     }
 
-    /// Takes out the first copy of a message that the log keeps there. What is asked for waits near
-    /// the front as a rule.
-    pub(crate) fn take(&mut self, place: Place) -> Option<Outgoing> {
+    /// Takes out a copy of a message that the log keeps there. What is asked for waits near the
+    /// front as a rule.
+    pub(crate) fn take(&mut self, place: Place, manner: Manner) -> Option<Outgoing> {
         if self.is_empty() {
             return None;
         }
-        let is_it = |out: &Outgoing| out.message.place() == Some(place);
+        let is_it = |out: &Outgoing| out.message.place() == Some(place) && out.manner() == manner;
+        let is_cold = |cold: &Cold| cold.place == place && cold.outgoing().manner() == manner;
         let Parts { front, cold, fresh, .. } = &mut *self.0;
         let outgoing = if let Some(at) = front.iter().position(is_it) {
             front.remove(at)?
-        } else if let Some(at) = cold.iter().position(|cold| cold.place == place) {
+        } else if let Some(at) = cold.iter().position(is_cold) {
             cold.remove(at)?.outgoing()
         } else {
             fresh.remove(fresh.iter().position(is_it)?)?
@@ -337,8 +344,9 @@ impl Queue {
 
     /// The message that is wanted next cannot be read: it is skipped.
     pub(crate) fn unreadable(&mut self, place: Place) -> Option<Outgoing> {
-        let next = self.0.cold.front()?;
-        if next.place == place { self.take(place) } else { None }
+        let next = self.0.cold.front().filter(|next| next.place == place)?;
+        let manner = next.outgoing().manner();
+        self.take(place, manner)
     }
 
     pub(crate) fn check(&self, limits: &Limits) {

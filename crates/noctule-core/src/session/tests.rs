@@ -192,7 +192,7 @@ fn what_held_a_connection_does_not_release_the_next_one_of_its_number() {
 
 #[test]
 fn a_replay_keeps_the_copies_of_a_message_that_were_not_settled() {
-    use crate::record::{Receipt, Record};
+    use crate::record::{Manner, Receipt, Record};
     use crate::{Message, message};
     let session = SessionNumber(5);
     let receiver = crate::index::Receiver::Session(session);
@@ -227,10 +227,17 @@ fn a_replay_keeps_the_copies_of_a_message_that_were_not_settled() {
         retained: false,
     };
     let packet_id = noctule_proto::PacketId::new(1).expect("not 0");
-    let sent = Record::Sent { session, message: message.clone().into(), id: packet_id };
-    let settled = Record::Settled { receiver, message: message.into() };
+    let manner = |subscription_id| Manner { qos, retain: false, subscription_id };
+    let sent =
+        Record::Sent { session, message: message.clone().into(), manner: manner(2), id: packet_id };
+    let settled = |subscription_id| Record::Settled {
+        receiver,
+        message: message.clone().into(),
+        manner: Some(manner(subscription_id)),
+    };
     // The shard that sent them may have been faster to the log than the one they arrived at.
-    let orders = [[&published, &sent, &settled, &settled], [&sent, &settled, &settled, &published]];
+    let (first, last) = (settled(1), settled(3));
+    let orders = [[&published, &sent, &first, &last], [&sent, &last, &first, &published]];
     for order in orders {
         let mut rig = Rig::new();
         rig.broker.apply(&opened);
@@ -292,4 +299,23 @@ fn a_restored_group_outlives_the_first_member_that_comes_back_and_goes() {
     assert_eq!(out.records, [], "others may be on their way");
     rig.now = rig.now.plus_secs(60);
     assert_eq!(rig.idle().records, [Record::GroupEnded(group)]);
+}
+
+#[test]
+fn nobody_is_told_that_a_session_is_over_before_that_is_stored() {
+    let stored = || Input::Stored { written: u64::MAX, durable: u64::MAX };
+    let mut rig = Rig::new();
+    rig.broker.limits.durability = Durability::Fsync;
+    rig.connect(0, 8);
+    rig.tell(stored());
+    // DISCONNECT with Session Expiry Interval 0.
+    rig.send(0, &[0xE0, 7, 0, 5, 0x11, 0, 0, 0, 0]);
+    rig.open(1);
+    let mut hello = vec![0x10, 14, 0, 4];
+    hello.extend_from_slice(b"MQTT\x05\x00\x00\x00\x00\x00\x01c");
+    rig.send(1, &hello);
+    let answer = AuthAnswer::Allow { grant: Grant::Full, data: None };
+    let out = rig.tell(Input::Authenticated { conn: ConnId(1), answer });
+    assert!(out.sends.is_empty(), "a crash now would bring the session back");
+    assert_eq!(rig.tell(stored()).sends.len(), 1);
 }

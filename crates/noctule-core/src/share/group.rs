@@ -324,7 +324,7 @@ impl Broker {
         }
         for message in dropped {
             self.counters.verdict(Verdict::GroupFull);
-            self.note_settled(turn, Receiver::Group(number), &message.into());
+            self.note_settled(turn, Receiver::Group(number), &message.into(), None);
         }
     }
 
@@ -355,7 +355,7 @@ impl Broker {
         let shard = member.shard;
         if !tracked && outbound.qos != QoS::AtMostOnce {
             let message = outbound.shared().into();
-            self.note_settled(turn, Receiver::Group(number), &message);
+            self.note_settled(turn, Receiver::Group(number), &message, None);
         }
         if shard == self.me {
             self.deliver_to(turn, &target, outbound, false);
@@ -375,7 +375,7 @@ impl Broker {
                 self.counters.verdict(Verdict::Expired);
                 group.queue_bytes -= message.cost() as u64;
                 if let Some(message) = group.queue.pop_front() {
-                    self.note_settled(turn, Receiver::Group(number), &message.into());
+                    self.note_settled(turn, Receiver::Group(number), &message.into(), None);
                 }
                 continue;
             }
@@ -437,7 +437,7 @@ impl Broker {
         for message in kept {
             // Others do not get it after a restart either.
             if message.qos.min(member.options.qos) == QoS::ExactlyOnce {
-                self.note_settled(turn, Receiver::Group(number), &message.into());
+                self.note_settled(turn, Receiver::Group(number), &message.into(), None);
             }
         }
         let Some(group) = self.groups.groups.get_mut(&number) else { return };

@@ -162,7 +162,7 @@ impl Broker {
             let receivers = Receivers::One(Receipt { receiver, qos, retain, subscription_id });
             let message = out.message.clone();
             self.note(turn, Record::Published { message, receivers, retained: false });
-            self.note_settled(turn, Receiver::Group(group), &out.message);
+            self.note_settled(turn, Receiver::Group(group), &out.message, None);
         }
     }
 

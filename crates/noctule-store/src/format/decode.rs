@@ -118,13 +118,18 @@ impl<'f> Decoder<'f, '_, '_> {
                 let (_, reference) = self.reference(start, &mut from)?;
                 let message = self.stored(reference);
                 let id = packet_id(from.u16()?)?;
-                Record::Sent { session: SessionNumber(from.varint()?), message, id }
+                let session = SessionNumber(from.varint()?);
+                Record::Sent { session, message, manner: Delivery::read(&mut from)?.manner()?, id }
             }
             kind::SETTLED => {
                 let (flags, reference) = self.reference(start, &mut from)?;
                 let message = self.stored(reference);
                 let receiver = receiver(flags & GROUPED != 0, from.varint()?);
-                Record::Settled { receiver, message }
+                let manner = match receiver {
+                    Receiver::Session(_) => Some(Delivery::read(&mut from)?.manner()?),
+                    Receiver::Group(_) => None,
+                };
+                Record::Settled { receiver, message, manner }
             }
             kind::RECEIVED => {
                 let (_, reference) = self.reference(start, &mut from)?;

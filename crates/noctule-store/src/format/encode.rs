@@ -145,12 +145,13 @@ impl Encoder {
                 self.end(start);
             }
             Record::Waiting { receiver, messages } => self.waiting(*receiver, messages),
-            Record::Sent { session, message, id } => {
+            Record::Sent { session, message, manner, id } => {
                 let Some(reference) = self.find(message) else { return };
                 let start = self.begin(kind::SENT);
                 self.reference(start, 0, &reference);
                 self.out.extend_from_slice(&id.value().to_le_bytes());
                 put_varint(&mut self.out, session.0);
+                Delivery::of(*manner).put(&mut self.out);
                 self.end(start);
             }
             Record::Released { session, id } => {
@@ -159,12 +160,15 @@ impl Encoder {
             Record::Completed { session, id } => {
                 self.numbers(kind::COMPLETED, &[session.0, u64::from(id.value())]);
             }
-            Record::Settled { receiver, message } => {
+            Record::Settled { receiver, message, manner } => {
                 let Some(reference) = self.find(message) else { return };
                 let (flags, number) = receiver_parts(*receiver);
                 let start = self.begin(kind::SETTLED);
                 self.reference(start, flags, &reference);
                 put_varint(&mut self.out, number);
+                if let Some(manner) = manner {
+                    Delivery::of(*manner).put(&mut self.out);
+                }
                 self.end(start);
             }
             Record::Received { session, id, message } => {

@@ -5,7 +5,7 @@ use super::bytes::{Bytes, put_varint};
 use super::decode::Malformed;
 use noctule_core::identity::{GroupNumber, SessionNumber};
 use noctule_core::index::Receiver;
-use noctule_core::record::{Receipt, Receivers};
+use noctule_core::record::{Manner, Receipt, Receivers};
 use noctule_proto::QoS;
 use std::sync::Arc;
 
@@ -30,6 +30,19 @@ impl Delivery {
         head |= if retain { RETAIN } else { 0 };
         head |= if subscription_id != 0 { SUBSCRIPTION_ID } else { 0 };
         Delivery { head, subscription_id }
+    }
+
+    pub(super) fn of(manner: Manner) -> Delivery {
+        Delivery::new(manner.qos, manner.retain, manner.subscription_id)
+    }
+
+    /// What [`Delivery::of`] was made of.
+    pub(super) fn manner(self) -> Result<Manner, Malformed> {
+        if !self.is_plain() {
+            return Err(Malformed("a manner of delivery with more to it"));
+        }
+        let (qos, retain, subscription_id) = self.parts()?;
+        Ok(Manner { qos, retain, subscription_id })
     }
 
     pub(super) fn put(self, out: &mut Vec<u8>) {

@@ -5,7 +5,7 @@ use noctule_core::identity::{GroupNumber, MessageId, Place, SessionNumber, Tenan
 use noctule_core::index::Receiver;
 use noctule_core::limits::Durability;
 use noctule_core::message::{Kept, Message};
-use noctule_core::record::{Body, Receipt, Record, Stored, StoredWill, Waiting};
+use noctule_core::record::{Body, Manner, Receipt, Record, Stored, StoredWill, Waiting};
 use noctule_proto::packet::{RetainHandling, SubscribeOptions};
 use noctule_proto::{PacketId, QoS};
 use proptest::prelude::*;
@@ -254,6 +254,14 @@ fn unspoken() -> impl Strategy<Value = Record> {
     ]
 }
 
+fn manner() -> impl Strategy<Value = Manner> {
+    receipt().prop_map(|Receipt { qos, retain, subscription_id, .. }| Manner {
+        qos,
+        retain,
+        subscription_id,
+    })
+}
+
 /// A record that speaks of a message: of this one, if it is there.
 fn spoken(message: Body) -> impl Strategy<Value = Record> {
     let (published, sent, settled, received) =
@@ -274,17 +282,23 @@ fn spoken(message: Body) -> impl Strategy<Value = Record> {
                 }
             }
         ),
-        (session(), packet_id()).prop_map(move |(session, id)| Record::Sent {
+        (session(), packet_id(), manner()).prop_map(move |(session, id, manner)| Record::Sent {
             session,
             message: sent.clone(),
+            manner,
             id
         }),
-        receiver().prop_map(move |receiver| Record::Settled { receiver, message: settled.clone() }),
-        (session(), packet_id()).prop_map(move |(session, id)| {
+        (receiver(), manner()).prop_map(move |(receiver, manner)| Record::Settled {
+            receiver,
+            message: settled.clone(),
+            manner: matches!(receiver, Receiver::Session(_)).then_some(manner),
+        }),
+        (session(), packet_id(), manner()).prop_map(move |(session, id, manner)| {
+            let (message, receiver) = (received.clone(), Receiver::Session(session));
             if here {
-                Record::Received { session, id, message: received.clone() }
+                Record::Received { session, id, message }
             } else {
-                Record::Settled { receiver: Receiver::Session(session), message: received.clone() }
+                Record::Settled { receiver, message, manner: Some(manner) }
             }
         }),
     ]

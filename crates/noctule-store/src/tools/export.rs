@@ -6,7 +6,7 @@ use crate::log::{Log, Names, Owed, Wait};
 use noctule_core::Time;
 use noctule_core::index::Receiver;
 use noctule_core::message::{Message, Origin, Parts};
-use noctule_core::record::{Body, Receipt, Record, StoredWill, Waiting};
+use noctule_core::record::{Body, Manner, Record, StoredWill, Waiting};
 use noctule_proto::{PacketId, QoS};
 use std::io;
 use std::path::Path;
@@ -49,7 +49,7 @@ type How<'h> = dyn Fn(&mut Owing<'_>, Option<&Message>) + 'h;
 pub fn export(directory: &Path, each: &mut Each<'_>) -> Result<bool, StoreError> {
     let Some((log, broker)) = replayed(directory)? else { return Ok(false) };
     let names = Names::default();
-    let mut telling = Telling { log, names, each, flight: None, told: Ok(()) };
+    let mut telling = Telling { log, names, each, told: Ok(()) };
     broker.snapshot(&mut |record| {
         if telling.told.is_ok() {
             telling.told = telling.record(&record);
@@ -63,8 +63,6 @@ struct Telling<'e, 'f> {
     log: Log,
     names: Names,
     each: &'e mut Each<'f>,
-    /// How the message is delivered whose packet id comes next.
-    flight: Option<Receipt>,
     told: io::Result<()>,
 }
 
@@ -78,18 +76,13 @@ impl Telling<'_, '_> {
                     (owing.qos, owing.retain) = (message.map_or(QoS::AtMostOnce, qos), true);
                 })
             }
-            Record::Published { receivers, .. } => {
-                self.flight = receivers.first().copied();
-                Ok(())
-            }
-            Record::Sent { session, message, id } => {
+            Record::Sent { session, message, manner, id } => {
                 let owed = self.names.of(Receiver::Session(*session));
-                let flight = self.flight.take();
                 self.tell(&owed, message, &|owing, _| {
                     owing.packet_id = Some(*id);
-                    if let Some(Receipt { retain, subscription_id, .. }) = flight {
-                        (owing.retain, owing.subscription_id) = (retain, subscription_id);
-                    }
+                    let Manner { qos, retain, subscription_id } = *manner;
+                    (owing.qos, owing.retain, owing.subscription_id) =
+                        (qos, retain, subscription_id);
                 })
             }
             Record::Received { session, id, message } => {

@@ -4,7 +4,7 @@ use noctule_core::identity::{MessageId, Place, SessionNumber, Tenant, Time};
 use noctule_core::index::Receiver;
 use noctule_core::limits::Durability;
 use noctule_core::message::{Message, Origin, Parts};
-use noctule_core::record::{Body, Receipt, Record, Stored};
+use noctule_core::record::{Body, Manner, Receipt, Record, Stored};
 use noctule_core::{Broker, Homes, Limits, ShardId};
 use noctule_proto::{PacketId, QoS};
 use noctule_store::disk::Disk;
@@ -17,6 +17,9 @@ use std::sync::Arc;
 
 /// Sessions that there are.
 const SESSIONS: u64 = 6;
+/// Of all deliveries.
+const MANNER: Option<Manner> =
+    Some(Manner { qos: QoS::AtLeastOnce, retain: false, subscription_id: 0 });
 /// Crashes of one disk.
 const CRASHES: u64 = 6;
 
@@ -402,7 +405,10 @@ impl Story {
                 Some(_) if self.folds => {
                     self.settled().unwrap_or(Record::Completed { session, id })
                 }
-                Some(message) => Record::Settled { receiver: Receiver::Session(session), message },
+                Some(message) => {
+                    let receiver = Receiver::Session(session);
+                    Record::Settled { receiver, message, manner: MANNER }
+                }
                 None => Record::Released { session, id },
             },
             _ => {
@@ -432,7 +438,7 @@ impl Story {
         let most = if self.chance.one_in(8) { all.len() } else { all.len().min(4) };
         let (receiver, message) = all.get(self.chance.below(most.max(1) as u64) as usize)?.clone();
         self.settled.push(message.place());
-        Some(Record::Settled { receiver, message })
+        Some(Record::Settled { receiver, message, manner: MANNER })
     }
 
     fn published(&mut self, message: Body, retained: bool) -> Record {

@@ -59,13 +59,15 @@ fn setting(given: &[&str]) -> Result<Setting> {
 fn kill(setting: Setting) -> Result<()> {
     let mut run = Run::new(setting.clone())?;
     let outcome = run.run(&mut |line| println!("{line}"));
-    let (acknowledged, arrived) = run.account();
+    let (acknowledged, arrived, checkpoints) = run.account();
     match outcome {
         // What is left there says why.
         Err(error) if !setting.lie => return Err(error),
         Err(error) => println!("found out: {error:#}"),
         Ok(()) if setting.lie => bail!("{} rounds did not see that syncs lie", setting.rounds),
-        Ok(()) => println!("{acknowledged} acknowledged, {arrived} arrived"),
+        Ok(()) => {
+            println!("{acknowledged} acknowledged, {arrived} arrived, {checkpoints} checkpoints");
+        }
     }
     std::fs::remove_dir_all(setting.home)?;
     Ok(())

@@ -39,11 +39,13 @@ pub(super) struct Receiver {
     qos: u8,
     /// A group's members share its messages, so there is no order among them.
     ordered: bool,
+    /// Subscriptions that match what comes exactly once: each brings a copy.
+    copies: u8,
     kinds: Vec<Kind>,
     /// Since when it is subscribed, by stream; `None` while it is not.
     since: Option<Vec<usize>>,
-    /// What arrived, by stream.
-    seen: Vec<Vec<bool>>,
+    /// How often what arrived, by stream.
+    seen: Vec<Vec<u8>>,
     /// Below these, by stream, nothing is owed any more.
     settled: Vec<usize>,
     last: Vec<Option<usize>>,
@@ -71,6 +73,7 @@ impl Ledger {
             name: name.to_owned(),
             qos,
             ordered: !group,
+            copies: 1,
             kinds: kinds.to_vec(),
             since: None,
             seen: Vec::new(),
@@ -78,6 +81,16 @@ impl Ledger {
             last: Vec::new(),
         });
         self.receivers.len() - 1
+    }
+
+    /// So many subscriptions of a receiver match what comes exactly once.
+    pub(super) fn overlap(&mut self, receiver: usize, copies: u8) {
+        self.receivers[receiver].copies = copies;
+    }
+
+    /// How many messages each stream has.
+    pub(super) fn lengths(&self) -> Vec<usize> {
+        self.streams.iter().map(|stream| stream.sent.len()).collect()
     }
 
     /// The next message of a stream is sent; answers its number.
@@ -98,7 +111,10 @@ impl Ledger {
         self.streams[stream].sent[number] = State::Void;
         for receiver in &self.receivers {
             let seen = receiver.seen.get(stream).and_then(|seen| seen.get(number));
-            ensure!(seen != Some(&true), "will {number} came although its client had left well");
+            ensure!(
+                seen.is_none_or(|seen| *seen == 0),
+                "will {number} came although its client had left well"
+            );
         }
         Ok(())
     }
@@ -115,8 +131,7 @@ impl Ledger {
 
     /// A receiver's subscription is acknowledged: what is sent from here on is for it.
     pub(super) fn subscribed(&mut self, receiver: usize) {
-        let since = self.streams.iter().map(|stream| stream.sent.len()).collect();
-        self.receivers[receiver].since = Some(since);
+        self.receivers[receiver].since = Some(self.lengths());
     }
 
     /// A receiver's session begins anew.
@@ -146,15 +161,19 @@ impl Ledger {
         ensure!(qos == expected, "{} came at QoS {qos}", what());
         to.seen.resize_with(self.streams.len(), Vec::new);
         to.last.resize(self.streams.len(), None);
+        let copies = to.copies_of(of.kind);
         let seen = &mut to.seen[stream];
         if seen.len() <= number {
-            seen.resize(number + 1, false);
+            seen.resize(number + 1, 0);
         }
-        if seen[number] {
-            ensure!(!(exact && qos == 2), "{} came twice", what());
+        if seen[number] >= copies {
+            ensure!(!(exact && qos == 2), "{} came more than {copies} times", what());
             return Ok(());
         }
-        seen[number] = true;
+        seen[number] += 1;
+        if seen[number] > 1 {
+            return Ok(());
+        }
         self.arrived += 1;
         let last = to.last[stream];
         if of.kind != Kind::Wills && to.ordered && last.is_some_and(|last| number < last) {
@@ -176,7 +195,8 @@ impl Ledger {
             }
             let from = since.get(at).copied().unwrap_or(0);
             let seen = to.seen.get(at).map_or(&[][..], Vec::as_slice);
-            let has = |number: usize| seen.get(number).copied().unwrap_or(false);
+            let copies = to.copies_of(stream.kind);
+            let has = |number: usize| seen.get(number).is_some_and(|seen| *seen >= copies);
             let done = |number: usize| match stream.sent[number] {
                 State::Sent => false,
                 State::Acknowledged => has(number),
@@ -197,6 +217,16 @@ impl Ledger {
             }
         }
         story
+    }
+}
+
+impl Receiver {
+    /// How many copies of each message of a kind it gets.
+    fn copies_of(&self, kind: Kind) -> u8 {
+        match kind {
+            Kind::ExactlyOnce => self.copies,
+            Kind::AtLeastOnce | Kind::Retained | Kind::Wills => 1,
+        }
     }
 }
 
@@ -273,6 +303,19 @@ mod tests {
             ledger.arrive(receiver, content, qos).expect("once");
             assert_eq!(ledger.arrive(receiver, content, qos).is_ok(), twice, "{kind:?}");
         }
+    }
+
+    #[test]
+    fn two_subscriptions_bring_two_copies_and_no_third() {
+        let (mut ledger, stream, receiver) = ledger(Kind::ExactlyOnce, 2);
+        ledger.overlap(receiver, 2);
+        let content = Content { stream, number: ledger.send(stream) };
+        ledger.acknowledge(stream, 0);
+        ledger.arrive(receiver, content, 2).expect("one");
+        assert_ne!(ledger.lacks(receiver), "");
+        ledger.arrive(receiver, content, 2).expect("two");
+        assert_eq!(ledger.lacks(receiver), "");
+        assert!(ledger.arrive(receiver, content, 2).is_err());
     }
 
     #[test]

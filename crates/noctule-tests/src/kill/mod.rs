@@ -9,9 +9,11 @@
 //!
 //! A round is one life of a broker: it starts on what the last one left, the clients come back and
 //! are owed what was acknowledged; new load; then the broker is killed, at a moment or at a change
-//! of its files drawn from the seed. In most rounds the power is cut as well.
+//! of its files drawn from the seed. In most rounds the power is cut as well,
+//! and what that left is sometimes folded into a checkpoint.
 //!
-//! * `stage`: the clients (`publisher`, `subscriber`, `will`, `ender`, `retained`), on `line`s
+//! * `stage`: the clients (`publisher`, `subscriber`, `will`, `ender`, `leaver`, `retained`), on
+//!   `line`s
 //! * `ledger`: what was promised, what arrived
 //! * `broker`, `round`: one life
 //! * `full`: a broker whose file system fills up
@@ -25,6 +27,7 @@ mod broker;
 mod ender;
 mod full;
 mod journal;
+mod leaver;
 mod ledger;
 mod line;
 mod power;

@@ -5,9 +5,12 @@ use super::power::{self, Style, Toll};
 use crate::process::target_directory;
 use crate::sim::Chance;
 use anyhow::{Context, Result, bail, ensure};
+use noctule_store::disk::OsDisk;
+use noctule_store::log::{Log, Options};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What a recorder is told besides where to write.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -99,6 +102,18 @@ impl Recorded {
         self.fresh_journal()?;
         self.origin = image(&self.data())?;
         Ok(toll)
+    }
+
+    /// What was left is folded into a checkpoint, as a broker does that has much more of it. The
+    /// journal begins anew.
+    pub fn fold(&mut self) -> Result<()> {
+        let disk = OsDisk::new(&self.data())?;
+        let log = Log::open(Arc::new(disk), Options::default(), Vec::new())?;
+        log.fold()?;
+        drop(log);
+        self.fresh_journal()?;
+        self.origin = image(&self.data())?;
+        Ok(())
     }
 
     /// Undoes everything, in a copy, and compares with what was there when the journal began: were

@@ -5,6 +5,8 @@ use super::recorded::{Orders, Recorded};
 use super::stage::{Cast, EVERYBODY, Stage};
 use crate::sim::Chance;
 use anyhow::{Context, Result, ensure};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -42,6 +44,8 @@ pub struct Run {
     stage: Stage,
     /// Entries that recent lives made of the journal.
     entries: usize,
+    /// The checkpoints that were there after a round.
+    checkpoints: BTreeSet<OsString>,
     /// The broker that lives on from round to round, if it does.
     lasting: Option<Broker>,
 }
@@ -87,7 +91,15 @@ impl Run {
         let home: &Path = &setting.home.canonicalize()?;
         let launch = Launch::new(home)?;
         let recorded = Recorded::new(home)?;
-        Ok(Run { setting, launch, recorded, stage: Stage::new(), entries: 400, lasting: None })
+        Ok(Run {
+            setting,
+            launch,
+            recorded,
+            stage: Stage::new(),
+            entries: 400,
+            checkpoints: BTreeSet::new(),
+            lasting: None,
+        })
     }
 
     /// All rounds and a last look; `say` is told of each.
@@ -104,10 +116,22 @@ impl Run {
         self.last_look().context("the last look")
     }
 
-    /// Messages acknowledged, and first deliveries.
+    /// Messages acknowledged, first deliveries, and checkpoints that a round ended with.
     #[must_use]
-    pub fn account(&self) -> (u64, u64) {
-        (self.stage.ledger.acknowledged, self.stage.ledger.arrived)
+    pub fn account(&self) -> (u64, u64, usize) {
+        let ledger = &self.stage.ledger;
+        (ledger.acknowledged, ledger.arrived, self.checkpoints.len())
+    }
+
+    /// Which checkpoints are there.
+    fn look_for_checkpoints(&mut self) -> Result<()> {
+        for entry in std::fs::read_dir(self.recorded.data())? {
+            let name = entry?.file_name();
+            if name.to_string_lossy().starts_with("ckpt-") {
+                self.checkpoints.insert(name);
+            }
+        }
+        Ok(())
     }
 
     fn round(&mut self, round: u64, chance: &mut Chance) -> Result<String> {
@@ -142,7 +166,13 @@ impl Run {
             return Ok(told);
         }
         let (style, toll) = self.recorded.cut(chance.next())?;
-        Ok(format!("{told}; {style:?}: {toll}"))
+        let told = format!("{told}; {style:?}: {toll}");
+        if !chance.percent(30) {
+            return Ok(told);
+        }
+        self.recorded.fold()?;
+        self.look_for_checkpoints()?;
+        Ok(format!("{told}; folded"))
     }
 
     /// A broker's life up to its end; answers in what phase it ended.

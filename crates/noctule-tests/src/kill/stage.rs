@@ -1,6 +1,7 @@
 //! All clients of a run, looked after in turns.
 
 use super::ender::Ender;
+use super::leaver::Leaver;
 use super::ledger::{Kind, Ledger};
 use super::publisher::Publisher;
 use super::retained::Look;
@@ -27,6 +28,7 @@ pub(super) struct Stage {
     members: Vec<Subscriber>,
     wills: Wills,
     enders: Vec<Ender>,
+    leavers: Vec<Leaver>,
     look: Look,
     /// How many messages are sent at most, up to the end of this round.
     sent_max: u64,
@@ -60,11 +62,16 @@ impl Stage {
             subscriber("steady-two", Version::V5, 2),
             subscriber("steady-one", Version::V311, 1),
         ];
-        let away = vec![
+        let away = [
             subscriber("away-two", Version::V5, 2),
             subscriber("away-one", Version::V311, 1),
             subscriber("away-five", Version::V5, 1),
         ];
+        // Two subscriptions of one session: each brings its copy, exactly once.
+        let both = ledger.receiver("away-both", 2, false, &all[..2]);
+        ledger.overlap(both, 2);
+        let both = Subscriber::new("away-both", Version::V5, both);
+        let away = away.into_iter().chain([both.at(2, &["t/#", "t/+/two"])]).collect();
         let group = ledger.receiver("group", 2, true, &all[..2]);
         let member = |at: usize| {
             let name = format!("member-{at}");
@@ -72,8 +79,20 @@ impl Stage {
         };
         let members = (0..EVERYBODY.members).map(member).collect();
         let enders = vec![Ender::new("ender-5", Version::V5), Ender::new("ender-4", Version::V311)];
-        let look = Look::default();
-        Stage { ledger, publishers, steady, away, members, wills, enders, look, sent_max: 0 }
+        let leavers =
+            vec![Leaver::new("leaver-5", Version::V5), Leaver::new("leaver-4", Version::V311)];
+        Stage {
+            ledger,
+            publishers,
+            steady,
+            away,
+            members,
+            wills,
+            enders,
+            leavers,
+            look: Look::default(),
+            sent_max: 0,
+        }
     }
 
     /// A broker listens again; it is to be sent so many messages.
@@ -106,6 +125,9 @@ impl Stage {
         self.wills.turn(&mut self.ledger, chance, WITNESS, may_come)?;
         for ender in &mut self.enders {
             ender.turn(chance, may_come)?;
+        }
+        for leaver in &mut self.leavers {
+            leaver.turn(&self.ledger, chance, may_come)?;
         }
         self.look.turn(&self.ledger, false)?;
         Ok(busy)
@@ -149,6 +171,9 @@ impl Stage {
         self.wills.drain(&mut self.ledger)?;
         for ender in &mut self.enders {
             ender.drain()?;
+        }
+        for leaver in &mut self.leavers {
+            leaver.drain(&self.ledger)?;
         }
         self.look.turn(&self.ledger, true)
     }

@@ -67,8 +67,11 @@ impl World {
 
     fn terms(&mut self, client: usize, clean_start: bool) -> Terms {
         if client >= self.plan.clients {
+            // Where the node dies, the witness has to see what happens while it is not there.
+            let lasting = self.plan.dies && client == self.witness();
             return Terms {
-                clean_start: true,
+                clean_start,
+                expiry_secs: if lasting { u32::MAX } else { 0 },
                 receive_maximum: u16::MAX,
                 packet_size_max: u32::MAX,
                 ..Terms::default()
@@ -103,7 +106,11 @@ impl World {
         let topic = self.ledger.universe.will_of(client);
         let retain = self.chance.percent(30);
         let message = self.message(client, (topic, retain));
-        (self.ledger.write(Message { padding: 0, clear: false, ..message }), delay)
+        let qos = match message.qos {
+            QoS::AtMostOnce if self.plan.dies => QoS::ExactlyOnce,
+            qos => qos,
+        };
+        (self.ledger.write(Message { qos, padding: 0, clear: false, ..message }), delay)
     }
 
     fn message(&mut self, client: usize, (topic, retain): (usize, bool)) -> Message {
@@ -127,6 +134,8 @@ impl World {
             others,
             born: Vec::new(),
             routed: Vec::new(),
+            undone: Vec::new(),
+            recorded: false,
             acknowledged: false,
             home_at: None,
             will: None,
@@ -252,11 +261,12 @@ impl World {
         self.connect(client, true);
         self.hear_all(client);
         let filters: &[&str] = if self.plan.all_seeing { &["#", "$r/#"] } else { &["w/#"] };
+        let qos = if self.plan.dies { QoS::ExactlyOnce } else { QoS::AtMostOnce };
         let wanted = filters
             .iter()
             .map(|text| Wanted {
                 filter: self.ledger.universe.filter(text),
-                options: SubscribeOptions { retain_as_published: true, ..Default::default() },
+                options: SubscribeOptions { qos, retain_as_published: true, ..Default::default() },
                 subscription_id: 0,
             })
             .collect();
@@ -270,7 +280,7 @@ impl World {
     }
 
     /// Everything a client sends and is sent arrives, and the node rests.
-    fn hear_all(&mut self, client: usize) {
+    pub(crate) fn hear_all(&mut self, client: usize) {
         for _ in 0..4 {
             let link = self.clients[client].link.expect("it stays connected");
             self.carry_up(link, usize::MAX);

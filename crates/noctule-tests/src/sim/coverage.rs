@@ -52,7 +52,7 @@ impl Coverage {
             ("job continued", counted.jobs_continued),
             ("freeze and thaw", world.freezes),
         ];
-        Coverage::counted(counts.into_iter().collect())
+        Coverage::counted(counts.into_iter().chain(of_crashes(world)).collect())
     }
 
     pub(crate) fn counted(counts: BTreeMap<&'static str, u64>) -> Coverage {
@@ -70,6 +70,38 @@ impl Coverage {
     pub fn never(&self) -> impl Iterator<Item = &'static str> {
         self.counts.iter().filter(|(_, count)| **count == 0).map(|(name, _)| *name)
     }
+}
+
+/// What crashes brought about.
+fn of_crashes(world: &World) -> impl Iterator<Item = (&'static str, u64)> {
+    let (deaths, facts) = (&world.deaths, &world.ledger.facts.crash);
+    let counts = [
+        ("crash", deaths.count),
+        ("crash, power cut", deaths.power_cuts),
+        ("crash, records lost", deaths.lost),
+        ("crash, lost of class os", facts.lost_of_os),
+        ("crash, lost of class memory", facts.lost_of_memory),
+        ("crash, other number of shards", deaths.resharded),
+        ("crash, log folded", deaths.folded),
+        ("crash, session kept", facts.sessions_kept),
+        ("crash, session void", facts.sessions_void),
+        ("crash, end of a session undone", facts.sessions_back),
+        ("crash, subscription undone", facts.subscribed_undone),
+        ("crash, unsubscription kept", facts.unsubscribed_kept),
+        ("crash, unsubscription undone", facts.unsubscribed_undone),
+        ("crash, publish undone", facts.routings_undone),
+        ("crash, QoS 2 waits for PUBREL", facts.received_kept),
+        ("crash, QoS 2 PUBLISH undone", facts.received_undone),
+        ("crash, QoS 2 PUBREL undone", facts.released_undone),
+        ("crash, answer of a subscriber undone", facts.answers_undone),
+        ("crash, may come again", facts.again),
+        ("crash, came only afterwards", facts.waited),
+        ("crash, deletion of a retained kept", facts.clears_kept),
+        ("crash, will goes on to wait", facts.wills_pending),
+        ("crash, will undone", facts.wills_undone),
+        ("crash, will stays cancelled", facts.wills_stay_cancelled),
+    ];
+    counts.into_iter()
 }
 
 impl std::fmt::Display for Coverage {

@@ -9,6 +9,9 @@ use noctule_core::verdict::Verdict;
 impl World {
     /// Checks everything that is promised for the end.
     pub(crate) fn finish(&mut self) {
+        if self.plan.dies && self.percent(50) {
+            self.die();
+        }
         self.ledger.trace(|| "everybody comes back".into());
         self.stuck.clear();
         for client in 0..self.plan.clients {
@@ -93,7 +96,7 @@ impl World {
         self.live.iter().any(|number| self.node.is_paused(self.links[*number].line))
     }
 
-    fn counters(&self) -> Counters {
+    pub(crate) fn counters(&self) -> Counters {
         let mut all = Counters::default();
         for shard in 0..self.node.shards() {
             all.add(self.node.broker(ShardId(shard)).counters());
@@ -118,7 +121,7 @@ impl World {
             );
             assert!(link.open.is_empty(), "client {} has messages open", client.id);
         }
-        let counters = self.counters();
+        let counters = self.counted();
         let lost = |verdict: Verdict| counters.verdicts[verdict as usize];
         let lost = lost(Verdict::QueueFullNewest)
             + lost(Verdict::QueueFullOldest)
@@ -178,6 +181,7 @@ impl World {
         let all: Option<Vec<bool>> =
             topics.map(|topic| self.ledger.has_retained_message(topic, self.now())).collect();
         if let Some(all) = all {
+            self.ledger.trace(|| format!("topics with a retained message: {all:?}"));
             let count = all.iter().filter(|there| **there).count() as u64;
             assert_eq!(counters.retained_now, count, "retained messages");
         }
@@ -201,6 +205,11 @@ impl World {
         }
         while self.settle() {}
         // v3 sessions with Clean Session 1 and v5 sessions with expiry 0 have ended.
+        if self.deaths.count > 0 {
+            // Share groups of an earlier run that nobody came back to.
+            self.set_time(self.now() + 61_000);
+            self.rest();
+        }
         let counters = self.counters();
         assert_eq!(counters.sessions_now, 0, "sessions are left");
         assert_eq!(counters.connections_now, 0, "connections are left");
@@ -212,6 +221,8 @@ impl World {
 
     /// What the brokers counted in all.
     pub(crate) fn counted(&self) -> Counters {
-        self.counters()
+        let mut all = self.deaths.counted.clone();
+        all.add(&self.counters());
+        all
     }
 }

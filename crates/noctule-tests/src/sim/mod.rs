@@ -6,6 +6,8 @@
 //!       +---- what was sent ----------> Ledger <----------+-- what was received --------+
 //! ```
 //!
+//! In some runs the node dies now and then, with what its log had not stored, and starts again.
+//!
 //! A run is a function of its seed and the number of shards. The `ledger` is told what was
 //! handed in and what arrived, and panics where the two disagree; brokers check themselves after
 //! every step. [`run`] catches that and says how to replay it.
@@ -14,6 +16,7 @@ mod act;
 pub(crate) mod chance;
 mod client;
 mod coverage;
+mod crash;
 mod finish;
 mod ledger;
 mod plan;

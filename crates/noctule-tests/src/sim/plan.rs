@@ -19,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) publishes: u32,
     /// Messages in the channel between two shards that make it full.
     pub(crate) channel_max: usize,
+    /// The node dies now and then.
+    pub(crate) dies: bool,
     /// Most messages one action publishes.
     pub(crate) burst: usize,
 }
@@ -26,17 +28,36 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn new(chance: &mut Chance) -> Plan {
         let tight = chance.percent(45);
+        let dies = chance.percent(35);
+        let mut limits = limits(chance, tight);
+        if dies {
+            limits.durability =
+                chance.pick(&[Durability::Fsync, Durability::Fsync, Durability::Os]);
+            if chance.percent(50) {
+                limits.durability_of_topics = of_topics();
+            }
+            // Many Wills at once must not be too many for the witness.
+            limits.queue_messages_max = limits.queue_messages_max.max(20);
+        }
         Plan {
             clients: chance.between(10, 15) as usize,
             steps: chance.between(500, 540) as u32,
-            limits: limits(chance, tight),
-            all_seeing: chance.percent(50),
+            limits,
+            all_seeing: chance.percent(50) && !dies,
+            dies,
             faults: chance.pick(&[4, 10, 16]),
             publishes: chance.pick(&[25, 40, 55]),
             channel_max: chance.pick(&[4, 12, 60]),
             burst: if tight { 8 } else { 4 },
         }
     }
+}
+
+/// Topics of which less is promised: ordinary ones, retained ones and those of share groups.
+fn of_topics() -> Vec<(Box<str>, Durability)> {
+    let os = ["t/0", "r/1", "s/0"].map(|topic| (topic.into(), Durability::Os));
+    let memory = ["t/2", "r/0/x", "s/1"].map(|topic| (topic.into(), Durability::Memory));
+    os.into_iter().chain(memory).collect()
 }
 
 fn limits(chance: &mut Chance, tight: bool) -> Limits {

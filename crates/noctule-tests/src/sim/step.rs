@@ -7,7 +7,9 @@ use noctule_core::{Broker, ShardId};
 impl World {
     /// One step of the run.
     pub(crate) fn step(&mut self) {
-        if self.percent(self.plan.faults) {
+        if self.plan.dies && self.chance.below(1000) < 8 {
+            self.die();
+        } else if self.percent(self.plan.faults) {
             self.fault();
         } else {
             let client = self.chance.below(self.plan.clients);
@@ -41,7 +43,7 @@ impl World {
     }
 
     /// Some of the bytes move.
-    fn flow(&mut self) {
+    pub(crate) fn flow(&mut self) {
         for at in 0..self.live.len() {
             let number = self.live[at];
             let (up, down) = (self.amount(), self.amount());

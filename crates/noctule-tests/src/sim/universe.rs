@@ -1,7 +1,5 @@
 //! The topics, filters and groups of the simulated world.
 
-use noctule_core::{Homes, ShardId, Tenant};
-
 /// Names, and what matches what by the plain reading of the standard.
 #[derive(Debug)]
 pub(crate) struct Universe {
@@ -9,7 +7,6 @@ pub(crate) struct Universe {
     pub(crate) filters: Vec<Filter>,
     /// Name and filter of each share group.
     pub(crate) groups: Vec<(&'static str, &'static str)>,
-    pub(crate) homes: Homes,
     /// Somebody replays this seed and wants to read along.
     pub(crate) traced: bool,
     matching: Vec<Vec<bool>>,
@@ -38,7 +35,7 @@ const FILTERS: [&str; 14] = [
 const GROUPS: [(&str, &str); 3] = [("g", "s/#"), ("g", "s/0"), ("h", "s/+")];
 
 impl Universe {
-    pub(crate) fn new(clients: usize, homes: Homes, traced: bool) -> Universe {
+    pub(crate) fn new(clients: usize, traced: bool) -> Universe {
         let fixed = ORDINARY.iter().chain(&RETAINED).chain(&SHARED);
         let mut topics: Vec<String> = fixed.map(|topic| (*topic).to_owned()).collect();
         topics.extend((0..clients).map(|client| format!("w/{client}")));
@@ -63,7 +60,7 @@ impl Universe {
             .map(|filter| topics.iter().map(|topic| matches(&plain(filter), topic)).collect())
             .collect();
         let groups = GROUPS.to_vec();
-        Universe { topics, filters, groups, homes, traced, matching }
+        Universe { topics, filters, groups, traced, matching }
     }
 
     pub(crate) fn matches(&self, filter: usize, topic: usize) -> bool {
@@ -90,10 +87,6 @@ impl Universe {
     /// A filter by its text.
     pub(crate) fn filter(&self, text: &str) -> usize {
         self.filters.iter().position(|filter| filter.text == text).expect("one of the filters")
-    }
-
-    pub(crate) fn home_of(&self, client: &str) -> ShardId {
-        self.homes.of_client(Tenant(0), client)
     }
 }
 

@@ -2,12 +2,13 @@
 
 use super::chance::Chance;
 use super::client::{Client, Ear, Link};
+use super::crash::Deaths;
 use super::ledger::{Asked, Ledger, LineEnd};
 use super::plan::Plan;
 use super::universe::Universe;
 use crate::node::{LineId, Node, Step};
 use noctule_core::input::Level;
-use noctule_core::{Event, Homes, ShardId, Time};
+use noctule_core::{Event, Homes, ShardId, Tenant, Time};
 use noctule_proto::Version;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -25,9 +26,12 @@ pub(crate) struct World {
     /// Channels between shards in which nothing moves.
     pub(crate) stuck: BTreeSet<(u16, u16)>,
     /// Channels that were said to be full.
-    full: BTreeSet<(u16, u16)>,
+    pub(crate) full: BTreeSet<(u16, u16)>,
     pub(crate) freezes: u64,
+    pub(crate) deaths: Deaths,
     due: Vec<Step>,
+    pub(crate) homes: Homes,
+    pub(crate) seed: u64,
 }
 
 impl World {
@@ -37,7 +41,7 @@ impl World {
         let homes = Homes::new(shards, seed);
         // The last three: the witness, and two that look at what is retained in the end.
         let count = plan.clients + 3;
-        let universe = Rc::new(Universe::new(count, homes, traced));
+        let universe = Rc::new(Universe::new(count, traced));
         let version = |number: usize, chance: &mut Chance| match () {
             () if number == plan.clients || number == plan.clients + 1 => Version::V5,
             () if number == plan.clients + 2 => Version::V311,
@@ -56,6 +60,9 @@ impl World {
             stuck: BTreeSet::new(),
             full: BTreeSet::new(),
             freezes: 0,
+            deaths: Deaths::default(),
+            homes,
+            seed,
             due: Vec::new(),
             chance,
             plan,
@@ -90,11 +97,11 @@ impl World {
                 self.closed(number, None);
             }
         }
-        let universe = Rc::clone(&self.ledger.universe);
-        let clients = &self.clients;
-        let ticked = |client: usize| shards.contains(&universe.home_of(&clients[client].id));
-        self.ledger.wills_overdue(ticked);
+        let (clients, homes) = (&self.clients, &self.homes);
+        let home = |client: usize| homes.of_client(Tenant(0), &clients[client].id);
+        self.ledger.wills_overdue(|client| shards.contains(&home(client)));
         self.ledger.at_once(false);
+        self.mark();
         for event in self.node.take_events() {
             self.ledger.trace(|| format!("{event:?}"));
             if let Event::QueueOverflow { client_id, .. } = event {
@@ -104,6 +111,16 @@ impl World {
         self.collect();
         self.watch_channels();
         shards.iter().for_each(|shard| self.node.broker(*shard).check());
+    }
+
+    /// A turn ended: so far goes the log.
+    pub(crate) fn mark(&mut self) {
+        let (records, ..) = self.node.recorded();
+        let known = self.deaths.marks.last().map_or(0, |(_, len)| *len);
+        for record in &records[known..] {
+            self.ledger.trace(|| format!("{record:?}"));
+        }
+        self.deaths.marks.push((self.ledger.stamp(), records.len()));
     }
 
     fn overflowed(&mut self, client_id: &str) {
@@ -243,6 +260,7 @@ impl World {
             will: link.terms.will.map(|(will, _)| will),
         });
         link.session = Some(session);
+        link.accepted = self.ledger.stamp();
         if let Some((will, delay_secs)) = link.terms.will {
             let delay_secs = if link.is_v5() { delay_secs } else { 0 };
             self.ledger.will_armed(session.0, will, delay_secs);
@@ -260,7 +278,9 @@ impl World {
     pub(crate) fn take(&mut self, step: Step) {
         let (shards, answered) = match step {
             Step::Hear { to, .. } => (vec![to], None),
-            Step::Store(shard) | Step::Fetch(shard) | Step::Tick(shard) => (vec![shard], None),
+            Step::Store(shard) | Step::Write(shard) | Step::Fetch(shard) | Step::Tick(shard) => {
+                (vec![shard], None)
+            }
             Step::Index => (self.node.changed(), None),
             Step::Answer(line) => (vec![self.node.home(line)], Some(line)),
             Step::Read(line) => return self.read(line),
@@ -298,6 +318,9 @@ impl World {
                     Step::Hear { from, to } => !self.stuck.contains(&(from.0, to.0)),
                     _ => true,
                 });
+            }
+            if self.deaths.slow_disk {
+                due.retain(|step| !matches!(step, Step::Store(_)));
             }
             let step = due.get(self.chance.below(due.len())).copied();
             self.due = due;

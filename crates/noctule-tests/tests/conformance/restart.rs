@@ -1,5 +1,6 @@
 //! What the broker still knows after it died: all that was acknowledged, and nothing else.
 
+use noctule_core::Limits;
 use noctule_core::limits::Durability;
 use noctule_tests::node::Node;
 use noctule_tests::script::prelude::*;
@@ -216,6 +217,35 @@ fn sessions_that_ended_stay_ended() {
     });
 }
 
+/// `[MQTT-4.3.3-2 v5]` `[MQTT-4.3.3-2 v3.1.1]` `[MQTT-4.4.0-2 v5]`
+#[test]
+fn copies_of_one_message_with_other_qos_are_not_mistaken_for_each_other() {
+    durable().run(|world| {
+        let (a, b) = (world.connect("a"), world.connect_with(&resume("b")));
+        // Whichever of them comes first.
+        for (filter, qos) in [("t", 1), ("+", 2), ("#", 1)] {
+            b.subscribes(filter, qos);
+        }
+        a.publishes(publish("t", "1").qos(2, 0));
+        let copies = [(); 3].map(|()| b.next_packet());
+        let (exactly, once): (Vec<_>, Vec<_>) =
+            copies.iter().partition(|copy| copy.first & 0b110 == 0b100);
+        let id = exactly[0].id;
+        once.into_iter().for_each(|copy| b.acknowledges(copy));
+        b.settle();
+        restart(world);
+        let b = world.resume(&resume("b"));
+        b.expect(publish("t", "1").qos(2, id).dup());
+        b.expect_nothing();
+        b.send(pubrec(id));
+        b.expect(pubrel(id));
+        b.send(pubcomp(id));
+        b.settle();
+        restart(world);
+        world.resume(&resume("b")).expect_nothing();
+    });
+}
+
 /// `[MQTT-3.3.2-5 v5]` `[MQTT-4.3.3-13 v5]` `[MQTT-3.3.1-5 v5]`
 #[test]
 fn a_retained_message_that_expired_before_its_pubrel_replaces_nothing() {
@@ -232,5 +262,60 @@ fn a_retained_message_that_expired_before_its_pubrel_replaces_nothing() {
         b.subscribes("t", 0);
         b.expect(publish("t", "kept").retain());
         b.expect_nothing();
+    });
+}
+
+/// `[MQTT-4.5.0-1 v5]` `[MQTT-3.1.2-5 v3.1.1]`
+#[test]
+fn a_copy_in_flight_stays_there_although_another_was_dropped() {
+    let limits = |limits: &mut Limits| {
+        limits.durability = Durability::Fsync;
+        limits.queue_messages_max = 1;
+    };
+    script().limits(limits).pure("it dies in here").run(|world| {
+        // Whichever of them comes first.
+        for (name, qos) in [("b", [1, 2]), ("c", [2, 1])] {
+            let a = world.connect("a");
+            let b = world.connect_with(&resume(name));
+            b.subscribes("t", qos[0]);
+            b.subscribes("+", qos[1]);
+            b.hang_up();
+            a.publishes(publish("t", "1").qos(2, 0));
+            let b = world.resume(&resume(name));
+            let first = b.next_packet();
+            b.expect_nothing();
+            b.hang_up();
+            restart(world);
+            let b = world.resume(&resume(name));
+            let again = b.next_packet();
+            b.expect_nothing();
+            if first.first & 0b110 == 0b100 {
+                assert_eq!((again.id, again.first), (first.id, first.first | 8));
+            }
+            b.send(disconnect(0));
+            b.settle();
+        }
+    });
+}
+
+/// `[MQTT-4.3.3-2 v5]` `[MQTT-4.3.3-2 v3.1.1]` `[MQTT-2.2.1-4 v5]`
+#[test]
+fn a_packet_identifier_is_remembered_where_its_message_is_not() {
+    let limits = |limits: &mut Limits| {
+        limits.durability = Durability::Fsync;
+        limits.durability_of_topics = vec![("m".into(), Durability::Memory)];
+    };
+    script().limits(limits).pure("it dies in here").run(|world| {
+        let b = world.connect_with(&resume("b"));
+        b.subscribes("+", 2);
+        world.connect("a").publishes(publish("m", "forgotten").qos(2, 0));
+        let id = b.expect(publish("m", "forgotten").qos(2, 0)).id;
+        restart(world);
+        let b = world.resume(&resume("b"));
+        // The client has the message, and is told to settle it.
+        b.expect(pubrel(id));
+        world.connect("a").publishes(publish("t", "kept").qos(2, 0));
+        let kept = b.expect(publish("t", "kept").qos(2, 0)).id;
+        assert_ne!(kept, id, "it would pass for the message that is open");
     });
 }

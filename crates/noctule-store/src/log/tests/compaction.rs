@@ -68,6 +68,7 @@ impl Town {
         let settled = |(session, message)| Record::Settled {
             receiver: receiver(session),
             message: Body::Here(message),
+            manner: MANNER,
         };
         let mut records: Vec<Record> = self.busy.drain(..).map(settled).collect();
         let taken = self.away.drain(..self.takes.min(self.away.len()));

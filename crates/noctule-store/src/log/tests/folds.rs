@@ -118,7 +118,8 @@ impl Course {
                 let (session, message) = self.waiting.remove(0);
                 let receiver = Receiver::Session(number(session));
                 let message = Body::Here(message);
-                self.append(store, vec![Record::Settled { receiver, message }])?;
+                let settled = Record::Settled { receiver, message, manner: MANNER };
+                self.append(store, vec![settled])?;
             }
             8 => {
                 log.fold()?;
@@ -204,7 +205,7 @@ impl Course {
                         self.waiting.push((session.0 / 2, Arc::clone(message)));
                     }
                 }
-                Record::Settled { receiver: Receiver::Session(session), message } => {
+                Record::Settled { receiver: Receiver::Session(session), message, .. } => {
                     let place = message.place();
                     let at = self.waiting.iter().position(|(waits, message)| {
                         *waits == session.0 / 2 && message.place() == place
@@ -252,7 +253,8 @@ fn churn(disk: &SimDisk, log: &Arc<Log>, (batches, lag): (u64, usize)) -> u64 {
             before = (batch, disk.written());
         }
         let receiver = Receiver::Session(number(0));
-        let settled = |message| Record::Settled { receiver, message: Body::Here(message) };
+        let settled =
+            |message| Record::Settled { receiver, message: Body::Here(message), manner: MANNER };
         let taken = waiting.len().saturating_sub(lag * BATCH as usize);
         let mut records: Vec<Record> = waiting.drain(..taken).map(settled).collect();
         for id in 0..BATCH {
@@ -310,7 +312,9 @@ fn ids_of_messages_that_are_gone_stay_taken_after_a_fold() {
     let receivers = Receivers::One(receipt);
     let published = Record::Published { message: message.clone(), receivers, retained: false };
     store.append_at(Time(1), &mut vec![session(0), published]).unwrap();
-    store.append_at(Time(1), &mut vec![Record::Settled { receiver, message }]).unwrap();
+    store
+        .append_at(Time(1), &mut vec![Record::Settled { receiver, message, manner: MANNER }])
+        .unwrap();
     write_all(&log);
     log.sync().unwrap();
     log.fold().unwrap();

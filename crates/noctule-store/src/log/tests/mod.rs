@@ -16,7 +16,7 @@ use noctule_core::identity::{GroupNumber, MessageId, Tenant};
 use noctule_core::index::Receiver;
 use noctule_core::limits::Durability;
 use noctule_core::message::{Message, Origin, Parts};
-use noctule_core::record::{Body, Receipt, Receivers, Record};
+use noctule_core::record::{Body, Manner, Receipt, Receivers, Record};
 use noctule_proto::QoS;
 use std::fs;
 use std::path::Path;
@@ -106,6 +106,9 @@ fn what_was_appended_is_replayed_in_the_order_of_all_shards() {
     assert_eq!(replayed(&log), (0..200).map(ended).collect::<Vec<_>>());
 }
 
+const MANNER: Option<Manner> =
+    Some(Manner { qos: QoS::AtLeastOnce, retain: false, subscription_id: 0 });
+
 #[test]
 fn a_directory_is_made_with_those_above_it() {
     let dir = tempfile::tempdir().unwrap();
@@ -126,7 +129,8 @@ fn progress_follows_the_steps() {
     // A message that was never kept: the record says nothing, and counts with the one before it.
     let message = Body::Here(message(1, b"x"));
     let receiver = Receiver::Session(SessionNumber(1));
-    assert_eq!(shard.append(&mut vec![Record::Settled { receiver, message }]).unwrap(), 3);
+    let settled = Record::Settled { receiver, message, manner: MANNER };
+    assert_eq!(shard.append(&mut vec![settled]).unwrap(), 3);
     assert_eq!(log.write(1).unwrap(), Wrote::Nothing);
     log.sync().unwrap();
     assert_eq!(shard.progress().unwrap(), Progress { written: 3, durable: 3 });
@@ -310,7 +314,8 @@ fn a_batch_longer_than_a_segment_is_one_frame_and_its_messages_have_places() {
     let mut batch: Vec<_> = messages.iter().map(published).collect();
     // It speaks of a message of the same frame.
     let receiver = Receiver::Session(SessionNumber(0));
-    batch.push(Record::Settled { receiver, message: Body::Here(Arc::clone(&messages[0])) });
+    let message = Body::Here(Arc::clone(&messages[0]));
+    batch.push(Record::Settled { receiver, message, manner: MANNER });
     assert_eq!(shard.append(&mut batch).unwrap(), 6);
     assert_eq!(log.write(1).unwrap(), Wrote::Some, "it is written at once");
     assert_eq!(log.write(1).unwrap(), Wrote::Nothing);

@@ -81,7 +81,7 @@ fn story_with(checkpoint: bool) -> SimDisk {
         let message = Body::Here(keeper.publish(id, both, false));
         if id % 2 == 0 {
             let receiver = Receiver::Session(FAR);
-            keeper.keep([Record::Settled { receiver, message }]);
+            keeper.keep([Record::Settled { receiver, message, manner: MANNER }]);
         }
         if id == 15 {
             keeper.publish(100, vec![], true);
@@ -90,7 +90,8 @@ fn story_with(checkpoint: bool) -> SimDisk {
             let sent = keeper.publish(102, vec![to(NEAR, QoS::ExactlyOnce)], false);
             let (session, message) = (NEAR, Body::Here(sent));
             let id = PacketId::new(7).unwrap();
-            keeper.keep([Record::Sent { session, message, id }]);
+            let manner = Manner { qos: QoS::ExactlyOnce, retain: false, subscription_id: 0 };
+            keeper.keep([Record::Sent { session, message, manner, id }]);
             let (session, message) = (FAR, Body::Here(super::message(103, &[103; 100])));
             keeper.keep([Record::Received { session, id, message }]);
             if checkpoint {
@@ -497,7 +498,7 @@ fn long_story(chance: &mut Chance) -> SimDisk {
             id += 1;
             if chance.below(2) == 0 {
                 let receiver = Receiver::Session(FAR);
-                keeper.keep([Record::Settled { receiver, message }]);
+                keeper.keep([Record::Settled { receiver, message, manner: MANNER }]);
             }
             if chance.below(8) == 0 {
                 keeper.log.fold().unwrap();

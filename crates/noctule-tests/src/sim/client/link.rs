@@ -72,6 +72,8 @@ pub(crate) struct Link {
     pub(crate) closed: bool,
     /// Session it serves, once accepted, and whether that was there before.
     pub(crate) session: Option<(usize, bool)>,
+    /// Stamp of its acceptance.
+    pub(crate) accepted: u32,
     /// CONNACK arrived.
     pub(crate) live: bool,
     /// The transport ended without the node's doing.
@@ -121,6 +123,7 @@ impl Link {
             given_up: false,
             closed: false,
             session: None,
+            accepted: 0,
             live: false,
             hung_up: false,
             receive_maximum: u16::MAX,

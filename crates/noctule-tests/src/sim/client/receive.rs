@@ -115,6 +115,7 @@ impl Ear<'_> {
             link.alias_max = properties.topic_alias_maximum.unwrap_or(0);
             assert_eq!(link.alias_max, limits.topic_alias_max, "announced Topic Alias Maximum");
         }
+        self.ledger.told(session, link.accepted);
         if present {
             self.client.send_again(self.link, self.ledger, (self.now, self.chance));
         } else {
@@ -213,6 +214,7 @@ impl Ear<'_> {
         assert_eq!(sending.qos, QoS::ExactlyOnce, "PUBREC for QoS 1");
         assert!(!ack.reason.is_error(), "message {} refused: {ack:?}", sending.number);
         sending.released = true;
+        self.ledger.messages[sending.number].recorded = true;
         send::pubrel(self.link, id, self.now);
     }
 
@@ -290,7 +292,7 @@ impl Sent {
                 link.goodbye = Some(will);
                 if let Some(secs) = expiry_secs {
                     let secs = secs.min(ledger.limits.session_expiry_secs_max);
-                    ledger.sessions[session].expiry_secs = secs;
+                    ledger.expiry_changed(session, secs);
                 }
             }
             Sent::Connect | Sent::Ping => {}

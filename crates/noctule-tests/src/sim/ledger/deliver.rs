@@ -2,6 +2,7 @@
 
 use super::subscription::Made;
 use super::{At, Ledger, Place};
+use noctule_core::limits::Durability;
 use noctule_proto::QoS;
 
 /// A PUBLISH that a client received.
@@ -41,7 +42,7 @@ impl Ledger {
         self.check_will_due(number);
         let message = &self.messages[number];
         assert_eq!(message.topic, arrival.topic, "message {number} under another topic");
-        assert!(!message.routed.is_empty(), "message {number} arrived before it was routed");
+        assert!(message.ways().next().is_some(), "message {number} arrived before it was routed");
         self.check_life(arrival, number);
         let (slot, made) = self.subscription_of(arrival, number);
         let made = self.slots[slot].made[made];
@@ -49,9 +50,11 @@ impl Ledger {
             self.share_arrived(arrival, slot, number);
             return;
         }
+        self.came_by(arrival, (slot, number));
         let live_flag = made.options.retain_as_published && self.messages[number].retain;
         let got = self.slots[slot].got.entry(number).or_default();
         got.last = self.now.stamp;
+        got.exact += u32::from(arrival.qos == QoS::ExactlyOnce);
         match (arrival.retain, live_flag) {
             (true, false) => got.retained += 1,
             (true, true) => got.either += 1,
@@ -59,6 +62,7 @@ impl Ledger {
             (false, true) => panic!("message {number} lost its RETAIN flag in {arrival:?}"),
         }
         self.check_count(arrival, slot, number);
+        self.check_exactly_once(slot, number);
         match (arrival.retain, live_flag) {
             (true, false) => self.retained_arrived(slot, number),
             (false, false) => {
@@ -72,7 +76,7 @@ impl Ledger {
     /// An empty payload says nothing of which message it is.
     fn cleared(&self, arrival: &Arrival) {
         let known = self.messages.iter().any(|message| {
-            message.clear && message.topic == arrival.topic && !message.routed.is_empty()
+            message.clear && message.topic == arrival.topic && message.ways().next().is_some()
         });
         assert!(known, "an empty payload arrived that nobody published: {arrival:?}");
         let flag = arrival.retain;
@@ -117,15 +121,17 @@ impl Ledger {
             }
             let Some(nth) = subscription.made.iter().position(fits) else { continue };
             let got = subscription.got.get(&number).copied().unwrap_or_default();
+            let never = self.never_left(arrival, slot, number);
             let live = arrival.retain && message.retain
-                || got.live < self.routings(slot, number, session.ended);
-            let bound = self.count_bound(slot, number, session.ended);
+                || got.live < self.routings(slot, number, session.ended) + got.again - never;
+            let bound = self.count_bound(slot, number, session.ended) - never;
             let arrivals = self.arrivals_of(slot, number);
             let full = !live || bound <= arrivals;
             let choice = if arrival.retain && !(message.retain && rap(&subscription.made[nth])) {
                 // Retained: for the latest wish that it fits and that has not had it.
                 let wishes = subscription.made.iter().filter(|made| made.wish);
-                let full = full || got.retained as usize >= wishes.clone().count();
+                let most = wishes.clone().count() + got.again as usize;
+                let full = full || got.retained as usize >= most;
                 let fitting = wishes.filter(|made| self.replaced_by(number, made.from).is_none());
                 let latest = fitting.map(|made| made.from.stamp).max();
                 // One that is gone is owed nothing, though something of it may be on its way.
@@ -136,9 +142,9 @@ impl Ledger {
                 };
                 (full, stale, got.retained, u32::MAX - latest.unwrap_or(0))
             } else {
-                let routed = message.routed.iter();
+                let routed = message.ways();
                 let ways = routed.map(|at| subscription.in_force(*at).count()).sum::<usize>();
-                let mut routed = message.routed.iter();
+                let mut routed = message.ways();
                 let stale = !routed.any(|at| subscription.in_force(*at).any(fits));
                 (full, u8::from(stale), arrivals, ways as u32)
             };
@@ -161,8 +167,20 @@ impl Ledger {
     /// Routings of the message that may have found the subscription.
     pub(super) fn routings(&self, slot: usize, number: usize, ended: Option<At>) -> u32 {
         let slot = &self.slots[slot];
-        let routed = self.messages[number].routed.iter();
+        let routed = self.messages[number].ways();
         routed.filter(|at| slot.possible(**at, ended)).count() as u32
+    }
+
+    /// Routings that the bounds count, but that a crash took back before a message of this QoS
+    /// could leave.
+    fn never_left(&self, arrival: &Arrival, slot: usize, number: usize) -> u32 {
+        let message = &self.messages[number];
+        let kept = self.class_of(message.topic) != Durability::Memory;
+        if !kept || arrival.qos != QoS::ExactlyOnce {
+            return 0;
+        }
+        let (ended, slot) = (self.sessions[arrival.session].ended, &self.slots[slot]);
+        message.undone.iter().filter(|at| slot.possible(**at, ended)).count() as u32
     }
 
     fn count_bound(&self, slot: usize, number: usize, ended: Option<At>) -> u32 {
@@ -170,7 +188,8 @@ impl Ledger {
             true => self.slots[slot].made.iter().filter(|made| made.wish).count() as u32,
             false => 0,
         };
-        self.routings(slot, number, ended) + retained
+        let got = self.slots[slot].got.get(&number).copied().unwrap_or_default();
+        self.routings(slot, number, ended) + retained + got.again
     }
 
     fn check_count(&self, arrival: &Arrival, slot: usize, number: usize) {
@@ -178,7 +197,7 @@ impl Ledger {
         let got = self.slots[slot].got[&number];
         let live = self.routings(slot, number, ended);
         assert!(
-            got.live <= live,
+            got.live <= live + got.again,
             "message {number} came {} times by slot {slot} for {live} routings: {:?}",
             got.live,
             self.messages[number],
@@ -188,6 +207,38 @@ impl Ledger {
             "message {number} came too often by slot {slot}: {got:?} {:?}",
             self.slots[slot],
         );
+    }
+
+    /// A message of QoS 2 leaves once it is stored that it does: what a crash took back never left,
+    /// and nothing comes again.
+    fn check_exactly_once(&self, slot: usize, number: usize) {
+        let subscription = &self.slots[slot];
+        let ended = self.sessions[subscription.session].ended;
+        let message = &self.messages[number];
+        if self.class_of(message.topic) == Durability::Memory {
+            return;
+        }
+        let routed = message.routed.iter().filter(|at| subscription.possible(**at, ended)).count();
+        let wishes = subscription.made.iter().filter(|made| made.wish && message.retain).count();
+        assert!(
+            subscription.got[&number].exact as usize <= routed + wishes,
+            "message {number} came more than once by slot {slot}, with QoS 2: {message:?} \
+             {subscription:?}"
+        );
+    }
+
+    /// Notes by which subscription it came.
+    fn came_by(&mut self, arrival: &Arrival, (slot, number): (usize, usize)) {
+        let message = &self.messages[number];
+        let old = message.acknowledged && message.routed.iter().all(|at| *at < self.crashed);
+        if old && !message.routed.is_empty() && !self.slots[slot].got.contains_key(&number) {
+            self.facts.crash.waited += 1;
+        }
+        let session = &mut self.sessions[arrival.session];
+        let once = arrival.id.and_then(|id| session.out.get(&id)).and_then(|out| out.once);
+        if let Some(once) = once {
+            session.once[once].by = Some((slot, number));
+        }
     }
 
     /// [MQTT-3.8.3-3 v5]
@@ -203,7 +254,7 @@ impl Ledger {
         if message.will.is_some() || self.slots[slot].got[&number].live > 1 {
             return;
         }
-        let (Some(first), Some(last)) = (message.routed.first(), message.routed.last()) else {
+        let (Some(first), Some(last)) = (message.ways().min(), message.ways().max()) else {
             return;
         };
         let key = (message.client, message.topic, message.qos, arrival.qos);

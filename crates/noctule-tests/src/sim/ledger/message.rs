@@ -24,6 +24,10 @@ pub(crate) struct Message {
     pub(crate) born: Vec<u64>,
     /// When it was routed: at PUBLISH, or at PUBREL for QoS 2.
     pub(crate) routed: Vec<At>,
+    /// Routings that a crash took back: they may have shown, and bind nobody.
+    pub(crate) undone: Vec<At>,
+    /// The publisher has PUBREC.
+    pub(crate) recorded: bool,
     /// The publisher was told that it is taken.
     pub(crate) acknowledged: bool,
     /// By when the home of its topic knows it, if retained.
@@ -47,6 +51,11 @@ impl Message {
         let mut others = Vec::new();
         self.others.as_properties().copy_to(&mut others);
         (60 + self.padding + others.len()) as u32
+    }
+
+    /// When it may have been routed.
+    pub(crate) fn ways(&self) -> impl Iterator<Item = &At> {
+        self.routed.iter().chain(&self.undone)
     }
 
     /// Whether it is past its life at `time`, for a life counted from the latest birth.
@@ -103,8 +112,10 @@ impl Ledger {
         message.session = Some(session);
         match id {
             Some(id) if message.qos == QoS::ExactlyOnce => {
-                let open = &mut self.sessions[session].incoming;
-                if open.insert(id, number).is_none() {
+                let session = &mut self.sessions[session];
+                let before = session.incoming.insert(id, number);
+                session.incoming_was.push((at.stamp, id, before));
+                if before.is_none() {
                     self.messages[number].born.push(at.time);
                 }
             }
@@ -117,9 +128,11 @@ impl Ledger {
 
     /// PUBREL was handed in.
     pub(crate) fn released(&mut self, session: usize, id: u16) {
-        let time = self.instant().time;
-        let Some(number) = self.sessions[session].incoming.remove(&id) else { return };
-        if !self.messages[number].expired(time) {
+        let at = self.instant();
+        let session = &mut self.sessions[session];
+        let Some(number) = session.incoming.remove(&id) else { return };
+        session.incoming_was.push((at.stamp, id, Some(number)));
+        if !self.messages[number].expired(at.time) {
             self.routed(number);
         }
     }

@@ -8,7 +8,9 @@
 //!   more often than it may, in order, with the right flags and the rest of its life
 //! * [`owed`]: everything acknowledged reaches every session that was certainly subscribed
 //! * [`retained`], [`will`], [`share`]: their rules
+//! * [`crash`]: what a broker that died may have forgotten, and what it may not
 
+mod crash;
 mod deliver;
 mod message;
 mod owed;
@@ -27,6 +29,7 @@ pub(crate) use subscription::{Place, Slot, Wanted};
 
 use super::universe::Universe;
 use noctule_core::Limits;
+use noctule_core::limits::Durability;
 use share::Group;
 use std::rc::Rc;
 
@@ -52,6 +55,35 @@ pub(crate) struct Facts {
     pub(crate) shares_owed: u64,
     pub(crate) share_moves: u64,
     pub(crate) resumed: u64,
+    pub(crate) crash: Crashes,
+}
+
+/// What crashes brought about.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Crashes {
+    /// Sessions that were there again.
+    pub(crate) sessions_kept: u64,
+    pub(crate) sessions_back: u64,
+    pub(crate) sessions_void: u64,
+    pub(crate) unsubscribed_kept: u64,
+    pub(crate) unsubscribed_undone: u64,
+    pub(crate) subscribed_undone: u64,
+    pub(crate) routings_undone: u64,
+    pub(crate) received_kept: u64,
+    pub(crate) received_undone: u64,
+    pub(crate) released_undone: u64,
+    pub(crate) answers_undone: u64,
+    pub(crate) clears_kept: u64,
+    pub(crate) wills_pending: u64,
+    pub(crate) wills_undone: u64,
+    pub(crate) wills_stay_cancelled: u64,
+    /// Messages that arrived for the first time after a crash, owed since before.
+    pub(crate) waited: u64,
+    /// Messages that the broker did not know to be settled.
+    pub(crate) again: u64,
+    /// Acknowledged messages that were lost, as promised.
+    pub(crate) lost_of_os: u64,
+    pub(crate) lost_of_memory: u64,
 }
 
 /// See the module.
@@ -74,6 +106,8 @@ pub(crate) struct Ledger {
     /// Slots that see messages the instant they are routed.
     witness: Vec<usize>,
     owed_retained: Vec<retained::Owed>,
+    /// When the broker died last.
+    crashed: At,
     now: At,
     /// Everything happens at once.
     at_once: bool,
@@ -96,6 +130,7 @@ impl Ledger {
             wills: Vec::new(),
             witness: Vec::new(),
             owed_retained: Vec::new(),
+            crashed: At::default(),
             now: At::default(),
             at_once: false,
         }
@@ -107,6 +142,24 @@ impl Ledger {
             self.now.stamp += 1;
         }
         self.now
+    }
+
+    /// Whether anything survives a restart of the broker.
+    pub(super) fn is_durable(&self) -> bool {
+        self.limits.durability != Durability::Memory
+    }
+
+    /// The present instant.
+    pub(crate) fn stamp(&self) -> u32 {
+        self.now.stamp
+    }
+
+    /// What is promised of messages of a topic.
+    pub(super) fn class_of(&self, topic: usize) -> Durability {
+        let topic = &self.universe.topics[topic];
+        let mut rules = self.limits.durability_of_topics.iter();
+        let rule = rules.find(|(name, _)| **name == **topic);
+        rule.map_or(self.limits.durability, |(_, class)| *class)
     }
 
     /// What is done from here on happened within one turn of a broker, in an order of its own:

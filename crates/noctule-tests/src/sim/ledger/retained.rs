@@ -107,7 +107,7 @@ impl Ledger {
     }
 
     /// Without identifiers it is not known which arrival came by which subscription: whether as
-    /// many came as there are subscriptions that wished for them.
+    /// many came as there are subscriptions that wished for them, and are owed them still.
     fn all_had_one(&self, session: usize, topic: usize, later: &[usize]) -> bool {
         let session = &self.sessions[session];
         let slots = session.slots.iter().map(|slot| &self.slots[*slot]);
@@ -116,7 +116,7 @@ impl Ledger {
         for slot in slots.filter(|slot| self.universe.matches(slot.filter, topic)) {
             let got = later.iter().filter_map(|number| slot.got.get(number));
             arrivals += got.map(|got| got.live + got.either + got.retained).sum::<u32>();
-            wishes += u32::from(slot.made.iter().any(|made| made.wish));
+            wishes += u32::from(slot.alive() && slot.made.iter().any(|made| made.wish));
         }
         !session.v5 && arrivals >= wishes
     }

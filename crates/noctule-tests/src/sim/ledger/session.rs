@@ -1,6 +1,7 @@
 //! Sessions, as the standard has them: when they begin, are carried on, expire and end.
 
-use super::receive::Out;
+use super::receive::{Once, Out};
+use super::will::WillState;
 use super::{At, Ledger};
 use std::collections::BTreeMap;
 
@@ -9,10 +10,14 @@ use std::collections::BTreeMap;
 pub(crate) struct Session {
     pub(crate) client: usize,
     pub(crate) v5: bool,
+    /// When the latest connection was accepted of those whose client knows.
+    pub(super) told: Option<u32>,
+    /// What a restart needs to know of it, after each change.
+    pub(super) history: Vec<Kept>,
     /// The link that serves it.
     pub(crate) link: Option<usize>,
     pub(crate) expiry_secs: u32,
-    away_since: u64,
+    pub(super) away_since: u64,
     pub(crate) ended: Option<At>,
     /// Subscriptions, those that ended included.
     pub(crate) slots: Vec<usize>,
@@ -22,12 +27,28 @@ pub(crate) struct Session {
     pub(crate) received: u32,
     /// QoS 2 messages of the client that wait for PUBREL.
     pub(crate) incoming: BTreeMap<u16, usize>,
+    /// How that changed: when, which packet id, and what was under it before.
+    pub(super) incoming_was: Vec<(u32, u16, Option<usize>)>,
+    /// Messages of QoS 1 that it received.
+    pub(super) once: Vec<Once>,
+    /// Messages under packet ids that were used again.
+    pub(super) replaced: Vec<(u16, Out)>,
     /// Its Will, armed or pending.
     pub(crate) will: Option<usize>,
     /// Its queue was said to overflow.
     pub(crate) overflowed: bool,
     /// A smaller Maximum Packet Size than every message needs was in force.
     pub(crate) packet_size_max: u32,
+}
+
+/// What a restart needs to know of a session, as it was from an instant on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
+    pub(super) stamp: u32,
+    pub(super) expiry_secs: u32,
+    pub(super) connected: bool,
+    pub(super) away_since: u64,
+    pub(super) will: Option<(usize, WillState)>,
 }
 
 /// How a connection ended.
@@ -81,9 +102,16 @@ impl Ledger {
         session.v5 = asked.v5;
         session.expiry_secs = asked.expiry_secs;
         session.packet_size_max = session.packet_size_max.min(asked.packet_size_max);
+        for out in session.out.values_mut() {
+            let size = out.message.map_or(0, |number| self.messages[number].size_bound());
+            out.too_large |= size > asked.packet_size_max;
+        }
         let pending = std::mem::replace(&mut session.will, asked.will);
         if let Some(will) = pending {
             self.will_cancelled(will);
+        }
+        if asked.will.is_none() {
+            self.remember(number);
         }
         self.facts.resumed += u64::from(present);
         (number, present)
@@ -106,6 +134,32 @@ impl Ledger {
         if expiry == 0 {
             self.end_session(number);
         }
+        self.remember(number);
+    }
+
+    /// The client said how long the session lasts.
+    pub(crate) fn expiry_changed(&mut self, number: usize, secs: u32) {
+        self.instant();
+        self.sessions[number].expiry_secs = secs;
+        self.remember(number);
+    }
+
+    /// CONNACK reached the client, for a connection accepted then.
+    pub(crate) fn told(&mut self, number: usize, accepted: u32) {
+        self.sessions[number].told = Some(accepted);
+    }
+
+    /// Notes what a restart would find, were all of it stored.
+    pub(super) fn remember(&mut self, number: usize) {
+        let session = &mut self.sessions[number];
+        let state = |will: usize| self.messages[will].will.map(|state| (will, state));
+        session.history.push(Kept {
+            stamp: self.now.stamp,
+            expiry_secs: session.expiry_secs,
+            connected: session.link.is_some(),
+            away_since: session.away_since,
+            will: session.will.and_then(state),
+        });
     }
 
     /// Sessions whose interval is over end.
@@ -120,7 +174,7 @@ impl Ledger {
         }
     }
 
-    fn end_session(&mut self, number: usize) {
+    pub(super) fn end_session(&mut self, number: usize) {
         let at = self.instant();
         let session = &mut self.sessions[number];
         session.ended = Some(at);

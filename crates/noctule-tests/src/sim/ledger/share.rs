@@ -21,13 +21,16 @@ struct Taken {
     session: usize,
     qos: QoS,
     settled: Option<At>,
+    /// A crash came before the broker knew for good that it was settled.
+    forgotten: bool,
 }
 
 impl Ledger {
     pub(super) fn share_arrived(&mut self, arrival: &Arrival, slot: usize, number: usize) {
         let filter = self.slots[slot].filter;
         let group = self.universe.filters[filter].group.expect("a share");
-        let taken = Taken { session: arrival.session, qos: arrival.qos, settled: None };
+        let taken =
+            Taken { session: arrival.session, qos: arrival.qos, settled: None, forgotten: false };
         let all = self.groups[group].got.entry(number).or_default();
         all.push(taken);
         let nth = all.len() - 1;
@@ -46,7 +49,7 @@ impl Ledger {
     fn check_share(&mut self, group: usize, number: usize) {
         let all = &self.groups[group].got[&number];
         let given_up = all.iter().filter(|taken| self.gave_up(taken)).count();
-        let routed = self.messages[number].routed.len();
+        let routed = self.messages[number].ways().count();
         if all.len() > 1 {
             self.facts.share_moves += 1;
         }
@@ -56,8 +59,24 @@ impl Ledger {
         );
     }
 
+    /// After a crash that took everything back to `cut`: what the broker does not know to be
+    /// settled waits in its group again. QoS 2 once begun stays, unless nothing of the session
+    /// was stored.
+    pub(super) fn shares_forgotten(&mut self, cut: u32, gone: &[bool]) {
+        for group in &mut self.groups {
+            for taken in group.got.values_mut().flatten() {
+                let open = taken.settled.is_none_or(|settled| settled.stamp > cut);
+                let stays = taken.qos == QoS::ExactlyOnce && !gone[taken.session];
+                taken.forgotten |= open && !stays;
+            }
+        }
+    }
+
     /// Its session ended and had not settled it, so others get it (QoS 2 once begun stays).
     fn gave_up(&self, taken: &Taken) -> bool {
+        if taken.forgotten {
+            return true;
+        }
         let Some(ended) = self.sessions[taken.session].ended else { return false };
         taken.qos == QoS::AtLeastOnce && taken.settled.is_none_or(|settled| settled > ended)
     }

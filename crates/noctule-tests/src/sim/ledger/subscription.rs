@@ -29,6 +29,8 @@ pub(crate) struct Slot {
     pub(crate) unsubscribed: Option<At>,
     /// And acknowledged.
     pub(crate) gone: Option<At>,
+    /// From when to when it may have been gone, undone by a crash.
+    pub(super) doubts: Vec<(At, At)>,
     /// What arrived by it.
     pub(crate) got: BTreeMap<usize, Got>,
     /// The latest routing of what arrived, by publisher, topic, QoS as published and as received.
@@ -46,6 +48,8 @@ pub(crate) struct Made {
     pub(crate) known: Option<At>,
     /// Retained messages are sent for it.
     pub(crate) wish: bool,
+    /// A crash took it back.
+    pub(super) lost: Option<At>,
 }
 
 /// How often a message arrived.
@@ -55,6 +59,10 @@ pub(crate) struct Got {
     pub(crate) retained: u32,
     /// Either of the two: the RETAIN flag fits both.
     pub(crate) either: u32,
+    /// Of those, by QoS 2.
+    pub(crate) exact: u32,
+    /// How often it may come again, because the broker may have forgotten that it came.
+    pub(crate) again: u32,
     /// Stamp of its last arrival.
     pub(crate) last: u32,
 }
@@ -68,13 +76,16 @@ impl Slot {
     /// all that came after.
     pub(crate) fn in_force(&self, at: At) -> impl Iterator<Item = &Made> {
         let first = self.made.iter().rposition(|made| made.known.is_some_and(|known| known <= at));
-        self.made[first.unwrap_or(0)..].iter().filter(move |made| made.from <= at)
+        self.made[first.unwrap_or(0)..]
+            .iter()
+            .filter(move |made| made.from <= at && made.lost.is_none_or(|lost| at < lost))
     }
 
     /// Certainly subscribed at `at`.
     pub(crate) fn certain(&self, at: At, ended: Option<At>) -> bool {
         self.made.iter().any(|made| made.known.is_some_and(|known| known <= at))
             && self.unsubscribed.is_none_or(|end| at < end)
+            && !self.doubts.iter().any(|(from, to)| *from <= at && at <= *to)
             && ended.is_none_or(|end| at < end)
     }
 
@@ -119,6 +130,7 @@ impl Ledger {
             from,
             known: None,
             wish,
+            lost: None,
         };
         let slot = match found {
             Some(slot) => {
@@ -138,6 +150,7 @@ impl Ledger {
             made: vec![made],
             unsubscribed: None,
             gone: None,
+            doubts: Vec::new(),
             got: BTreeMap::new(),
             latest: BTreeMap::new(),
         });

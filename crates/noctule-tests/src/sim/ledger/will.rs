@@ -24,6 +24,7 @@ impl Ledger {
         self.messages[number].session = Some(session);
         self.messages[number].will = Some(WillState::Armed { delay_secs });
         self.wills.push(number);
+        self.remember(session);
     }
 
     pub(super) fn will_cancelled(&mut self, number: usize) {
@@ -60,6 +61,7 @@ impl Ledger {
                 && self.sessions[session].will == Some(number)
             {
                 self.sessions[session].will = None;
+                self.remember(session);
             }
         }
     }
@@ -67,6 +69,18 @@ impl Ledger {
     pub(super) fn is_overdue(&self, number: usize) -> bool {
         let state = self.messages[number].will;
         matches!(state, Some(WillState::Pending(due)) if due <= self.now.time)
+    }
+
+    /// Wills that a crash brought about are published only now: from now on they live.
+    pub(crate) fn wills_late(&mut self) {
+        for number in &self.wills {
+            let message = &mut self.messages[*number];
+            if let Some(WillState::Due(at)) = message.will
+                && at > self.crashed
+            {
+                message.born.push(self.now.time);
+            }
+        }
     }
 
     /// The shards of these clients ticked: what was pending until now is published.
