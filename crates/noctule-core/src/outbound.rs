@@ -59,6 +59,10 @@ struct Encoded {
     id_at: u32,
 }
 
+/// Bytes of a PUBLISH beside its topic, its payload and the properties that are passed on: fixed
+/// header 5, lengths 2 + 4, packet identifier 2, expiry 5, alias 3, Subscription Identifier 5.
+const OVERHEAD_MAX: usize = 26;
+
 /// A frame too large for its receiver `[MQTT-3.1.2-25 v5]`.
 pub(crate) struct TooLarge;
 
@@ -136,6 +140,11 @@ impl<'a> Outbound<'a> {
         let shared = Arc::new(Message::of_outbound(self));
         self.shared = Some(Arc::clone(&shared));
         shared
+    }
+
+    /// Bytes that it takes at most, in whatever form.
+    pub(crate) fn size_bound(&self) -> usize {
+        OVERHEAD_MAX + self.topic.as_str().len() + self.others.encoded_len() + self.payload.len()
     }
 
     /// Sends it in a form; the encoded bytes are kept for the next receiver of the same form.

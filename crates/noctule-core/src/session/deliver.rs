@@ -65,16 +65,23 @@ impl Broker {
         let awaits_retained = session.work.awaited.is_some();
         let form = (qos, retain, target.subscription_id);
         let given = self.deliver_as(turn, slot, (outbound, sole), (form, target.group));
-        // What waits and may expire before it is sent does not stand in for a retained message.
+        // What waits and may yet turn out too late, or too large, does not stand in for a retained
+        // message.
         let certain = match given.fate {
             Fate::Sent => true,
-            Fate::Queued => outbound.expires_at.is_none(),
+            Fate::Queued => outbound.expires_at.is_none() && self.fits(slot, outbound),
             Fate::Withheld => false,
         };
         if awaits_retained && certain {
             self.seen_live(slot, outbound.topic.as_str(), outbound.id);
         }
         given.behind
+    }
+
+    /// Whether a message is certainly not too large for the client.
+    fn fits(&self, slot: u32, outbound: &Outbound<'_>) -> bool {
+        let link = self.sessions.at(slot).link;
+        link.is_none_or(|link| outbound.size_bound() <= link.packet_size_max as usize)
     }
 
     /// The same with everything about the delivery decided.
@@ -164,13 +171,13 @@ impl Broker {
         self.counters.inflight_now += 1;
         if self.is_recorded_as_sent(slot, &out) {
             self.send_once_stored(turn, slot, (out, id));
-            return Fate::Sent;
+            return Fate::Queued;
         }
         // What is sent again keeps the order of the first sending. [MQTT-4.6.0-1 v5]
         let unsent = &mut self.sessions.at_mut(slot).work.unsent;
         if !unsent.is_empty() {
             unsent.push_back((id, Wait::default()));
-            return Fate::Sent;
+            return Fate::Queued;
         }
         match self.send_publish(turn, slot, outbound, (form, Some(id))) {
             Sent::Yes => Fate::Sent,
