@@ -96,9 +96,7 @@ impl LogStore {
             return Err(io::Error::from(io::ErrorKind::FileTooLarge).into());
         }
         if self.encoder.len() > 0 {
-            let frame = self.encoder.finish();
-            let reserved = self.log.append(frame, now)?;
-            self.encoder.place(reserved.at);
+            let reserved = self.log.append(&mut self.encoder, now)?;
             self.end = reserved.end;
             if let Some(threads) = &self.threads {
                 threads.appended(&reserved);

@@ -1,8 +1,8 @@
 //! Records as items.
 
 use super::bytes::{put_bytes, put_varint, varint_len, zigzag};
-use super::frame::{FRAME_HEAD, align};
-use super::message::put_message;
+use super::frame::{FRAME_HEAD, FrameHead, align};
+use super::message::{CRC, put_message, salt};
 use super::receivers::{Delivery, Scratch, put_receivers};
 use noctule_core::identity::{MessageId, Place, SessionNumber};
 use noctule_core::index::Receiver;
@@ -48,11 +48,11 @@ pub(super) const PRESENT: u8 = 1 << 4;
 pub(crate) struct Encoder {
     /// Room for the head of the frame, then items.
     out: Vec<u8>,
-    /// Checksum of what lies before `checked`, without the contents of messages.
+    /// Checksum of what lies before `checked`, without messages and their checksums.
     crc: u32,
     checked: usize,
-    /// Messages that this frame keeps, and where in it.
-    placed: Vec<(Arc<Message>, u32)>,
+    /// Messages that this frame keeps.
+    placed: Vec<Placed>,
     /// The last place that was told.
     previous: u64,
     scratch: Scratch,
@@ -65,6 +65,16 @@ pub(crate) struct Encoded {
     pub(crate) bytes: Vec<u8>,
     pub(crate) body_len: u32,
     pub(crate) body_crc: u32,
+}
+
+/// A message in a frame.
+#[derive(Debug)]
+struct Placed {
+    message: Arc<Message>,
+    /// Where it lies in the frame.
+    offset: u32,
+    /// And its content.
+    content: u32,
 }
 
 /// How a record speaks of a message.
@@ -95,8 +105,7 @@ impl Encoder {
         !self.placed.is_empty()
     }
 
-    /// Ends the frame. Its messages are given their places by [`Encoder::place`] before the next
-    /// one begins.
+    /// Ends the frame. It is sealed by [`Encoder::seal`] before the next one begins.
     pub(crate) fn finish(&mut self) -> Encoded {
         let body_len = self.len() as u32;
         let body_crc = crc32c::crc32c_append(self.crc, &self.out[self.checked..]);
@@ -108,10 +117,16 @@ impl Encoder {
         Encoded { bytes, body_len, body_crc }
     }
 
-    /// The finished frame lies at `at`: so do its messages.
-    pub(crate) fn place(&mut self, at: super::Position) {
-        for (message, offset) in self.placed.drain(..) {
-            message.set_place(at.plus(u64::from(offset)).place().expect("segments count from 1"));
+    /// The finished frame has its head, and its messages have their places.
+    pub(crate) fn seal(&mut self, frame: &mut Encoded, head: &FrameHead, seed: u32) {
+        head.write(seed, &mut frame.bytes);
+        for Placed { message, offset, content } in self.placed.drain(..) {
+            let at = head.at.plus(u64::from(offset));
+            message.set_place(at.place().expect("segments count from 1"));
+            let crc = &mut frame.bytes[content as usize - CRC..content as usize];
+            for (byte, salt) in crc.iter_mut().zip(salt(seed, at).to_le_bytes()) {
+                *byte ^= salt;
+            }
         }
     }
 
@@ -283,11 +298,12 @@ impl Encoder {
         let Body::Here(message) = message else { unreachable!("what is stored has a place") };
         let offset = self.out.len() as u32;
         let content = put_message(&mut self.out, message);
-        self.crc = crc32c::crc32c_append(self.crc, &self.out[self.checked..content]);
+        self.crc = crc32c::crc32c_append(self.crc, &self.out[self.checked..content - CRC]);
         self.checked = self.out.len();
         // Until the frame has a position: no segment is numbered 0, so this is no place.
         message.set_place(near(offset));
-        self.placed.push((Arc::clone(message), offset));
+        let content = content as u32;
+        self.placed.push(Placed { message: Arc::clone(message), offset, content });
         Reference::Near(offset)
     }
 

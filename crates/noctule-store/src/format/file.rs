@@ -87,8 +87,13 @@ impl FileHead {
 
     /// What the checksums of this store begin with.
     pub(crate) fn seed(&self) -> u32 {
-        crc32c::crc32c(&self.store)
+        seed_of(&self.store)
     }
+}
+
+/// What the checksums of a store begin with.
+pub(crate) fn seed_of(identity: &[u8; 16]) -> u32 {
+    crc32c::crc32c(identity)
 }
 
 /// Name of a segment.

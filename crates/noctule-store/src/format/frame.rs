@@ -1,7 +1,7 @@
 //! Heads of frames. A frame is what one turn of a shard appended: it is there whole, or not at all.
 
 use super::bytes::Bytes;
-use super::message::{MESSAGE, item};
+use super::message::{CRC, MESSAGE, item};
 use super::position::Position;
 
 /// Bytes of a head.
@@ -27,7 +27,7 @@ pub(crate) struct FrameHead {
     pub(crate) epoch: u32,
     /// Offset of the end of the frame before it: in the segment before, for the first one.
     pub(crate) previous_end: u32,
-    /// Checksum of the body without the contents of messages, which have their own.
+    /// Checksum of the body without the contents of messages and their checksums.
     pub(crate) body_crc: u32,
 }
 
@@ -75,28 +75,34 @@ impl FrameHead {
     pub(crate) fn end(&self) -> Position {
         self.at.plus(self.frame_len())
     }
+
+    /// Where an item lies that begins at an offset of the body.
+    pub(super) fn place(&self, offset: usize) -> Position {
+        self.at.plus((FRAME_HEAD + offset) as u64)
+    }
+
+    /// Whether these items are those of the frame, as they were written.
+    pub(crate) fn verify(&self, body: &[u8], seed: u32) -> bool {
+        let (mut crc, mut from) = (0, 0);
+        let mut rest = Bytes(body);
+        while !rest.is_empty() {
+            let start = body.len() - rest.0.len();
+            let Ok(found) = item(&mut rest) else { return false };
+            if found.kind != MESSAGE {
+                continue;
+            }
+            let end = body.len() - rest.0.len();
+            crc = crc32c::crc32c_append(crc, &body[from..end - found.content.len() - CRC]);
+            from = end;
+            if !found.is_message_of(self.place(start), seed) {
+                return false;
+            }
+        }
+        crc32c::crc32c_append(crc, &body[from..]) == self.body_crc
+    }
 }
 
 /// The next multiple of 8.
 pub(crate) fn align(len: u64) -> u64 {
     len.next_multiple_of(8)
-}
-
-/// Whether the items of a frame are as they were written.
-pub(crate) fn verify_body(body: &[u8], body_crc: u32) -> bool {
-    let (mut crc, mut from) = (0, 0);
-    let mut rest = Bytes(body);
-    while !rest.is_empty() {
-        let Ok(found) = item(&mut rest) else { return false };
-        if found.kind != MESSAGE {
-            continue;
-        }
-        let end = body.len() - rest.0.len();
-        crc = crc32c::crc32c_append(crc, &body[from..end - found.content.len()]);
-        from = end;
-        if found.crc != crc32c::crc32c(found.content) {
-            return false;
-        }
-    }
-    crc32c::crc32c_append(crc, &body[from..]) == body_crc
 }

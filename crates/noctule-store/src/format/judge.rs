@@ -1,7 +1,8 @@
 //! What of a frame is as it was written, where not all of it is.
 
 use super::bytes::Bytes;
-use super::message::{MESSAGE, item};
+use super::frame::FrameHead;
+use super::message::{CRC, MESSAGE, item};
 use std::ops::Range;
 
 /// What is left of the items of a frame.
@@ -9,18 +10,26 @@ use std::ops::Range;
 pub(crate) enum Judged {
     /// All is as it was written.
     Whole,
-    /// All but the contents of some messages: where they lie in the body.
-    But(Vec<Range<usize>>),
+    /// All but some messages.
+    But(Vec<Bad>),
     /// Not even the records; how many there are, if the items can still be told apart.
     Lost(Option<u64>),
 }
 
+/// A message that is not the one that was written, and where it lies in the body.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Bad {
+    pub(crate) offset: usize,
+    pub(crate) content: Range<usize>,
+}
+
 /// Looks at the items of a frame whose head is whole.
-pub(crate) fn judge(body: &[u8], body_crc: u32) -> Judged {
+pub(crate) fn judge(head: &FrameHead, body: &[u8], seed: u32) -> Judged {
     let (mut crc, mut from, mut records) = (0, 0, 0);
     let mut bad = Vec::new();
     let mut rest = Bytes(body);
     while !rest.is_empty() {
+        let start = body.len() - rest.0.len();
         let Ok(found) = item(&mut rest) else { return Judged::Lost(None) };
         if found.kind != MESSAGE {
             records += 1;
@@ -28,13 +37,13 @@ pub(crate) fn judge(body: &[u8], body_crc: u32) -> Judged {
         }
         let end = body.len() - rest.0.len();
         let content = end - found.content.len();
-        crc = crc32c::crc32c_append(crc, &body[from..content]);
+        crc = crc32c::crc32c_append(crc, &body[from..content - CRC]);
         from = end;
-        if found.crc != crc32c::crc32c(found.content) {
-            bad.push(content..end);
+        if !found.is_message_of(head.place(start), seed) {
+            bad.push(Bad { offset: start, content: content..end });
         }
     }
-    match (crc32c::crc32c_append(crc, &body[from..]) == body_crc, bad.is_empty()) {
+    match (crc32c::crc32c_append(crc, &body[from..]) == head.body_crc, bad.is_empty()) {
         (true, true) => Judged::Whole,
         (true, false) => Judged::But(bad),
         (false, _) => Judged::Lost(Some(records)),
@@ -50,9 +59,10 @@ pub(crate) fn blank(content: &mut [u8]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Encoder;
     use super::super::frame::FRAME_HEAD;
     use super::super::message::kept;
-    use super::super::{Encoder, verify_body};
+    use super::super::position::Position;
     use super::*;
     use noctule_core::SessionNumber;
     use noctule_core::message::{Message, Origin, Parts};
@@ -60,7 +70,8 @@ mod tests {
     use noctule_proto::QoS;
     use std::sync::Arc;
 
-    fn frame() -> (Vec<u8>, u32, usize) {
+    /// A frame: its head, and its items.
+    fn frame() -> (FrameHead, Vec<u8>) {
         let parts = Parts {
             topic: "t",
             properties: &[],
@@ -78,24 +89,34 @@ mod tests {
             receivers: Vec::new().into(),
             retained: true,
         });
-        let frame = encoder.finish();
-        (frame.bytes[FRAME_HEAD..].to_vec(), frame.body_crc, frame.body_len as usize)
+        let mut frame = encoder.finish();
+        let head = FrameHead {
+            body_len: frame.body_len,
+            at: Position::new(2, 64),
+            durable_before: Position::default(),
+            time: 0,
+            epoch: 1,
+            previous_end: 64,
+            body_crc: frame.body_crc,
+        };
+        encoder.seal(&mut frame, &head, 7);
+        (head, frame.bytes[FRAME_HEAD..][..frame.body_len as usize].to_vec())
     }
 
     #[test]
     fn a_frame_is_judged_by_what_is_damaged_of_it() {
-        let (body, crc, len) = frame();
-        let body = &body[..len];
-        assert_eq!(judge(body, crc), Judged::Whole);
+        let (head, body) = frame();
+        assert_eq!(judge(&head, &body, 7), Judged::Whole);
         let mut kinds = [0; 3];
         for at in 0..body.len() {
-            let mut bad = body.to_vec();
+            let mut bad = body.clone();
             bad[at] ^= 1;
-            assert!(!verify_body(&bad, crc), "byte {at}");
-            match judge(&bad, crc) {
+            assert!(!head.verify(&bad, 7), "byte {at}");
+            match judge(&head, &bad, 7) {
                 Judged::Whole => panic!("damage of byte {at} goes unnoticed"),
-                Judged::But(ranges) => {
-                    assert!(ranges.len() == 1 && ranges[0].contains(&at), "byte {at}: {ranges:?}");
+                Judged::But(bad) => {
+                    let checked = bad[0].content.start - CRC..bad[0].content.end;
+                    assert!(bad.len() == 1 && checked.contains(&at), "byte {at}: {bad:?}");
                     kinds[0] += 1;
                 }
                 Judged::Lost(Some(_)) => kinds[1] += 1,

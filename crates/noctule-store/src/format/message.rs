@@ -2,6 +2,7 @@
 
 use super::bytes::{Bytes, varint_len};
 use super::decode::Malformed;
+use super::position::Position;
 use noctule_core::identity::{MessageId, SessionNumber, Tenant, Time};
 use noctule_core::message::{Kept, MESSAGE_OVERHEAD, Message};
 use noctule_proto::QoS;
@@ -19,13 +20,29 @@ const PUBLISHER: u8 = 1 << 4;
 const EXPIRES: u8 = 1 << 5;
 const PROPERTIES: u8 = 1 << 6;
 
+/// Bytes of the checksum of a message.
+pub(super) const CRC: usize = 4;
+
+/// What the checksum of a message is mixed with that is kept at a place of a store: its bytes,
+/// written by mistake where another one belongs, do not pass for that one.
+pub(super) fn salt(seed: u32, at: Position) -> u32 {
+    crc32c::crc32c_append(seed, &at.0.to_le_bytes())
+}
+
 /// An item, not yet looked into.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Item<'a> {
     pub(super) kind: u8,
-    /// Checksum of the content; 0 if it has none of its own.
+    /// Checksum of the content, salted; 0 if it has none of its own.
     pub(super) crc: u32,
     pub(super) content: &'a [u8],
+}
+
+impl Item<'_> {
+    /// Whether it is the message that is kept at a place of a store, as it was written.
+    pub(super) fn is_message_of(&self, at: Position, seed: u32) -> bool {
+        self.kind == MESSAGE && self.crc == crc32c::crc32c(self.content) ^ salt(seed, at)
+    }
 }
 
 /// The next item.
@@ -37,7 +54,7 @@ pub(super) fn item<'a>(from: &mut Bytes<'a>) -> Result<Item<'a>, Malformed> {
     Ok(Item { kind, crc, content: from.take(len)? })
 }
 
-/// Appends a message; answers where its content begins.
+/// Appends a message; answers where its content begins. Its checksum is to be salted.
 pub(super) fn put_message(out: &mut Vec<u8>, message: &Message) -> usize {
     let (topic, properties) = (message.topic_bytes(), message.properties());
     let payload = message.payload();
@@ -53,7 +70,7 @@ pub(super) fn put_message(out: &mut Vec<u8>, message: &Message) -> usize {
     }
     out.extend_from_slice(payload);
     let crc = crc32c::crc32c(&out[start..]);
-    out[start - 4..start].copy_from_slice(&crc.to_le_bytes());
+    out[start - CRC..start].copy_from_slice(&crc.to_le_bytes());
     start
 }
 
@@ -161,13 +178,13 @@ pub(crate) fn message_bytes(cost: u32) -> u64 {
     u64::from(cost).saturating_sub(MESSAGE_OVERHEAD as u64) + ITEM_OVERHEAD
 }
 
-/// The message that begins here, verified.
-pub(crate) fn message_at(bytes: &[u8]) -> Result<Kept<'_>, Malformed> {
+/// The message that begins here, verified to be the one that is kept at a place of a store.
+pub(crate) fn message_of(bytes: &[u8], at: Position, seed: u32) -> Result<Kept<'_>, Malformed> {
     let found = item(&mut Bytes(bytes))?;
     if found.kind != MESSAGE {
         return Err(Malformed("there is no message here"));
     }
-    if found.crc != crc32c::crc32c(found.content) {
+    if !found.is_message_of(at, seed) {
         return Err(Malformed("the checksum of a message is wrong"));
     }
     kept(found.content)

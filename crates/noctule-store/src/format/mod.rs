@@ -18,9 +18,9 @@
 //! * `receivers`  who gets a message, at a few bytes each
 //!
 //! Each byte of a frame is covered by one checksum: that of the message it belongs to, or that of
-//! the frame, which covers the messages' checksums. So a message can be read and verified alone.
-//! Checksums are seeded with the identity of the store: what another store wrote, or what a
-//! publisher wrote into a payload, is never taken for a frame of this one.
+//! the frame. So a message can be read and verified alone. Checksums are seeded with the identity
+//! of the store, and say where what they cover belongs: what another store wrote, what a publisher
+//! wrote into a payload, what a disk wrote into the wrong place is never taken for what was there.
 
 mod bytes;
 mod cold;
@@ -38,13 +38,13 @@ mod tests;
 pub(crate) use cold::{COLD_ENTRY, COLD_TAIL, Moved, decode_map, encode_map, map_len};
 pub use decode::Malformed;
 pub(crate) use decode::{Context, Undecoded, decode};
-pub(crate) use encode::{Encoded, Encoder};
+pub(crate) use encode::Encoder;
 pub(crate) use file::{CHECKPOINT_PREFIX, FILE_HEAD, FileHead, FileKind, HeadError, LOG_PREFIX};
 pub(crate) use file::{COLD_PREFIX, cold_name};
-pub(crate) use file::{SPARE_PREFIX, checkpoint_name, log_name, number_of, spare_name};
-pub(crate) use frame::{FRAME_HEAD, FrameHead, MAGIC, verify_body};
-pub(crate) use judge::{Judged, blank, judge};
-pub(crate) use message::{MESSAGE_HEAD_MAX, message_at, message_bytes, message_len};
+pub(crate) use file::{SPARE_PREFIX, checkpoint_name, log_name, number_of, seed_of, spare_name};
+pub(crate) use frame::{FRAME_HEAD, FrameHead, MAGIC};
+pub(crate) use judge::{Bad, Judged, blank, judge};
+pub(crate) use message::{MESSAGE_HEAD_MAX, message_bytes, message_len, message_of};
 pub use position::Position;
 
 /// Version of the format, in the head of each file.

@@ -27,7 +27,6 @@ fn frame(records: &[Record]) -> Vec<u8> {
     let mut encoder = Encoder::new();
     records.iter().for_each(|record| encoder.record(record));
     let mut encoded = encoder.finish();
-    encoder.place(AT);
     let head = FrameHead {
         body_len: encoded.body_len,
         at: AT,
@@ -37,7 +36,7 @@ fn frame(records: &[Record]) -> Vec<u8> {
         previous_end: 4096,
         body_crc: encoded.body_crc,
     };
-    head.write(7, &mut encoded.bytes);
+    encoder.seal(&mut encoded, &head, 7);
     assert_eq!(encoded.bytes.len() as u64, head.frame_len());
     encoded.bytes.truncate(FRAME_HEAD + encoded.body_len as usize);
     encoded.bytes
@@ -317,7 +316,7 @@ proptest! {
     fn records_come_back_as_they_were(records in records()) {
         let frame = frame(&records);
         let head = FrameHead::read(&frame, 7, AT).expect("a head was written");
-        prop_assert!(verify_body(&frame[FRAME_HEAD..], head.body_crc));
+        prop_assert!(head.verify(&frame[FRAME_HEAD..], 7));
         let mut kept = std::collections::BTreeSet::new();
         // What speaks of a message before it is kept says nothing.
         let expected: Vec<Record> = records.iter().filter(|record| match record {
@@ -338,11 +337,12 @@ proptest! {
     #[test]
     fn no_bytes_make_decoding_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let _ = decoded(&bytes);
-        let _ = message_at(&bytes);
+        let _ = message_of(&bytes, AT, 7);
         let _ = message_len(&bytes);
         bytes.splice(0..0, [0; FRAME_HEAD]);
         let _ = decoded(&bytes);
-        let _ = verify_body(&bytes[FRAME_HEAD..], 0);
+        let head = FrameHead::read(&frame(&[]), 7, AT).expect("a head was written");
+        let _ = head.verify(&bytes[FRAME_HEAD..], 7);
     }
 }
 
@@ -354,7 +354,7 @@ proptest! {
         let whole = frame(&records);
         let good = |frame: &[u8]| FrameHead::read(frame, 7, AT).is_some_and(|head| {
             frame.len() == FRAME_HEAD + head.body_len as usize
-                && verify_body(&frame[FRAME_HEAD..], head.body_crc)
+                && head.verify(&frame[FRAME_HEAD..], 7)
         });
         prop_assert!(good(&whole));
         for at in 0..whole.len() {
@@ -378,18 +378,23 @@ fn a_frame_that_lies_elsewhere_or_belongs_to_another_store_is_none() {
 }
 
 #[test]
-fn a_message_is_read_alone_by_its_place() {
+fn a_message_is_read_alone_by_its_place_and_nowhere_else() {
     let kept = Kept { publisher: Some(SessionNumber(300)), properties: &[1, 0], ..plain() };
     let message = message(&kept);
     let receivers = Vec::new();
     let body = Body::Here(Arc::clone(&message));
     let frame =
         frame(&[Record::Published { message: body, receivers: receivers.into(), retained: false }]);
-    let offset = (message.place().unwrap().0.get() - AT.0) as usize;
-    assert_eq!(message_at(&frame[offset..]), Ok(kept));
+    let at = Position::of_place(message.place().unwrap());
+    let offset = (at.0 - AT.0) as usize;
+    assert_eq!(message_of(&frame[offset..], at, 7), Ok(kept));
+    for elsewhere in [at.plus(8), Position::new(at.segment() + 1, at.offset())] {
+        assert!(message_of(&frame[offset..], elsewhere, 7).is_err());
+    }
+    assert!(message_of(&frame[offset..], at, 8).is_err(), "it is of another store");
     let len = message_len(&frame[offset..offset + MESSAGE_HEAD_MAX]).unwrap() as usize;
-    assert!(message_at(&frame[offset..offset + len]).is_ok());
-    assert!(message_at(&frame[offset..offset + len - 1]).is_err());
+    assert!(message_of(&frame[offset..offset + len], at, 7).is_ok());
+    assert!(message_of(&frame[offset..offset + len - 1], at, 7).is_err());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::recover::{Found, inspect};
 use super::window::Window;
 use super::{StoreError, Torn};
 use crate::disk::Disk;
-use crate::format::{FILE_HEAD, FRAME_HEAD, Position, cold_name, log_name, verify_body};
+use crate::format::{FILE_HEAD, FRAME_HEAD, Position, cold_name, log_name, seed_of};
 use noctule_core::Time;
 use std::io;
 
@@ -66,7 +66,7 @@ pub fn check(disk: &dyn Disk) -> Result<Option<Checked>, StoreError> {
         checked.cold_files += 1;
         checked.disk_bytes += cold.size;
         let damage = |offset| Damage { file: cold_name(number), offset };
-        checked.damaged.extend(cold.damaged()?.into_iter().map(damage));
+        checked.damaged.extend(cold.damaged(seed_of(&found.identity))?.into_iter().map(damage));
     }
     Ok(Some(checked))
 }
@@ -74,14 +74,14 @@ pub fn check(disk: &dyn Disk) -> Result<Option<Checked>, StoreError> {
 /// Counts the frames of a segment, and finds the first one that is not whole where another
 /// segment, or the checkpoint, says that there was one.
 fn check_segment(found: &Found, number: u32, checked: &mut Checked) -> io::Result<()> {
-    let seed = crc32c::crc32c(&found.identity);
+    let seed = seed_of(&found.identity);
     let start = &found.start;
     let mut window = Window::new(found.segments[&number].clone())?;
     checked.disk_bytes += window.len();
     let mut at = Position::new(number, FILE_HEAD as u32);
     while at < start.end
         && let Some((head, frame)) = window.frame(u64::from(at.offset()), seed, at)?
-        && verify_body(&frame[FRAME_HEAD..], head.body_crc)
+        && head.verify(&frame[FRAME_HEAD..], seed)
     {
         checked.frames += 1;
         checked.bytes += head.frame_len();

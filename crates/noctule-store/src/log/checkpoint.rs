@@ -8,8 +8,7 @@ use super::window::Window;
 use crate::StoreError;
 use crate::disk::{Disk, write_full};
 use crate::format::{
-    Encoded, Encoder, FILE_HEAD, FRAME_HEAD, FileHead, FileKind, FrameHead, Position,
-    checkpoint_name, verify_body,
+    Encoder, FILE_HEAD, FRAME_HEAD, FileHead, FileKind, FrameHead, Position, checkpoint_name,
 };
 use noctule_core::Time;
 use noctule_core::record::Record;
@@ -47,9 +46,18 @@ impl Log {
                 return Err(io::Error::from(io::ErrorKind::InvalidInput));
             }
             let mut frame = encoder.finish();
-            let end = self.checkpoint_frame(&mut frame, at, (alive, epoch));
+            let head = FrameHead {
+                body_len: frame.body_len,
+                at: Position::in_checkpoint(at),
+                durable_before: Position::default(),
+                time: alive.0,
+                epoch,
+                previous_end: 0,
+                body_crc: frame.body_crc,
+            };
+            encoder.seal(&mut frame, &head, self.seed);
             write_full(&*file, &mut [IoSlice::new(&frame.bytes)], at)?;
-            at = end;
+            at += head.frame_len();
             if at - synced >= SYNC_EVERY {
                 file.sync_data()?;
                 synced = at;
@@ -95,21 +103,6 @@ impl Log {
         }
         Ok(self.epoch())
     }
-
-    /// Completes a frame that lies at an offset of a checkpoint; answers where it ends.
-    fn checkpoint_frame(&self, frame: &mut Encoded, at: u64, (alive, epoch): (Time, u32)) -> u64 {
-        let head = FrameHead {
-            body_len: frame.body_len,
-            at: Position::in_checkpoint(at),
-            durable_before: Position::default(),
-            time: alive.0,
-            epoch,
-            previous_end: 0,
-            body_crc: frame.body_crc,
-        };
-        head.write(self.seed, &mut frame.bytes);
-        at + head.frame_len()
-    }
 }
 
 /// When the broker was last alive before the checkpoint, and the epoch of what follows it; `None`:
@@ -134,7 +127,7 @@ pub(super) fn verify(
     let mut window = Window::new(file)?;
     let mut at = FILE_HEAD as u64;
     while let Some((head, frame)) = window.frame(at, seed, Position::in_checkpoint(at))? {
-        if !verify_body(&frame[FRAME_HEAD..], head.body_crc) {
+        if !head.verify(&frame[FRAME_HEAD..], seed) {
             return Ok(None);
         }
         if head.body_len == 0 {

@@ -142,13 +142,16 @@ impl Cold {
     }
 
     /// Where messages lie that are not what was moved.
-    pub(super) fn damaged(&self) -> io::Result<Vec<u64>> {
+    pub(super) fn damaged(&self, seed: u32) -> io::Result<Vec<u64>> {
         let mut window = Window::new(Arc::clone(&self.file))?;
-        let offsets = self.moved.iter().flat_map(|moved| &moved.offsets);
-        let offsets: BTreeSet<u64> = offsets.map(|(_, new)| u64::from(*new)).collect();
+        let mut messages = BTreeSet::new();
+        for Moved { segment, offsets } in &self.moved {
+            let lies = |(old, new): &(u32, u32)| (u64::from(*new), Position::new(*segment, *old));
+            messages.extend(offsets.iter().map(lies));
+        }
         let mut damaged = Vec::new();
-        for offset in offsets {
-            if window.message(offset, self.end())?.is_none() {
+        for (offset, at) in messages {
+            if window.message((offset, self.end()), (at, seed))?.is_none() {
                 damaged.push(offset);
             }
         }

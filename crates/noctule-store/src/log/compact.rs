@@ -182,7 +182,7 @@ impl Log {
             if moving.output.is_none() {
                 moving.output = Some(self.output()?);
             }
-            left = left.saturating_sub(moving.step()?);
+            left = left.saturating_sub(moving.step(self.seed)?);
             let full = |output: &Output| output.end() >= moving.bytes_max;
             if moving.output.as_ref().is_some_and(full) {
                 self.finish(moving)?;
@@ -277,7 +277,7 @@ fn choose(
 
 impl Moving {
     /// Moves the next message; answers how many bytes that were.
-    fn step(&mut self) -> io::Result<u64> {
+    fn step(&mut self, seed: u32) -> io::Result<u64> {
         let Mover { place, source, offset } = self.messages[self.next];
         self.next += 1;
         let source = &mut self.sources[source as usize];
@@ -287,7 +287,8 @@ impl Moving {
             None => Window::new(Arc::clone(&source.file))?,
         };
         let before = output.end();
-        match window.message(u64::from(offset), source.end)? {
+        let at = Position::new(place.0, place.1);
+        match window.message((u64::from(offset), source.end), (at, seed))? {
             Some(message) => output.put(place, message)?,
             None => source.damaged = true,
         }

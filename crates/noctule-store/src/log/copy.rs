@@ -21,6 +21,7 @@ use crate::StoreError;
 use crate::disk::{Disk, DiskFile, HOLD, LOCK, read_full, write_full};
 use crate::format::{
     CHECKPOINT_PREFIX, COLD_PREFIX, LOG_PREFIX, Position, checkpoint_name, cold_name, log_name,
+    seed_of,
 };
 use std::io::{self, IoSlice};
 
@@ -92,7 +93,7 @@ impl Source {
         if let Some(name) = survey.bad.iter().find(|name| needed(name)) {
             return Err(damaged(name.clone(), 0, "the checkpoint is not whole"));
         }
-        let seed = crc32c::crc32c(&survey.identity);
+        let seed = seed_of(&survey.identity);
         let mut walk = Walk::new(&survey.segments, seed, (survey.start.from, survey.start.epoch));
         walk.durable()?;
         walk.run(&mut |_, _, _| Ok(()))?;

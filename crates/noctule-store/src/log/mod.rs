@@ -51,7 +51,7 @@ pub(crate) use tail::Reserved;
 pub use write::Wrote;
 
 use crate::disk::{Disk, DiskFile, LockGuard};
-use crate::format::{FileHead, FileKind, Position};
+use crate::format::{FileHead, FileKind, Position, seed_of};
 use crate::{Replayed, StoreError};
 use ask::Asks;
 use cold::ColdFiles;
@@ -179,7 +179,7 @@ impl Log {
         let tail = Tail::new(end, size, found.epoch, &found.start);
         let prepared = found.segments.last_key_value().map_or(0, |(number, _)| *number);
         Ok(Log {
-            seed: crc32c::crc32c(&found.identity),
+            seed: seed_of(&found.identity),
             identity: found.identity,
             tail: Mutex::new(tail),
             pending_bytes: AtomicUsize::new(0),

@@ -5,7 +5,7 @@ use super::recover::damaged;
 use super::{Log, locked};
 use crate::StoreError;
 use crate::disk::{DiskFile, read_full};
-use crate::format::{MESSAGE_HEAD_MAX, Malformed, Position, log_name, message_at, message_len};
+use crate::format::{MESSAGE_HEAD_MAX, Malformed, Position, log_name, message_len, message_of};
 use crate::{Fetch, Fetched};
 use noctule_core::identity::Place;
 use noctule_core::message::Message;
@@ -56,7 +56,7 @@ impl Log {
         for lies in self.homes(place) {
             let (mut buf, mut out) = (Vec::new(), Vec::with_capacity(1));
             let asked = (&[place][..], &[lies.offset][..]);
-            let read = read_extent(&*lies.file, asked, Wait::Disk, (&mut buf, &mut out));
+            let read = self.read_extent(&*lies.file, asked, Wait::Disk, (&mut buf, &mut out));
             if let (Ok(()), Some(Some(message))) = (read, out.pop()) {
                 return (Some((lies.home, message)), damaged);
             }
@@ -105,7 +105,7 @@ impl Log {
             let places = &places[rest..rest + extent.len()];
             rest += extent.len();
             let before = out.len();
-            let read = read_extent(&*files[*file], (places, &extent), wait, (buf, out));
+            let read = self.read_extent(&*files[*file], (places, &extent), wait, (buf, out));
             if wait == Wait::Never {
                 read?;
             } else if read.is_err() {
@@ -114,6 +114,46 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    /// Reads messages that lie close together.
+    fn read_extent(
+        &self,
+        file: &dyn DiskFile,
+        (places, offsets): (&[Place], &[u32]),
+        wait: Wait,
+        (buf, out): Out<'_>,
+    ) -> io::Result<()> {
+        let (first, last) = (offsets[0], offsets[offsets.len() - 1]);
+        read_some(file, buf, (first, (last - first + GUESS) as usize), wait)?;
+        for (place, offset) in places.iter().zip(offsets) {
+            let skip = (offset - first) as usize;
+            let here = buf.get(skip..).unwrap_or_default();
+            let message = match message_len(here) {
+                Ok(len) if len <= here.len() as u64 => self.restore(here, *place).ok(),
+                // The length is only believed as far as the file bears it out.
+                Ok(len) if u64::from(*offset) + len <= file.size()? => {
+                    let mut own = Vec::new();
+                    read_some(file, &mut own, (*offset, len as usize), wait)?;
+                    if wait == Wait::Never && (own.len() as u64) < len {
+                        return Err(io::ErrorKind::WouldBlock.into());
+                    }
+                    self.restore(&own, *place).ok()
+                }
+                Ok(_) => None,
+                Err(_) if wait == Wait::Never && here.len() < MESSAGE_HEAD_MAX => {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Err(_) => None,
+            };
+            out.push(message);
+        }
+        Ok(())
+    }
+
+    fn restore(&self, bytes: &[u8], place: Place) -> Result<Arc<Message>, Malformed> {
+        let kept = message_of(bytes, Position::of_place(place), self.seed)?;
+        Ok(Arc::new(Message::restored(&kept, place)))
     }
 
     /// A message of a frame that is not written yet; `None`: it is written by now.
@@ -126,7 +166,7 @@ impl Log {
             Arc::clone(frame)
         };
         let skip = (at.0 - frame.at.0) as usize;
-        Some(restore(&frame.bytes[skip..], place).ok())
+        Some(self.restore(&frame.bytes[skip..], place).ok())
     }
 
     /// Leaves a fetch to the reader.
@@ -193,40 +233,6 @@ fn extent_of(lies: &[Option<(usize, u32)>]) -> Vec<u32> {
 
 type Out<'o> = (&'o mut Vec<u8>, &'o mut Vec<Option<Arc<Message>>>);
 
-/// Reads messages that lie close together.
-fn read_extent(
-    file: &dyn DiskFile,
-    (places, offsets): (&[Place], &[u32]),
-    wait: Wait,
-    (buf, out): Out<'_>,
-) -> io::Result<()> {
-    let (first, last) = (offsets[0], offsets[offsets.len() - 1]);
-    read_some(file, buf, (first, (last - first + GUESS) as usize), wait)?;
-    for (place, offset) in places.iter().zip(offsets) {
-        let skip = (offset - first) as usize;
-        let here = buf.get(skip..).unwrap_or_default();
-        let message = match message_len(here) {
-            Ok(len) if len <= here.len() as u64 => restore(here, *place).ok(),
-            // The length is only believed as far as the file bears it out.
-            Ok(len) if u64::from(*offset) + len <= file.size()? => {
-                let mut own = Vec::new();
-                read_some(file, &mut own, (*offset, len as usize), wait)?;
-                if wait == Wait::Never && (own.len() as u64) < len {
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                restore(&own, *place).ok()
-            }
-            Ok(_) => None,
-            Err(_) if wait == Wait::Never && here.len() < MESSAGE_HEAD_MAX => {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            Err(_) => None,
-        };
-        out.push(message);
-    }
-    Ok(())
-}
-
 /// Fills the buffer from an offset on, with fewer bytes than asked for at the end of the file, or
 /// where no more is at hand.
 fn read_some(
@@ -242,8 +248,4 @@ fn read_some(
     };
     buf.truncate(count);
     Ok(())
-}
-
-fn restore(bytes: &[u8], place: Place) -> Result<Arc<Message>, Malformed> {
-    Ok(Arc::new(Message::restored(&message_at(bytes)?, place)))
 }

@@ -18,7 +18,7 @@ use crate::disk::{Disk, DiskFile, read_full, write_full};
 use crate::format::{
     CHECKPOINT_PREFIX, COLD_PREFIX, FILE_HEAD, FRAME_HEAD, FileHead, FileKind, FrameHead,
     HeadError, LOG_PREFIX, MAGIC, Position, SPARE_PREFIX, checkpoint_name, cold_name, log_name,
-    number_of, verify_body,
+    number_of, seed_of,
 };
 use noctule_core::Time;
 use std::collections::BTreeMap;
@@ -131,7 +131,7 @@ fn look(disk: &dyn Disk, files: &Files) -> Result<Option<(Found, Position)>, Sto
     let cold = ColdFiles::open(disk, identity, cold)?;
     let mut start = choose(disk, identity, checkpoints)?;
     whole(&segments, start.from)?;
-    let mut scan = Scan::new(&segments, crc32c::crc32c(&identity), &start);
+    let mut scan = Scan::new(&segments, seed_of(&identity), &start);
     let torn = scan.run()?;
     start.end = scan.at;
     start.ends = std::mem::take(&mut scan.ends);
@@ -253,7 +253,7 @@ impl<'s> Scan<'s> {
     fn follows(&self, head: &FrameHead, frame: &[u8]) -> bool {
         head.epoch >= self.epoch
             && self.previous_end.is_none_or(|end| end == head.previous_end)
-            && verify_body(&frame[FRAME_HEAD..], head.body_crc)
+            && head.verify(&frame[FRAME_HEAD..], self.seed)
     }
 
     fn run(&mut self) -> Result<Option<Torn>, StoreError> {

@@ -3,7 +3,7 @@
 use super::recover::Start;
 use super::{Log, locked};
 use crate::StoreError;
-use crate::format::{Encoded, FILE_HEAD, FrameHead, Position};
+use crate::format::{Encoder, FILE_HEAD, FrameHead, Position};
 use noctule_core::Time;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -36,7 +36,6 @@ pub(super) struct Tail {
 /// Where an appended frame lies.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reserved {
-    pub(crate) at: Position,
     pub(crate) end: Position,
     /// It is the first of its segment: another one has to be prepared.
     pub(crate) new_segment: bool,
@@ -56,10 +55,12 @@ impl Tail {
 }
 
 impl Log {
-    /// Queues a frame at the end of the log. It is never refused for want of room: what does not
-    /// fit waits for the next segment, and a frame larger than a segment makes it longer.
-    pub(crate) fn append(&self, frame: Encoded, now: Time) -> Result<Reserved, StoreError> {
+    /// Queues what was encoded as a frame at the end of the log. It is never refused for want of
+    /// room: what does not fit waits for the next segment, and a frame larger than a segment makes
+    /// it longer.
+    pub(crate) fn append(&self, encoder: &mut Encoder, now: Time) -> Result<Reserved, StoreError> {
         self.check()?;
+        let mut frame = encoder.finish();
         let len = frame.bytes.len();
         let mut tail = locked(&self.tail);
         let previous_end = tail.at.offset();
@@ -82,15 +83,14 @@ impl Log {
             previous_end,
             body_crc: frame.body_crc,
         };
-        let mut bytes = frame.bytes;
-        head.write(self.seed, &mut bytes);
+        encoder.seal(&mut frame, &head, self.seed);
         let end = head.end();
         tail.at = end;
         // By then the middle is durable, most likely.
         let past_middle = (at.offset()..end.offset()).contains(&(tail.size / 8 * 5));
-        tail.pending.push_back(Arc::new(Appended { at, end, bytes }));
+        tail.pending.push_back(Arc::new(Appended { at, end, bytes: frame.bytes }));
         self.pending_bytes.fetch_add(len, Ordering::Relaxed);
-        Ok(Reserved { at, end, new_segment, past_middle })
+        Ok(Reserved { end, new_segment, past_middle })
     }
 
     pub(super) fn epoch(&self) -> u32 {

@@ -1,7 +1,7 @@
 //! A file read from front to back in large pieces.
 
 use crate::disk::{DiskFile, read_full};
-use crate::format::{FRAME_HEAD, FrameHead, MESSAGE_HEAD_MAX, Position, message_at, message_len};
+use crate::format::{FRAME_HEAD, FrameHead, MESSAGE_HEAD_MAX, Position, message_len, message_of};
 use std::io;
 use std::sync::Arc;
 
@@ -50,15 +50,20 @@ impl Window {
         Ok(&self.buf[skip..self.filled.min(skip + len)])
     }
 
-    /// The message at an offset, if one lies there that is as it was written and ends before `end`.
-    pub(super) fn message(&mut self, offset: u64, end: u64) -> io::Result<Option<&[u8]>> {
+    /// What lies at an offset, if it is the message that is kept at a place of a store, as it was
+    /// written, and ends before `end`.
+    pub(super) fn message(
+        &mut self,
+        (offset, end): (u64, u64),
+        (at, seed): (Position, u32),
+    ) -> io::Result<Option<&[u8]>> {
         let room = end.min(self.len).saturating_sub(offset);
         let head = self.bytes(offset, MESSAGE_HEAD_MAX.min(room as usize))?;
         let Some(len) = message_len(head).ok().filter(|len| *len <= room) else {
             return Ok(None);
         };
         let bytes = self.bytes(offset, len as usize)?;
-        Ok(message_at(bytes).is_ok().then_some(bytes))
+        Ok(message_of(bytes, at, seed).is_ok().then_some(bytes))
     }
 
     /// The frame at an offset, if the head of one lies there that says `at` and the file is long

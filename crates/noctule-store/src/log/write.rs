@@ -127,6 +127,6 @@ impl Log {
     /// # Errors
     /// A write or a sync failed earlier.
     pub fn beat(&self, now: Time) -> Result<Position, StoreError> {
-        Ok(self.append(Encoder::new().finish(), now)?.end)
+        Ok(self.append(&mut Encoder::new(), now)?.end)
     }
 }

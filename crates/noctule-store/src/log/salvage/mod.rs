@@ -24,7 +24,7 @@ use super::recover::{Found, Start, inspect};
 use super::{Log, Options, Wait};
 use crate::StoreError;
 use crate::disk::Disk;
-use crate::format::{Position, checkpoint_name, log_name};
+use crate::format::{Position, checkpoint_name, log_name, seed_of};
 use noctule_core::identity::Place;
 use noctule_core::index::Receiver;
 use noctule_core::message::Message;
@@ -162,7 +162,7 @@ fn look(
     survey.checkpoint_frames(&**disk, &mut |frame, at, blanks| {
         replay.frame(&log, (frame, at), blanks)
     })?;
-    let seed = crc32c::crc32c(&survey.identity);
+    let seed = seed_of(&survey.identity);
     let from = survey.start.from;
     let mut before = Walk::new(&survey.segments, seed, (from, 0));
     before.run_before(from)?;

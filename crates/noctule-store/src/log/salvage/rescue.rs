@@ -2,7 +2,9 @@
 
 use crate::StoreError;
 use crate::disk::{Disk, DiskFile, write_full};
-use crate::format::{Encoder, FILE_HEAD, FileHead, FileKind, FrameHead, Position, log_name};
+use crate::format::{
+    Encoder, FILE_HEAD, FileHead, FileKind, FrameHead, Position, log_name, seed_of,
+};
 use crate::log::Options;
 use crate::log::copy::copy_file;
 use crate::log::prepare::UNFINISHED;
@@ -105,9 +107,8 @@ impl<'d> Rescue<'d> {
             previous_end: self.previous_end,
             body_crc: frame.body_crc,
         };
-        head.write(crc32c::crc32c(&self.frames.identity), &mut frame.bytes);
+        self.encoder.seal(&mut frame, &head, seed_of(&self.frames.identity));
         write_full(&*self.file, &mut [IoSlice::new(&frame.bytes)], u64::from(self.at.offset()))?;
-        self.encoder.place(self.at);
         for (was, message) in self.waiting.drain(..) {
             let is = message.place().expect("the frame has its position");
             self.moved.insert(was, is);

@@ -7,7 +7,7 @@ use crate::disk::{Disk, DiskFile, read_full};
 use crate::format::{
     CHECKPOINT_PREFIX, COLD_PREFIX, FILE_HEAD, FRAME_HEAD, FileHead, FileKind, FrameHead,
     HeadError, Judged, LOG_PREFIX, Position, checkpoint_name, cold_name, judge, log_name,
-    number_of, verify_body,
+    number_of, seed_of,
 };
 use crate::log::checkpoint;
 use crate::log::cold::{Cold, ColdFiles};
@@ -113,9 +113,10 @@ impl Survey {
 
     /// Reads all messages that were moved.
     pub(super) fn verify_cold(&mut self) -> io::Result<()> {
+        let seed = seed_of(&self.identity);
         for (number, cold) in self.cold.iter() {
             let name = cold_name(number);
-            for offset in cold.damaged()? {
+            for offset in cold.damaged(seed)? {
                 self.bad.insert(name.clone());
                 let (file, records) = (name.clone(), Some(0));
                 let what = "there is no whole message";
@@ -203,13 +204,13 @@ impl Survey {
 
     /// Whether a frame of a checkpoint is left.
     fn says_something(&self, disk: &dyn Disk, covers: Position) -> io::Result<bool> {
-        let seed = crc32c::crc32c(&self.identity);
+        let seed = seed_of(&self.identity);
         let mut window = Window::new(disk.open(&checkpoint_name(covers.0))?)?;
         let mut at = next(&mut window, seed, FILE_HEAD as u64)?;
         while at < window.len() {
             let frame = window.frame(at, seed, Position::in_checkpoint(at))?;
             let whole = |(head, frame): (FrameHead, &[u8])| {
-                head.body_len > 0 && verify_body(&frame[FRAME_HEAD..], head.body_crc)
+                head.body_len > 0 && head.verify(&frame[FRAME_HEAD..], seed)
             };
             if frame.is_some_and(whole) {
                 return Ok(true);
@@ -227,7 +228,7 @@ impl Survey {
     ) -> io::Result<()> {
         let Some(covers) = self.start.checkpoint else { return Ok(()) };
         let name = checkpoint_name(covers.0);
-        let seed = crc32c::crc32c(&self.identity);
+        let seed = seed_of(&self.identity);
         let mut window = Window::new(disk.open(&name)?)?;
         let mut at = FILE_HEAD as u64;
         while at < window.len() {
@@ -240,7 +241,7 @@ impl Survey {
                         return Ok(());
                     }
                     at += head.frame_len();
-                    match judge(&frame[FRAME_HEAD..], head.body_crc) {
+                    match judge(&head, &frame[FRAME_HEAD..], seed) {
                         Judged::Whole => each(frame, here, &[]).err().map(|it| (None, it.0)),
                         Judged::Lost(records) => Some((records, "the checksum is wrong")),
                         Judged::But(_) => Some((None, "a checkpoint holds no messages")),

@@ -7,14 +7,14 @@
 use super::Loss;
 use crate::disk::DiskFile;
 use crate::format::{
-    FILE_HEAD, FRAME_HEAD, FrameHead, Judged, MAGIC, Malformed, Position, blank, judge, log_name,
+    Bad, FILE_HEAD, FRAME_HEAD, FrameHead, Judged, MAGIC, Malformed, Position, blank, judge,
+    log_name,
 };
 use crate::log::recover::stale;
 use crate::log::window::Window;
 use noctule_core::Time;
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 
 pub(in crate::log) type Segments = BTreeMap<u32, Arc<dyn DiskFile>>;
@@ -156,7 +156,7 @@ impl<'s> Walk<'s> {
         while at < self.until {
             let frame = window.frame(u64::from(at.offset()), self.seed, at)?;
             if let Some((head, frame)) = frame.filter(|(head, _)| head.epoch >= self.epoch) {
-                let judged = judge(&frame[FRAME_HEAD..], head.body_crc);
+                let judged = judge(&head, &frame[FRAME_HEAD..], self.seed);
                 if judged != Judged::Whole {
                     // What was torn before the next segment began is no part of the log.
                     let first = self.first_of_next(at)?;
@@ -234,17 +234,17 @@ impl<'s> Walk<'s> {
         &mut self,
         frame: &[u8],
         at: Position,
-        bad: &[Range<usize>],
+        bad: &[Bad],
         each: &mut Each<'_>,
     ) -> Result<(), Malformed> {
         let mut mended = frame.to_vec();
         let mut places = Vec::new();
-        for range in bad {
-            let content = FRAME_HEAD + range.start..FRAME_HEAD + range.end;
-            let what = "the checksum of a message is wrong";
-            self.lose(at.plus(content.start as u64), range.len() as u64, (0, Some(0)), what);
-            places.push(at.plus(message_start(&mended, content.start) as u64));
-            blank(&mut mended[content]);
+        for Bad { offset, content } in bad {
+            let (start, end) = (FRAME_HEAD + offset, FRAME_HEAD + content.end);
+            let (lies, what) = (at.plus(start as u64), "the checksum of a message is wrong");
+            self.lose(lies, (end - start) as u64, (0, Some(0)), what);
+            places.push(lies);
+            blank(&mut mended[FRAME_HEAD + content.start..end]);
         }
         each(&mended, at, &places)
     }
@@ -301,17 +301,6 @@ impl<'s> Walk<'s> {
         }
         Ok(count.max(u64::from(len > FRAME_HEAD as u64)))
     }
-}
-
-/// Where the item begins whose content begins there: it is led by kind, length and checksum.
-fn message_start(frame: &[u8], content: usize) -> usize {
-    let length = content - 4;
-    let mut start = length - 1;
-    // All bytes of a length but the last have the top bit.
-    while frame[start - 1] & 0x80 != 0 {
-        start -= 1;
-    }
-    start - 1
 }
 
 /// Heads of frames in a segment, also of those that are no part of the log any more.

@@ -414,17 +414,25 @@ fn a_store_that_is_used_for_long_is_folded_behind() {
     assert!(log.replay(&mut |_| ()).unwrap().records < number, "most of it was for nobody");
 }
 
-/// Damages one of these files as disks and people do.
+/// Damages one of these files as disks and people do, or writes a piece of another one over it.
 fn ruin((disk, names): (&SimDisk, &[String]), chance: &mut Chance) {
     let name = &names[chance.below(names.len() as u64) as usize];
     let at = chance.below(disk.content(name).unwrap().len().max(1) as u64) as usize;
     let len = 1 + chance.below(700) as usize;
-    match chance.below(5) {
+    match chance.below(6) {
         0 | 1 => {
             disk.damage(name, |bytes| bytes.iter_mut().skip(at).take(1).for_each(|it| *it ^= 8));
         }
         2 => disk.damage(name, |bytes| bytes.iter_mut().skip(at).take(len).for_each(|it| *it = 0)),
         3 => disk.damage(name, |bytes| bytes.truncate(at)),
+        4 => {
+            let all = Disk::list(disk).unwrap();
+            let other = disk.content(&all[chance.below(all.len() as u64) as usize]).unwrap();
+            disk.damage(name, |bytes| {
+                let piece = other.iter().skip(at).take(len);
+                bytes.iter_mut().skip(at).zip(piece).for_each(|(it, new)| *it = *new);
+            });
+        }
         _ => {
             Disk::remove(disk, name).unwrap();
             Disk::sync_dir(disk).unwrap();

@@ -520,22 +520,6 @@ fn long_story(chance: &mut Chance) -> SimDisk {
     disk.copy()
 }
 
-/// Damages a file, or writes a piece of another one over it.
-fn ruin_or_misplace(disk: &SimDisk, chance: &mut Chance) {
-    let names = names(disk);
-    if chance.below(6) > 0 {
-        return ruin((disk, &names), chance);
-    }
-    let name = &names[chance.below(names.len() as u64) as usize];
-    let at = chance.below(disk.content(name).unwrap().len().max(1) as u64) as usize;
-    let len = 1 + chance.below(700) as usize;
-    let other = disk.content(&names[0]).unwrap();
-    disk.damage(name, |bytes| {
-        let piece = other.iter().skip(at).take(len);
-        bytes.iter_mut().skip(at).zip(piece).for_each(|(it, new)| *it = *new);
-    });
-}
-
 /// How many messages a broker would owe that starts as the store is, readable or not; none if it
 /// would not.
 fn counted(disk: &SimDisk) -> Option<u64> {
@@ -556,8 +540,9 @@ fn whatever_is_left_of_a_store_can_be_salvaged() {
         let disk = long_story(&mut chance);
         let before = owings(&disk);
         for _ in 0..=chance.below(4) {
-            if !names(&disk).is_empty() {
-                ruin_or_misplace(&disk, &mut chance);
+            let names = names(&disk);
+            if !names.is_empty() {
+                ruin((&disk, &names), &mut chance);
             }
         }
         let counted = counted(&disk);
