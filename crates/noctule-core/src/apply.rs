@@ -90,6 +90,12 @@ impl Broker {
                 }
             }),
             Record::Will { session, will } => self.apply_will(*session, will.as_deref()),
+            Record::Cleared { tenant, topic, message } => {
+                self.message_taken(*message);
+                if self.homes.of_topic(*tenant, topic) == self.me {
+                    self.retention.store.was_cleared(*tenant, topic, *message);
+                }
+            }
             Record::Given { session, group, message } => {
                 self.sessions.number_taken(*session, self.homes.shards);
                 self.groups.number_taken(*group);

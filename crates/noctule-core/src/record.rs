@@ -138,6 +138,16 @@ pub enum Record {
         /// The Will.
         will: Option<Box<StoredWill>>,
     },
+    /// A topic has no retained message since this one, a short while ago: an older one may yet
+    /// follow. Part of a snapshot.
+    Cleared {
+        /// Namespace of the topic.
+        tenant: Tenant,
+        /// The topic.
+        topic: Box<str>,
+        /// The message that cleared it, or that has expired.
+        message: MessageId,
+    },
     /// Numbers up to these were given: none of them is given again. Part of a snapshot.
     Given {
         /// Sessions.

@@ -22,6 +22,9 @@ impl Broker {
             let message = Body::Here(message.clone());
             each(Record::Published { message, receivers: Vec::new().into(), retained: true });
         }
+        for (tenant, topic, message) in self.retention.store.cleared() {
+            each(Record::Cleared { tenant, topic: topic.into(), message });
+        }
         for (number, key) in &self.replay.numbers {
             let (tenant, name, filter) = key.clone();
             each(Record::Group { group: *number, tenant, name, filter });

@@ -25,7 +25,7 @@ use std::sync::Arc;
 /// The version that is written.
 const VERSION: u16 = 1;
 /// Kinds of records.
-const KINDS: usize = 17;
+const KINDS: usize = 18;
 /// Bytes in a line of a fixture.
 const LINE: usize = 32;
 /// A run of lines like the one before is one line.
@@ -119,7 +119,8 @@ impl Writer {
         self.log.sync().unwrap();
     }
 
-    /// A message: with properties if its number is even, to be retained if it is below 10.
+    /// A message: with properties if its number is even, to be retained if it is below 10, empty if
+    /// it ends with 8.
     fn message(&self, number: u64, qos: QoS) -> Body {
         let mut properties = PropertiesBuf::default();
         let mut encoded = Vec::new();
@@ -128,7 +129,10 @@ impl Writer {
             properties.correlation_data(&[0, 255]).unwrap().user_property("k", "v").unwrap();
             properties.as_properties().copy_to(&mut encoded);
         }
-        let payload = format!("payload {number} {}", "x".repeat(40));
+        let payload = match number % 10 {
+            8 => String::new(),
+            _ => format!("payload {number} {}", "x".repeat(40)),
+        };
         let origin = Origin {
             // Milliseconds of a time, and a number.
             id: MessageId(self.time << 22 | number),
@@ -216,6 +220,8 @@ fn tell(writer: &mut Writer, first: u64) {
     let message = writer.message(first + 1, AtLeastOnce);
     let retained = Record::Published { message, receivers: Vec::new().into(), retained: true };
     writer.frame([retained]);
+    let message = writer.message(first + 8, AtLeastOnce);
+    writer.frame([Record::Published { message, receivers: Vec::new().into(), retained: true }]);
     // One to several, each in its way; the group has it too.
     let message = writer.message(first + 2, AtLeastOnce);
     let grouped = Receipt { receiver: Receiver::Group(WORKERS), ..to(FAR, AtLeastOnce, 0) };
@@ -364,6 +370,7 @@ fn kind(record: &Record) -> &'static str {
         Record::ReceivedReleased { .. } => "received released",
         Record::Will { will: Some(_), .. } => "will",
         Record::Will { will: None, .. } => "no will",
+        Record::Cleared { .. } => "cleared",
         Record::Given { .. } => "given",
     }
 }

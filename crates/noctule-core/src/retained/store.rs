@@ -69,6 +69,19 @@ impl RetainedStore {
         loser
     }
 
+    /// A topic that has no message had none since this one, or since one that is known.
+    pub(crate) fn was_cleared(&mut self, tenant: Tenant, topic: &str, id: MessageId) {
+        if self.get(tenant, topic).is_none() {
+            self.cleared.insert(tenant, topic.as_bytes(), id);
+        }
+    }
+
+    /// Topics that were cleared a short while ago, and by which message.
+    pub(crate) fn cleared(&self) -> impl Iterator<Item = (Tenant, &str, MessageId)> {
+        let topics = self.cleared.iter();
+        topics.filter_map(|(tenant, topic, id)| Some((tenant, str::from_utf8(topic).ok()?, id)))
+    }
+
     /// All messages, expired or not.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Message>> {
         self.tenants.values().flatten().map(|kept| &kept.0)

@@ -291,6 +291,8 @@ impl Shard {
             let index = shared.index.read();
             self.settle(&index);
         }
+        // Before peers hear of it.
+        self.keep_records()?;
         self.lines.flush_dirty();
         self.lines.cut_closing(self.now);
         let Shard { peers, lines, .. } = self;

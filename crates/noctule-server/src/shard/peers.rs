@@ -1,8 +1,9 @@
 //! Channels between shards: one ring for each ordered pair, of batches, without locks.
 //!
-//! What a turn says to a peer is collected and pushed once, and the peer is woken if it sleeps. If
-//! its ring is full, batches wait here, in order, and core is told to read nobody who adds to them:
-//! nothing is dropped, and nobody blocks.
+//! What a turn says to a peer is collected and pushed at its end, when the records of the turn are
+//! appended: what the peer appends about a message comes after the message. The peer is woken if it
+//! sleeps. If its ring is full, batches wait here, in order, and core is told to read nobody who
+//! adds to them: nothing is dropped, and nobody blocks.
 
 use super::mailbox::Wake;
 use noctule_core::ShardId;
@@ -120,7 +121,7 @@ impl Peers {
         link.open.bytes += size(&message);
         link.open.messages.push(message);
         if link.open.messages.len() == BATCH_MESSAGES || link.open.bytes >= BATCH_BYTES {
-            link.push();
+            link.waiting.push_back(std::mem::take(&mut link.open));
         }
     }
 
@@ -259,11 +260,11 @@ mod tests {
     #[test]
     fn messages_arrive_in_order_after_the_flush() {
         let (mut one, mut two) = pair();
-        one.tell(ShardId(1), number(1));
-        one.tell(ShardId(1), number(2));
-        assert!(!two.has_news());
+        let all: Vec<_> = (0..2 * BATCH_MESSAGES as u64).map(number).collect();
+        all.iter().for_each(|message| one.tell(ShardId(1), message.clone()));
+        assert!(!two.has_news(), "its records are not appended yet");
         one.flush(|_, _| panic!("the channel is not full"));
-        assert_eq!(drain(&mut two), [number(1), number(2)]);
+        assert_eq!(drain(&mut two), all);
         assert!(!one.has_news());
     }
 

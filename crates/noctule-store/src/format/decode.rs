@@ -139,7 +139,7 @@ impl<'f> Decoder<'f, '_, '_> {
             }
             kind => plain(kind, &mut from)?,
         };
-        if let Record::Given { message, .. } = &record {
+        if let Record::Given { message, .. } | Record::Cleared { message, .. } = &record {
             self.context.message_id_max = self.context.message_id_max.max(*message);
         }
         self.give(from, &record)
@@ -307,6 +307,11 @@ fn plain(kind: u8, from: &mut Bytes<'_>) -> Result<Record, Malformed> {
             Record::ReceivedReleased { session, id }
         }
         kind::WILL => will(from)?,
+        kind::CLEARED => Record::Cleared {
+            tenant: Tenant(from.small()?),
+            message: MessageId(from.varint()?),
+            topic: from.text()?.into(),
+        },
         kind::GIVEN => Record::Given {
             session: SessionNumber(from.varint()?),
             group: GroupNumber(from.varint()?),

@@ -30,6 +30,7 @@ pub(super) mod kind {
     pub(crate) const RECEIVED_RELEASED: u8 = 15;
     pub(crate) const WILL: u8 = 16;
     pub(crate) const GIVEN: u8 = 17;
+    pub(crate) const CLEARED: u8 = 18;
 }
 
 /// Flag of an item that speaks of a message: it lies in the same frame.
@@ -135,14 +136,7 @@ impl Encoder {
         match record {
             Record::Session { .. } => self.session(record),
             Record::SessionEnded(session) => self.numbers(kind::SESSION_ENDED, &[session.0]),
-            Record::Subscribed { session, filter, options, subscription_id } => {
-                let start = self.begin(kind::SUBSCRIBED);
-                put_varint(&mut self.out, session.0);
-                self.out.push(options_byte(*options));
-                put_varint(&mut self.out, u64::from(*subscription_id));
-                put_bytes(&mut self.out, filter.as_bytes());
-                self.end(start);
-            }
+            Record::Subscribed { .. } => self.subscribed(record),
             Record::Unsubscribed { session, filter } => {
                 self.named(kind::UNSUBSCRIBED, &[session.0], &[filter]);
             }
@@ -198,6 +192,9 @@ impl Encoder {
                 self.numbers(kind::RECEIVED_RELEASED, &[session.0, u64::from(id.value())]);
             }
             Record::Will { session, will } => self.will(*session, will.as_deref()),
+            Record::Cleared { tenant, topic, message } => {
+                self.named(kind::CLEARED, &[u64::from(tenant.0), message.0], &[topic]);
+            }
             Record::Given { session, group, message } => {
                 self.numbers(kind::GIVEN, &[session.0, group.0, message.0]);
             }
@@ -219,6 +216,18 @@ impl Encoder {
             put_varint(&mut self.out, since.0);
         }
         put_bytes(&mut self.out, client_id.as_bytes());
+        self.end(start);
+    }
+
+    fn subscribed(&mut self, record: &Record) {
+        let Record::Subscribed { session, filter, options, subscription_id } = record else {
+            return;
+        };
+        let start = self.begin(kind::SUBSCRIBED);
+        put_varint(&mut self.out, session.0);
+        self.out.push(options_byte(*options));
+        put_varint(&mut self.out, u64::from(*subscription_id));
+        put_bytes(&mut self.out, filter.as_bytes());
         self.end(start);
     }
 

@@ -229,6 +229,7 @@ fn unspoken() -> impl Strategy<Value = Record> {
         (number(), any::<u16>(), text(), text()).prop_map(|(group, tenant, name, filter)| {
             Record::Group { group: GroupNumber(group), tenant: Tenant(tenant), name, filter }
         }),
+        told_by_snapshots(),
         number().prop_map(|group| Record::GroupEnded(GroupNumber(group))),
         waiting.prop_map(|(receiver, all)| {
             let grouped = matches!(receiver, Receiver::Group(_));
@@ -245,6 +246,17 @@ fn unspoken() -> impl Strategy<Value = Record> {
         (session(), packet_id()).prop_map(|(session, id)| Record::ReceivedReleased { session, id }),
         (session(), prop::option::of(will))
             .prop_map(|(session, will)| Record::Will { session, will }),
+    ]
+}
+
+/// A record that only snapshots tell.
+fn told_by_snapshots() -> impl Strategy<Value = Record> {
+    prop_oneof![
+        (any::<u16>(), text(), number()).prop_map(|(tenant, topic, message)| Record::Cleared {
+            tenant: Tenant(tenant),
+            topic,
+            message: MessageId(message),
+        }),
         (session(), number(), number()).prop_map(|(session, group, message)| Record::Given {
             session,
             group: GroupNumber(group),

@@ -133,6 +133,7 @@ impl Count {
             | Record::Completed { .. }
             | Record::Settled { .. }
             | Record::ReceivedReleased { .. }
+            | Record::Cleared { .. }
             | Record::Given { .. } => {}
         }
     }

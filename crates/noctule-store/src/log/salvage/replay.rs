@@ -123,6 +123,7 @@ impl Replay {
             | Record::Received { .. }
             | Record::ReceivedReleased { .. }
             | Record::Will { .. }
+            | Record::Cleared { .. }
             | Record::Given { .. } => {}
         }
         self.broker.apply(&record);

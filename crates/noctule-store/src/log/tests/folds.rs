@@ -322,3 +322,33 @@ fn ids_of_messages_that_are_gone_stay_taken_after_a_fold() {
     let replayed = log_on(&disk).unwrap().replay(&mut |_| ()).unwrap();
     assert!(replayed.message_id_max >= newest, "{replayed:?}");
 }
+
+/// Shards append in an order of their own: what cleared a topic may be logged before what it
+/// cleared.
+#[test]
+fn a_message_that_was_cleared_before_it_was_logged_stays_away_after_a_fold() {
+    for folds in [false, true] {
+        let disk = SimDisk::new();
+        let log = log_on(&disk).unwrap();
+        let mut store = LogStore::stepped(Arc::clone(&log), 0);
+        let mut retain = |message| {
+            let (message, receivers) = (Body::Here(message), Vec::new().into());
+            let record = Record::Published { message, receivers, retained: true };
+            store.append_at(Time(1), &mut vec![record]).unwrap();
+            write_all(&log);
+            log.sync().unwrap();
+        };
+        retain(message(5, b"late"));
+        retain(message(9, b""));
+        if folds {
+            log.fold().unwrap();
+        }
+        retain(message(7, b"older"));
+        drop((store, log));
+        let mut broker = Broker::new(ShardId(0), Homes::new(1, 0), Limits::default());
+        log_on(&disk).unwrap().replay(&mut |record| broker.apply(record)).unwrap();
+        let mut kept = 0;
+        broker.places(&mut |_| kept += 1);
+        assert_eq!(kept, 0, "folded: {folds}");
+    }
+}
