@@ -255,6 +255,12 @@ impl Broker {
             PeerMessage::Deliver(delivery) => self.deliver_here(turn, from, delivery),
             PeerMessage::Retain(message) => self.keep_retained(turn, message),
             PeerMessage::RetainedAsk(ask) => self.retained_asked(turn, from, ask),
+            PeerMessage::RetainedFence { query, home } => {
+                self.retained_fence(turn, from, (query, home));
+            }
+            PeerMessage::RetainedPassed { asker, query } => {
+                self.retained_passed(turn, asker, query);
+            }
             PeerMessage::RetainedAnswer(answer) => self.retained_answered(turn, from, answer),
             PeerMessage::ShareJoin(join) => self.share_join(turn, from, join),
             PeerMessage::ShareJoined { session, group, request, filter } => {

@@ -1,6 +1,6 @@
 //! What shards of one node tell each other. Per pair of shards the order is kept.
 
-use crate::identity::{GroupNumber, SessionNumber, Tenant};
+use crate::identity::{GroupNumber, SessionNumber, ShardId, Tenant};
 use crate::index::Receiver;
 use crate::message::Message;
 use crate::outbound::Outbound;
@@ -19,6 +19,21 @@ pub enum PeerMessage {
     Retain(Arc<Message>),
     /// Send me the retained messages that match, in portions.
     RetainedAsk(RetainedAsk),
+    /// I am asking others (or this one alone) for retained messages: tell them `RetainedPassed`,
+    /// behind what you have told them to retain.
+    RetainedFence {
+        /// Number of the question.
+        query: u64,
+        /// Who is asked; `None`: all shards.
+        home: Option<ShardId>,
+    },
+    /// What I routed before this question became known to me is on its way no more.
+    RetainedPassed {
+        /// Who asks.
+        asker: ShardId,
+        /// Number of the question.
+        query: u64,
+    },
     /// A portion of them.
     RetainedAnswer(RetainedAnswer),
     /// A session joins a share group (or changes its subscription to it).

@@ -261,12 +261,6 @@ impl Node {
         std::mem::take(&mut self.events)
     }
 
-    /// Messages on their way between shards.
-    #[must_use]
-    pub fn messages_between_shards(&self) -> usize {
-        self.shards.iter().flat_map(|shard| &shard.heard).map(VecDeque::len).sum()
-    }
-
     /// Messages on their way from one shard to another.
     #[must_use]
     pub fn waiting(&self, from: ShardId, to: ShardId) -> usize {

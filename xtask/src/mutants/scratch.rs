@@ -37,7 +37,7 @@ impl Of {
 }
 
 /// The quickest first.
-const SUITES: [Suite; 6] = [
+const SUITES: [Suite; 7] = [
     Suite {
         name: "proto",
         of: Of::Broker,
@@ -61,6 +61,12 @@ const SUITES: [Suite; 6] = [
         of: Of::Broker,
         build: &["build", "--package", "noctule-tests", "--bin", "simulate"],
         run: &["run", "--package", "noctule-tests", "--bin", "simulate", "--", "--seeds", "200"],
+    },
+    Suite {
+        name: "store",
+        of: Of::Broker,
+        build: &["test", "--no-run", "--package", "noctule-store"],
+        run: &["test", "--package", "noctule-store"],
     },
     Suite {
         name: "client",

@@ -1,6 +1,7 @@
 //! Retained messages: kept by the home shard of their topic, asked for by subscribers' shards.
 
 mod cleared;
+mod fence;
 mod query;
 mod scan;
 mod store;
@@ -24,6 +25,7 @@ pub(crate) struct Retention {
     pub(crate) store: RetainedStore,
     /// Questions asked so far.
     pub(crate) queries: u64,
+    fences: fence::Fences,
     pub(crate) timer: Deadline,
 }
 

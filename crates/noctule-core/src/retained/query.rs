@@ -107,7 +107,7 @@ impl Awaited {
 
     /// Whether a later message of the topic was given to the session since a question was asked.
     fn has_seen_later(&self, query: u64, topic: &str, id: MessageId) -> bool {
-        self.seen.get(topic).is_some_and(|(live, at)| *live >= id && *at >= query)
+        self.seen.get(topic).is_some_and(|(live, at)| *live > id && *at >= query)
     }
 }
 
@@ -140,6 +140,12 @@ impl Broker {
 
     /// Another shard (or this one) asks for a portion.
     pub(crate) fn retained_asked(&mut self, turn: &mut Turn<'_>, from: ShardId, ask: RetainedAsk) {
+        if let Some(ask) = self.fenced(from, ask) {
+            self.answer_retained(turn, from, ask);
+        }
+    }
+
+    pub(super) fn answer_retained(&mut self, turn: &mut Turn<'_>, from: ShardId, ask: RetainedAsk) {
         let mut messages = Vec::new();
         let RetainedAsk { query, session, tenant, filter, after } = ask;
         let store = &self.retention.store;
@@ -239,9 +245,9 @@ impl Broker {
         let Some((to, ask)) = self.next_ask(slot) else { return };
         let cost = if has_wildcard(&ask.filter) { ASK_COSTS.0 } else { ASK_COSTS.1 };
         self.budget = self.budget.saturating_sub(cost);
-        match to {
-            Some(shard) => self.tell(turn, shard, PeerMessage::RetainedAsk(ask)),
-            None => self.tell_all(turn, &PeerMessage::RetainedAsk(ask)),
+        match (to, &ask.after) {
+            (Some(shard), Some(_)) => self.tell(turn, shard, PeerMessage::RetainedAsk(ask)),
+            (to, _) => self.ask_first(turn, to, ask),
         }
         self.ask_on(turn, slot);
     }

@@ -1,9 +1,10 @@
 //! A turn is bounded in work, whatever one client asks for.
 
 use super::tests::Rig;
+use crate::grant::Grant;
 use crate::identity::{GroupNumber, MessageId, SessionNumber};
 use crate::index::Receiver;
-use crate::input::{Input, Room, SystemPublish};
+use crate::input::{AuthAnswer, Input, Room, SystemPublish};
 use crate::limits::Durability;
 use crate::message::{Message, Origin, Parts};
 use crate::peer::{Delivery, PeerMessage, RetainedAnswer, Target};
@@ -18,6 +19,10 @@ fn retained(topic: &str) -> SystemPublish<'_> {
 }
 
 fn message(id: u64) -> Arc<Message> {
+    message_of(id, QoS::AtMostOnce, &[(id >> 10) as u8])
+}
+
+fn message_of(id: u64, qos: QoS, payload: &[u8]) -> Arc<Message> {
     let origin = Origin {
         id: MessageId(id),
         tenant: Tenant(0),
@@ -25,8 +30,7 @@ fn message(id: u64) -> Arc<Message> {
         routed_at: 0,
         durability: Durability::Memory,
     };
-    let payload = &[(id >> 10) as u8][..];
-    let (topic, properties, qos) = ("t", &[][..], QoS::AtMostOnce);
+    let (topic, properties) = ("t", &[][..]);
     let parts = Parts { topic, properties, payload, qos, retain: false, expiry_secs: None };
     Arc::new(Message::new(Time(1000), origin, &parts))
 }
@@ -205,6 +209,36 @@ fn an_older_retained_message_does_not_follow_a_live_one() {
     assert!(rig.told_by_peer(answer(8 << 10)).sends.is_empty());
     let verdicts = &rig.broker.counters().verdicts;
     assert_eq!(verdicts[Verdict::RetainedSuperseded as usize], 1);
+}
+
+#[test]
+fn a_live_message_that_is_too_large_does_not_stand_in_for_a_retained_one() {
+    let mut rig = Rig::of(2);
+    rig.open(0);
+    // Receive Maximum 1, Maximum Packet Size 20.
+    let mut hello = vec![0x10, 27, 0, 4];
+    hello.extend_from_slice(b"MQTT\x05\x00\x00\x00");
+    hello.extend_from_slice(&[13, 0x11, 0, 0, 1, 0, 0x21, 0, 1, 0x27, 0, 0, 0, 20, 0, 1, b'c']);
+    rig.send(0, &hello);
+    let answer = AuthAnswer::Allow { grant: Grant::Full, data: None };
+    rig.tell(Input::Authenticated { conn: ConnId(0), answer });
+    let session = rig.broker.sessions.at(0).number;
+    rig.send(0, &[0x82, 7, 0, 1, 0, 0, 1, b'#', 1]);
+    let options = SubscribeOptions { qos: QoS::AtLeastOnce, ..SubscribeOptions::default() };
+    let (receiver, group) = (Receiver::Session(session), None);
+    let live = |id, payload: &[u8]| {
+        let message = message_of(id, QoS::AtLeastOnce, payload);
+        let targets = [Target { receiver, options, subscription_id: 0, group }].into();
+        PeerMessage::Deliver(Delivery { message, targets, sole: false })
+    };
+    assert_eq!(rig.told_by_peer(live(7 << 10, b"first")).sends.len(), 1);
+    assert!(rig.told_by_peer(live(9 << 10, &[0; 100])).sends.is_empty());
+    let messages = vec![message_of(8 << 10, QoS::AtLeastOnce, b"kept")];
+    let answer = RetainedAnswer { query: 1, session, messages, more_after: None };
+    rig.told_by_peer(PeerMessage::RetainedAnswer(answer));
+    let out = rig.send(0, &[0x40, 2, 0, 1]);
+    assert_eq!(out.sends.len(), 1, "the next one is too large, the one behind it is not");
+    assert!(out.frames.ends_with(b"kept"));
 }
 
 #[test]

@@ -216,6 +216,8 @@ fn size(message: &PeerMessage) -> usize {
         PeerMessage::Retain(message) => message.cost(),
         PeerMessage::RetainedAnswer(answer) => answer.messages.iter().map(|it| it.cost()).sum(),
         PeerMessage::RetainedAsk(_)
+        | PeerMessage::RetainedFence { .. }
+        | PeerMessage::RetainedPassed { .. }
         | PeerMessage::ShareJoin(_)
         | PeerMessage::ShareJoined { .. }
         | PeerMessage::ShareLeave { .. }

@@ -137,7 +137,6 @@ impl World {
             undone: Vec::new(),
             recorded: false,
             acknowledged: false,
-            home_at: None,
             will: None,
         }
     }

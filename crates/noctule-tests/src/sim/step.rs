@@ -23,7 +23,6 @@ impl World {
         if quiet && self.stuck.is_empty() {
             self.rest();
         }
-        self.note_channels();
         self.bury();
         self.pass_time();
     }

@@ -356,13 +356,6 @@ impl World {
         }
     }
 
-    /// Nothing is on its way between shards: retained messages are where they belong.
-    pub(crate) fn note_channels(&mut self) {
-        if self.node.messages_between_shards() == 0 {
-            self.ledger.channels_empty();
-        }
-    }
-
     pub(crate) fn set_time(&mut self, time: u64) {
         self.node.set_now(Time(time));
         self.ledger.time_is(time);

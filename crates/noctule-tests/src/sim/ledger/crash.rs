@@ -16,7 +16,7 @@ impl Ledger {
     pub(crate) fn crash(&mut self, cut: u32, power: bool) {
         let at = self.instant();
         self.crashed = at;
-        self.messages_crash((cut, at), power);
+        self.messages_crash(cut, power);
         let void = self.void_wills();
         let gone: Vec<bool> = (0..self.sessions.len())
             .map(|number| match self.survives(number, cut) {
@@ -153,7 +153,7 @@ impl Ledger {
         }
     }
 
-    fn messages_crash(&mut self, (cut, at): (u32, At), power: bool) {
+    fn messages_crash(&mut self, cut: u32, power: bool) {
         let topics = 0..self.universe.topics.len();
         let classes: Vec<Durability> = topics.map(|topic| self.class_of(topic)).collect();
         for message in &mut self.messages {
@@ -179,21 +179,13 @@ impl Ledger {
             let (late, kept) = message.routed.iter().partition::<Vec<At>, _>(|at| late(at));
             message.undone.extend(late);
             message.routed = kept;
-            if message.routed.is_empty() {
-                message.home_at = None;
-            }
             if is_will {
                 self.facts.crash.wills_undone += 1;
                 message.acknowledged = false;
             }
         }
-        // What of it is in the log is at home from here on.
-        self.travelling.clear();
         for of_topic in &mut self.retained {
             of_topic.retain(|number| !self.messages[*number].routed.is_empty());
-            for number in &*of_topic {
-                self.messages[*number].home_at.get_or_insert(at);
-            }
             let cleared = of_topic.last().is_some_and(|number| self.messages[*number].clear);
             self.facts.crash.clears_kept += u64::from(cleared);
         }

@@ -30,8 +30,6 @@ pub(crate) struct Message {
     pub(crate) recorded: bool,
     /// The publisher was told that it is taken.
     pub(crate) acknowledged: bool,
-    /// By when the home of its topic knows it, if retained.
-    pub(crate) home_at: Option<At>,
     pub(crate) will: Option<WillState>,
 }
 
@@ -143,7 +141,6 @@ impl Ledger {
         message.routed.push(at);
         if message.retain {
             self.retained[message.topic].push(number);
-            self.travelling.push(number);
         }
     }
 }

@@ -99,8 +99,6 @@ pub(crate) struct Ledger {
     groups: Vec<Group>,
     /// Retained publishes of each topic, in the order they were handed in.
     retained: Vec<Vec<usize>>,
-    /// Of those, the ones that may still be on their way to their topic's home.
-    travelling: Vec<usize>,
     /// Wills that are armed, pending or due and not seen yet.
     wills: Vec<usize>,
     /// Slots that see messages the instant they are routed.
@@ -126,7 +124,6 @@ impl Ledger {
             slots: Vec::new(),
             current: vec![None; clients],
             retained: vec![Vec::new(); topics],
-            travelling: Vec::new(),
             wills: Vec::new(),
             witness: Vec::new(),
             owed_retained: Vec::new(),
@@ -176,17 +173,9 @@ impl Ledger {
         self.expire_sessions();
     }
 
-    /// Nothing is on its way between shards.
-    pub(crate) fn channels_empty(&mut self) {
-        let at = self.instant();
-        for message in std::mem::take(&mut self.travelling) {
-            self.messages[message].home_at = Some(at);
-        }
-    }
-
     /// The node has nothing left to do: what was due is done, and the witness has seen it.
     pub(crate) fn node_at_rest(&mut self) {
-        self.channels_empty();
+        self.instant();
         self.wills_overdue(|_| true);
         self.wills_at_rest();
         self.witness_at_rest();

@@ -28,8 +28,7 @@ impl Ledger {
         let all = self.retained[self.messages[number].topic].iter().copied();
         all.filter(|other| *other != number).find(|other| {
             let other = &self.messages[*other];
-            other.routed.first().is_some_and(|first| first.time > last.time)
-                && other.home_at.is_some_and(|home| home < at)
+            other.routed.first().is_some_and(|first| first.time > last.time && *first < at)
         })
     }
 
@@ -66,8 +65,8 @@ impl Ledger {
         let subscription = &self.slots[slot];
         let made = subscription.made[nth];
         let known = |number: &&usize| {
-            let home = self.messages[**number].home_at;
-            home.is_some_and(|home| home < made.from)
+            let first = self.messages[**number].routed.first();
+            first.is_some_and(|first| *first < made.from)
         };
         let all = &self.retained[topic];
         let Some(&number) = all.iter().rev().find(known) else { return true };
