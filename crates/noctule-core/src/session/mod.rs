@@ -3,6 +3,7 @@
 mod acks;
 #[cfg(test)]
 mod bounds_tests;
+mod cold;
 mod deliver;
 mod end;
 mod fetch;

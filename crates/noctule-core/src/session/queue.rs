@@ -1,11 +1,12 @@
 //! Messages that wait for one session, bounded in number and bytes.
 //!
 //! ```text
-//! front: read back from the log | cold: in the log alone, 24 bytes each | fresh: in memory
+//! front: read back from the log | cold: in the log alone, 16 bytes each | fresh: in memory
 //! ```
 //! Oldest first. What is in the log already moves from the front of `fresh` to the back of `cold`;
 //! what is needed soon is fetched from the front of `cold` to the back of `front`.
 
+use super::cold::{Cold, ColdQueue};
 use crate::identity::{GroupNumber, Place};
 use crate::lazy::{Empty, Lazy};
 use crate::limits::{Limits, Overflow};
@@ -16,7 +17,6 @@ use crate::verdict::Verdict;
 use noctule_proto::QoS;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-use std::num::NonZeroU64;
 use std::sync::{Arc, LazyLock};
 
 /// Messages that one fetch asks for at most.
@@ -45,7 +45,7 @@ pub(crate) struct Queue(Lazy<Parts>);
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Parts {
     front: VecDeque<Outgoing>,
-    cold: VecDeque<Cold>,
+    cold: ColdQueue,
     fresh: VecDeque<Outgoing>,
     bytes: u64,
     /// How many of them are QoS 0.
@@ -64,16 +64,6 @@ impl Empty for Parts {
         static EMPTY: LazyLock<Parts> = LazyLock::new(Parts::default);
         &EMPTY
     }
-}
-
-/// An [`Outgoing`] whose message is in the log alone.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Cold {
-    place: Place,
-    group: Option<NonZeroU64>,
-    /// Subscription Identifier, QoS and RETAIN, packed.
-    form: u32,
-    cost: u32,
 }
 
 /// What a queue has to give next.
@@ -101,28 +91,6 @@ impl Outgoing {
     pub(crate) fn manner(&self) -> Manner {
         let Outgoing { qos, retain, subscription_id, .. } = *self;
         Manner { qos, retain, subscription_id }
-    }
-}
-
-impl Cold {
-    /// `None`: it is not in the log, or its promise needs it in memory.
-    fn of(outgoing: &Outgoing) -> Option<Cold> {
-        let place = outgoing.message.place().filter(|_| outgoing.is_tracked())?;
-        let form =
-            outgoing.subscription_id << 3 | (outgoing.qos as u32) << 1 | u32::from(outgoing.retain);
-        let group = outgoing.group.and_then(|group| NonZeroU64::new(group.0));
-        let cost = u32::try_from(outgoing.message.cost()).ok()?;
-        Some(Cold { place, group, form, cost })
-    }
-
-    fn outgoing(&self) -> Outgoing {
-        Outgoing {
-            message: Body::Stored(Stored { place: self.place, cost: self.cost }),
-            subscription_id: self.form >> 3,
-            qos: if self.form & 0b100 == 0 { QoS::AtLeastOnce } else { QoS::ExactlyOnce },
-            retain: self.form & 1 == 1,
-            group: self.group.map(|group| GroupNumber(group.get())),
-        }
     }
 }
 
@@ -176,14 +144,15 @@ impl Queue {
     /// All of it, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Outgoing> + '_ {
         let Parts { front, cold, fresh, .. } = &*self.0;
-        front.iter().cloned().chain(cold.iter().map(Cold::outgoing)).chain(fresh.iter().cloned())
+        front.iter().cloned().chain(cold.iter()).chain(fresh.iter().cloned())
     }
 
     /// Where the messages lie that are in the log, and what they cost.
     pub(crate) fn places(&self) -> impl Iterator<Item = Stored> + '_ {
         let front = self.0.front.iter().filter_map(|out| out.message.stored());
         let fresh = self.0.fresh.iter().filter_map(|out| out.message.stored());
-        let cold = self.0.cold.iter().map(|cold| Stored { place: cold.place, cost: cold.cost });
+        let cold = self.0.cold.entries();
+        let cold = cold.map(|cold| Stored { place: cold.place, cost: cold.cost });
         front.chain(cold).chain(fresh)
     }
 
@@ -231,7 +200,7 @@ impl Queue {
     pub(crate) fn restore(&mut self, outgoing: &Outgoing) {
         if let Some(cold) = Cold::of(outgoing) {
             self.0.came(outgoing);
-            self.0.cool(cold);
+            self.0.cold.push_back(cold, outgoing.group);
             self.0.restored += 1;
         }
     }
@@ -250,12 +219,11 @@ impl Queue {
             return None;
         }
         let is_it = |out: &Outgoing| out.message.place() == Some(place) && out.manner() == manner;
-        let is_cold = |cold: &Cold| cold.place == place && cold.outgoing().manner() == manner;
         let Parts { front, cold, fresh, .. } = &mut *self.0;
         let outgoing = if let Some(at) = front.iter().position(is_it) {
             front.remove(at)?
-        } else if let Some(at) = cold.iter().position(is_cold) {
-            cold.remove(at)?.outgoing()
+        } else if let Some(outgoing) = cold.take(place, manner) {
+            outgoing
         } else {
             fresh.remove(fresh.iter().position(is_it)?)?
         };
@@ -271,14 +239,7 @@ impl Queue {
         }
         let Parts { front, cold, fresh, .. } = &mut *self.0;
         sift(front, &keep, &mut out);
-        cold.retain(|cold| {
-            let outgoing = cold.outgoing();
-            let kept = keep(&outgoing);
-            if !kept {
-                out.push(outgoing);
-            }
-            kept
-        });
+        cold.sift(&keep, &mut out);
         sift(fresh, &keep, &mut out);
         out.iter().for_each(|outgoing| self.0.gone(outgoing));
         out
@@ -291,10 +252,11 @@ impl Queue {
         }
         let parts = &mut *self.0;
         while parts.fresh.len() > newest
-            && let Some(cold) = parts.fresh.front().and_then(Cold::of)
+            && let Some(front) = parts.fresh.front()
+            && let Some(cold) = Cold::of(front)
         {
+            parts.cold.push_back(cold, front.group);
             parts.fresh.pop_front();
-            parts.cool(cold);
         }
         if parts.fresh.is_empty() {
             spares.take_back(&mut parts.fresh);
@@ -307,9 +269,11 @@ impl Queue {
             return;
         }
         let Parts { front, cold: behind, .. } = &mut *self.0;
-        while let Some(cold) = front.back().and_then(Cold::of) {
+        while let Some(back) = front.back()
+            && let Some(cold) = Cold::of(back)
+        {
+            behind.push_front(cold, back.group);
             front.pop_back();
-            behind.push_front(cold);
         }
         front.shrink_to_fit();
     }
@@ -320,7 +284,7 @@ impl Queue {
             return Vec::new();
         }
         let mut bytes = 0;
-        let near = self.0.cold.iter().take(FETCH_MAX).take_while(|cold| {
+        let near = self.0.cold.entries().take(FETCH_MAX).take_while(|cold| {
             let first = bytes == 0;
             bytes += u64::from(cold.cost);
             first || bytes <= FETCH_BYTES_MAX
@@ -336,22 +300,23 @@ impl Queue {
         let parts = &mut *self.0;
         let Some(cold) = parts.cold.pop_front() else { return false };
         // The account is kept by what the log said before.
-        let outgoing = Outgoing { message: Body::Here(message), ..cold.outgoing() };
-        parts.bytes = parts.bytes + outgoing.message.cost() - u64::from(cold.cost);
+        let told = cold.message.cost();
+        let outgoing = Outgoing { message: Body::Here(message), ..cold };
+        parts.bytes = parts.bytes + outgoing.message.cost() - told;
         parts.front.push_back(outgoing);
         true
     }
 
     /// The message that is wanted next cannot be read: it is skipped.
     pub(crate) fn unreadable(&mut self, place: Place) -> Option<Outgoing> {
-        let next = self.0.cold.front().filter(|next| next.place == place)?;
-        let manner = next.outgoing().manner();
+        let manner = self.0.cold.front().filter(|next| next.place == place)?.manner();
         self.take(place, manner)
     }
 
     pub(crate) fn check(&self, limits: &Limits) {
         let bytes: u64 = self.iter().map(|outgoing| outgoing.message.cost()).sum();
         assert_eq!(bytes, self.0.bytes, "queue bytes miscounted");
+        self.0.cold.check();
         let restored = self.0.restored as usize;
         let most = restored.max(limits.queue_messages_max as usize);
         assert!(self.len() <= most, "queue over its limit");
@@ -371,21 +336,12 @@ impl Parts {
         self.qos0 += u32::from(!outgoing.is_tracked());
     }
 
-    /// Appends one that is in the log. Room is made for a quarter more, not as much again: these
-    /// are many, and wait long.
-    fn cool(&mut self, cold: Cold) {
-        if self.cold.len() == self.cold.capacity() {
-            self.cold.reserve_exact((self.cold.len() / 4).max(2));
-        }
-        self.cold.push_back(cold);
-    }
-
     fn pop(&mut self) -> Option<Outgoing> {
         let cold = &mut self.cold;
         let outgoing = self
             .front
             .pop_front()
-            .or_else(|| cold.pop_front().map(|cold| cold.outgoing()))
+            .or_else(|| cold.pop_front())
             .or_else(|| self.fresh.pop_front())?;
         self.gone(&outgoing);
         if self.len() == 0 {
@@ -401,11 +357,13 @@ impl Parts {
         self.bytes -= outgoing.message.cost();
         self.qos0 -= u32::from(!outgoing.is_tracked());
         self.restored = self.restored.min(self.len() as u32);
-        if self.cold.capacity() + self.front.capacity() > 0
-            && self.cold.is_empty()
-            && self.front.is_empty()
-        {
-            (self.cold, self.front) = (VecDeque::new(), VecDeque::new());
+        if self.cold.is_empty() && self.front.is_empty() {
+            if !self.cold.is_free() {
+                self.cold = ColdQueue::default();
+            }
+            if self.front.capacity() > 0 {
+                self.front = VecDeque::new();
+            }
             self.restored = 0;
         }
     }
