@@ -27,7 +27,7 @@
 //! * [`testing`]  disks whose bad days are scripted
 //!
 //! Deliberately absent: what a record means. That is `noctule_core::record`.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod disk;
 mod error;
@@ -35,6 +35,7 @@ pub mod format;
 pub mod log;
 mod memory;
 mod shard;
+mod surplus;
 pub mod testing;
 mod threads;
 mod tools;

@@ -4,6 +4,7 @@
 use crate::disk::OsDisk;
 use crate::log::{Compacted, Folded, Log, Options, Prepared, Reserved, Torn, Wrote};
 use crate::shard::now;
+use crate::surplus;
 use crate::{Class, LogStore, StoreError};
 use noctule_core::Time;
 use std::fmt;
@@ -265,6 +266,7 @@ fn fold_until(log: &Log, signs: &Signs) {
         let replayed = signs.replaying.load(Ordering::Acquire) == 0;
         if replayed && log.fold_is_due().unwrap_or(false) {
             let _: Result<Folded, StoreError> = log.fold();
+            surplus::give_back();
             compact(log, signs);
         }
         thread::park();

@@ -44,7 +44,8 @@ pub(crate) struct Queue(Lazy<Parts>);
 /// What a queue has once something has waited in it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Parts {
-    front: VecDeque<Outgoing>,
+    /// Only while a client takes what was read back for it.
+    front: Lazy<VecDeque<Outgoing>>,
     cold: ColdQueue,
     fresh: VecDeque<Outgoing>,
     bytes: u64,
@@ -57,6 +58,13 @@ struct Parts {
     overflowing: bool,
     /// It is on the list of queues to be moved out of memory.
     listed: bool,
+}
+
+impl Empty for VecDeque<Outgoing> {
+    fn empty() -> &'static VecDeque<Outgoing> {
+        static EMPTY: VecDeque<Outgoing> = VecDeque::new();
+        &EMPTY
+    }
 }
 
 impl Empty for Parts {
@@ -238,7 +246,9 @@ impl Queue {
             return out;
         }
         let Parts { front, cold, fresh, .. } = &mut *self.0;
-        sift(front, &keep, &mut out);
+        if !front.is_empty() {
+            sift(front, &keep, &mut out);
+        }
         cold.sift(&keep, &mut out);
         sift(fresh, &keep, &mut out);
         out.iter().for_each(|outgoing| self.0.gone(outgoing));
@@ -275,7 +285,7 @@ impl Queue {
             behind.push_front(cold, back.group);
             front.pop_back();
         }
-        front.shrink_to_fit();
+        self.0.front.drop_if(VecDeque::is_empty);
     }
 
     /// Where the messages lie that have to be fetched soon; empty if enough are here.
@@ -337,12 +347,13 @@ impl Parts {
     }
 
     fn pop(&mut self) -> Option<Outgoing> {
-        let cold = &mut self.cold;
-        let outgoing = self
-            .front
-            .pop_front()
-            .or_else(|| cold.pop_front())
-            .or_else(|| self.fresh.pop_front())?;
+        let outgoing = if !self.front.is_empty() {
+            self.front.pop_front()?
+        } else if let Some(outgoing) = self.cold.pop_front() {
+            outgoing
+        } else {
+            self.fresh.pop_front()?
+        };
         self.gone(&outgoing);
         if self.len() == 0 {
             self.overflowing = false;
@@ -361,9 +372,7 @@ impl Parts {
             if !self.cold.is_free() {
                 self.cold = ColdQueue::default();
             }
-            if self.front.capacity() > 0 {
-                self.front = VecDeque::new();
-            }
+            self.front = Lazy::default();
             self.restored = 0;
         }
     }
