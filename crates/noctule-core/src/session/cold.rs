@@ -1,4 +1,5 @@
-//! Messages of a queue that are in the log alone: 16 bytes each, in memory that grows by a quarter.
+//! Messages of a queue that are in the log alone: 16 bytes each, in blocks that never move, so that
+//! a queue of millions costs what it holds, and the next message what the first one did.
 
 use super::queue::Outgoing;
 use crate::identity::{GroupNumber, Place};
@@ -22,10 +23,17 @@ const GROUPED: u32 = 1 << 2;
 /// A Subscription Identifier has 28 bits.
 const SUBSCRIPTION: u32 = 3;
 
+/// Entries of a block.
+const BLOCK: usize = 128;
+
 /// First in, first out.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct ColdQueue {
-    entries: VecDeque<Cold>,
+    /// The first block. It is empty only if all is.
+    first: VecDeque<Cold>,
+    /// The others, none of them empty.
+    rest: Option<Box<VecDeque<VecDeque<Cold>>>>,
+    len: usize,
     /// The groups of those that have one, in the same order. Few sessions have any.
     groups: Option<Box<VecDeque<GroupNumber>>>,
 }
@@ -66,27 +74,28 @@ impl Cold {
 impl ColdQueue {
     #[inline]
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.len
     }
 
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len == 0
     }
 
     #[inline]
     pub(super) fn front(&self) -> Option<&Cold> {
-        self.entries.front()
+        self.first.front()
     }
 
     /// In order, without their groups.
     pub(super) fn entries(&self) -> impl Iterator<Item = &Cold> {
-        self.entries.iter()
+        let rest = self.rest.iter().flat_map(|rest| rest.iter().flatten());
+        self.first.iter().chain(rest)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Outgoing> + '_ {
         let mut groups = self.groups.iter().flat_map(|groups| groups.iter());
-        self.entries.iter().map(move |cold| {
+        self.entries().map(move |cold| {
             let group = if cold.is_grouped() { groups.next().copied() } else { None };
             cold.outgoing(group)
         })
@@ -94,50 +103,89 @@ impl ColdQueue {
 
     #[inline]
     pub(super) fn push_back(&mut self, cold: Cold, group: Option<GroupNumber>) {
-        self.make_room();
-        self.entries.push_back(cold);
+        let last = match &mut self.rest {
+            Some(rest) => rest.back_mut().unwrap_or(&mut self.first),
+            None => &mut self.first,
+        };
+        if last.len() < BLOCK {
+            if last.len() == last.capacity() {
+                // A short queue is what most sessions have.
+                last.reserve_exact((last.len() / 4).max(4));
+            }
+            last.push_back(cold);
+        } else {
+            let mut block = VecDeque::with_capacity(BLOCK);
+            block.push_back(cold);
+            self.rest.get_or_insert_default().push_back(block);
+        }
+        self.len += 1;
         if let Some(group) = group {
             self.groups.get_or_insert_default().push_back(group);
         }
     }
 
     pub(super) fn push_front(&mut self, cold: Cold, group: Option<GroupNumber>) {
-        self.make_room();
-        self.entries.push_front(cold);
+        if self.first.len() >= BLOCK {
+            let block = std::mem::take(&mut self.first);
+            self.rest.get_or_insert_default().push_front(block);
+        }
+        self.first.push_front(cold);
+        self.len += 1;
         if let Some(group) = group {
             self.groups.get_or_insert_default().push_front(group);
         }
     }
 
-    /// Twice as much, as is usual, would be too much for a queue of millions.
-    #[inline]
-    fn make_room(&mut self) {
-        let len = self.entries.len();
-        if len == self.entries.capacity() {
-            self.entries.reserve_exact((len / 4).max(4));
-        }
-    }
-
     pub(super) fn pop_front(&mut self) -> Option<Outgoing> {
-        self.remove(0)
+        let cold = self.first.pop_front()?;
+        self.shorter();
+        Some(cold.outgoing(self.take_group(cold, 0)))
     }
 
     /// Takes out the first copy of a message of this manner.
     pub(super) fn take(&mut self, place: Place, manner: Manner) -> Option<Outgoing> {
         let is_it = |cold: &Cold| cold.place == place && cold.manner() == manner;
-        self.remove(self.entries.iter().position(is_it)?)
+        if let Some(at) = self.first.iter().position(is_it) {
+            let grouped = self.first.iter().take(at).filter(|cold| cold.is_grouped()).count();
+            let cold = self.first.remove(at)?;
+            self.shorter();
+            return Some(cold.outgoing(self.take_group(cold, grouped)));
+        }
+        let rest = self.rest.as_mut()?;
+        let mut places = rest.iter().enumerate();
+        let (block, at) =
+            places.find_map(|(nth, block)| Some((nth, block.iter().position(is_it)?)))?;
+        let before = self.first.iter().chain(rest.iter().take(block).flatten());
+        let before = before.chain(rest[block].iter().take(at));
+        let grouped = before.filter(|cold| cold.is_grouped()).count();
+        let cold = rest[block].remove(at)?;
+        self.len -= 1;
+        if rest[block].is_empty() {
+            rest.remove(block);
+            if rest.is_empty() {
+                self.rest = None;
+            }
+        }
+        Some(cold.outgoing(self.take_group(cold, grouped)))
     }
 
-    fn remove(&mut self, at: usize) -> Option<Outgoing> {
-        let cold = self.entries.remove(at)?;
-        let group = match &mut self.groups {
-            Some(groups) if cold.is_grouped() => {
-                let before = self.entries.iter().take(at).filter(|cold| cold.is_grouped());
-                groups.remove(before.count())
+    /// The group of an entry that was taken out, behind so many that have one.
+    fn take_group(&mut self, cold: Cold, before: usize) -> Option<GroupNumber> {
+        let groups = self.groups.as_mut().filter(|_| cold.is_grouped())?;
+        groups.remove(before)
+    }
+
+    /// An entry was taken out of the first block.
+    fn shorter(&mut self) {
+        self.len -= 1;
+        if self.first.is_empty()
+            && let Some(rest) = &mut self.rest
+        {
+            self.first = rest.pop_front().unwrap_or_default();
+            if rest.is_empty() {
+                self.rest = None;
             }
-            _ => None,
-        };
-        Some(cold.outgoing(group))
+        }
     }
 
     /// Takes out those that `keep` does not want.
@@ -157,12 +205,87 @@ impl ColdQueue {
 
     /// Whether nothing is held by an empty one.
     pub(super) fn is_free(&self) -> bool {
-        self.entries.capacity() == 0 && self.groups.is_none()
+        self.first.capacity() == 0 && self.groups.is_none()
     }
 
     /// Panics if it contradicts itself.
     pub(super) fn check(&self) {
-        let grouped = self.entries.iter().filter(|cold| cold.is_grouped()).count();
+        assert_eq!(self.entries().count(), self.len);
+        assert!(self.len == 0 || !self.first.is_empty());
+        assert!(self.rest.iter().all(|rest| rest.iter().all(|block| !block.is_empty())));
+        let grouped = self.entries().filter(|cold| cold.is_grouped()).count();
         assert_eq!(grouped, self.groups.as_ref().map_or(0, |groups| groups.len()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::num::NonZeroU64;
+
+    fn out(number: u64) -> Outgoing {
+        let place = Place(NonZeroU64::new(number + 1).expect("not 0"));
+        Outgoing {
+            message: Body::Stored(Stored { place, cost: number as u32 }),
+            subscription_id: number as u32 % 7,
+            qos: if number.is_multiple_of(2) { QoS::AtLeastOnce } else { QoS::ExactlyOnce },
+            retain: number.is_multiple_of(5),
+            group: number.is_multiple_of(3).then_some(GroupNumber(number)),
+        }
+    }
+
+    /// All that a step may do is done in a plain list too.
+    #[test]
+    fn it_is_a_queue_whatever_is_taken_out_of_it() {
+        let (mut queue, mut list) = (ColdQueue::default(), VecDeque::new());
+        let told = |all: &mut dyn Iterator<Item = Outgoing>| -> Vec<String> {
+            all.map(|out| format!("{out:?}")).collect()
+        };
+        let mut chance = 1_u64;
+        for number in 0..7000 {
+            chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let (draw, at) = (chance >> 33, (chance >> 13) as usize);
+            // It grows first, and shrinks then.
+            let grows = if number < 3000 { 8 } else { 3 };
+            let new = out(number);
+            let cold = Cold::of(&new).expect("it is in the log");
+            match draw % 11 {
+                kind if kind < grows => {
+                    queue.push_back(cold, new.group);
+                    list.push_back(new);
+                }
+                8 => {
+                    queue.push_front(cold, new.group);
+                    list.push_front(new);
+                }
+                9 if !list.is_empty() => {
+                    let gone = list.remove(at % list.len()).expect("it is in there");
+                    let place = gone.message.place().expect("it has one");
+                    let taken = queue.take(place, gone.manner());
+                    assert_eq!(told(&mut taken.into_iter()), told(&mut [gone].into_iter()));
+                }
+                _ => {
+                    let (taken, gone) = (queue.pop_front(), list.pop_front());
+                    assert_eq!(told(&mut taken.into_iter()), told(&mut gone.into_iter()));
+                }
+            }
+            assert_eq!(queue.len(), list.len());
+            if number.is_multiple_of(500) {
+                queue.check();
+                let mut taken = Vec::new();
+                let keep = |out: &Outgoing| out.message.cost() % 11 != 4;
+                queue.sift(&keep, &mut taken);
+                list.retain(keep);
+            }
+            assert_eq!(
+                queue.front().map(|cold| cold.place),
+                list.front().and_then(|out| out.message.place())
+            );
+        }
+        queue.check();
+        assert!(queue.len() < 1000, "it became short again");
+        assert_eq!(told(&mut queue.iter()), told(&mut list.iter().cloned()));
+        while queue.pop_front().is_some() {}
+        assert!(queue.is_empty() && queue.rest.is_none());
     }
 }

@@ -45,6 +45,10 @@ impl Broker {
             session.queue.unlist();
             if session.link.is_none() {
                 session.queue.leave_to_log(0, &mut self.spares);
+                // What came since then is in the log a turn later.
+                if session.is_recorded() && session.queue.awaits_log() && session.queue.list() {
+                    self.relieved_next.push(slot);
+                }
             }
         }
         self.relieved_now = std::mem::replace(&mut self.relieved_next, due);

@@ -129,6 +129,11 @@ impl Queue {
         lists
     }
 
+    /// Whether the next one to be left to the log will soon be there.
+    pub(crate) fn awaits_log(&self) -> bool {
+        self.0.fresh.front().is_some_and(|out| out.is_tracked() && out.message.is_recorded())
+    }
+
     /// It is on the list no more.
     pub(crate) fn unlist(&mut self) {
         if self.0.listed {
