@@ -108,9 +108,20 @@ impl Log {
             let read = self.read_extent(&*files[*file], (places, &extent), wait, (buf, out));
             if wait == Wait::Never {
                 read?;
-            } else if read.is_err() {
+                if out[before..].iter().any(Option::is_none) {
+                    // It may be whole elsewhere, which is looked for where there is time.
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                continue;
+            }
+            if read.is_err() {
                 // What the disk does not give is as lost as what is damaged.
                 out.resize(before + extent.len(), None);
+            }
+            for (message, place) in out[before..].iter_mut().zip(places) {
+                if message.is_none() {
+                    *message = self.read_anywhere(*place).0.map(|(_, message)| message);
+                }
             }
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::format::message_bytes;
+use crate::log::prepare::UNFINISHED;
 use crate::testing::{Chance, Fault, SimDisk};
 use noctule_core::identity::Place;
 use noctule_core::{Broker, Homes, Limits, ShardId};
@@ -242,6 +243,29 @@ fn damage_of_a_cold_file_stops_the_start_or_is_found_by_a_check() {
 }
 
 #[test]
+fn a_message_that_is_damaged_where_it_was_moved_to_is_read_from_where_it_was() {
+    let mut town = Town::new();
+    let twice = |town: &Town| {
+        let mut places = town.away.iter().filter_map(|message| message.place());
+        places.find(|place| town.log.homes(*place).len() > 1)
+    };
+    while twice(&town).is_none() {
+        town.step();
+    }
+    let place = twice(&town).unwrap();
+    let homes = town.log.homes(place);
+    let before = town.log.read(place).unwrap();
+    for (nth, lies) in homes.iter().enumerate() {
+        assert_eq!(town.log.read(place).unwrap(), before, "{nth} homes are damaged");
+        town.fetch();
+        let at = lies.offset as usize + 40;
+        town.disk.damage(&lies.home.name(), |bytes| bytes[at] ^= 1);
+    }
+    assert!(town.log.read(place).is_err());
+    assert_eq!(town.fetched().iter().filter(|message| message.is_none()).count(), 1);
+}
+
+#[test]
 fn whatever_fails_while_messages_are_moved_nothing_is_lost() {
     let (mut failed, mut moved) = (0, 0);
     for (operation, kind) in (1..60).flat_map(|operation| {
@@ -281,6 +305,23 @@ fn a_copy_has_what_was_moved() {
         assert_eq!(log.read(message.place().unwrap()).unwrap(), *message);
     }
     assert!(!cold.is_empty() && cold.iter().all(|name| copy.copy().content(name).is_some()));
+}
+
+#[test]
+fn a_copy_is_whole_at_whatever_moment_of_a_compaction_it_is_made() {
+    let mut town = Town::new();
+    let mut half = 0;
+    for _ in 0..400 {
+        town.step();
+        half += u32::from(town.names("cold-").iter().any(|name| name.ends_with(UNFINISHED)));
+        let copy = SimDisk::new();
+        super::super::copy(&town.disk, &copy).unwrap().unwrap();
+        assert_eq!(check(&copy).unwrap().unwrap().damaged, []);
+        let log = log_on(&copy);
+        let owed = replayed_owed(&log);
+        assert!(owed.iter().map(Option::as_ref).eq(town.away.iter().map(Some)));
+    }
+    assert!(half > 1 && !town.names("cold-").is_empty(), "{half}");
 }
 
 /// Salvages the store of a town; what it found, and the messages of the session that is away.

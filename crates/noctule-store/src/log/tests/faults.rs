@@ -377,6 +377,8 @@ fn a_message_damaged_while_the_log_is_open_is_not_delivered() {
     let mut shard = LogStore::stepped(Arc::clone(&log), 0);
     let places = messages.iter().map(|message| message.place().unwrap()).collect();
     shard.fetch(Fetch { session: SessionNumber(1), places }).unwrap();
+    assert!(shard.fetched().is_none(), "the reader looks for it elsewhere");
+    assert!(log.answer());
     let fetched = shard.fetched().unwrap();
     for ((found, got), message) in fetched.messages.iter().zip(&messages) {
         let expected = (*found != place).then_some(message);
