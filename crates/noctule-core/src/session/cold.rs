@@ -3,6 +3,7 @@
 
 use super::queue::Outgoing;
 use crate::identity::{GroupNumber, Place};
+use crate::lazy::{Empty, Lazy};
 use crate::record::{Body, Manner, Stored};
 use noctule_proto::QoS;
 use serde::{Deserialize, Serialize};
@@ -31,11 +32,24 @@ const BLOCK: usize = 128;
 pub(super) struct ColdQueue {
     /// The first block. It is empty only if all is.
     first: VecDeque<Cold>,
-    /// The others, none of them empty.
-    rest: Option<Box<VecDeque<VecDeque<Cold>>>>,
+    more: Lazy<More>,
     len: usize,
-    /// The groups of those that have one, in the same order. Few sessions have any.
-    groups: Option<Box<VecDeque<GroupNumber>>>,
+}
+
+/// What few queues have.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct More {
+    /// Blocks behind the first one, none of them empty.
+    blocks: VecDeque<VecDeque<Cold>>,
+    /// The groups of entries that have one, in the same order.
+    groups: VecDeque<GroupNumber>,
+}
+
+impl Empty for More {
+    fn empty() -> &'static More {
+        static EMPTY: More = More { blocks: VecDeque::new(), groups: VecDeque::new() };
+        &EMPTY
+    }
 }
 
 impl Cold {
@@ -89,12 +103,11 @@ impl ColdQueue {
 
     /// In order, without their groups.
     pub(super) fn entries(&self) -> impl Iterator<Item = &Cold> {
-        let rest = self.rest.iter().flat_map(|rest| rest.iter().flatten());
-        self.first.iter().chain(rest)
+        self.first.iter().chain(self.more.blocks.iter().flatten())
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Outgoing> + '_ {
-        let mut groups = self.groups.iter().flat_map(|groups| groups.iter());
+        let mut groups = self.more.groups.iter();
         self.entries().map(move |cold| {
             let group = if cold.is_grouped() { groups.next().copied() } else { None };
             cold.outgoing(group)
@@ -103,43 +116,42 @@ impl ColdQueue {
 
     #[inline]
     pub(super) fn push_back(&mut self, cold: Cold, group: Option<GroupNumber>) {
-        let last = match &mut self.rest {
-            Some(rest) => rest.back_mut().unwrap_or(&mut self.first),
-            None => &mut self.first,
-        };
-        if last.len() < BLOCK {
-            if last.len() == last.capacity() {
-                // A short queue is what most sessions have.
-                last.reserve_exact((last.len() / 4).max(4));
-            }
-            last.push_back(cold);
-        } else {
-            let mut block = VecDeque::with_capacity(BLOCK);
-            block.push_back(cold);
-            self.rest.get_or_insert_default().push_back(block);
-        }
         self.len += 1;
         if let Some(group) = group {
-            self.groups.get_or_insert_default().push_back(group);
+            self.more.groups.push_back(group);
+        }
+        if self.first.len() < BLOCK && self.more.blocks.is_empty() {
+            if self.first.len() == self.first.capacity() {
+                // A short queue is what most sessions have.
+                self.first.reserve_exact((self.first.len() / 4).max(4));
+            }
+            return self.first.push_back(cold);
+        }
+        match self.more.blocks.back_mut() {
+            Some(last) if last.len() < BLOCK => last.push_back(cold),
+            Some(_) | None => {
+                let mut block = VecDeque::with_capacity(BLOCK);
+                block.push_back(cold);
+                self.more.blocks.push_back(block);
+            }
         }
     }
 
     pub(super) fn push_front(&mut self, cold: Cold, group: Option<GroupNumber>) {
-        if self.first.len() >= BLOCK {
-            let block = std::mem::take(&mut self.first);
-            self.rest.get_or_insert_default().push_front(block);
-        }
-        self.first.push_front(cold);
         self.len += 1;
         if let Some(group) = group {
-            self.groups.get_or_insert_default().push_front(group);
+            self.more.groups.push_front(group);
         }
+        if self.first.len() >= BLOCK {
+            let block = std::mem::take(&mut self.first);
+            self.more.blocks.push_front(block);
+        }
+        self.first.push_front(cold);
     }
 
     pub(super) fn pop_front(&mut self) -> Option<Outgoing> {
         let cold = self.first.pop_front()?;
-        self.shorter();
-        Some(cold.outgoing(self.take_group(cold, 0)))
+        Some(self.taken(cold, 0))
     }
 
     /// Takes out the first copy of a message of this manner.
@@ -148,44 +160,39 @@ impl ColdQueue {
         if let Some(at) = self.first.iter().position(is_it) {
             let grouped = self.first.iter().take(at).filter(|cold| cold.is_grouped()).count();
             let cold = self.first.remove(at)?;
-            self.shorter();
-            return Some(cold.outgoing(self.take_group(cold, grouped)));
+            return Some(self.taken(cold, grouped));
         }
-        let rest = self.rest.as_mut()?;
-        let mut places = rest.iter().enumerate();
-        let (block, at) =
-            places.find_map(|(nth, block)| Some((nth, block.iter().position(is_it)?)))?;
-        let before = self.first.iter().chain(rest.iter().take(block).flatten());
-        let before = before.chain(rest[block].iter().take(at));
-        let grouped = before.filter(|cold| cold.is_grouped()).count();
-        let cold = rest[block].remove(at)?;
-        self.len -= 1;
-        if rest[block].is_empty() {
-            rest.remove(block);
-            if rest.is_empty() {
-                self.rest = None;
-            }
+        let mut blocks = self.more.blocks.iter().enumerate();
+        let (nth, at) =
+            blocks.find_map(|(nth, block)| Some((nth, block.iter().position(is_it)?)))?;
+        let grouped = match self.more.groups.is_empty() {
+            true => 0,
+            false => self.grouped_before((nth, at)),
+        };
+        let block = self.more.blocks.get_mut(nth)?;
+        let cold = block.remove(at)?;
+        if block.is_empty() {
+            self.more.blocks.remove(nth);
         }
-        Some(cold.outgoing(self.take_group(cold, grouped)))
+        Some(self.taken(cold, grouped))
     }
 
-    /// The group of an entry that was taken out, behind so many that have one.
-    fn take_group(&mut self, cold: Cold, before: usize) -> Option<GroupNumber> {
-        let groups = self.groups.as_mut().filter(|_| cold.is_grouped())?;
-        groups.remove(before)
+    /// How many entries before one of a block have a group.
+    fn grouped_before(&self, (nth, at): (usize, usize)) -> usize {
+        let blocks = &self.more.blocks;
+        let before = self.first.iter().chain(blocks.iter().take(nth).flatten());
+        before.chain(blocks[nth].iter().take(at)).filter(|cold| cold.is_grouped()).count()
     }
 
-    /// An entry was taken out of the first block.
-    fn shorter(&mut self) {
+    /// An entry was taken out, behind so many that have a group.
+    fn taken(&mut self, cold: Cold, grouped: usize) -> Outgoing {
         self.len -= 1;
-        if self.first.is_empty()
-            && let Some(rest) = &mut self.rest
-        {
-            self.first = rest.pop_front().unwrap_or_default();
-            if rest.is_empty() {
-                self.rest = None;
-            }
+        let group = if cold.is_grouped() { self.more.groups.remove(grouped) } else { None };
+        if self.first.is_empty() && !self.more.blocks.is_empty() {
+            self.first = self.more.blocks.pop_front().unwrap_or_default();
         }
+        self.more.drop_if(|more| more.blocks.is_empty() && more.groups.is_empty());
+        cold.outgoing(group)
     }
 
     /// Takes out those that `keep` does not want.
@@ -205,16 +212,16 @@ impl ColdQueue {
 
     /// Whether nothing is held by an empty one.
     pub(super) fn is_free(&self) -> bool {
-        self.first.capacity() == 0 && self.groups.is_none()
+        self.first.capacity() == 0
     }
 
     /// Panics if it contradicts itself.
     pub(super) fn check(&self) {
         assert_eq!(self.entries().count(), self.len);
         assert!(self.len == 0 || !self.first.is_empty());
-        assert!(self.rest.iter().all(|rest| rest.iter().all(|block| !block.is_empty())));
+        assert!(self.more.blocks.iter().all(|block| !block.is_empty()));
         let grouped = self.entries().filter(|cold| cold.is_grouped()).count();
-        assert_eq!(grouped, self.groups.as_ref().map_or(0, |groups| groups.len()));
+        assert_eq!(grouped, self.more.groups.len());
     }
 }
 
@@ -286,6 +293,6 @@ mod tests {
         assert!(queue.len() < 1000, "it became short again");
         assert_eq!(told(&mut queue.iter()), told(&mut list.iter().cloned()));
         while queue.pop_front().is_some() {}
-        assert!(queue.is_empty() && queue.rest.is_none());
+        assert!(queue.is_empty() && queue.more.groups.is_empty());
     }
 }
