@@ -13,7 +13,7 @@ use crate::peer::PeerMessage;
 use crate::random::Random;
 use crate::retained::Retention;
 use crate::route::RouteCache;
-use crate::session::{Outgoing, Sessions};
+use crate::session::{Outgoing, Pending, Sessions};
 use crate::share::Groups;
 use crate::spare::Spares;
 use crate::store_room::StoreRoom;
@@ -49,6 +49,8 @@ pub struct Broker {
     pub(crate) relieved_next: Vec<u32>,
     /// Those of the turn before.
     pub(crate) relieved_now: Vec<u32>,
+    /// Messages that these sessions are owed.
+    pub(crate) pending: Pending,
     /// Buffers of queues that were left to the log.
     #[serde(skip)]
     pub(crate) spares: Spares<Outgoing>,
@@ -121,6 +123,7 @@ impl Broker {
             full_peers: FullPeers::default(),
             relieved_next: Vec::new(),
             relieved_now: Vec::new(),
+            pending: Pending::default(),
             spares: Spares::default(),
             store_room: StoreRoom::default(),
             budget: limits.turn_budget,

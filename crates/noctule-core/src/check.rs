@@ -43,9 +43,15 @@ impl Broker {
 
     fn check_sessions(&self) {
         let (mut queued, mut inflight, mut count) = (0, 0, 0);
+        let mut pending = 0;
         for (slot, session) in self.sessions.iter() {
             count += 1;
             session.queue.check(&self.limits);
+            pending += session.queue.numbered();
+            assert!(
+                session.link.is_none() || session.queue.numbered() == 0,
+                "a place is asked for"
+            );
             queued += session.queue.len() as u64;
             inflight += session.work.sender.open() as u64;
             assert_eq!(self.sessions.slot_of(session.number), Some(slot), "number table");
@@ -70,6 +76,7 @@ impl Broker {
             assert_eq!(bytes, session.work.received_bytes, "received bytes miscounted");
         }
         assert_eq!(self.counters.sessions_now, count, "sessions miscounted");
+        assert_eq!(self.pending.entries(), pending, "messages without a place miscounted");
         assert_eq!(self.counters.queued_now, queued, "queued messages miscounted");
         assert_eq!(self.counters.inflight_now, inflight, "messages in flight miscounted");
     }

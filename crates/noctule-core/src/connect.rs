@@ -440,8 +440,9 @@ impl Broker {
         }
         let window = applicant.receive_maximum.min(self.limits.inflight_max);
         let packet_size_max = connection.packet_size_max;
-        self.sessions.at_mut(slot).link =
-            Some(Link { conn, v5, aliased, congested: false, window, packet_size_max });
+        let session = self.sessions.at_mut(slot);
+        session.queue.recall(&mut self.pending);
+        session.link = Some(Link { conn, v5, aliased, congested: false, window, packet_size_max });
         self.release(turn, conn);
         self.resume(turn, slot);
     }

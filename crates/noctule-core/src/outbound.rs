@@ -134,12 +134,15 @@ impl<'a> Outbound<'a> {
 
     /// The message itself, made on first need.
     pub(crate) fn shared(&mut self) -> Arc<Message> {
-        if let Some(shared) = &self.shared {
-            return Arc::clone(shared);
+        Arc::clone(self.message())
+    }
+
+    /// The same, borrowed.
+    pub(crate) fn message(&mut self) -> &Arc<Message> {
+        if self.shared.is_none() {
+            self.shared = Some(Arc::new(Message::of_outbound(self)));
         }
-        let shared = Arc::new(Message::of_outbound(self));
-        self.shared = Some(Arc::clone(&shared));
-        shared
+        self.shared.as_ref().expect("it was made")
     }
 
     /// Bytes that it takes at most, in whatever form.

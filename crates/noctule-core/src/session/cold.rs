@@ -1,6 +1,7 @@
 //! Messages of a queue that are in the log alone: 16 bytes each, in blocks that never move, so that
 //! a queue of millions costs what it holds, and the next message what the first one did.
 
+use super::pending::{Pending, is_numbered};
 use super::queue::Outgoing;
 use crate::identity::{GroupNumber, Place};
 use crate::lazy::{Empty, Lazy};
@@ -8,6 +9,7 @@ use crate::record::{Body, Manner, Stored};
 use noctule_proto::QoS;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// An [`Outgoing`] whose message is in the log alone.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -53,16 +55,23 @@ impl Empty for More {
 }
 
 impl Cold {
+    /// Of a message for one session; the place may be a number.
+    #[inline]
+    pub(super) fn new(place: Place, manner: Manner, cost: u32) -> Cold {
+        let flag = |is: bool, flag| if is { flag } else { 0 };
+        let form = manner.subscription_id << SUBSCRIPTION
+            | flag(manner.qos == QoS::ExactlyOnce, EXACTLY_ONCE)
+            | flag(manner.retain, RETAIN);
+        Cold { place, form, cost }
+    }
+
     /// `None`: it is not in the log, or its promise needs it in memory.
     pub(super) fn of(outgoing: &Outgoing) -> Option<Cold> {
         let place = outgoing.message.place().filter(|_| outgoing.is_tracked())?;
-        let flag = |is: bool, flag| if is { flag } else { 0 };
-        let form = outgoing.subscription_id << SUBSCRIPTION
-            | flag(outgoing.group.is_some(), GROUPED)
-            | flag(outgoing.qos == QoS::ExactlyOnce, EXACTLY_ONCE)
-            | flag(outgoing.retain, RETAIN);
         let cost = u32::try_from(outgoing.message.cost()).ok()?;
-        Some(Cold { place, form, cost })
+        let mut cold = Cold::new(place, outgoing.manner(), cost);
+        cold.form |= if outgoing.group.is_some() { GROUPED } else { 0 };
+        Some(cold)
     }
 
     fn is_grouped(&self) -> bool {
@@ -193,6 +202,66 @@ impl ColdQueue {
         }
         self.more.drop_if(|more| more.blocks.is_empty() && more.groups.is_empty());
         cold.outgoing(group)
+    }
+
+    /// Entries that have numbers instead of places: the last ones.
+    pub(super) fn numbered(&self) -> impl Iterator<Item = &Cold> {
+        let blocks = self.more.blocks.iter().rev().flat_map(|block| block.iter().rev());
+        blocks.chain(self.first.iter().rev()).take_while(|cold| is_numbered(cold.place))
+    }
+
+    /// Gives them places, as far as they have any by now: the first ones, so that numbers stay last.
+    pub(super) fn place(&mut self, pending: &mut Pending) {
+        let placed = |cold: &Cold| pending.message(cold.place).place().is_some();
+        let all = self.numbered().count();
+        let late = self.numbered().enumerate().filter(|(_, cold)| !placed(cold));
+        let keep = late.last().map_or(0, |(nth, _)| nth + 1);
+        let mut left = all - keep;
+        if left == 0 {
+            return;
+        }
+        let mut skip = keep;
+        let mut place = |cold: &mut Cold| {
+            if skip > 0 {
+                skip -= 1;
+            } else if left > 0
+                && let Some(place) = pending.message(cold.place).place()
+            {
+                left -= 1;
+                pending.forget(cold.place);
+                cold.place = place;
+            } else {
+                return false;
+            }
+            true
+        };
+        if !self.more.blocks.is_empty() {
+            for block in self.more.blocks.iter_mut().rev() {
+                if !block.iter_mut().rev().all(&mut place) {
+                    return;
+                }
+            }
+        }
+        self.first.iter_mut().rev().all(place);
+    }
+
+    /// Takes the last one out that has a number, with its message.
+    pub(super) fn recall(&mut self, pending: &mut Pending) -> Option<Outgoing> {
+        let cold = *self.numbered().next()?;
+        match self.more.blocks.is_empty() {
+            true => drop(self.first.pop_back()),
+            false => {
+                let last = self.more.blocks.back_mut()?;
+                last.pop_back();
+                if last.is_empty() {
+                    self.more.blocks.pop_back();
+                }
+            }
+        }
+        let out = self.taken(cold, 0);
+        let message = Body::Here(Arc::clone(pending.message(cold.place)));
+        pending.forget(cold.place);
+        Some(Outgoing { message, ..out })
     }
 
     /// Takes out those that `keep` does not want.

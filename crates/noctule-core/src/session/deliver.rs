@@ -4,6 +4,7 @@ use super::{Again, Next, Outgoing};
 use crate::broker::{Broker, Turn};
 use crate::identity::GroupNumber;
 use crate::index::Receiver;
+use crate::limits::Durability;
 use crate::message::Message;
 use crate::outbound::{Form, Outbound};
 use crate::output::Event;
@@ -141,9 +142,14 @@ impl Broker {
         }
         let room =
             session.link.is_some_and(|link| !link.congested && session.takes_another(link.window));
+        let first = room && session.queue.is_empty() && session.work.resend.is_empty();
+        let manner = Manner { qos, retain, subscription_id };
+        if group.is_none() && self.leave_at_once(slot, outbound, manner) {
+            return Given { fate: Fate::Queued, behind };
+        }
         let message = outbound.shared().into();
         let out = Outgoing { message, subscription_id, qos, retain, group };
-        let fate = if room && session.queue.is_empty() && session.work.resend.is_empty() {
+        let fate = if first {
             self.start(turn, slot, outbound, out)
         } else {
             self.enqueue(turn, slot, out)
@@ -302,6 +308,31 @@ impl Broker {
         }
     }
 
+    /// Leaves a message for a session that is away to the log, where it is by the end of the turn.
+    /// `false`: it will not be there, or has to wait for others, or for room.
+    fn leave_at_once(&mut self, slot: u32, outbound: &mut Outbound<'_>, manner: Manner) -> bool {
+        let session = self.sessions.at_mut(slot);
+        if session.link.is_some()
+            || !session.is_recorded()
+            || outbound.durability == Durability::Memory
+        {
+            return false;
+        }
+        let message = outbound.message();
+        let cost = message.cost() as u64;
+        if self.counters.queued_bytes_now + cost > self.limits.queues_bytes_max
+            || !session.queue.push_cold(message, manner, (&self.limits, &mut self.pending))
+        {
+            return false;
+        }
+        self.counters.queued_now += 1;
+        self.counters.queued_bytes_now += cost;
+        if session.queue.list() {
+            self.relieved_next.push(slot);
+        }
+        true
+    }
+
     /// Puts a message in the queue; what the queue cannot hold is dropped as configured.
     /// [V31-3.1-7], [MQTT-3.1.2-5 v3.1.1].
     fn enqueue(&mut self, turn: &mut Turn<'_>, slot: u32, out: Outgoing) -> Fate {
@@ -319,6 +350,7 @@ impl Broker {
             self.settled(turn, slot, &out);
             return Fate::Withheld;
         }
+        session.queue.recall(&mut self.pending);
         let dropped = session.queue.push(out, &self.limits, &mut self.spares);
         let after = (session.queue.len() as u64, session.queue.bytes());
         self.counters.queued_now = self.counters.queued_now + after.0 - before.0;

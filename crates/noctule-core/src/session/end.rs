@@ -245,6 +245,7 @@ impl Broker {
         self.counters.queued_now -= session.queue.len() as u64;
         self.counters.queued_bytes_now -= session.queue.bytes();
         let mut queue = std::mem::take(&mut session.queue);
+        queue.recall(&mut self.pending);
         self.discard(&mut queue, DISCARDED_AT_ONCE);
         if !queue.is_empty() {
             self.jobs.end(Ending::Discard { queue });

@@ -43,6 +43,7 @@ impl Broker {
         for slot in due.drain(..) {
             let Some(session) = self.sessions.get_mut(slot) else { continue };
             session.queue.unlist();
+            session.queue.place(&mut self.pending);
             if session.link.is_none() {
                 session.queue.leave_to_log(0, &mut self.spares);
                 // What came since then is in the log a turn later.

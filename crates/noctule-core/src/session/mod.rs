@@ -7,11 +7,13 @@ mod cold;
 mod deliver;
 mod end;
 mod fetch;
+mod pending;
 mod queue;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use pending::Pending;
 pub(crate) use queue::{Next, Outgoing, Queue};
 pub(crate) use subscriptions::{Held as HeldSubscription, Subscriptions};
 

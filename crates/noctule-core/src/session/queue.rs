@@ -7,6 +7,7 @@
 //! what is needed soon is fetched from the front of `cold` to the back of `front`.
 
 use super::cold::{Cold, ColdQueue};
+use super::pending::Pending;
 use crate::identity::{GroupNumber, Place};
 use crate::lazy::{Empty, Lazy};
 use crate::limits::{Limits, Overflow};
@@ -122,7 +123,8 @@ impl Queue {
     /// Puts it on the list of queues to be moved out of memory, if part of it is there and was
     /// never read back. `false`: nothing is, or it is on the list.
     pub(crate) fn list(&mut self) -> bool {
-        let lists = !self.0.fresh.is_empty() && !self.0.listed;
+        let waits = !self.0.fresh.is_empty() || self.0.cold.numbered().next().is_some();
+        let lists = waits && !self.0.listed;
         if lists {
             self.0.listed = true;
         }
@@ -131,7 +133,8 @@ impl Queue {
 
     /// Whether the next one to be left to the log will soon be there.
     pub(crate) fn awaits_log(&self) -> bool {
-        self.0.fresh.front().is_some_and(|out| out.is_tracked() && out.message.is_recorded())
+        let recorded = |out: &Outgoing| out.is_tracked() && out.message.is_recorded();
+        self.0.fresh.front().map_or(self.0.cold.numbered().next().is_some(), recorded)
     }
 
     /// It is on the list no more.
@@ -206,6 +209,57 @@ impl Queue {
         spares.lend(&mut parts.fresh);
         parts.fresh.push_back(outgoing);
         dropped
+    }
+
+    /// Adds one for a session that is away, whose message is in the log by the end of the turn; its
+    /// place may be a number. `false`: there is no room, or others go first.
+    #[inline]
+    pub(crate) fn push_cold(
+        &mut self,
+        message: &Arc<Message>,
+        manner: Manner,
+        (limits, pending): (&Limits, &mut Pending),
+    ) -> bool {
+        let cost = message.cost() as u64;
+        let parts = &mut *self.0;
+        let Ok(cost_told) = u32::try_from(cost) else { return false };
+        if parts.len() >= limits.queue_messages_max as usize
+            || parts.bytes + cost > limits.queue_bytes_max
+            || !parts.fresh.is_empty()
+        {
+            return false;
+        }
+        // Numbers are the last ones.
+        let place = match message.place() {
+            Some(place) if parts.cold.numbered().next().is_none() => place,
+            _ => pending.name(message),
+        };
+        parts.bytes += cost;
+        parts.cold.push_back(Cold::new(place, manner, cost_told), None);
+        true
+    }
+
+    /// How many have numbers instead of places.
+    pub(crate) fn numbered(&self) -> u64 {
+        self.0.cold.numbered().count() as u64
+    }
+
+    /// Gives those places that have any by now.
+    pub(crate) fn place(&mut self, pending: &mut Pending) {
+        if self.0.cold.numbered().next().is_some() {
+            self.0.cold.place(pending);
+        }
+    }
+
+    /// Takes back into memory what has no place yet.
+    pub(crate) fn recall(&mut self, pending: &mut Pending) {
+        if self.0.cold.numbered().next().is_none() {
+            return;
+        }
+        let parts = &mut *self.0;
+        while let Some(outgoing) = parts.cold.recall(pending) {
+            parts.fresh.push_front(outgoing);
+        }
     }
 
     /// Adds one that an earlier run took in under limits of its own. It is in the log, and left to
