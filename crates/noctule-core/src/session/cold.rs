@@ -210,28 +210,22 @@ impl ColdQueue {
         blocks.chain(self.first.iter().rev()).take_while(|cold| is_numbered(cold.place))
     }
 
-    /// Gives them places, as far as they have any by now: the first ones, so that numbers stay last.
-    pub(super) fn place(&mut self, pending: &mut Pending) {
-        let placed = |cold: &Cold| pending.message(cold.place).place().is_some();
-        let all = self.numbered().count();
-        let late = self.numbered().enumerate().filter(|(_, cold)| !placed(cold));
-        let keep = late.last().map_or(0, |(nth, _)| nth + 1);
-        let mut left = all - keep;
-        if left == 0 {
-            return;
-        }
-        let mut skip = keep;
+    /// Whether the last one has a number instead of a place.
+    #[inline]
+    pub(super) fn ends_numbered(&self) -> bool {
+        let last = self.more.blocks.back().unwrap_or(&self.first).back();
+        last.is_some_and(|cold| is_numbered(cold.place))
+    }
+
+    /// Gives places to those that have numbers below a bound: their messages have places by now.
+    pub(super) fn place(&mut self, pending: &mut Pending, bound: Place) {
         let mut place = |cold: &mut Cold| {
-            if skip > 0 {
-                skip -= 1;
-            } else if left > 0
-                && let Some(place) = pending.message(cold.place).place()
-            {
-                left -= 1;
-                pending.forget(cold.place);
-                cold.place = place;
-            } else {
+            if !is_numbered(cold.place) {
                 return false;
+            }
+            // Numbers ascend.
+            if cold.place < bound {
+                cold.place = pending.settle(cold.place);
             }
             true
         };

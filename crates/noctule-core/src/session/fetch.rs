@@ -40,10 +40,11 @@ impl Broker {
     /// What came in the turn before is in the log by now.
     pub(crate) fn relieve_listed(&mut self) {
         let mut due = std::mem::take(&mut self.relieved_now);
+        let placed = self.pending.placed();
         for slot in due.drain(..) {
             let Some(session) = self.sessions.get_mut(slot) else { continue };
             session.queue.unlist();
-            session.queue.place(&mut self.pending);
+            session.queue.place(&mut self.pending, placed);
             if session.link.is_none() {
                 session.queue.leave_to_log(0, &mut self.spares);
                 // What came since then is in the log a turn later.

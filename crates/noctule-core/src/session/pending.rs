@@ -47,6 +47,21 @@ impl Pending {
         &self.messages[index as usize].0
     }
 
+    /// The number below which all messages have places by now.
+    pub(crate) fn placed(&self) -> Place {
+        let placed = self.messages.iter().take_while(|(message, _)| message.place().is_some());
+        let number = self.first + placed.count() as u64;
+        Place(NonZeroU64::new(NUMBERED | number).expect("the mark is set"))
+    }
+
+    /// The place that a number below that one stands for; an entry names it no more.
+    #[inline]
+    pub(super) fn settle(&mut self, number: Place) -> Place {
+        let place = self.message(number).place().unwrap_or(number);
+        self.forget(number);
+        place
+    }
+
     /// An entry names it no more.
     #[inline]
     pub(super) fn forget(&mut self, place: Place) {

@@ -123,7 +123,7 @@ impl Queue {
     /// Puts it on the list of queues to be moved out of memory, if part of it is there and was
     /// never read back. `false`: nothing is, or it is on the list.
     pub(crate) fn list(&mut self) -> bool {
-        let waits = !self.0.fresh.is_empty() || self.0.cold.numbered().next().is_some();
+        let waits = !self.0.fresh.is_empty() || self.0.cold.ends_numbered();
         let lists = waits && !self.0.listed;
         if lists {
             self.0.listed = true;
@@ -134,7 +134,7 @@ impl Queue {
     /// Whether the next one to be left to the log will soon be there.
     pub(crate) fn awaits_log(&self) -> bool {
         let recorded = |out: &Outgoing| out.is_tracked() && out.message.is_recorded();
-        self.0.fresh.front().map_or(self.0.cold.numbered().next().is_some(), recorded)
+        self.0.fresh.front().map_or(self.0.cold.ends_numbered(), recorded)
     }
 
     /// It is on the list no more.
@@ -231,7 +231,7 @@ impl Queue {
         }
         // Numbers are the last ones.
         let place = match message.place() {
-            Some(place) if parts.cold.numbered().next().is_none() => place,
+            Some(place) if !parts.cold.ends_numbered() => place,
             _ => pending.name(message),
         };
         parts.bytes += cost;
@@ -244,16 +244,16 @@ impl Queue {
         self.0.cold.numbered().count() as u64
     }
 
-    /// Gives those places that have any by now.
-    pub(crate) fn place(&mut self, pending: &mut Pending) {
-        if self.0.cold.numbered().next().is_some() {
-            self.0.cold.place(pending);
+    /// Gives those places that have any by now: whose numbers are below this one.
+    pub(crate) fn place(&mut self, pending: &mut Pending, bound: Place) {
+        if self.0.cold.ends_numbered() {
+            self.0.cold.place(pending, bound);
         }
     }
 
     /// Takes back into memory what has no place yet.
     pub(crate) fn recall(&mut self, pending: &mut Pending) {
-        if self.0.cold.numbered().next().is_none() {
+        if !self.0.cold.ends_numbered() {
             return;
         }
         let parts = &mut *self.0;
