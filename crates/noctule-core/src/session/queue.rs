@@ -183,9 +183,7 @@ impl Queue {
         let cost = outgoing.message.cost();
         let parts = &mut *self.0;
         let first = !parts.overflowing;
-        while parts.len() >= limits.queue_messages_max as usize
-            || parts.bytes + cost > limits.queue_bytes_max
-        {
+        while parts.is_full(cost, limits) {
             let oldest = match limits.overflow {
                 Overflow::DropOldest => parts.pop(),
                 Overflow::DropNewest => None,
@@ -223,10 +221,7 @@ impl Queue {
         let cost = message.cost() as u64;
         let parts = &mut *self.0;
         let Ok(cost_told) = u32::try_from(cost) else { return false };
-        if parts.len() >= limits.queue_messages_max as usize
-            || parts.bytes + cost > limits.queue_bytes_max
-            || !parts.fresh.is_empty()
-        {
+        if parts.is_full(cost, limits) || !parts.fresh.is_empty() {
             return false;
         }
         // Numbers are the last ones.
@@ -398,6 +393,12 @@ impl Queue {
 impl Parts {
     fn len(&self) -> usize {
         self.front.len() + self.cold.len() + self.fresh.len()
+    }
+
+    /// Whether there is no room for a message that costs so much.
+    fn is_full(&self, cost: u64, limits: &Limits) -> bool {
+        self.len() >= limits.queue_messages_max as usize
+            || self.bytes + cost > limits.queue_bytes_max
     }
 
     fn came(&mut self, outgoing: &Outgoing) {
