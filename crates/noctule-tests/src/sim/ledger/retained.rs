@@ -79,7 +79,9 @@ impl Ledger {
             let message = &self.messages[number];
             let fits = message.size_bound() <= self.sessions[subscription.session].packet_size_max;
             let qos = message.qos.min(made.options.qos);
-            let own = made.options.no_local && message.session == Some(subscription.session);
+            // It may have come too late for these options, and be withheld for later ones.
+            let own = message.session == Some(subscription.session)
+                && subscription.made[nth..].iter().any(|made| made.options.no_local);
             !message.clear
                 && message.expiry_secs.is_none()
                 && qos != QoS::AtMostOnce
