@@ -174,10 +174,7 @@ impl ColdQueue {
         let mut blocks = self.more.blocks.iter().enumerate();
         let (nth, at) =
             blocks.find_map(|(nth, block)| Some((nth, block.iter().position(is_it)?)))?;
-        let grouped = match self.more.groups.is_empty() {
-            true => 0,
-            false => self.grouped_before((nth, at)),
-        };
+        let grouped = self.grouped_before((nth, at));
         let block = self.more.blocks.get_mut(nth)?;
         let cold = block.remove(at)?;
         if block.is_empty() {
@@ -188,7 +185,10 @@ impl ColdQueue {
 
     /// How many entries before one of a block have a group.
     fn grouped_before(&self, (nth, at): (usize, usize)) -> usize {
-        let blocks = &self.more.blocks;
+        let More { blocks, groups } = &*self.more;
+        if groups.is_empty() {
+            return 0;
+        }
         let before = self.first.iter().chain(blocks.iter().take(nth).flatten());
         before.chain(blocks[nth].iter().take(at)).filter(|cold| cold.is_grouped()).count()
     }

@@ -381,6 +381,8 @@ impl Queue {
         let bytes: u64 = self.iter().map(|outgoing| outgoing.message.cost()).sum();
         assert_eq!(bytes, self.0.bytes, "queue bytes miscounted");
         self.0.cold.check();
+        let placed_later = self.0.cold.ends_numbered();
+        assert!(!placed_later || self.0.listed, "nobody would ever give it a place");
         let restored = self.0.restored as usize;
         let most = restored.max(limits.queue_messages_max as usize);
         assert!(self.len() <= most, "queue over its limit");
