@@ -35,7 +35,7 @@ impl Node {
     }
 
     /// A dead node starts again with so many shards; it was last seen alive at `alive_at`. The next
-    /// step has to be [`Step::Index`], if it is due: nobody is served before the index is whole.
+    /// step has to be `Step::Index`, if it is due: nobody is served before the index is whole.
     /// Answers how many records the log has after each shard has started.
     pub fn start(&mut self, count: u16, alive_at: Time) -> Vec<usize> {
         self.log = std::mem::take(&mut self.log).with_shards(count);
