@@ -75,6 +75,7 @@ impl LogStore {
         self.replayed();
         self.appended += records.len() as u64;
         records.iter().for_each(|record| self.encoder.record(record));
+        self.log.count(records);
         // The messages are held until they have their places.
         self.end_frame(now)?;
         records.clear();

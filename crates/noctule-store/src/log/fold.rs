@@ -11,6 +11,7 @@ use super::cold::Home;
 use super::compact::{Compacted, Moving};
 use super::owed::OwedMessages;
 use super::prepare::UNFINISHED;
+use super::tally::Tallied;
 use super::{Log, locked};
 use crate::StoreError;
 use crate::disk::DiskFile;
@@ -33,6 +34,8 @@ pub(super) struct Live {
     pub(super) damaged: BTreeSet<Home>,
     /// Bytes that somebody needs, about.
     pub(super) bytes: u64,
+    /// The tally as of then.
+    tallied: Tallied,
     /// Bytes that may be moved: a part of what was appended.
     pub(super) credit: u64,
     /// What is being moved.
@@ -42,7 +45,8 @@ pub(super) struct Live {
 impl Live {
     pub(super) fn new(checkpoint: Option<Position>, credit: u64) -> Live {
         let (dead, damaged) = (BTreeSet::new(), BTreeSet::new());
-        Live { checkpoint, begun: false, dead, damaged, bytes: 0, credit, moving: None }
+        let (bytes, tallied) = (0, Tallied::default());
+        Live { checkpoint, begun: false, dead, damaged, bytes, tallied, credit, moving: None }
     }
 }
 
@@ -86,8 +90,8 @@ impl Log {
         Ok(own + self.spare_bytes()? + self.cold_bytes())
     }
 
-    /// Whether a fold is worth its work: because there is much to replay, or more on the disk than
-    /// twice what is needed.
+    /// Whether a fold is worth its work: because much is to be replayed that is of no use any
+    /// more, or very much whatever it is, or there is more on the disk than twice what is needed.
     ///
     /// # Errors
     /// The disk fails.
@@ -96,17 +100,21 @@ impl Log {
         let from = live.checkpoint.unwrap_or(Position::new(1, FILE_HEAD as u32));
         let since = self.bytes_between(from, self.durable());
         let segment = u64::from(self.options.segment_bytes_max);
-        if since >= (3 * segment).max(live.bytes / 2) {
+        let fresh = live.tallied.needed_of(since, self.tally.now());
+        let needed = live.bytes + fresh;
+        // What is needed is replayed as fast from the log as from a checkpoint.
+        if since - fresh >= (3 * segment).max(needed / 2) || since >= (8 * segment).max(live.bytes)
+        {
             return Ok(true);
         }
         if self.is_full() && since >= u64::from(self.options.segment_bytes_min) {
             return Ok(true);
         }
-        let wasted = self.disk_bytes()? - self.spare_bytes()? >= 2 * live.bytes + 2 * segment;
+        let wasted = self.disk_bytes()? - self.spare_bytes()? >= 2 * needed + 2 * segment;
         let (segment, offset) = (self.durable().segment(), self.durable().offset());
         let in_its_middle = offset >= self.options.size_of(segment) / 2;
         // Middles of segments are not always a whole segment apart.
-        let apart = apart(live.bytes).max(u64::from(self.options.segment_bytes_max) / 4 * 3);
+        let apart = apart(needed).max(u64::from(self.options.segment_bytes_max) / 4 * 3);
         Ok(wasted && in_its_middle && since >= apart)
     }
 
@@ -122,7 +130,7 @@ impl Log {
         let _: Result<Compacted, StoreError> = self.compact(u64::MAX);
         self.check()?;
         let mut live = locked(&self.live);
-        let covers = self.durable();
+        let (covers, tallied) = (self.durable(), self.tally.now());
         let from = live.checkpoint.unwrap_or(Position::new(1, FILE_HEAD as u32));
         if live.checkpoint.is_some_and(|last| last >= covers) {
             return Ok(Folded::default());
@@ -131,7 +139,7 @@ impl Log {
         self.write_checkpoint(covers, alive, &mut |take| {
             broker.snapshot(&mut |record| take(&record));
         })?;
-        live.checkpoint = Some(covers);
+        (live.checkpoint, live.tallied) = (Some(covers), tallied);
         let owed = OwedMessages::of(&broker);
         drop(broker);
         let needed = self.needed(&owed);

@@ -29,6 +29,7 @@ mod recover;
 mod replay;
 mod salvage;
 mod tail;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -65,6 +66,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tail::Tail;
+use tally::Tally;
 use write::Writer;
 
 /// Bytes that may wait to be written before publishers are held back.
@@ -124,6 +126,7 @@ pub struct Log {
     is_full: AtomicBool,
     /// Bytes of the last checkpoint.
     checkpoint_bytes: AtomicU64,
+    tally: Tally,
     asks: Asks,
     desk: Desk,
     start: Start,
@@ -194,6 +197,7 @@ impl Log {
             full: Mutex::new(None),
             is_full: AtomicBool::new(false),
             checkpoint_bytes: AtomicU64::new(0),
+            tally: Tally::default(),
             asks: Asks::new(wakers),
             desk: Desk::default(),
             ends: Mutex::new(found.start.ends.clone()),

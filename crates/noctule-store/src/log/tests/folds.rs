@@ -352,3 +352,26 @@ fn a_message_that_was_cleared_before_it_was_logged_stays_away_after_a_fold() {
         assert_eq!(kept, 0, "folded: {folds}");
     }
 }
+
+#[test]
+fn what_is_only_added_to_is_folded_more_and_more_rarely() {
+    let disk = SimDisk::new();
+    let log = log_on(&disk).unwrap();
+    let mut store = LogStore::stepped(Arc::clone(&log), 0);
+    let mut chance = Chance::new(1);
+    store.append_at(Time(1), &mut (0..SESSIONS).map(session).collect()).unwrap();
+    let (mut folds, mut segments, mut id) = (0, Vec::new(), 0);
+    while log.end().segment() < 256 {
+        id += 1;
+        store.append_at(Time(id), &mut vec![publish(id, &mut chance)]).unwrap();
+        write_all(&log);
+        log.sync().unwrap();
+        if log.fold_is_due().unwrap() {
+            log.fold().unwrap();
+            folds += 1;
+            segments.push(log.end().segment());
+        }
+    }
+    let grown = |pair: &[u32]| pair[1] >= pair[0] / 2 * 3;
+    assert!((3..=8).contains(&folds) && segments.windows(2).all(grown), "{segments:?}");
+}
