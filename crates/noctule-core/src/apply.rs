@@ -161,7 +161,10 @@ impl Broker {
             Some(slot) => slot,
             None => {
                 self.counters.sessions_now += 1;
-                self.sessions.insert(Session::new(*session, *tenant, client_id))
+                let queue_choice = self.limits.queue_choice(client_id);
+                let mut new = Session::new(*session, *tenant, client_id);
+                new.queue_choice = queue_choice;
+                self.sessions.insert(new)
             }
         };
         let found = self.sessions.at_mut(slot);

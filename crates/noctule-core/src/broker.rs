@@ -157,7 +157,7 @@ impl Broker {
             Input::Fetched { session, messages } => self.fetched(turn, session, messages),
             Input::StoreRoom(room) => self.store_room(turn, room),
             Input::Publish(publish) => self.system_publish(turn, publish),
-            Input::Reconfigured(limits) => self.limits = *limits,
+            Input::Reconfigured(limits) => self.reconfigure(*limits),
             Input::Kick { tenant, client_id, reason } => {
                 self.kick(turn, (tenant, client_id), reason);
             }
@@ -208,6 +208,16 @@ impl Broker {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Other limits, from now on: what is beyond them already goes when more comes.
+    fn reconfigure(&mut self, limits: Limits) {
+        let rules = std::mem::replace(&mut self.limits, limits).queue_rules;
+        if rules != self.limits.queue_rules {
+            for (_, session) in self.sessions.iter_mut() {
+                session.queue_choice = self.limits.queue_choice(&session.client_id);
+            }
+        }
     }
 
     /// The next message id: later than all before it here, and comparable with those of others.

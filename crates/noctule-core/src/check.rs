@@ -46,7 +46,7 @@ impl Broker {
         let mut pending = 0;
         for (slot, session) in self.sessions.iter() {
             count += 1;
-            session.queue.check(&self.limits);
+            session.queue.check(self.limits.queue_of(session.queue_choice));
             pending += session.queue.numbered();
             assert!(
                 session.link.is_none() || session.queue.numbered() == 0,

@@ -1,5 +1,6 @@
 //! What is counted. A shard owns its counters; the server reads them once a turn and sums them.
 
+use crate::limits::Limits;
 use crate::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
@@ -109,5 +110,11 @@ impl Counters {
     /// Counts one decision.
     pub fn verdict(&mut self, verdict: Verdict) {
         self.verdicts[verdict as usize] += 1;
+    }
+
+    /// Whether all queues together have no room for a message that costs so much.
+    pub(crate) fn queues_full(&self, cost: u64, limits: &Limits) -> bool {
+        self.queued_now >= limits.queues_messages_max
+            || self.queued_bytes_now + cost > limits.queues_bytes_max
     }
 }

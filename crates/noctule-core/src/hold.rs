@@ -43,7 +43,6 @@ impl Broker {
         publisher: Option<SessionNumber>,
     ) {
         let Some(publisher) = publisher else { return };
-        let mark = HOLD_ABOVE.min(self.limits.queue_messages_max as usize / 2);
         for target in targets {
             let Receiver::Session(number) = target.receiver else { return };
             let Some(slot) = self.sessions.slot_of(number) else { continue };
@@ -51,6 +50,7 @@ impl Broker {
             let Some(link) = session.link else { continue };
             // A client that publishes to itself must go on being read: its acknowledgements are
             // what it waits for.
+            let mark = self.hold_mark(session);
             let holds =
                 (link.congested || session.queue.len() > mark) && session.number != publisher;
             if holds && !self.stalled(slot, turn) {
@@ -69,10 +69,15 @@ impl Broker {
         }
     }
 
+    /// Messages that wait for a session from where on it holds its publishers.
+    fn hold_mark(&self, session: &Session) -> usize {
+        HOLD_ABOVE.min(self.limits.queue_of(session.queue_choice).messages_max as usize / 2)
+    }
+
     /// Lets publishers go on once a session has caught up with most of what waited.
     pub(crate) fn release_if_caught_up(&mut self, turn: &mut Turn<'_>, slot: u32) {
         let session = self.sessions.at(slot);
-        let mark = HOLD_ABOVE.min(self.limits.queue_messages_max as usize / 2) / 4;
+        let mark = self.hold_mark(session) / 4;
         let congested = session.link.is_some_and(|link| link.congested);
         if !session.work.holding.is_empty() && !congested && session.queue.len() <= mark {
             self.release_all(turn, slot);

@@ -406,7 +406,8 @@ impl Broker {
             return Err(Refused::Fatal(reason, "more messages open than Receive Maximum"));
         }
         let bytes = session.work.received_bytes + publish.payload.len() as u64;
-        if publish.qos == QoS::ExactlyOnce && bytes > self.limits.queue_bytes_max {
+        let bytes_max = self.limits.queue_of(session.queue_choice).bytes_max;
+        if publish.qos == QoS::ExactlyOnce && bytes > bytes_max {
             let reason = ReasonCode::QuotaExceeded;
             return Err(Refused::Message(reason, "too many bytes wait for PUBREL"));
         }

@@ -176,7 +176,7 @@ fn a_queue_is_bounded_in_bytes() {
     rig.connect(0, 1);
     rig.subscribe(0);
     rig.tell(Input::Closed { conn: ConnId(0) });
-    rig.broker.limits.queue_bytes_max = 2000;
+    rig.broker.limits.queue.bytes_max = 2000;
     for _ in 0..100 {
         rig.publish();
     }

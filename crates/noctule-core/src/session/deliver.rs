@@ -125,7 +125,7 @@ impl Broker {
                     let out = out(outbound);
                     self.enqueue(turn, slot, out)
                 }
-                None if self.limits.queue_qos0 => {
+                None if self.limits.queue_of(session.queue_choice).qos0 => {
                     let out = out(outbound);
                     self.enqueue(turn, slot, out)
                 }
@@ -237,7 +237,7 @@ impl Broker {
             let Some(Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out)) = entry else { continue };
             let out = out.clone();
             let Body::Here(message) = &out.message else { continue };
-            if let Some(verdict) = self.too_late(turn, message) {
+            if let Some(verdict) = self.too_late(turn, slot, message) {
                 self.counters.verdict(verdict);
                 self.never_sent(turn, slot, (id, &out));
                 continue;
@@ -320,8 +320,9 @@ impl Broker {
         }
         let message = outbound.message();
         let cost = message.cost() as u64;
-        if self.counters.queued_bytes_now + cost > self.limits.queues_bytes_max
-            || !session.queue.push_cold(message, manner, (&self.limits, &mut self.pending))
+        let limits = self.limits.queue_of(session.queue_choice);
+        if self.counters.queues_full(cost, &self.limits)
+            || !session.queue.push_cold(message, manner, (limits, &mut self.pending))
         {
             return false;
         }
@@ -343,15 +344,14 @@ impl Broker {
             // Something waits from now on: before, there was nothing to be slow with.
             session.work.last_progress = turn.now;
         }
-        let full =
-            self.counters.queued_bytes_now + out.message.cost() > self.limits.queues_bytes_max;
-        if full {
+        if self.counters.queues_full(out.message.cost(), &self.limits) {
             self.counters.verdict(Verdict::QueuesFull);
             self.settled(turn, slot, &out);
             return Fate::Withheld;
         }
         session.queue.recall(&mut self.pending);
-        let dropped = session.queue.push(out, &self.limits, &mut self.spares);
+        let limits = self.limits.queue_of(session.queue_choice);
+        let dropped = session.queue.push(out, limits, &mut self.spares);
         let after = (session.queue.len() as u64, session.queue.bytes());
         self.counters.queued_now = self.counters.queued_now + after.0 - before.0;
         self.counters.queued_bytes_now = self.counters.queued_bytes_now + after.1 - before.1;
@@ -394,7 +394,7 @@ impl Broker {
             let Some(out) = session.queue.pop() else { break };
             self.counters.queued_now -= 1;
             self.counters.queued_bytes_now -= out.message.cost();
-            if let Some(verdict) = self.too_late(turn, &message) {
+            if let Some(verdict) = self.too_late(turn, slot, &message) {
                 self.counters.verdict(verdict);
                 self.settled(turn, slot, &out);
                 continue;
@@ -413,11 +413,12 @@ impl Broker {
     }
 
     /// Why a message that waited is not sent any more. `[MQTT-3.3.2-5 v5]`
-    fn too_late(&self, turn: &Turn<'_>, message: &Message) -> Option<Verdict> {
+    fn too_late(&self, turn: &Turn<'_>, slot: u32, message: &Message) -> Option<Verdict> {
         if message.expired(turn.now) {
             return Some(Verdict::Expired);
         }
-        let age_max = u64::from(self.limits.queue_age_secs_max);
+        let age_max =
+            u64::from(self.limits.queue_of(self.sessions.at(slot).queue_choice).age_secs_max);
         let old = age_max > 0 && turn.now > message.id.made_at().plus_secs(age_max);
         old.then_some(Verdict::TooOld)
     }
@@ -452,7 +453,7 @@ impl Broker {
             };
             let first = Form::first((out.qos, out.retain, out.subscription_id));
             let form = Form { dup, ..first };
-            if !dup && let Some(verdict) = self.too_late(turn, &message) {
+            if !dup && let Some(verdict) = self.too_late(turn, slot, &message) {
                 self.counters.verdict(verdict);
                 self.never_sent(turn, slot, (id, &out));
                 continue;

@@ -5,7 +5,7 @@ use crate::broker::{Broker, TimerKey, Turn};
 use crate::identity::{ConnId, Tenant, Time};
 use crate::job::Ending;
 use crate::lazy::Lazy;
-use crate::limits::Durability;
+use crate::limits::{Durability, QueueChoice};
 use crate::output::{End, Event};
 use crate::record::{Record, StoredWill};
 use crate::timer::Deadline;
@@ -28,7 +28,9 @@ impl Broker {
         let recorded = expiry_secs > 0 && durability != Durability::Memory;
         let number = self.sessions.next_number((self.me, self.homes.shards), recorded);
         self.counters.sessions_now += 1;
-        let session = Session { durability, ..Session::new(number, tenant, client_id) };
+        let queue_choice = self.limits.queue_choice(client_id);
+        let new = Session::new(number, tenant, client_id);
+        let session = Session { durability, queue_choice, ..new };
         self.sessions.insert(session)
     }
 
@@ -170,10 +172,10 @@ impl Broker {
 
     /// QoS 0 messages wait for connected receivers only, unless configured.
     fn forget_qos0(&mut self, slot: u32) {
-        if self.limits.queue_qos0 {
+        let session = self.sessions.at_mut(slot);
+        if self.limits.queue_of(session.queue_choice).qos0 {
             return;
         }
-        let session = self.sessions.at_mut(slot);
         let gone = session.queue.retain(|out| out.qos != QoS::AtMostOnce);
         for out in gone {
             self.counters.queued_now -= 1;
@@ -302,6 +304,7 @@ impl Session {
             timer: Deadline::NONE,
             subscriptions: Subscriptions::default(),
             queue: Queue::default(),
+            queue_choice: QueueChoice::default(),
             will: None,
             work: Lazy::default(),
             next_id: None,

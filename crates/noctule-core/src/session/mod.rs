@@ -19,7 +19,7 @@ pub(crate) use subscriptions::{Held as HeldSubscription, Subscriptions};
 
 use crate::identity::{ConnId, GroupNumber, SessionNumber, ShardId, Tenant, Time};
 use crate::lazy::{Empty, Lazy};
-use crate::limits::Durability;
+use crate::limits::{Durability, QueueChoice};
 use crate::message::Message;
 use crate::record::StoredWill;
 use crate::retained::Awaited;
@@ -53,6 +53,8 @@ pub(crate) struct Session {
     pub(crate) subscriptions: Subscriptions,
     /// Messages that wait for room.
     pub(crate) queue: Queue,
+    /// Bounds of those.
+    pub(crate) queue_choice: QueueChoice,
     pub(crate) will: Option<Box<PendingWill>>,
     /// What is under way. A session that is away has nothing of it as a rule.
     pub(crate) work: Lazy<Work>,
@@ -299,6 +301,10 @@ impl Sessions {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Session)> {
         self.slots.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Session)> {
+        self.slots.iter_mut()
     }
 
     pub(crate) fn len(&self) -> u32 {

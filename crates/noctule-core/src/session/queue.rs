@@ -10,7 +10,7 @@ use super::cold::{Cold, ColdQueue};
 use super::pending::Pending;
 use crate::identity::{GroupNumber, Place};
 use crate::lazy::{Empty, Lazy};
-use crate::limits::{Limits, Overflow};
+use crate::limits::{Overflow, QueueLimits};
 use crate::message::Message;
 use crate::record::{Body, Manner, Stored};
 use crate::spare::Spares;
@@ -176,7 +176,7 @@ impl Queue {
     pub(crate) fn push(
         &mut self,
         outgoing: Outgoing,
-        limits: &Limits,
+        limits: &QueueLimits,
         spares: &mut Spares<Outgoing>,
     ) -> Vec<Dropped> {
         let mut dropped = Vec::new();
@@ -216,7 +216,7 @@ impl Queue {
         &mut self,
         message: &Arc<Message>,
         manner: Manner,
-        (limits, pending): (&Limits, &mut Pending),
+        (limits, pending): (&QueueLimits, &mut Pending),
     ) -> bool {
         let cost = message.cost() as u64;
         let parts = &mut *self.0;
@@ -377,16 +377,16 @@ impl Queue {
         self.take(place, manner)
     }
 
-    pub(crate) fn check(&self, limits: &Limits) {
+    pub(crate) fn check(&self, limits: &QueueLimits) {
         let bytes: u64 = self.iter().map(|outgoing| outgoing.message.cost()).sum();
         assert_eq!(bytes, self.0.bytes, "queue bytes miscounted");
         self.0.cold.check();
         let placed_later = self.0.cold.ends_numbered();
         assert!(!placed_later || self.0.listed, "nobody would ever give it a place");
         let restored = self.0.restored as usize;
-        let most = restored.max(limits.queue_messages_max as usize);
+        let most = restored.max(limits.messages_max as usize);
         assert!(self.len() <= most, "queue over its limit");
-        assert!(restored > 0 || self.0.bytes <= limits.queue_bytes_max, "queue over its bytes");
+        assert!(restored > 0 || self.0.bytes <= limits.bytes_max, "queue over its bytes");
         let here = |outgoing: &Outgoing| matches!(outgoing.message, Body::Here(_));
         assert!(self.0.fresh.iter().all(here), "a message in memory is not");
     }
@@ -398,9 +398,8 @@ impl Parts {
     }
 
     /// Whether there is no room for a message that costs so much.
-    fn is_full(&self, cost: u64, limits: &Limits) -> bool {
-        self.len() >= limits.queue_messages_max as usize
-            || self.bytes + cost > limits.queue_bytes_max
+    fn is_full(&self, cost: u64, limits: &QueueLimits) -> bool {
+        self.len() >= limits.messages_max as usize || self.bytes + cost > limits.bytes_max
     }
 
     fn came(&mut self, outgoing: &Outgoing) {

@@ -4,6 +4,7 @@ use crate::grant::Grant;
 use crate::identity::SessionNumber;
 use crate::input::{AuthAnswer, Input, Level, Origin, SystemPublish};
 use crate::limits::Durability;
+use crate::limits::QueueLimits;
 use crate::peer::PeerMessage;
 use crate::{
     Broker, ConnId, Effect, Homes, Index, Limits, ListenerId, Outbox, ShardId, Tenant, Time,
@@ -28,7 +29,10 @@ impl Rig {
     /// The first of so many shards.
     pub(super) fn of(shards: u16) -> Rig {
         let homes = Homes::new(shards, 7);
-        let limits = Limits { queue_messages_max: 70_000, ..Limits::default() };
+        let limits = Limits {
+            queue: QueueLimits { messages_max: 70_000, ..QueueLimits::default() },
+            ..Limits::default()
+        };
         let broker = Broker::new(ShardId(0), homes, limits);
         Rig { broker, now: Time(1000), index: Index::new(7), changes: 0 }
     }

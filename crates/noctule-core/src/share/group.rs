@@ -305,9 +305,9 @@ impl Broker {
         let cost = message.cost() as u64;
         let mut newest = Some(message);
         while group.queue.len() >= limits.share_queue_max as usize
-            || group.queue_bytes + cost > limits.queue_bytes_max
+            || group.queue_bytes + cost > limits.queue.bytes_max
         {
-            let oldest = match limits.overflow {
+            let oldest = match limits.queue.overflow {
                 Overflow::DropOldest => group.queue.pop_front(),
                 Overflow::DropNewest => None,
             };

@@ -5,7 +5,7 @@ use super::{
     Admin, Class, Config, Durability, Log, LogFormat, LogLevel, PORT, Presence, SHARDS_MAX,
 };
 use noctule_core::Limits;
-use noctule_core::limits::Overflow;
+use noctule_core::limits::{Overflow, QueueRule};
 use noctule_proto::text::is_clean;
 use noctule_proto::{QoS, TopicFilter};
 use std::net::{IpAddr, Ipv4Addr};
@@ -57,7 +57,7 @@ pub(super) struct UserDraft {
 }
 
 macro_rules! opt {
-    ($name:literal, $doc:literal, $slot:expr) => {
+    ($name:literal, $doc:expr, $slot:expr) => {
         Opt { name: $name, doc: $doc, slot: $slot }
     };
 }
@@ -231,6 +231,38 @@ pub(super) const TOPIC: &[Opt<TopicDraft>] = &[
     })),
 ];
 
+const QUEUE_MESSAGES: &str = "Messages waiting for one session; beyond, `overflow` decides.";
+const QUEUE_BYTES: &str = "Bytes of messages waiting for one session; beyond, `overflow` decides.";
+const QUEUE_AGE: &str =
+    "Seconds a QoS 1 or 2 message waits for a session at most; then it is dropped. 0: any number.";
+const OVERFLOW: &str =
+    "What gives way when a queue is full: \"drop_newest\" (what just came) or \"drop_oldest\".";
+const QUEUE_QOS0: &str = "Queue QoS 0 messages for sessions that are away.";
+
+/// Options of `[[queue]]`; those of `[limits]` with the same names hold for everybody else.
+pub(super) const QUEUE: &[Opt<QueueRule>] = &[
+    opt!("clients", "Client ids: * stands for any characters, ? for one. Of any tenant.", |q| {
+        Box::new(Text { slot: &mut q.clients, check: check_clients })
+    }),
+    opt!("queue_messages_max", QUEUE_MESSAGES, |q| plain(&mut q.queue.messages_max, 1, U32)),
+    opt!("queue_bytes_max", QUEUE_BYTES, |q| bytes(&mut q.queue.bytes_max, 1024, I64)),
+    opt!("queue_age_secs_max", QUEUE_AGE, |q| plain(&mut q.queue.age_secs_max, 0, U32)),
+    opt!("overflow", OVERFLOW, |q| overflow(&mut q.queue.overflow)),
+    opt!("queue_qos0", QUEUE_QOS0, |q| Box::new(&mut q.queue.qos0)),
+];
+
+fn overflow(slot: &mut Overflow) -> Box<dyn Value + '_> {
+    let words = &[("drop_newest", Overflow::DropNewest), ("drop_oldest", Overflow::DropOldest)];
+    Box::new(Choice { slot, words })
+}
+
+fn check_clients(text: &str) -> Result<(), String> {
+    if text.is_empty() || !is_clean(text) {
+        return Err("a client id, with * and ? for what varies, expected".into());
+    }
+    Ok(())
+}
+
 /// Options of `[log]`.
 pub(super) const LOG: &[Opt<Log>] = &[
     opt!("format", "How a line is written to standard error: \"text\" or \"json\".", |l| {
@@ -350,21 +382,18 @@ pub(super) const LIMITS: &[Opt<Limits>] = &[
         "The same for clients of MQTT 3 that connect with Clean Session 0: they cannot ask.",
         |l| secs_or_never(&mut l.session_expiry_secs_v3)
     ),
+    opt!("queue_messages_max", QUEUE_MESSAGES, |l| plain(&mut l.queue.messages_max, 1, U32)),
+    opt!("queue_bytes_max", QUEUE_BYTES, |l| bytes(&mut l.queue.bytes_max, 1024, I64)),
+    opt!("queue_age_secs_max", QUEUE_AGE, |l| plain(&mut l.queue.age_secs_max, 0, U32)),
     opt!(
-        "queue_messages_max",
-        "Messages waiting for one session; beyond, `overflow` decides.",
-        |l| plain(&mut l.queue_messages_max, 1, U32)
-    ),
-    opt!(
-        "queue_bytes_max",
-        "Bytes of messages waiting for one session; beyond, `overflow` decides.",
-        |l| bytes(&mut l.queue_bytes_max, 1024, I64)
-    ),
-    opt!(
-        "queue_age_secs_max",
-        "Seconds a QoS 1 or 2 message waits for a session at most; then it is dropped. 0: any \
-         number.",
-        |l| plain(&mut l.queue_age_secs_max, 0, U32)
+        "queues_messages_max",
+        "Messages waiting for all sessions of a shard, or \"no bound\"; beyond, what just came is \
+         dropped.",
+        |l| Box::new(Number {
+            slot: &mut l.queues_messages_max,
+            range: 1..=u64::MAX,
+            unit: Unit::OrNoBound,
+        })
     ),
     opt!(
         "queues_bytes_max",
@@ -376,17 +405,8 @@ pub(super) const LIMITS: &[Opt<Limits>] = &[
             unit: Unit::BytesOrNoBound,
         })
     ),
-    opt!(
-        "overflow",
-        "What gives way when a queue is full: \"drop_newest\" (what just came) or \"drop_oldest\".",
-        |l| Box::new(Choice {
-            slot: &mut l.overflow,
-            words: &[("drop_newest", Overflow::DropNewest), ("drop_oldest", Overflow::DropOldest),],
-        })
-    ),
-    opt!("queue_qos0", "Queue QoS 0 messages for sessions that are away.", |l| Box::new(
-        &mut l.queue_qos0
-    )),
+    opt!("overflow", OVERFLOW, |l| overflow(&mut l.queue.overflow)),
+    opt!("queue_qos0", QUEUE_QOS0, |l| Box::new(&mut l.queue.qos0)),
     opt!("subscriptions_max", "Subscriptions of one session; more are refused (0x97).", |l| plain(
         &mut l.subscriptions_max,
         1,

@@ -2,7 +2,8 @@
 
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
 use super::{Config, Durability, Listener, TopicClass};
-use noctule_core::Tenant;
+use noctule_core::limits::QueueRule;
+use noctule_core::{Limits, Tenant};
 use noctule_proto::TopicFilter;
 use std::borrow::Cow;
 use std::fmt;
@@ -77,8 +78,14 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
     Err(ConfigError { file: file.into(), faults: walk.faults })
 }
 
+/// Whether a rule is for all clients that a pattern stands for.
+fn covers(rule: &QueueRule, clients: &str) -> bool {
+    // Nobody's client id holds the control character.
+    ["", "\u{1}\u{1}\u{1}"].iter().all(|some| rule.is_for(&clients.replace('*', some)))
+}
+
 /// Names of the tables, beside the options of the top level.
-const TABLES: [&str; 6] = ["limits", "log", "admin", "listener", "users", "durability"];
+const TABLES: [&str; 7] = ["limits", "log", "admin", "listener", "users", "durability", "queue"];
 
 struct Walk<'t> {
     text: &'t str,
@@ -88,6 +95,7 @@ struct Walk<'t> {
 impl Walk<'_> {
     fn root(&mut self, root: &DeTable<'_>) -> Config {
         let mut config = Config::default();
+        let mut queues = None;
         for (key, value) in root {
             match key.get_ref().as_ref() {
                 "limits" => self.table("limits.", value, options::LIMITS, &mut config.limits),
@@ -96,6 +104,8 @@ impl Walk<'_> {
                 "durability" => self.durability(value, &mut config.durability),
                 "listener" => config.listeners = self.listeners(value),
                 "users" => self.users(value, &mut config),
+                // They begin with what [limits] says.
+                "queue" => queues = Some(value),
                 name => match options::TOP.iter().find(|opt| opt.name == name) {
                     Some(opt) => self.option("", opt, value, &mut config),
                     None => {
@@ -104,6 +114,9 @@ impl Walk<'_> {
                     }
                 },
             }
+        }
+        if let Some(queues) = queues {
+            self.queues(queues, &mut config.limits);
         }
         self.assigned_ids(root, &config);
         config
@@ -244,6 +257,33 @@ impl Walk<'_> {
             return self.fault(&entry.span(), "durability.topics.filter", what);
         }
         rules.push(TopicClass::new(filter, class));
+    }
+
+    fn queues(&mut self, value: &Spanned<DeValue<'_>>, limits: &mut Limits) {
+        for entry in self.entries("queue", value) {
+            let mut rule = QueueRule { clients: Box::default(), queue: limits.queue };
+            let before = self.faults.len();
+            self.table("queue.", entry, options::QUEUE, &mut rule);
+            if self.faults.len() > before {
+                continue;
+            }
+            if rule.clients.is_empty() {
+                self.fault(&entry.span(), "queue.clients", "is missing in this entry".into());
+                continue;
+            }
+            if let Some(first) = limits.queue_rules.iter().find(|it| covers(it, &rule.clients)) {
+                let what = format!(
+                    "{:?} never has a say, because {:?} above is for all of them: write it first",
+                    rule.clients, first.clients
+                );
+                self.fault(&entry.span(), "queue.clients", what);
+                continue;
+            }
+            limits.queue_rules.push(rule);
+        }
+        if limits.queue_rules.len() > usize::from(u16::MAX) {
+            self.fault(&value.span(), "queue", "65,535 entries at most".into());
+        }
     }
 
     fn users(&mut self, value: &Spanned<DeValue<'_>>, config: &mut Config) {

@@ -2,6 +2,7 @@
 
 use super::Config;
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
+use noctule_core::limits::QueueRule;
 use std::fmt::Write as _;
 
 const HEAD: &str = "\
@@ -54,6 +55,12 @@ pub fn sample() -> String {
     options(&mut text, options::ADMIN, &mut config.admin);
     text.push_str("\n[limits]\n");
     options(&mut text, options::LIMITS, &mut config.limits);
+    text.push_str(
+        "\n# Bounds of the queues of some clients. Repeat for others; the first that is for a \
+         client decides.\n# What an entry leaves out is as in [limits].\n# [[queue]]\n",
+    );
+    let mut rule = QueueRule { clients: Box::default(), queue: config.limits.queue };
+    commented(&mut text, options::QUEUE, &mut rule);
     text
 }
 

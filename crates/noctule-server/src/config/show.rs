@@ -45,5 +45,9 @@ pub fn show(config: &Config) -> String {
     values(&mut text, options::ADMIN, &mut config.admin);
     text.push_str("\n[limits]\n");
     values(&mut text, options::LIMITS, &mut config.limits);
+    for rule in &mut config.limits.queue_rules {
+        text.push_str("\n[[queue]]\n");
+        values(&mut text, options::QUEUE, rule);
+    }
     text
 }

@@ -1,7 +1,7 @@
 //! The sample against the defaults, every kind of value, and the exact text of errors.
 
 use super::*;
-use noctule_core::limits::Overflow;
+use noctule_core::limits::{Overflow, QueueLimits, QueueRule};
 use noctule_proto::QoS;
 
 fn faults(text: &str) -> String {
@@ -25,6 +25,7 @@ fn the_sample_names_every_option_with_a_comment() {
     );
     let durability = options::DURABILITY.iter().map(|opt| opt.name);
     let kept = durability.chain(options::TOPIC.iter().map(|opt| opt.name));
+    let kept = kept.chain(options::QUEUE.iter().map(|opt| opt.name));
     for name in limits.chain(others).chain(listener).chain(rest).chain(kept) {
         let found = sample.lines().zip(sample.lines().skip(1)).any(|(above, line)| {
             line.trim_start_matches("# ").starts_with(&format!("{name} = "))
@@ -36,16 +37,22 @@ fn the_sample_names_every_option_with_a_comment() {
 }
 
 #[test]
-fn every_field_of_the_limits_is_an_option_except_durability() {
+fn every_field_of_the_limits_is_an_option() {
+    fn names(fields: &str) -> impl Iterator<Item = &str> {
+        let own = fields.lines().filter_map(|line| line.strip_prefix("    "));
+        own.filter(|line| !line.starts_with([' ', '}'])).filter_map(|line| line.split(':').next())
+    }
     let fields = format!("{:#?}", Limits::default());
-    let named = fields.lines().filter_map(|line| {
-        line.strip_prefix("    ").filter(|l| !l.starts_with([' ', '}'])).map(|l| {
-            l.split(':').next().expect("split gives one part at least").trim_end_matches(',')
-        })
-    });
-    // What is said of durability has a table of its own.
-    for name in named.filter(|name| !name.starts_with("durability")) {
-        assert!(options::LIMITS.iter().any(|opt| opt.name == name), "{name} cannot be configured");
+    // What is said of durability and of queues has tables of its own.
+    for name in names(&fields).filter(|name| !name.starts_with("durability")) {
+        let known = options::LIMITS.iter().any(|opt| opt.name == name);
+        assert!(known || ["queue", "queue_rules"].contains(&name), "{name} cannot be configured");
+    }
+    let fields = format!("{:#?}", QueueLimits::default());
+    for name in names(&fields) {
+        let named = |option: &str| option.trim_start_matches("queue_") == name;
+        assert!(options::LIMITS.iter().any(|opt| named(opt.name)), "{name} cannot be configured");
+        assert!(options::QUEUE.iter().any(|opt| named(opt.name)), "{name} not for some clients");
     }
 }
 
@@ -72,6 +79,7 @@ packet_size_max = "64 KiB"
 queue_bytes_max = 4_000
 queue_age_secs_max = 86_400
 queues_bytes_max = "64 GiB"
+queues_messages_max = 1_000_000
 session_expiry_secs_max = 60
 session_expiry_secs_v3 = "never"
 overflow = "drop_oldest"
@@ -92,12 +100,13 @@ assigned_id_prefix = "x-"
     assert_eq!(config.log, Log { format: LogFormat::Json, level: LogLevel::Debug });
     assert!(!config.admin.enabled);
     assert_eq!(config.limits.packet_size_max, 65_536);
-    assert_eq!(config.limits.queue_bytes_max, 4000);
-    assert_eq!(config.limits.queue_age_secs_max, 86_400);
+    assert_eq!(config.limits.queue.bytes_max, 4000);
+    assert_eq!(config.limits.queue.age_secs_max, 86_400);
     assert_eq!(config.limits.queues_bytes_max, 64 << 30);
+    assert_eq!(config.limits.queues_messages_max, 1_000_000);
     assert_eq!(config.limits.session_expiry_secs_max, 60);
     assert_eq!(config.limits.session_expiry_secs_v3, u32::MAX);
-    assert_eq!(config.limits.overflow, Overflow::DropOldest);
+    assert_eq!(config.limits.queue.overflow, Overflow::DropOldest);
     assert_eq!(config.limits.qos_max, QoS::AtLeastOnce);
     assert!(!config.limits.retain_available);
     assert_eq!(&*config.limits.assigned_id_prefix, "x-");
@@ -365,4 +374,56 @@ fn user_names_are_prepared_and_impossible_ones_named() {
     assert!(text.starts_with("noctule.toml:1: users.name: holds characters"), "{text}");
     let text = faults(&(user("a b") + &user("a\u{a0}b")));
     assert!(text.starts_with("noctule.toml:4: users.name: ") && text.contains("already"), "{text}");
+}
+
+#[test]
+fn some_clients_have_queues_of_their_own() {
+    let text = r#"
+[[queue]]
+clients = "meter-*"
+queue_messages_max = 10
+overflow = "drop_oldest"
+[[queue]]
+clients = "*"
+queue_age_secs_max = 60
+queue_qos0 = true
+[limits]
+queue_bytes_max = 5_000
+"#;
+    let config = Config::parse("f", text).unwrap();
+    let [meters, others] = &*config.limits.queue_rules else { panic!("{config:?}") };
+    let of_all = QueueLimits { bytes_max: 5000, ..QueueLimits::default() };
+    let queue = QueueLimits { messages_max: 10, overflow: Overflow::DropOldest, ..of_all };
+    assert_eq!(*meters, QueueRule { clients: "meter-*".into(), queue });
+    let queue = QueueLimits { age_secs_max: 60, qos0: true, ..of_all };
+    assert_eq!(*others, QueueRule { clients: "*".into(), queue });
+    assert_eq!(Config::parse("shown", &show(&config)).unwrap().limits, config.limits);
+}
+
+#[test]
+fn mistakes_in_queues_are_named() {
+    let text = r#"
+[[queue]]
+clients = "meter-*"
+messages_max = 10
+[[queue]]
+overflow = "drop_oldest"
+[[queue]]
+clients = ""
+[[queue]]
+clients = "a?"
+[[queue]]
+clients = "a*"
+[[queue]]
+clients = "ab*c"
+"#;
+    assert_eq!(
+        faults(text),
+        "\
+noctule.toml:4: queue.messages_max: unknown option; `noctule config sample` lists them all
+noctule.toml:5: queue.clients: is missing in this entry
+noctule.toml:8: queue.clients: \"\" is wrong: a client id, with * and ? for what varies, expected
+noctule.toml:13: queue.clients: \"ab*c\" never has a say, because \"a*\" above is for all of them: \
+write it first"
+    );
 }

@@ -25,6 +25,8 @@ pub(super) enum Unit {
     Bytes,
     /// The same, the greatest number being `"no bound"`.
     BytesOrNoBound,
+    /// Things, the greatest number being `"no bound"`.
+    OrNoBound,
     /// Seconds, the greatest number being `"never"`.
     SecsOrNever,
 }
@@ -71,15 +73,19 @@ where
         let number = u64::from(*self.slot);
         Some(match self.unit {
             Unit::SecsOrNever if number == *self.range.end() => "\"never\"".into(),
-            Unit::BytesOrNoBound if number == *self.range.end() => "\"no bound\"".into(),
-            Unit::Plain | Unit::SecsOrNever => digits(number),
+            Unit::BytesOrNoBound | Unit::OrNoBound if number == *self.range.end() => {
+                "\"no bound\"".into()
+            }
+            Unit::Plain | Unit::OrNoBound | Unit::SecsOrNever => digits(number),
             Unit::Bytes | Unit::BytesOrNoBound => show_bytes(number),
         })
     }
 
     fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
         let number = match (self.unit, value) {
-            (Unit::BytesOrNoBound, DeValue::String(text)) if text == "no bound" => {
+            (Unit::BytesOrNoBound | Unit::OrNoBound, DeValue::String(text))
+                if text == "no bound" =>
+            {
                 Some(*self.range.end())
             }
             (Unit::Bytes | Unit::BytesOrNoBound, DeValue::String(text)) => parse_bytes(text),
@@ -104,6 +110,7 @@ impl<T> Number<'_, T> {
             Unit::Plain => "a whole number",
             Unit::Bytes => "a number of bytes, like 65536 or \"64 KiB\",",
             Unit::BytesOrNoBound => "a number of bytes, like \"64 GiB\", or \"no bound\"",
+            Unit::OrNoBound => "a whole number or \"no bound\"",
             Unit::SecsOrNever => "a number of seconds or \"never\"",
         }
     }

@@ -2,7 +2,7 @@
 
 use super::chance::Chance;
 use noctule_core::Limits;
-use noctule_core::limits::{Durability, Overflow};
+use noctule_core::limits::{Durability, Overflow, QueueLimits, QueueRule};
 
 /// The shape of one run.
 #[derive(Clone, Debug)]
@@ -37,7 +37,10 @@ impl Plan {
                 limits.durability_of_topics = of_topics();
             }
             // Many Wills at once must not be too many for the witness.
-            limits.queue_messages_max = limits.queue_messages_max.max(20);
+            let others = limits.queue_rules.iter_mut().map(|rule| &mut rule.queue);
+            for queue in others.chain([&mut limits.queue]) {
+                queue.messages_max = queue.messages_max.max(20);
+            }
         }
         Plan {
             clients: chance.between(10, 15) as usize,
@@ -69,7 +72,7 @@ fn limits(chance: &mut Chance, tight: bool) -> Limits {
         session_expiry_secs_max: chance.pick(&[u32::MAX, 50]),
         session_expiry_secs_v3: chance.pick(&[u32::MAX, u32::MAX, 45]),
         stall_millis: chance.pick(&[1000, 100]),
-        queue_qos0: chance.percent(20),
+        queue: QueueLimits { qos0: chance.percent(20), ..QueueLimits::default() },
         receive_maximum: chance.pick(&[1024, 6, 3]),
         topic_alias_max: chance.pick(&[64, 3, 0]),
         topic_alias_out_max: chance.pick(&[64, 3, 2]),
@@ -78,11 +81,24 @@ fn limits(chance: &mut Chance, tight: bool) -> Limits {
     if !tight {
         return wide;
     }
+    let overflow = [Overflow::DropNewest, Overflow::DropNewest, Overflow::DropOldest];
+    let queue = QueueLimits {
+        messages_max: chance.pick(&[20, 8, 40]),
+        overflow: chance.pick(&overflow),
+        ..wide.queue
+    };
+    let others = QueueLimits {
+        messages_max: chance.pick(&[4, 12, 60]),
+        overflow: chance.pick(&overflow),
+        qos0: chance.percent(20),
+        ..wide.queue
+    };
+    let rule = QueueRule { clients: chance.pick(&["c*1", "c?", "c*"]).into(), queue: others };
     Limits {
-        queue_messages_max: chance.pick(&[20, 8, 40]),
+        queue,
+        queue_rules: vec![rule],
         inflight_max: chance.pick(&[5, 2, 10]),
         share_queue_max: chance.pick(&[10, 4, 100]),
-        overflow: chance.pick(&[Overflow::DropNewest, Overflow::DropNewest, Overflow::DropOldest]),
         backlog_high: chance.pick(&[300, 1000, 4000]),
         subscriptions_max: chance.pick(&[4, 8, 1000]),
         ..wide

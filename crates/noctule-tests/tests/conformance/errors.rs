@@ -150,7 +150,7 @@ fn reserved_flags_of_the_fixed_header_end_the_connection() {
 /// `[U5-4.13.2-1]`
 #[test]
 fn a_passing_want_of_room_ends_a_connection_that_cannot_be_told() {
-    let little = |limits: &mut noctule_core::Limits| limits.queue_bytes_max = 100;
+    let little = |limits: &mut noctule_core::Limits| limits.queue.bytes_max = 100;
     script().limits(little).run(|world| {
         let (a, b) = (world.connect_with(&resume("a")), world.connect("b"));
         b.subscribes("t", 2);

@@ -270,7 +270,7 @@ fn a_retained_message_that_expired_before_its_pubrel_replaces_nothing() {
 fn a_copy_in_flight_stays_there_although_another_was_dropped() {
     let limits = |limits: &mut Limits| {
         limits.durability = Durability::Fsync;
-        limits.queue_messages_max = 1;
+        limits.queue.messages_max = 1;
     };
     script().limits(limits).pure("it dies in here").run(|world| {
         // Whichever of them comes first.

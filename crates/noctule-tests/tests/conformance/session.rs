@@ -1,6 +1,7 @@
 //! Sessions: what outlives a connection, and for how long.
 
 use noctule_core::Limits;
+use noctule_core::limits::{Overflow, QueueLimits, QueueRule};
 use noctule_tests::script::prelude::*;
 
 /// `[MQTT-3.1.2-5 v5]` `[MQTT-3.1.2-6 v5]` `[MQTT-3.1.2-23 v5]` `[MQTT-3.1.4-4 v5]`
@@ -207,7 +208,7 @@ fn disconnect_may_not_raise_a_session_expiry_of_0() {
 /// `[U5-4.1.0-1]`: what exceeds the bounds of a queue is dropped, never more than that.
 #[test]
 fn the_queue_of_an_absent_client_is_bounded() {
-    let few = |limits: &mut Limits| limits.queue_messages_max = 3;
+    let few = |limits: &mut Limits| limits.queue.messages_max = 3;
     script().limits(few).run(|world| {
         let (a, b) = (world.connect("a"), world.connect_with(&resume("b")));
         b.subscribes("t", 1);
@@ -223,8 +224,8 @@ fn the_queue_of_an_absent_client_is_bounded() {
         b.expect_nothing();
     });
     let oldest = |limits: &mut Limits| {
-        limits.queue_messages_max = 3;
-        limits.overflow = noctule_core::limits::Overflow::DropOldest;
+        limits.queue.messages_max = 3;
+        limits.queue.overflow = Overflow::DropOldest;
     };
     script().limits(oldest).run(|world| {
         let (a, b) = (world.connect("a"), world.connect_with(&resume("b")));
@@ -242,10 +243,68 @@ fn the_queue_of_an_absent_client_is_bounded() {
     });
 }
 
+/// `[U5-4.1.0-1]`: clients may have bounds of their own.
+#[test]
+fn queues_of_some_clients_have_other_bounds() {
+    let rules = |limits: &mut Limits| {
+        let queue = QueueLimits { messages_max: 2, overflow: Overflow::DropOldest, ..limits.queue };
+        limits.queue_rules = vec![QueueRule { clients: "b*".into(), queue }];
+        limits.queue.messages_max = 3;
+    };
+    script().limits(rules).run(|world| {
+        let a = world.connect("a");
+        for id in ["b1", "c1"] {
+            let client = world.connect_with(&resume(id));
+            client.subscribes("t", 1);
+            client.hang_up();
+            client.settle();
+        }
+        for number in 0..5 {
+            a.publishes(publish("t", format!("{number}")).qos(1, 0));
+        }
+        for (id, kept) in [("b1", 3..5), ("c1", 0..3)] {
+            let client = world.resume(&resume(id));
+            for number in kept {
+                client.receives(publish("t", format!("{number}")).qos(1, 0));
+            }
+            client.expect_nothing();
+        }
+    });
+}
+
+/// `[U5-4.1.0-1]`: all queues of a shard together are bounded in messages and in bytes; what just
+/// came is dropped, because nobody has less right to be there.
+#[test]
+fn all_queues_together_are_bounded() {
+    let messages = |limits: &mut Limits| limits.queues_messages_max = 3;
+    let bytes = |limits: &mut Limits| limits.queues_bytes_max = 3500;
+    for bounds in [&messages as &dyn Fn(&mut Limits), &bytes] {
+        let oldest = |limits: &mut Limits| {
+            bounds(limits);
+            limits.queue.overflow = Overflow::DropOldest;
+        };
+        script().limits(oldest).run(|world| {
+            let (a, b) = (world.connect("a"), world.connect_with(&resume("b")));
+            b.subscribes("t", 1);
+            b.hang_up();
+            b.settle();
+            let payload = |number: i32| format!("{number:01000}");
+            for number in 0..5 {
+                a.publishes(publish("t", payload(number)).qos(1, 0));
+            }
+            let b = world.resume(&resume("b"));
+            for number in 0..3 {
+                b.receives(publish("t", payload(number)).qos(1, 0));
+            }
+            b.expect_nothing();
+        });
+    }
+}
+
 /// `[MQTT-3.1.2-5 v3.1.1]` asks for QoS 1 and 2; QoS 0 too if so configured.
 #[test]
 fn messages_of_qos_0_wait_for_an_absent_client_if_configured() {
-    let all = |limits: &mut Limits| limits.queue_qos0 = true;
+    let all = |limits: &mut Limits| limits.queue.qos0 = true;
     script().limits(all).run(|world| {
         let (a, b) = (world.connect("a"), world.connect_with(&resume("b")));
         b.subscribes("t", 1);

@@ -1,5 +1,10 @@
 //! Every bound of the broker, each with what happens beyond it.
 
+mod queues;
+
+pub(crate) use queues::QueueChoice;
+pub use queues::{Overflow, QueueLimits, QueueRule};
+
 use noctule_proto::{QoS, TopicName};
 use serde::{Deserialize, Serialize};
 
@@ -28,14 +33,10 @@ pub struct Limits {
     pub session_expiry_secs_max: u32,
     /// Session expiry of a 3.x session with Clean Session 0, seconds; `u32::MAX` = never.
     pub session_expiry_secs_v3: u32,
-    /// Messages waiting for one session; beyond, `overflow` decides.
-    pub queue_messages_max: u32,
-    /// Bytes of messages waiting for one session; beyond, `overflow` decides.
-    pub queue_bytes_max: u64,
-    /// Which message gives way when a queue is full.
-    pub overflow: Overflow,
-    /// Queue QoS 0 messages for sessions that are away.
-    pub queue_qos0: bool,
+    /// Bounds of the queue of a session, and of what waits in a share group.
+    pub queue: QueueLimits,
+    /// Sessions with bounds of their own; the first rule that is for a client decides.
+    pub queue_rules: Vec<QueueRule>,
     /// Subscriptions of one session; beyond: SUBACK 0x97.
     pub subscriptions_max: u32,
     /// Retained messages of a shard; beyond: 0x97, the message is delivered but not kept.
@@ -46,7 +47,8 @@ pub struct Limits {
     pub sessions_max: u32,
     /// Connections of a shard; beyond: closed, or CONNACK 0x89.
     pub connections_max: u32,
-    /// Messages waiting in one share group for a member with room; beyond, `overflow` decides.
+    /// Messages waiting in one share group for a member with room; beyond, the queue's `overflow`
+    /// decides.
     pub share_queue_max: u32,
     /// Bytes waiting for one socket above which the broker sends it nothing more (QoS 0 for it is
     /// dropped, QoS 1 and 2 queue), until half of it has left. The server reports the crossings.
@@ -75,23 +77,14 @@ pub struct Limits {
     pub durability: Durability,
     /// Topic filters whose messages are promised something else; the first that matches decides.
     pub durability_of_topics: Vec<(Box<str>, Durability)>,
-    /// Seconds that a message of QoS 1 or 2 waits for a session at most; 0 = any number.
-    pub queue_age_secs_max: u32,
+    /// Messages waiting for all sessions of a shard; beyond, the newest is dropped.
+    pub queues_messages_max: u64,
     /// Bytes of messages waiting for all sessions of a shard; beyond, the newest is dropped.
     pub queues_bytes_max: u64,
     /// Deliveries a job may make in one turn (about 1 ms of work).
     pub turn_budget: u32,
     /// Bytes of cached routes a shard may keep.
     pub route_cache_bytes: u32,
-}
-
-/// What a full queue drops.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Overflow {
-    /// The message that just came.
-    DropNewest,
-    /// The message that has waited longest.
-    DropOldest,
 }
 
 /// What an acknowledgement promises: what it is about survives so much.
@@ -143,10 +136,8 @@ impl Default for Limits {
             keep_alive_secs_max: 0,
             session_expiry_secs_max: u32::MAX,
             session_expiry_secs_v3: u32::MAX,
-            queue_messages_max: 100_000,
-            queue_bytes_max: 64 * 1024 * 1024,
-            overflow: Overflow::DropNewest,
-            queue_qos0: false,
+            queue: QueueLimits::default(),
+            queue_rules: Vec::new(),
             subscriptions_max: 1_000_000,
             retained_max: 10_000_000,
             retained_bytes_max: 4 * 1024 * 1024 * 1024,
@@ -166,7 +157,7 @@ impl Default for Limits {
             response_information: "".into(),
             durability: Durability::Memory,
             durability_of_topics: Vec::new(),
-            queue_age_secs_max: 0,
+            queues_messages_max: u64::MAX,
             queues_bytes_max: u64::MAX,
             turn_budget: 4096,
             route_cache_bytes: 8 * 1024 * 1024,
