@@ -2,6 +2,7 @@
 //! the disk, whether all of it is there, and whether others are held up meanwhile.
 
 use super::super::{Deaf, Step, disconnect, turn_until};
+use super::apart::Apart;
 use super::bystander::Bystander;
 use super::program::{Broker, Ending, Kind};
 use super::pump::{PUBLISHERS, Pump};
@@ -26,7 +27,9 @@ pub(super) fn run(stage: &Stage<'_>, observer: &mut Observer, run: &mut Run) -> 
     pump.publish(durable.messages.into(), (&mut fleet, &plan), observer)?;
     Pump::check(&fleet)?;
     drop(fleet);
-    broker.restart(Ending::Kill, patience)?;
+    let apart = Apart::new();
+    apart.broker(|| broker.restart(Ending::Kill, patience))?;
+    apart.clients();
 
     let bystander = Bystander::start(plan.clone())?;
     let mut fleet = super::super::fleet(&plan, 1)?;

@@ -8,9 +8,11 @@
 //! * `away`       sessions whose clients are away
 //! * `disk`       what a process wrote, and what a directory holds
 //! * `bare`       a loop of append and sync: what the disk can do at best
+//! * `apart`      keeps clients off the broker's processors
 //! * `bystander`  a pair of clients beside, whose latency shows whether others are held up
 //! * `publish`, `fan_out`, `churn`, `start`, `drain`: the parts
 
+mod apart;
 mod away;
 mod bare;
 mod bystander;
