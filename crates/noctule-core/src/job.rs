@@ -36,6 +36,8 @@ pub(crate) struct Jobs {
 struct Spread {
     message: Arc<Message>,
     targets: Arc<[Target]>,
+    /// Where their sessions lay when the route was made.
+    slots: Arc<[u32]>,
     next: u32,
     hold: Option<ConnId>,
 }
@@ -138,14 +140,14 @@ impl Broker {
     pub(crate) fn spread_later(
         &mut self,
         turn: &mut Turn<'_>,
-        targets: Arc<[Target]>,
+        (targets, slots): (Arc<[Target]>, Arc<[u32]>),
         message: Arc<Message>,
         conn: Option<ConnId>,
     ) {
         if let Some(conn) = conn {
             self.hold(turn, conn);
         }
-        self.jobs.spreads.push_back(Spread { message, targets, next: 0, hold: conn });
+        self.jobs.spreads.push_back(Spread { message, targets, slots, next: 0, hold: conn });
     }
 
     /// Works through the jobs until they are done or the turn's budget is.
@@ -187,9 +189,9 @@ impl Broker {
     /// Goes on with the first; whether none is left.
     fn run_spread(&mut self, turn: &mut Turn<'_>) -> bool {
         let Some(spread) = self.jobs.spreads.pop_front() else { return true };
-        let Spread { message, targets, next, hold } = spread;
-        match self.run_delivery(turn, (&message, &targets), next) {
-            Some(next) => self.jobs.spreads.push_front(Spread { message, targets, next, hold }),
+        let Spread { next, hold, .. } = spread;
+        match self.run_delivery(turn, &spread.message, (&spread.targets, &spread.slots), next) {
+            Some(next) => self.jobs.spreads.push_front(Spread { next, ..spread }),
             None => {
                 if let Some(conn) = hold {
                     self.release(turn, conn);
@@ -206,7 +208,7 @@ impl Broker {
             Some(Heard::Delivery { delivery, next }) => {
                 let Delivery { message, targets, .. } = &delivery;
                 left = self
-                    .run_delivery(turn, (message, targets), next)
+                    .run_delivery(turn, message, (targets, &[]), next)
                     .map(|next| Heard::Delivery { delivery, next });
             }
             Some(Heard::Passed { asker, request }) => self.passed(turn, from, asker, request),
@@ -268,14 +270,17 @@ impl Broker {
     fn run_delivery(
         &mut self,
         turn: &mut Turn<'_>,
-        (message, targets): (&Arc<Message>, &[Target]),
+        message: &Arc<Message>,
+        (targets, slots): (&[Target], &[u32]),
         next: u32,
     ) -> Option<u32> {
         let mut outbound = Outbound::of_message(message);
         let end = (next + self.budget).min(targets.len() as u32);
         self.budget -= end - next;
-        for target in &targets[next as usize..end as usize] {
-            self.deliver_to(turn, target, &mut outbound, false);
+        let slots = slots.iter().copied().chain(std::iter::repeat(u32::MAX));
+        let near = targets.iter().zip(slots).take(end as usize).skip(next as usize);
+        for near in near {
+            self.deliver_near(turn, near, &mut outbound, false);
         }
         (end < targets.len() as u32).then_some(end)
     }

@@ -22,7 +22,7 @@ pub(crate) struct Route {
     /// Receivers at home here.
     pub(crate) here: Arc<[Target]>,
     /// Where their sessions lay when the route was made: a guess, verified by number.
-    slots: Box<[u32]>,
+    slots: Arc<[u32]>,
     /// Receivers elsewhere.
     pub(crate) there: Vec<(ShardId, Arc<[Target]>)>,
     /// Among them are some whose deliveries of QoS 1 and 2 are recorded.
@@ -281,19 +281,15 @@ impl Broker {
             }
         }
         if route.here.len() > self.budget as usize && route.here.len() > 16 {
-            self.spread_later(turn, Arc::clone(&route.here), outbound.shared(), conn);
+            let targets = (Arc::clone(&route.here), Arc::clone(&route.slots));
+            self.spread_later(turn, targets, outbound.shared(), conn);
             return;
         }
         self.budget = self.budget.saturating_sub(route.here.len() as u32);
         let sole = route.there.is_empty();
         let mut behind = sole && !route.here.is_empty();
-        for (target, slot) in route.here.iter().zip(&route.slots) {
-            behind &= match target.receiver {
-                Receiver::Session(number) if self.sessions.is_at(*slot, number) => {
-                    self.deliver(turn, *slot, (outbound, sole), target)
-                }
-                _ => self.deliver_to(turn, target, outbound, sole),
-            };
+        for (target, slot) in route.here.iter().zip(&*route.slots) {
+            behind &= self.deliver_near(turn, (target, *slot), outbound, sole);
         }
         if behind {
             self.all_behind(turn, self.me, &route.here, outbound.publisher);
@@ -336,6 +332,23 @@ impl Broker {
                 self.share_out(turn, group, outbound);
                 false
             }
+        }
+    }
+
+    /// The same for a receiver that is likely to be found at a slot.
+    #[inline]
+    pub(crate) fn deliver_near(
+        &mut self,
+        turn: &mut Turn<'_>,
+        (target, slot): (&Target, u32),
+        outbound: &mut Outbound<'_>,
+        sole: bool,
+    ) -> bool {
+        match target.receiver {
+            Receiver::Session(number) if self.sessions.is_at(slot, number) => {
+                self.deliver(turn, slot, (outbound, sole), target)
+            }
+            _ => self.deliver_to(turn, target, outbound, sole),
         }
     }
 }

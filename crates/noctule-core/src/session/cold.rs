@@ -27,13 +27,13 @@ const GROUPED: u32 = 1 << 2;
 const SUBSCRIPTION: u32 = 3;
 
 /// Entries of a block.
-const BLOCK: usize = 128;
+const BLOCK: usize = 64;
 
 /// First in, first out.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct ColdQueue {
-    /// The first block. It is empty only if all is.
-    first: VecDeque<Cold>,
+    /// The last block: what is added finds it without a detour. It is empty only if all is.
+    last: VecDeque<Cold>,
     more: Lazy<More>,
     len: usize,
 }
@@ -41,7 +41,7 @@ pub(super) struct ColdQueue {
 /// What few queues have.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct More {
-    /// Blocks behind the first one, none of them empty.
+    /// Blocks before the last one, none of them empty.
     blocks: VecDeque<VecDeque<Cold>>,
     /// The groups of entries that have one, in the same order.
     groups: VecDeque<GroupNumber>,
@@ -107,12 +107,12 @@ impl ColdQueue {
 
     #[inline]
     pub(super) fn front(&self) -> Option<&Cold> {
-        self.first.front()
+        self.more.blocks.front().unwrap_or(&self.last).front()
     }
 
     /// In order, without their groups.
     pub(super) fn entries(&self) -> impl Iterator<Item = &Cold> {
-        self.first.iter().chain(self.more.blocks.iter().flatten())
+        self.more.blocks.iter().flatten().chain(&self.last)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Outgoing> + '_ {
@@ -129,20 +129,22 @@ impl ColdQueue {
         if let Some(group) = group {
             self.more.groups.push_back(group);
         }
-        if self.first.len() < BLOCK && self.more.blocks.is_empty() {
-            if self.first.len() == self.first.capacity() {
-                // A short queue is what most sessions have.
-                self.first.reserve_exact((self.first.len() / 4).max(4));
-            }
-            return self.first.push_back(cold);
+        if self.last.len() == self.last.capacity() {
+            self.make_room();
         }
-        match self.more.blocks.back_mut() {
-            Some(last) if last.len() < BLOCK => last.push_back(cold),
-            Some(_) | None => {
-                let mut block = VecDeque::with_capacity(BLOCK);
-                block.push_back(cold);
-                self.more.blocks.push_back(block);
-            }
+        self.last.push_back(cold);
+    }
+
+    /// The last block is as long as it may be for now.
+    #[cold]
+    fn make_room(&mut self) {
+        if self.last.len() >= BLOCK {
+            let full = std::mem::replace(&mut self.last, VecDeque::with_capacity(BLOCK));
+            self.more.blocks.push_back(full);
+        } else {
+            // A short queue is what most sessions have.
+            let more = (self.last.len() / 4).max(4).min(BLOCK - self.last.len());
+            self.last.reserve_exact(more);
         }
     }
 
@@ -151,36 +153,47 @@ impl ColdQueue {
         if let Some(group) = group {
             self.more.groups.push_front(group);
         }
-        if self.first.len() >= BLOCK {
-            let block = std::mem::take(&mut self.first);
-            self.more.blocks.push_front(block);
+        let first = match self.more.blocks.is_empty() {
+            true => &mut self.last,
+            false => &mut self.more.blocks[0],
+        };
+        if first.len() < BLOCK {
+            return first.push_front(cold);
         }
-        self.first.push_front(cold);
+        self.more.blocks.push_front(VecDeque::from([cold]));
     }
 
     pub(super) fn pop_front(&mut self) -> Option<Outgoing> {
-        let cold = self.first.pop_front()?;
+        let cold = match self.more.blocks.is_empty() {
+            true => self.last.pop_front()?,
+            false => self.taken_of(0, 0)?,
+        };
         Some(self.taken(cold, 0))
     }
 
     /// Takes out the first copy of a message of this manner.
     pub(super) fn take(&mut self, place: Place, manner: Manner) -> Option<Outgoing> {
         let is_it = |cold: &Cold| cold.place == place && cold.manner() == manner;
-        if let Some(at) = self.first.iter().position(is_it) {
-            let grouped = self.first.iter().take(at).filter(|cold| cold.is_grouped()).count();
-            let cold = self.first.remove(at)?;
-            return Some(self.taken(cold, grouped));
-        }
-        let mut blocks = self.more.blocks.iter().enumerate();
-        let (nth, at) =
-            blocks.find_map(|(nth, block)| Some((nth, block.iter().position(is_it)?)))?;
+        let in_it = |(nth, block): (usize, &VecDeque<Cold>)| {
+            block.iter().position(is_it).map(|at| (nth, at))
+        };
+        let (nth, at) = self.more.blocks.iter().chain([&self.last]).enumerate().find_map(in_it)?;
         let grouped = self.grouped_before((nth, at));
+        let cold = match nth < self.more.blocks.len() {
+            true => self.taken_of(nth, at)?,
+            false => self.last.remove(at)?,
+        };
+        Some(self.taken(cold, grouped))
+    }
+
+    /// Takes an entry out of a block before the last one.
+    fn taken_of(&mut self, nth: usize, at: usize) -> Option<Cold> {
         let block = self.more.blocks.get_mut(nth)?;
         let cold = block.remove(at)?;
         if block.is_empty() {
             self.more.blocks.remove(nth);
         }
-        Some(self.taken(cold, grouped))
+        Some(cold)
     }
 
     /// How many entries before one of a block have a group.
@@ -189,16 +202,17 @@ impl ColdQueue {
         if groups.is_empty() {
             return 0;
         }
-        let before = self.first.iter().chain(blocks.iter().take(nth).flatten());
-        before.chain(blocks[nth].iter().take(at)).filter(|cold| cold.is_grouped()).count()
+        let its = blocks.get(nth).unwrap_or(&self.last);
+        let before = blocks.iter().take(nth).flatten().chain(its.iter().take(at));
+        before.filter(|cold| cold.is_grouped()).count()
     }
 
     /// An entry was taken out, behind so many that have a group.
     fn taken(&mut self, cold: Cold, grouped: usize) -> Outgoing {
         self.len -= 1;
         let group = if cold.is_grouped() { self.more.groups.remove(grouped) } else { None };
-        if self.first.is_empty() && !self.more.blocks.is_empty() {
-            self.first = self.more.blocks.pop_front().unwrap_or_default();
+        if self.last.is_empty() && !self.more.blocks.is_empty() {
+            self.last = self.more.blocks.pop_back().unwrap_or_default();
         }
         self.more.drop_if(|more| more.blocks.is_empty() && more.groups.is_empty());
         cold.outgoing(group)
@@ -207,14 +221,13 @@ impl ColdQueue {
     /// Entries that have numbers instead of places: the last ones.
     pub(super) fn numbered(&self) -> impl Iterator<Item = &Cold> {
         let blocks = self.more.blocks.iter().rev().flat_map(|block| block.iter().rev());
-        blocks.chain(self.first.iter().rev()).take_while(|cold| is_numbered(cold.place))
+        self.last.iter().rev().chain(blocks).take_while(|cold| is_numbered(cold.place))
     }
 
     /// Whether the last one has a number instead of a place.
     #[inline]
     pub(super) fn ends_numbered(&self) -> bool {
-        let last = self.more.blocks.back().unwrap_or(&self.first).back();
-        last.is_some_and(|cold| is_numbered(cold.place))
+        self.last.back().is_some_and(|cold| is_numbered(cold.place))
     }
 
     /// Gives places to those that have numbers below a bound: their messages have places by now.
@@ -229,29 +242,16 @@ impl ColdQueue {
             }
             true
         };
-        if !self.more.blocks.is_empty() {
-            for block in self.more.blocks.iter_mut().rev() {
-                if !block.iter_mut().rev().all(&mut place) {
-                    return;
-                }
-            }
+        let all = self.last.iter_mut().rev().all(&mut place);
+        if all && !self.more.blocks.is_empty() {
+            self.more.blocks.iter_mut().rev().flat_map(|block| block.iter_mut().rev()).all(place);
         }
-        self.first.iter_mut().rev().all(place);
     }
 
     /// Takes the last one out that has a number, with its message.
     pub(super) fn recall(&mut self, pending: &mut Pending) -> Option<Outgoing> {
         let cold = *self.numbered().next()?;
-        match self.more.blocks.is_empty() {
-            true => drop(self.first.pop_back()),
-            false => {
-                let last = self.more.blocks.back_mut()?;
-                last.pop_back();
-                if last.is_empty() {
-                    self.more.blocks.pop_back();
-                }
-            }
-        }
+        self.last.pop_back();
         let out = self.taken(cold, 0);
         let message = Body::Here(Arc::clone(pending.message(cold.place)));
         pending.forget(cold.place);
@@ -275,13 +275,13 @@ impl ColdQueue {
 
     /// Whether nothing is held by an empty one.
     pub(super) fn is_free(&self) -> bool {
-        self.first.capacity() == 0
+        self.last.capacity() == 0
     }
 
     /// Panics if it contradicts itself.
     pub(super) fn check(&self) {
         assert_eq!(self.entries().count(), self.len);
-        assert!(self.len == 0 || !self.first.is_empty());
+        assert!(self.len == 0 || !self.last.is_empty());
         assert!(self.more.blocks.iter().all(|block| !block.is_empty()));
         let grouped = self.entries().filter(|cold| cold.is_grouped()).count();
         assert_eq!(grouped, self.more.groups.len());
