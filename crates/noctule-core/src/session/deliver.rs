@@ -338,6 +338,7 @@ impl Broker {
     /// [V31-3.1-7], [MQTT-3.1.2-5 v3.1.1].
     fn enqueue(&mut self, turn: &mut Turn<'_>, slot: u32, out: Outgoing) -> Fate {
         let mut fate = Fate::Queued;
+        self.drop_stale(turn, slot, out.message.cost());
         let session = self.sessions.at_mut(slot);
         let before = (session.queue.len() as u64, session.queue.bytes());
         if session.link.is_some() && session.queue.is_empty() {
@@ -413,7 +414,12 @@ impl Broker {
     }
 
     /// Why a message that waited is not sent any more. `[MQTT-3.3.2-5 v5]`
-    fn too_late(&self, turn: &Turn<'_>, slot: u32, message: &Message) -> Option<Verdict> {
+    pub(super) fn too_late(
+        &self,
+        turn: &Turn<'_>,
+        slot: u32,
+        message: &Message,
+    ) -> Option<Verdict> {
         if message.expired(turn.now) {
             return Some(Verdict::Expired);
         }

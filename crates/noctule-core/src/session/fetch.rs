@@ -102,8 +102,12 @@ impl Broker {
         let Some(slot) = self.sessions.slot_of(number) else { return };
         let session = self.sessions.at_mut(slot);
         // Answers to a connection that is over are of no use.
-        if session.link.is_none() || !std::mem::take(&mut session.work.fetching) {
+        if !session.work.fetching {
             return;
+        }
+        session.work.fetching = false;
+        if session.link.is_none() {
+            return self.stale_read(turn, number, messages);
         }
         for (place, message) in messages {
             let session = self.sessions.at_mut(slot);

@@ -9,6 +9,7 @@ mod end;
 mod fetch;
 mod pending;
 mod queue;
+mod stale;
 mod subscriptions;
 #[cfg(test)]
 mod tests;

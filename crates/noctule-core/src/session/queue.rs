@@ -7,8 +7,8 @@
 //! what is needed soon is fetched from the front of `cold` to the back of `front`.
 
 use super::cold::{Cold, ColdQueue};
-use super::pending::Pending;
-use crate::identity::{GroupNumber, Place};
+use super::pending::{Pending, is_numbered};
+use crate::identity::{GroupNumber, Place, Time};
 use crate::lazy::{Empty, Lazy};
 use crate::limits::{Overflow, QueueLimits};
 use crate::message::Message;
@@ -55,6 +55,8 @@ struct Parts {
     /// So many the queue may have whatever its limits are: an earlier run had them, some of them in
     /// flight.
     restored: u32,
+    /// When it was full and what waits first was last looked at: whole seconds.
+    looked_at: u32,
     /// It overflowed and has not been half empty since.
     overflowing: bool,
     /// It is on the list of queues to be moved out of memory.
@@ -155,6 +157,22 @@ impl Queue {
             None if !self.0.cold.is_empty() => Some(Next::Away),
             None => self.0.fresh.front().map(Next::Here),
         }
+    }
+
+    /// Whether there is no room for a message that costs so much.
+    pub(crate) fn is_full(&self, cost: u64, limits: &QueueLimits) -> bool {
+        self.0.is_full(cost, limits)
+    }
+
+    /// Whether it is a second since what waits first was looked at; then it is now.
+    pub(super) fn looks(&mut self, now: Time) -> bool {
+        let secs = (now.0 / 1000) as u32;
+        std::mem::replace(&mut self.0.looked_at, secs) != secs
+    }
+
+    /// Whether what waits first is what the log keeps there, and not in memory.
+    pub(super) fn begins_at(&self, place: Place) -> bool {
+        self.0.front.is_empty() && self.0.cold.front().is_some_and(|cold| cold.place == place)
     }
 
     /// All of it, oldest first.
@@ -351,7 +369,7 @@ impl Queue {
         let near = self.0.cold.entries().take(FETCH_MAX).take_while(|cold| {
             let first = bytes == 0;
             bytes += u64::from(cold.cost);
-            first || bytes <= FETCH_BYTES_MAX
+            (first || bytes <= FETCH_BYTES_MAX) && !is_numbered(cold.place)
         });
         near.map(|cold| cold.place).collect()
     }

@@ -1,7 +1,7 @@
 //! Sessions: what outlives a connection, and for how long.
 
 use noctule_core::Limits;
-use noctule_core::limits::{Overflow, QueueLimits, QueueRule};
+use noctule_core::limits::{Durability, Overflow, QueueLimits, QueueRule};
 use noctule_tests::script::prelude::*;
 
 /// `[MQTT-3.1.2-5 v5]` `[MQTT-3.1.2-6 v5]` `[MQTT-3.1.2-23 v5]` `[MQTT-3.1.4-4 v5]`
@@ -269,6 +269,46 @@ fn queues_of_some_clients_have_other_bounds() {
             }
             client.expect_nothing();
         }
+    });
+}
+
+/// `[MQTT-3.3.2-5 v5]`: messages that will not be sent any more take nobody's room. In memory they
+/// go at once; if the log has to be asked first, what comes meanwhile finds the queue full.
+#[test]
+fn what_has_waited_for_too_long_makes_room_for_what_comes() {
+    let aging = |limits: &mut Limits| {
+        limits.queue.messages_max = 300;
+        limits.queue.age_secs_max = 60;
+    };
+    script().limits(aging).pure("a minute passes").run(|world| {
+        let (a, b) = (world.connect("a"), world.connect_with(&resume("b")));
+        b.subscribes("t", 1);
+        b.hang_up();
+        b.settle();
+        for number in 0..290 {
+            a.publishes(publish("t", format!("old {number}")).qos(1, 0));
+        }
+        world.advance(40);
+        for number in 0..12 {
+            a.publishes(publish("t", format!("young {number}")).qos(1, 0));
+        }
+        world.advance(30);
+        a.publishes(publish("t", "meanwhile").qos(1, 0));
+        world.settle();
+        for number in 0..20 {
+            a.publishes(publish("t", format!("new {number}")).qos(1, 0));
+        }
+        let b = world.resume(&resume("b"));
+        for number in 0..10 {
+            b.receives(publish("t", format!("young {number}")).qos(1, 0));
+        }
+        if world.limits().durability == Durability::Memory {
+            b.receives(publish("t", "meanwhile").qos(1, 0));
+        }
+        for number in 0..20 {
+            b.receives(publish("t", format!("new {number}")).qos(1, 0));
+        }
+        b.expect_nothing();
     });
 }
 
