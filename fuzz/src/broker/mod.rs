@@ -8,7 +8,7 @@
 mod packets;
 
 use noctule_core::input::{AuthAnswer, Level, Origin, SystemPublish};
-use noctule_core::limits::Durability;
+use noctule_core::limits::{Durability, QueueLimits};
 use noctule_core::output::AuthRequest;
 use noctule_core::{
     Broker, ConnId, Effect, Homes, Index, Input, Limits, ListenerId, Outbox, ShardId, Tenant, Time,
@@ -354,8 +354,7 @@ fn tight_limits(durability: Durability) -> Limits {
         topic_alias_max: 2,
         topic_alias_out_max: 2,
         topic_levels_max: 6,
-        queue_messages_max: 6,
-        queue_bytes_max: 512,
+        queue: QueueLimits { messages_max: 6, bytes_max: 512, ..QueueLimits::default() },
         subscriptions_max: 5,
         retained_max: 4,
         retained_bytes_max: 512,
