@@ -53,11 +53,13 @@ pub enum DurablePart {
     Start,
     /// A client that comes back to a long queue.
     Drain,
+    /// One session that stays away among many busy ones.
+    Endure,
 }
 
 impl DurablePart {
-    /// All of them, in the order in which they are done.
-    pub const ALL: [DurablePart; 5] = [
+    /// Those that are over soon, in the order in which they are done.
+    pub const BRIEF: [DurablePart; 5] = [
         DurablePart::Publish,
         DurablePart::FanOut,
         DurablePart::Churn,
@@ -74,13 +76,17 @@ impl DurablePart {
             DurablePart::Churn => "churn",
             DurablePart::Start => "start",
             DurablePart::Drain => "drain",
+            DurablePart::Endure => "endure",
         }
     }
 
     /// Whether a broker that keeps nothing fails at it.
     fn needs_restart(self) -> bool {
         match self {
-            DurablePart::Publish | DurablePart::FanOut | DurablePart::Churn => false,
+            DurablePart::Publish
+            | DurablePart::FanOut
+            | DurablePart::Churn
+            | DurablePart::Endure => false,
             DurablePart::Start | DurablePart::Drain => true,
         }
     }

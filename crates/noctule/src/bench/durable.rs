@@ -17,7 +17,7 @@ pub(super) struct DurableArgs {
     /// Where data directories are made: on the disk that is to be measured.
     #[arg(long, value_name = "DIR", default_value = ".")]
     directory: PathBuf,
-    /// What is measured; all of it if nothing is said.
+    /// What is measured; all but `endure` if nothing is said.
     #[arg(long, value_enum, value_delimiter = ',')]
     part: Vec<PartName>,
     /// What acknowledgements of noctule promise.
@@ -82,6 +82,8 @@ enum PartName {
     Start,
     /// A client that comes back to a long queue.
     Drain,
+    /// One session that stays away among many busy ones; for minutes (`--seconds`).
+    Endure,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
@@ -112,7 +114,7 @@ impl DurableArgs {
             shards: self.shards,
             mosquitto: mosquitto.transpose()?,
             directory: self.directory,
-            parts: if self.part.is_empty() { DurablePart::ALL.to_vec() } else { parts },
+            parts: if self.part.is_empty() { DurablePart::BRIEF.to_vec() } else { parts },
             message,
             messages: self.messages,
             sessions: self.sessions,
@@ -147,6 +149,7 @@ impl PartName {
             PartName::Churn => DurablePart::Churn,
             PartName::Start => DurablePart::Start,
             PartName::Drain => DurablePart::Drain,
+            PartName::Endure => DurablePart::Endure,
         }
     }
 }

@@ -1,0 +1,75 @@
+//! A client that publishes one message at a time, and how long each acknowledgement takes: what a
+//! commit takes, whatever else the broker does.
+
+use super::super::traffic::Mint;
+use super::super::{Deaf, client_id, connect, disconnect, fresh_run};
+use crate::error::Error;
+use crate::histogram::{Latencies, Percentiles};
+use crate::payload::Header;
+use crate::plan::{MessageShape, Plan};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// From the one acknowledgement to the next message.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// A thread with its connection.
+#[derive(Debug)]
+pub(super) struct Committer {
+    end: Sender<()>,
+    thread: JoinHandle<Result<Percentiles, Error>>,
+}
+
+impl Committer {
+    /// Starts publishing to a topic that somebody is away for.
+    pub(super) fn start(
+        plan: Plan,
+        message: MessageShape,
+        topic: Arc<str>,
+    ) -> Result<Committer, Error> {
+        let (end, ends) = channel();
+        let thread = std::thread::Builder::new()
+            .name("committer".into())
+            .spawn(move || commit(&plan, &message, &topic, &ends))
+            .map_err(Error::io("a thread"))?;
+        Ok(Committer { end, thread })
+    }
+
+    /// Ends it; answers how long the acknowledgements took.
+    pub(super) fn end(self) -> Result<Percentiles, Error> {
+        drop(self.end);
+        match self.thread.join() {
+            Ok(took) => took,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+fn commit(
+    plan: &Plan,
+    message: &MessageShape,
+    topic: &Arc<str>,
+    ends: &Receiver<()>,
+) -> Result<Percentiles, Error> {
+    let run = fresh_run();
+    let mut fleet = super::super::fleet(plan, 1)?;
+    let options = message.tune(plan.target.options(client_id(run, 0)));
+    connect(&mut fleet, [options].into_iter(), plan, &mut Deaf)?;
+    let mut mint = Mint::new(message)?;
+    let (mut took, mut sequence) = (Latencies::default(), 0);
+    while ends.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
+        let sent = fleet.look_at_clock();
+        let header = Header { run, publisher: 0, sequence, sent };
+        mint.publish(topic, &header, (&mut fleet, 0))?;
+        sequence += 1;
+        while fleet.open_requests(0) > 0 {
+            fleet.turn(fleet.now() + plan.patience, &mut Deaf)?;
+            fleet.roll().check()?;
+        }
+        took.record(fleet.look_at_clock().saturating_sub(sent));
+    }
+    disconnect(&mut fleet, &mut Deaf);
+    Ok(took.turn())
+}
