@@ -8,6 +8,7 @@ use crate::histogram::{Latencies, Percentiles};
 use crate::payload::Header;
 use crate::plan::{MessageShape, Plan};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -19,6 +20,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(super) struct Committer {
     end: Sender<()>,
+    acknowledged: Arc<AtomicU64>,
     thread: JoinHandle<Result<Percentiles, Error>>,
 }
 
@@ -30,11 +32,18 @@ impl Committer {
         topic: Arc<str>,
     ) -> Result<Committer, Error> {
         let (end, ends) = channel();
+        let acknowledged = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&acknowledged);
         let thread = std::thread::Builder::new()
             .name("committer".into())
-            .spawn(move || commit(&plan, &message, &topic, &ends))
+            .spawn(move || commit(&plan, (&message, &topic), &ends, &count))
             .map_err(Error::io("a thread"))?;
-        Ok(Committer { end, thread })
+        Ok(Committer { end, acknowledged, thread })
+    }
+
+    /// Messages that were acknowledged.
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::Relaxed)
     }
 
     /// Ends it; answers how long the acknowledgements took.
@@ -49,9 +58,9 @@ impl Committer {
 
 fn commit(
     plan: &Plan,
-    message: &MessageShape,
-    topic: &Arc<str>,
+    (message, topic): (&MessageShape, &Arc<str>),
     ends: &Receiver<()>,
+    acknowledged: &AtomicU64,
 ) -> Result<Percentiles, Error> {
     let run = fresh_run();
     let mut fleet = super::super::fleet(plan, 1)?;
@@ -68,6 +77,7 @@ fn commit(
             fleet.turn(fleet.now() + plan.patience, &mut Deaf)?;
             fleet.roll().check()?;
         }
+        acknowledged.fetch_add(1, Ordering::Relaxed);
         took.record(fleet.look_at_clock().saturating_sub(sent));
     }
     disconnect(&mut fleet, &mut Deaf);

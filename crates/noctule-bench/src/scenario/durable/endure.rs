@@ -8,6 +8,7 @@ use super::program::{Broker, Kind};
 use super::pump::{PUBLISHERS, Pump};
 use super::{Stage, away, disk};
 use crate::error::Error;
+use crate::histogram::Percentiles;
 use crate::observer::Observer;
 use crate::report::{Better, Run, Unit};
 use noctule_client::{Options, Subscribe};
@@ -40,13 +41,7 @@ pub(super) fn run(stage: &Stage<'_>, observer: &mut Observer, run: &mut Run) -> 
         (1..=busy).map(|number| format!("bench/{:08x}/{number:06}", id.0).into()).collect();
     let options: Vec<Options> =
         (1..=busy).map(|number| away::client(&plan, message, id, number)).collect();
-    let mut turns = Vec::new();
-    for (nth, topic) in topics.iter().enumerate() {
-        if nth.is_multiple_of(KEPT - 1) {
-            turns.push(Arc::clone(&kept));
-        }
-        turns.push(Arc::clone(topic));
-    }
+    let turns = turns(&topics, &kept);
     let each = turns.len() as u64;
     let kept_each = each - busy as u64;
     let mut pump = Pump::connect((id, message), turns, &mut fleet, &plan)?;
@@ -59,7 +54,7 @@ pub(super) fn run(stage: &Stage<'_>, observer: &mut Observer, run: &mut Run) -> 
     answered(&mut fleet, busy, &plan, &mut pump)?;
 
     let mut watch = broker.observer()?;
-    let committer = Committer::start(plan.clone(), message.clone(), Arc::clone(&kept))?;
+    let committer = Committer::start(plan.clone(), *message, Arc::clone(&kept))?;
     let content = stage.content(&kept) as u64;
     let (data, begin) = (broker.data(), fleet.look_at_clock());
     let (mut look, mut over_max, mut disk_max, mut quarter) = (begin, 0.0_f64, 0, None);
@@ -69,14 +64,15 @@ pub(super) fn run(stage: &Stage<'_>, observer: &mut Observer, run: &mut Run) -> 
         let past = fleet.now() - begin;
         if fleet.now() >= look {
             look = fleet.now() + LOOK_AGAIN;
-            let live = pump.published / each * kept_each * content;
+            let kept = pump.published / each * kept_each + committer.acknowledged();
+            let live = kept * content;
             let bytes = disk::size(&data);
             disk_max = disk_max.max(bytes);
             over_max = over_max.max(bytes as f64 / (2 * live + 4 * SEGMENT) as f64);
             observer.show(fleet.now(), pump.ledger.received(), "messages taken");
         }
         if quarter.is_none() && past >= durable.time / 4 {
-            quarter = Some((pump.published, watch.memory(run)?));
+            quarter = Some((pump.published, committer.acknowledged(), watch.memory(run)?));
         }
         if past >= durable.time {
             return Ok(Step::Done);
@@ -85,20 +81,35 @@ pub(super) fn run(stage: &Stage<'_>, observer: &mut Observer, run: &mut Run) -> 
         Ok(Step::At(pump.ledger.received()))
     })?;
     let cost = watch.since(clocks, fleet.look_at_clock())?;
+    let acknowledged = committer.acknowledged();
     let took = committer.end()?;
     run.rate("endure_per_second", pump.published, cost.time);
     cost.report(run, "endure_", "message", pump.published);
+    commits(took, run);
+    run.bytes("endure_disk_max", disk_max);
+    run.add("endure_disk_by_bound", over_max, Unit::Ratio, Better::Lower);
+    if let (Some((published, beside, Some(then))), Some(now)) = (quarter, watch.memory(run)?) {
+        let queued = (pump.published - published) / each * kept_each + (acknowledged - beside);
+        let grown = (now as f64 - then as f64) / queued.max(1) as f64;
+        run.add("endure_memory_per_kept_message", grown, Unit::Bytes, Better::Lower);
+    }
+    Ok(())
+}
+
+/// The topics in the order in which they are published to: one in so many is what is kept.
+fn turns(topics: &[Arc<str>], kept: &Arc<str>) -> Vec<Arc<str>> {
+    let mut turns = Vec::new();
+    for some in topics.chunks(KEPT - 1) {
+        turns.push(Arc::clone(kept));
+        turns.extend(some.iter().map(Arc::clone));
+    }
+    turns
+}
+
+fn commits(took: Percentiles, run: &mut Run) {
     run.time("endure_commit_median", took.p50, Better::Lower);
     run.time("endure_commit_p999", took.p999, Better::Lower);
     run.time("endure_commit_worst", took.max, Better::Lower);
     let worst = took.max.as_secs_f64() / took.p50.as_secs_f64().max(1e-9);
     run.add("endure_commit_worst_by_median", worst, Unit::Ratio, Better::Lower);
-    run.bytes("endure_disk_max", disk_max);
-    run.add("endure_disk_by_bound", over_max, Unit::Ratio, Better::Lower);
-    if let (Some((published, Some(then))), Some(now)) = (quarter, watch.memory(run)?) {
-        let queued = (pump.published - published) / each * kept_each;
-        let grown = (now as f64 - then as f64) / queued.max(1) as f64;
-        run.add("endure_memory_per_kept_message", grown, Unit::Bytes, Better::Lower);
-    }
-    Ok(())
 }
