@@ -161,10 +161,8 @@ impl Broker {
             Some(slot) => slot,
             None => {
                 self.counters.sessions_now += 1;
-                let queue_choice = self.limits.queue_choice(client_id);
-                let mut new = Session::new(*session, *tenant, client_id);
-                new.queue_choice = queue_choice;
-                self.sessions.insert(new)
+                let bounds = self.limits.queue_choice(client_id);
+                self.sessions.insert(Session::new(*session, *tenant, client_id, bounds))
             }
         };
         let found = self.sessions.at_mut(slot);

@@ -58,13 +58,14 @@ pub enum DurablePart {
 }
 
 impl DurablePart {
-    /// Those that are over soon, in the order in which they are done.
-    pub const BRIEF: [DurablePart; 5] = [
+    /// All of them, in the order in which they are done.
+    pub const ALL: [DurablePart; 6] = [
         DurablePart::Publish,
         DurablePart::FanOut,
         DurablePart::Churn,
         DurablePart::Start,
         DurablePart::Drain,
+        DurablePart::Endure,
     ];
 
     /// Its name, with which the names of its numbers begin.

@@ -5,7 +5,7 @@ use crate::grant::Grant;
 use crate::identity::{GroupNumber, MessageId, SessionNumber};
 use crate::index::Receiver;
 use crate::input::{AuthAnswer, Input, Room, SystemPublish};
-use crate::limits::Durability;
+use crate::limits::{Durability, QueueLimits, QueueRule};
 use crate::message::{Message, Origin, Parts};
 use crate::peer::{Delivery, PeerMessage, RetainedAnswer, Target};
 use crate::verdict::Verdict;
@@ -278,4 +278,20 @@ fn a_full_disk_refuses_what_would_have_to_be_kept_and_nothing_else() {
     rig.tell(Input::StoreRoom(Room::Free));
     rig.send(0, &message(0b0011));
     assert_eq!(rig.broker.counters().retained_now, 1);
+}
+
+#[test]
+fn other_rules_hold_for_sessions_that_are_there() {
+    let mut rig = Rig::new();
+    rig.connect(0, 1);
+    rig.subscribe(0);
+    rig.tell(Input::Closed { conn: ConnId(0) });
+    let mut limits = rig.broker.limits.clone();
+    let queue = QueueLimits { messages_max: 2, ..limits.queue };
+    limits.queue_rules = vec![QueueRule { clients: "*".into(), queue }];
+    rig.tell(Input::Reconfigured(Box::new(limits)));
+    for _ in 0..5 {
+        rig.publish();
+    }
+    assert_eq!(rig.broker.counters().queued_now, 2);
 }

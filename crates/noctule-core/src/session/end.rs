@@ -28,9 +28,8 @@ impl Broker {
         let recorded = expiry_secs > 0 && durability != Durability::Memory;
         let number = self.sessions.next_number((self.me, self.homes.shards), recorded);
         self.counters.sessions_now += 1;
-        let queue_choice = self.limits.queue_choice(client_id);
-        let new = Session::new(number, tenant, client_id);
-        let session = Session { durability, queue_choice, ..new };
+        let bounds = self.limits.queue_choice(client_id);
+        let session = Session { durability, ..Session::new(number, tenant, client_id, bounds) };
         self.sessions.insert(session)
     }
 
@@ -291,6 +290,7 @@ impl Session {
         number: crate::identity::SessionNumber,
         tenant: Tenant,
         client_id: &str,
+        queue_choice: QueueChoice,
     ) -> Session {
         Session {
             number,
@@ -304,7 +304,7 @@ impl Session {
             timer: Deadline::NONE,
             subscriptions: Subscriptions::default(),
             queue: Queue::default(),
-            queue_choice: QueueChoice::default(),
+            queue_choice,
             will: None,
             work: Lazy::default(),
             next_id: None,

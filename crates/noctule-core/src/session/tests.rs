@@ -3,8 +3,7 @@
 use crate::grant::Grant;
 use crate::identity::SessionNumber;
 use crate::input::{AuthAnswer, Input, Level, Origin, SystemPublish};
-use crate::limits::Durability;
-use crate::limits::QueueLimits;
+use crate::limits::{Durability, QueueLimits};
 use crate::peer::PeerMessage;
 use crate::{
     Broker, ConnId, Effect, Homes, Index, Limits, ListenerId, Outbox, ShardId, Tenant, Time,

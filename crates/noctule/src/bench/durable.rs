@@ -107,14 +107,17 @@ impl DurableArgs {
         let mosquitto = self.mosquitto.map(|program| mosquitto(program, self.mosquitto_store));
         let message =
             MessageShape { qos: self.qos, size: self.size, user_properties: 0, aliases: false };
-        let parts = self.part.iter().map(|part| part.part()).collect();
+        let named = |part: &DurablePart| match self.part.is_empty() {
+            true => *part != DurablePart::Endure,
+            false => self.part.iter().any(|name| name.part() == *part),
+        };
         let durable = Durable {
             noctule,
             class: self.class.word().into(),
             shards: self.shards,
             mosquitto: mosquitto.transpose()?,
             directory: self.directory,
-            parts: if self.part.is_empty() { DurablePart::BRIEF.to_vec() } else { parts },
+            parts: DurablePart::ALL.into_iter().filter(named).collect(),
             message,
             messages: self.messages,
             sessions: self.sessions,

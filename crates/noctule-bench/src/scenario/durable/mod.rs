@@ -59,7 +59,7 @@ const TARGETS: [(&str, f64); 19] = [
 /// Runs it once.
 pub(super) fn run(plan: &Plan, durable: &Durable, observer: &mut Observer) -> Result<Run, Error> {
     let mut run = Run::default();
-    for part in &durable.parts {
+    for part in DurablePart::ALL.into_iter().filter(|part| durable.parts.contains(part)) {
         let stage = Stage { plan, durable };
         match part {
             DurablePart::Publish => publish::run(&stage, observer, &mut run),
