@@ -264,6 +264,7 @@ impl Server {
 
 /// A shard's thread; `false` if it failed.
 fn shard_thread(parts: Parts) -> bool {
+    let _cache = noctule_alloc::cache_here();
     let id = parts.id.0;
     match Shard::run(parts) {
         Ok(()) => true,

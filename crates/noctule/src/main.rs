@@ -13,6 +13,9 @@ mod top;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: noctule_alloc::Allocator = noctule_alloc::Allocator;
+
 /// An MQTT broker and its tools in one binary. Without a command: serve.
 #[derive(Parser, Debug)]
 #[command(name = "noctule", version, args_conflicts_with_subcommands = true)]
