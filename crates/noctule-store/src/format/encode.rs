@@ -49,9 +49,10 @@ pub(super) const PRESENT: u8 = 1 << 4;
 pub(crate) struct Encoder {
     /// Room for the head of the frame, then items.
     out: Vec<u8>,
-    /// Checksum of what lies before `checked`, without messages and their checksums.
-    crc: u32,
-    checked: usize,
+    /// What lies before `gathered` without contents of messages and their checksums: summed up in
+    /// one go, which costs less than many short ones.
+    others: Vec<u8>,
+    gathered: usize,
     /// Messages that this frame keeps.
     placed: Vec<Placed>,
     /// The last place that was told.
@@ -88,8 +89,8 @@ impl Encoder {
     pub(crate) fn new() -> Encoder {
         Encoder {
             out: vec![0; FRAME_HEAD],
-            crc: 0,
-            checked: FRAME_HEAD,
+            others: Vec::new(),
+            gathered: FRAME_HEAD,
             placed: Vec::new(),
             previous: 0,
             scratch: Scratch::default(),
@@ -109,12 +110,14 @@ impl Encoder {
     /// Ends the frame. It is sealed by [`Encoder::seal`] before the next one begins.
     pub(crate) fn finish(&mut self) -> Encoded {
         let body_len = self.len() as u32;
-        let body_crc = crc32c::crc32c_append(self.crc, &self.out[self.checked..]);
+        let before = crc32c::crc32c(&self.others);
+        let body_crc = crc32c::crc32c_append(before, &self.out[self.gathered..]);
         self.out.resize(align(self.out.len() as u64) as usize, 0);
         let next = Vec::with_capacity(self.out.len().clamp(256, 64 * 1024));
         let bytes = std::mem::replace(&mut self.out, next);
         self.out.resize(FRAME_HEAD, 0);
-        (self.crc, self.checked, self.previous) = (0, FRAME_HEAD, 0);
+        self.others.clear();
+        (self.gathered, self.previous) = (FRAME_HEAD, 0);
         Encoded { bytes, body_len, body_crc }
     }
 
@@ -307,8 +310,8 @@ impl Encoder {
         let Body::Here(message) = message else { unreachable!("what is stored has a place") };
         let offset = self.out.len() as u32;
         let content = put_message(&mut self.out, message);
-        self.crc = crc32c::crc32c_append(self.crc, &self.out[self.checked..content - CRC]);
-        self.checked = self.out.len();
+        self.others.extend_from_slice(&self.out[self.gathered..content - CRC]);
+        self.gathered = self.out.len();
         // Until the frame has a position: no segment is numbered 0, so this is no place.
         message.set_place(near(offset));
         let content = content as u32;
