@@ -35,16 +35,22 @@ impl Bare {
     pub(super) fn run(&mut self, time: Duration) -> Result<(), Error> {
         let start = Instant::now();
         while start.elapsed() < time {
-            if self.length >= LENGTH_MAX {
-                self.file = create(&self.path)?;
-                self.length = 0;
-            }
-            let written = self.file.write_all(&self.batch).and_then(|()| self.file.sync_data());
-            written.map_err(Error::io(format!("cannot write {}", self.path.display())))?;
-            self.length += self.batch.len() as u64;
-            self.syncs += 1;
+            self.step()?;
         }
         self.time += start.elapsed();
+        Ok(())
+    }
+
+    /// Appends and syncs once.
+    pub(super) fn step(&mut self) -> Result<(), Error> {
+        if self.length >= LENGTH_MAX {
+            self.file = create(&self.path)?;
+            self.length = 0;
+        }
+        let written = self.file.write_all(&self.batch).and_then(|()| self.file.sync_data());
+        written.map_err(Error::io(format!("cannot write {}", self.path.display())))?;
+        self.length += self.batch.len() as u64;
+        self.syncs += 1;
         Ok(())
     }
 
