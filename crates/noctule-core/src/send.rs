@@ -3,6 +3,7 @@
 use crate::broker::{Broker, Turn};
 use crate::identity::ConnId;
 use crate::output::Send;
+use noctule_proto::Version;
 use noctule_proto::packet::Packet;
 
 impl Broker {
@@ -25,9 +26,20 @@ impl Broker {
         conn: ConnId,
         packet: &Packet<'_>,
     ) -> bool {
+        self.try_send_as(turn, conn, |version, out| packet.encode(version, out))
+    }
+
+    /// The same for what `encode` appends.
+    #[inline]
+    pub(crate) fn try_send_as(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conn: ConnId,
+        encode: impl FnOnce(Version, &mut Vec<u8>),
+    ) -> bool {
         let Some(connection) = self.connections.get(conn) else { return true };
         let start = turn.out.frames.len();
-        packet.encode(connection.version, &mut turn.out.frames);
+        encode(connection.version, &mut turn.out.frames);
         let len = turn.out.frames.len() - start;
         if len > connection.packet_size_max as usize {
             turn.out.frames.truncate(start);

@@ -11,7 +11,7 @@ use crate::retained::Wish;
 use crate::spare::Spares;
 use noctule_proto::packet::{Ack, Packet, SubAck};
 use noctule_proto::property::UserProperties;
-use noctule_proto::{PacketId, ReasonCode, Version};
+use noctule_proto::{PacketId, PacketType, ReasonCode, Version};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -376,15 +376,16 @@ impl Broker {
         let why = why.filter(|_| self.reasons_for(conn));
         let user_properties = UserProperties::default();
         let ack = Ack { packet_id, reason, reason_string: why, user_properties };
-        let packet = |ack| match kind {
-            AckKind::PubAck => Packet::PubAck(ack),
-            AckKind::PubRec => Packet::PubRec(ack),
-            AckKind::PubRel => Packet::PubRel(ack),
-            AckKind::PubComp => Packet::PubComp(ack),
+        let packet = match kind {
+            AckKind::PubAck => PacketType::PubAck,
+            AckKind::PubRec => PacketType::PubRec,
+            AckKind::PubRel => PacketType::PubRel,
+            AckKind::PubComp => PacketType::PubComp,
         };
         // [MQTT-3.4.2-2 v5], [MQTT-3.5.2-2 v5], [MQTT-3.6.2-2 v5], [MQTT-3.7.2-2 v5]
-        if !self.try_send(turn, conn, &packet(ack.clone())) {
-            self.try_send(turn, conn, &packet(Ack { reason_string: None, ..ack }));
+        if !self.try_send_as(turn, conn, |version, out| ack.encode(packet, version, out)) {
+            let ack = Ack { reason_string: None, ..ack };
+            self.try_send_as(turn, conn, |version, out| ack.encode(packet, version, out));
         }
     }
 

@@ -379,6 +379,10 @@ impl Broker {
     /// [MQTT-3.3.4-10 v5], [MQTT-4.6.0-6 v5], [MQTT-4.9.0-3 v5], [MQTT-4.6.0-5 v3.1.1],
     /// [MQTT-4.6.0-6 v3.1.1].
     pub(crate) fn pump(&mut self, turn: &mut Turn<'_>, slot: u32) {
+        // A client that keeps up has nothing here, and comes with every acknowledgement.
+        if !self.sessions.at(slot).has_more() {
+            return;
+        }
         self.pump_resend(turn, slot);
         self.send_unsent(turn, slot);
         loop {

@@ -177,6 +177,16 @@ impl Session {
         self.work.sender.open() - self.work.resend.len()
     }
 
+    /// Whether something waits for the client to take more.
+    pub(crate) fn has_more(&self) -> bool {
+        let work = &*self.work;
+        !(self.queue.is_empty()
+            && work.resend.is_empty()
+            && work.unsent.is_empty()
+            && work.holding.is_empty()
+            && work.awaited.is_none())
+    }
+
     /// Whether one more may be sent: there is room in the window, and a packet identifier. A
     /// client that settles all but one runs out of these: they lie in a ring behind the oldest.
     pub(crate) fn takes_another(&self, window: u16) -> bool {

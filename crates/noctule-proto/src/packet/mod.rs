@@ -30,7 +30,7 @@ pub use unsubscribe::{Unsubscribe, UnsubscribeFilters, UnsubscribeFiltersBuf};
 use crate::codec::check_first;
 use crate::reader::Reader;
 use crate::write::{self, Sink};
-use crate::{Cause, DecodeError, Frame, PacketId, ReasonCode, Version};
+use crate::{Cause, DecodeError, Frame, PacketId, ReasonCode, TopicName, Version};
 use alloc::vec::Vec;
 
 /// Any control packet, borrowing its variable parts.
@@ -64,12 +64,31 @@ impl<'a> Packet<'a> {
         version: Option<Version>,
         sender: Role,
     ) -> Result<Packet<'a>, DecodeError> {
+        let mut last = TopicName::EMPTY;
+        Packet::decode_after(&mut last, frame, version, sender)
+    }
+
+    /// The same for a stream of packets in one buffer: a topic that is `last`, the one of an
+    /// earlier PUBLISH, is not checked again. `last` becomes the topic of this one, if it has one.
+    #[inline]
+    pub fn decode_after(
+        last: &mut TopicName<'a>,
+        frame: Frame<'a>,
+        version: Option<Version>,
+        sender: Role,
+    ) -> Result<Packet<'a>, DecodeError> {
         if frame.padded && version.is_some_and(|version| version == Version::V5) {
             return Err(padded(frame));
         }
         match version {
             Some(version) if frame.first >> 4 == PacketType::Publish as u8 => {
-                Publish::decode(frame, version, sender).map(Packet::Publish)
+                let (mut publish, again) = Publish::decode_after(*last, frame, version, sender)?;
+                if again {
+                    publish.topic = *last;
+                } else if !publish.topic.is_empty() {
+                    *last = publish.topic;
+                }
+                Ok(Packet::Publish(publish))
             }
             Some(version) => match plain_ack(frame) {
                 Some(packet) => Ok(packet),

@@ -8,7 +8,7 @@ use crate::net::{Received, Socket};
 use noctule_core::input::Origin;
 use noctule_core::{ConnId, Index, Input, Time};
 use noctule_proto::packet::Role;
-use noctule_proto::{DecodeError, Packet, next_frame};
+use noctule_proto::{DecodeError, Packet, TopicName, next_frame};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
@@ -201,6 +201,7 @@ impl Shard {
         let mut version = entry.version;
         let mut remote = None;
         let mut at = 0;
+        let mut last = TopicName::EMPTY;
         while at < bytes.len() {
             let start = at;
             let size_max = match version {
@@ -217,7 +218,8 @@ impl Shard {
                 }
             };
             at += frame.len;
-            let packet = match Packet::decode(frame, version, Role::Client) {
+            let decoded = Packet::decode_after(&mut last, frame, version, Role::Client);
+            let packet = match decoded {
                 Ok(packet) => packet,
                 Err(error) => {
                     self.broken(index, conn, error);

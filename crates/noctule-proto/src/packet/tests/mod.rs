@@ -240,6 +240,27 @@ fn the_topic_of_the_message_before_is_recognised_and_not_checked_again() {
     assert_eq!(read("a", "", 0), Err(Cause::NoTopic));
 }
 
+#[test]
+fn packets_of_one_buffer_have_their_own_topics() {
+    let topics = ["a/b", "a/b", "a", "", "a", "a/b"];
+    let frames: Vec<Vec<u8>> = topics
+        .into_iter()
+        .map(|name| {
+            let mut publish = Publish { topic: TopicName(name), ..publish("a") };
+            publish.properties.topic_alias = NonZeroU16::new(1);
+            encoded(&Packet::Publish(publish), Version::V5)
+        })
+        .collect();
+    let mut last = TopicName::EMPTY;
+    for (bytes, name) in frames.iter().zip(topics) {
+        let frame = next_frame(bytes, u32::MAX).expect("valid").expect("whole");
+        let packet = Packet::decode_after(&mut last, frame, Some(Version::V5), Role::Client);
+        let Ok(Packet::Publish(publish)) = packet else { panic!("a PUBLISH: {packet:?}") };
+        assert_eq!(publish.topic.as_str(), name);
+        assert_eq!(last.as_str(), if name.is_empty() { "a" } else { name });
+    }
+}
+
 /// A small generator of noise, the same at every run.
 struct Noise(u64);
 
