@@ -245,7 +245,7 @@ impl Broker {
         };
         let found = self.sessions.at_mut(slot);
         match sent {
-            Some(id) => drop(found.work.sender.place(id, Entry::ExactlyOnce(outgoing))),
+            Some(id) => drop(found.work.sender.place(id, Entry::ExactlyOnce(Some(outgoing)))),
             None => found.queue.restore(&outgoing),
         }
     }
@@ -274,7 +274,7 @@ impl Broker {
         let Some(slot) = self.sessions.slot_of(number) else { return };
         let found = self.sessions.at_mut(slot);
         match found.queue.take(place, manner) {
-            Some(out) => drop(found.work.sender.place(id, Entry::ExactlyOnce(out))),
+            Some(out) => drop(found.work.sender.place(id, Entry::ExactlyOnce(Some(out)))),
             None => self.replay.sent.entry(copy).or_default().push_back(id),
         }
     }

@@ -54,7 +54,7 @@ impl Broker {
         for (_, session) in self.sessions.iter() {
             session.queue.places().for_each(&mut *each);
             for (_, entry) in session.work.sender.iter() {
-                if let Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out) = entry {
+                if let Entry::AtLeastOnce(Some(out)) | Entry::ExactlyOnce(Some(out)) = entry {
                     out.message.stored().into_iter().for_each(&mut *each);
                 }
             }
@@ -93,7 +93,7 @@ impl Session {
         }
         for (id, entry) in self.work.sender.iter() {
             match entry {
-                Entry::ExactlyOnce(out) => {
+                Entry::ExactlyOnce(Some(out)) => {
                     let receivers = Receivers::One(Receipt {
                         receiver: Receiver::Session(session),
                         qos: out.qos,
@@ -106,12 +106,12 @@ impl Session {
                     each(Record::Sent { session, message, manner, id });
                 }
                 Entry::Released => each(Record::Released { session, id }),
-                Entry::AtLeastOnce(_) | Entry::Reserved => {}
+                Entry::ExactlyOnce(None) | Entry::AtLeastOnce(_) | Entry::Reserved => {}
             }
         }
         // Which packet identifier a message of QoS 1 had is not recorded.
         let sent = self.work.sender.iter().filter_map(|(_, entry)| match entry {
-            Entry::AtLeastOnce(out) => Some(out.clone()),
+            Entry::AtLeastOnce(out) => out.clone(),
             Entry::ExactlyOnce(_) | Entry::Released | Entry::Reserved => None,
         });
         let waiting = sent.chain(self.queue.iter()).map(|out: Outgoing| Waiting {

@@ -56,8 +56,10 @@ impl Broker {
         };
         self.progressed(turn, slot, ack.packet_id);
         self.counters.inflight_now -= 1;
-        self.count_refusal(ack.reason, out.group.is_some());
-        self.settled(turn, slot, &out);
+        if let Some(out) = out {
+            self.count_refusal(ack.reason, out.group.is_some());
+            self.settled(turn, slot, &out);
+        }
     }
 
     /// A hand-shake with the client came further by what it said.
@@ -74,7 +76,10 @@ impl Broker {
         match outcome {
             PubRecOutcome::Release(out) => {
                 self.sessions.at_mut(slot).work.last_progress = turn.now;
-                let wait = self.taken_over(turn, slot, (id, &out));
+                let wait = match out {
+                    Some(out) => self.taken_over(turn, slot, (id, &out)),
+                    None => Wait::default(),
+                };
                 self.pubrel_out(turn, conn, wait, (id, ReasonCode::Success));
             }
             PubRecOutcome::AlreadyReleased => {
@@ -83,8 +88,10 @@ impl Broker {
             PubRecOutcome::Settled(out) => {
                 self.progressed(turn, slot, id);
                 self.counters.inflight_now -= 1;
-                self.count_refusal(ack.reason, out.group.is_some());
-                self.ended_in_flight(turn, slot, (id, &out));
+                if let Some(out) = out {
+                    self.count_refusal(ack.reason, out.group.is_some());
+                    self.ended_in_flight(turn, slot, (id, &out));
+                }
             }
             PubRecOutcome::OtherKind => self.wrong_kind(turn, conn),
             PubRecOutcome::Unknown => {

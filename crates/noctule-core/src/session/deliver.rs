@@ -143,9 +143,14 @@ impl Broker {
         let room =
             session.link.is_some_and(|link| !link.congested && session.takes_another(link.window));
         let first = room && session.queue.is_empty() && session.work.resend.is_empty();
+        let keeps_sent = group.is_some() || session.keeps_sent();
         let manner = Manner { qos, retain, subscription_id };
         if group.is_none() && self.leave_at_once(slot, outbound, manner) {
             return Given { fate: Fate::Queued, behind };
+        }
+        if first && !keeps_sent {
+            let fate = self.start_and_forget(turn, slot, outbound, manner);
+            return Given { fate, behind };
         }
         let message = outbound.shared().into();
         let out = Outgoing { message, subscription_id, qos, retain, group };
@@ -155,6 +160,33 @@ impl Broker {
             self.enqueue(turn, slot, out)
         };
         Given { fate, behind }
+    }
+
+    /// Sends a QoS 1 or 2 message for the first and only time: its receiver keeps up, and no other
+    /// connection will go on where this one ends. Nothing is kept but the packet identifier.
+    fn start_and_forget(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        outbound: &mut Outbound<'_>,
+        Manner { qos, retain, subscription_id }: Manner,
+    ) -> Fate {
+        let Some(id) = self.sessions.at_mut(slot).work.sender.start(qos, None) else {
+            // The caller has asked `takes_another`; should one not, the message waits.
+            let message = outbound.shared().into();
+            let out = Outgoing { message, subscription_id, qos, retain, group: None };
+            return self.enqueue(turn, slot, out);
+        };
+        self.counters.inflight_now += 1;
+        let form = Form::first((qos, retain, subscription_id));
+        match self.send_publish(turn, slot, outbound, (form, Some(id))) {
+            Sent::Yes => Fate::Sent,
+            Sent::Never => {
+                self.sessions.at_mut(slot).work.sender.remove(id);
+                self.counters.inflight_now -= 1;
+                Fate::Withheld
+            }
+        }
     }
 
     /// Sends a QoS 1 or 2 message for the first time.
@@ -170,7 +202,7 @@ impl Broker {
     ) -> Fate {
         let form = Form::first((out.qos, out.retain, out.subscription_id));
         let session = self.sessions.at_mut(slot);
-        let Some(id) = session.work.sender.start(out.qos, out.clone()) else {
+        let Some(id) = session.work.sender.start(out.qos, Some(out.clone())) else {
             // The callers have asked `takes_another`; should one not, the message waits.
             return self.enqueue(turn, slot, out);
         };
@@ -234,7 +266,9 @@ impl Broker {
             let id = *id;
             session.work.unsent.pop_front();
             let entry = session.work.sender.entry(id);
-            let Some(Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out)) = entry else { continue };
+            let Some(Entry::AtLeastOnce(Some(out)) | Entry::ExactlyOnce(Some(out))) = entry else {
+                continue;
+            };
             let out = out.clone();
             let Body::Here(message) = &out.message else { continue };
             if let Some(verdict) = self.too_late(turn, slot, message) {
@@ -444,13 +478,15 @@ impl Broker {
             }
             let Some(Again { id, dup }) = session.work.resend.front().copied() else { return };
             let again = match session.work.sender.entry(id) {
-                Some(Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out)) => match &out.message {
-                    Body::Here(message) => Some((Arc::clone(message), out.clone())),
-                    Body::Stored(_) => return,
-                },
+                Some(Entry::AtLeastOnce(Some(out)) | Entry::ExactlyOnce(Some(out))) => {
+                    match &out.message {
+                        Body::Here(message) => Some((Arc::clone(message), out.clone())),
+                        Body::Stored(_) => return,
+                    }
+                }
                 Some(Entry::Released) => None,
                 // Acknowledged although this connection had not been sent it: settled.
-                Some(Entry::Reserved) | None => {
+                Some(_) | None => {
                     session.work.resend.pop_front();
                     continue;
                 }

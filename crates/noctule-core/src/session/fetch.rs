@@ -65,7 +65,7 @@ impl Broker {
         session.queue.leave_front_to_log();
         let sent: Vec<PacketId> = session.work.sender.iter().map(|(id, _)| id).collect();
         for id in sent {
-            if let Some(out) = session.work.sender.message_mut(id)
+            if let Some(Some(out)) = session.work.sender.message_mut(id)
                 && let Some(place) = out.message.place()
                 && let Ok(cost) = u32::try_from(out.message.cost())
             {
@@ -152,11 +152,13 @@ impl Session {
     fn wanted_again(&self) -> Vec<Place> {
         let next = self.work.resend.iter().take(RESEND_FETCH_MAX);
         next.filter_map(|again| match self.work.sender.entry(again.id) {
-            Some(Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out)) => match &out.message {
-                Body::Stored(stored) => Some(stored.place),
-                Body::Here(_) => None,
-            },
-            Some(Entry::Released | Entry::Reserved) | None => None,
+            Some(Entry::AtLeastOnce(Some(out)) | Entry::ExactlyOnce(Some(out))) => {
+                match &out.message {
+                    Body::Stored(stored) => Some(stored.place),
+                    Body::Here(_) => None,
+                }
+            }
+            Some(_) | None => None,
         })
         .collect()
     }
@@ -164,17 +166,17 @@ impl Session {
     /// The packet identifier of a message in flight that is in the log alone.
     fn sent_from(&self, place: Place) -> Option<PacketId> {
         self.work.resend.iter().map(|again| again.id).find(|id| match self.work.sender.entry(*id) {
-            Some(Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out)) => {
+            Some(Entry::AtLeastOnce(Some(out)) | Entry::ExactlyOnce(Some(out))) => {
                 matches!(&out.message, Body::Stored(stored) if stored.place == place)
             }
-            Some(Entry::Released | Entry::Reserved) | None => false,
+            Some(_) | None => false,
         })
     }
 
     /// A message in flight was read back. `false`: none is wanted from there.
     fn again_fetched(&mut self, place: Place, message: &Arc<Message>) -> bool {
         let Some(id) = self.sent_from(place) else { return false };
-        if let Some(out) = self.work.sender.message_mut(id) {
+        if let Some(Some(out)) = self.work.sender.message_mut(id) {
             out.message = Body::Here(Arc::clone(message));
         }
         true

@@ -66,8 +66,9 @@ pub(crate) struct Session {
 /// What is under way between a session and its client.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Work {
-    /// Messages to the client that are sent and not settled.
-    pub(crate) sender: Sender<Outgoing>,
+    /// Messages to the client that are sent and not settled; `None` of one that nobody can ask for
+    /// again.
+    pub(crate) sender: Sender<Option<Outgoing>>,
     /// Of those, the ones this connection has not been sent yet.
     pub(crate) resend: VecDeque<Again>,
     /// Of those, the ones that wait until it is stored that they are sent, in order: of QoS 2, and
@@ -153,6 +154,12 @@ impl Session {
     /// Whether changes of it are recorded.
     pub(crate) fn is_recorded(&self) -> bool {
         self.is_persistent() && self.number.is_recorded()
+    }
+
+    /// Whether a message of its own has to be kept once it is sent: it may be sent again, on
+    /// another connection. A session that ends with its connection has no other.
+    fn keeps_sent(&self) -> bool {
+        self.is_persistent() || !self.work.unsent.is_empty()
     }
 
     /// Something is under way again: packet identifiers go on where they were, so that what was

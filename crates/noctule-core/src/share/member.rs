@@ -137,9 +137,8 @@ impl Broker {
         let sent: Vec<PacketId> = session.work.sender.iter().map(|(id, _)| id).collect();
         for id in sent {
             let sender = &mut self.sessions.at_mut(slot).work.sender;
-            let Some(out) = sender.message_mut(id).filter(|out| out.group == Some(group)) else {
-                continue;
-            };
+            let out = sender.message_mut(id).and_then(Option::as_mut);
+            let Some(out) = out.filter(|out| out.group == Some(group)) else { continue };
             out.group = None;
             let out = out.clone();
             // What is sent with QoS 2 was recorded as the session's when it was sent.
@@ -209,11 +208,12 @@ fn open_by_group(
     let mut open: BTreeMap<GroupNumber, Vec<Body>> = BTreeMap::new();
     for (_, entry) in session.work.sender.iter() {
         match entry {
-            Entry::AtLeastOnce(out) | Entry::ExactlyOnce(out) => {
+            Entry::AtLeastOnce(Some(out)) | Entry::ExactlyOnce(Some(out)) => {
                 if let Some(group) = out.group.filter(|_| wanted(out)) {
                     open.entry(group).or_default().push(out.message.clone());
                 }
             }
+            Entry::AtLeastOnce(None) | Entry::ExactlyOnce(None) => {}
             Entry::Released | Entry::Reserved => {}
         }
     }

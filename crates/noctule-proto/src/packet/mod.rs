@@ -65,13 +65,12 @@ impl<'a> Packet<'a> {
         sender: Role,
     ) -> Result<Packet<'a>, DecodeError> {
         let mut last = TopicName::EMPTY;
-        Packet::decode_after(&mut last, frame, version, sender)
+        Packet::decode_next(&mut last, frame, version, sender)
     }
 
-    /// The same for a stream of packets in one buffer: a topic that is `last`, the one of an
-    /// earlier PUBLISH, is not checked again. `last` becomes the topic of this one, if it has one.
+    /// The same for a stream of packets in one buffer, see [`Publish::decode_next`].
     #[inline]
-    pub fn decode_after(
+    pub fn decode_next(
         last: &mut TopicName<'a>,
         frame: Frame<'a>,
         version: Option<Version>,
@@ -82,13 +81,7 @@ impl<'a> Packet<'a> {
         }
         match version {
             Some(version) if frame.first >> 4 == PacketType::Publish as u8 => {
-                let (mut publish, again) = Publish::decode_after(*last, frame, version, sender)?;
-                if again {
-                    publish.topic = *last;
-                } else if !publish.topic.is_empty() {
-                    *last = publish.topic;
-                }
-                Ok(Packet::Publish(publish))
+                Publish::decode_next(last, frame, version, sender).map(Packet::Publish)
             }
             Some(version) => match plain_ack(frame) {
                 Some(packet) => Ok(packet),

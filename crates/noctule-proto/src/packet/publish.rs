@@ -49,7 +49,29 @@ impl<'a> Publish<'a> {
         version: Version,
         sender: Role,
     ) -> Result<Publish<'a>, DecodeError> {
-        Publish::decode_after(TopicName::EMPTY, frame, version, sender).map(|(publish, _)| publish)
+        Publish::decode_with(TopicName::decode, frame, version, sender)
+    }
+
+    /// The same for a stream of messages in one buffer: a topic that is `last`, the one of an
+    /// earlier message, is not checked again. `last` becomes the topic of this one, if it has one.
+    #[inline]
+    pub fn decode_next(
+        last: &mut TopicName<'a>,
+        frame: Frame<'a>,
+        version: Version,
+        sender: Role,
+    ) -> Result<Publish<'a>, DecodeError> {
+        let topic_of = |topic: &'a [u8]| {
+            if topic == last.0.as_bytes() {
+                return Ok(*last);
+            }
+            let topic = TopicName::decode(topic)?;
+            if !topic.is_empty() {
+                *last = topic;
+            }
+            Ok(topic)
+        };
+        Publish::decode_with(topic_of, frame, version, sender)
     }
 
     /// The same for a stream of messages whose topics repeat. Where the topic is `last`, the one
@@ -61,7 +83,22 @@ impl<'a> Publish<'a> {
         version: Version,
         sender: Role,
     ) -> Result<(Publish<'a>, bool), DecodeError> {
-        Publish::decode_body(last, frame, version, sender).map_err(|cause| DecodeError {
+        let mut is_last = false;
+        let topic_of = |topic: &'a [u8]| {
+            is_last = topic == last.0.as_bytes() && !topic.is_empty();
+            if is_last { Ok(TopicName::EMPTY) } else { TopicName::decode(topic) }
+        };
+        Publish::decode_with(topic_of, frame, version, sender).map(|publish| (publish, is_last))
+    }
+
+    #[inline(always)]
+    fn decode_with(
+        topic_of: impl FnOnce(&'a [u8]) -> Result<TopicName<'a>, Cause>,
+        frame: Frame<'a>,
+        version: Version,
+        sender: Role,
+    ) -> Result<Publish<'a>, DecodeError> {
+        Publish::decode_body(topic_of, frame, version, sender).map_err(|cause| DecodeError {
             cause,
             packet: Some(PacketType::Publish),
             version: Some(version),
@@ -70,19 +107,18 @@ impl<'a> Publish<'a> {
 
     #[inline(always)]
     fn decode_body(
-        last: TopicName<'_>,
+        topic_of: impl FnOnce(&'a [u8]) -> Result<TopicName<'a>, Cause>,
         frame: Frame<'a>,
         version: Version,
         sender: Role,
-    ) -> Result<(Publish<'a>, bool), Cause> {
+    ) -> Result<Publish<'a>, Cause> {
         let first = frame.first;
         let mut reader = Reader::new(frame.body);
         let qos = QoS::from_u8(first >> 1 & 3).ok_or(Cause::QoS3)?;
         // [MQTT-3.3.2-1 v5], [MQTT-3.3.2-1 v3.1.1]
         let topic = reader.binary()?;
         let is_empty = topic.is_empty();
-        let is_last = topic == last.0.as_bytes();
-        let topic = if is_last { TopicName::EMPTY } else { TopicName::decode(topic)? };
+        let topic = topic_of(topic)?;
         // [MQTT-2.2.1-2 v5], [MQTT-2.3.1-5 v3.1.1]
         let packet_id = match qos {
             QoS::AtMostOnce => None,
@@ -96,7 +132,7 @@ impl<'a> Publish<'a> {
         if is_empty && properties.topic_alias.is_none() {
             return Err(Cause::NoTopic);
         }
-        let publish = Publish {
+        Ok(Publish {
             dup: first & 8 != 0,
             qos,
             retain: first & 1 != 0,
@@ -104,8 +140,7 @@ impl<'a> Publish<'a> {
             packet_id,
             properties,
             payload: reader.rest(),
-        };
-        Ok((publish, is_last && !is_empty))
+        })
     }
 
     /// Appends the packet.

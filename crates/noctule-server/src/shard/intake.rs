@@ -218,7 +218,7 @@ impl Shard {
                 }
             };
             at += frame.len;
-            let decoded = Packet::decode_after(&mut last, frame, version, Role::Client);
+            let decoded = Packet::decode_next(&mut last, frame, version, Role::Client);
             let packet = match decoded {
                 Ok(packet) => packet,
                 Err(error) => {

@@ -254,7 +254,7 @@ fn packets_of_one_buffer_have_their_own_topics() {
     let mut last = TopicName::EMPTY;
     for (bytes, name) in frames.iter().zip(topics) {
         let frame = next_frame(bytes, u32::MAX).expect("valid").expect("whole");
-        let packet = Packet::decode_after(&mut last, frame, Some(Version::V5), Role::Client);
+        let packet = Packet::decode_next(&mut last, frame, Some(Version::V5), Role::Client);
         let Ok(Packet::Publish(publish)) = packet else { panic!("a PUBLISH: {packet:?}") };
         assert_eq!(publish.topic.as_str(), name);
         assert_eq!(last.as_str(), if name.is_empty() { "a" } else { name });
