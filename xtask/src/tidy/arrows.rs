@@ -12,8 +12,13 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("noctule-proto", &[]),
     ("noctule-core", &["noctule-proto"]),
     ("noctule-store", &["noctule-core", "noctule-proto"]),
-    ("noctule-server", &["noctule-store", "noctule-core", "noctule-proto"]),
-    ("noctule-client", &["noctule-proto"]),
+    (
+        "noctule-server",
+        &["noctule-alloc", "noctule-tls", "noctule-store", "noctule-core", "noctule-proto"],
+    ),
+    ("noctule-alloc", &[]),
+    ("noctule-tls", &[]),
+    ("noctule-client", &["noctule-tls", "noctule-proto"]),
     ("noctule-bench", &["noctule-client", "noctule-proto"]),
     (
         "noctule-bridge",

@@ -1,12 +1,13 @@
 //! Settings turned into what rustls works with.
 
-use super::certificate::Certificate;
 use super::key_log::KeyLogFile;
 use super::verifier::Verifier;
-use super::{Anchors, Check, Identity, Pem, Settings, TlsError, TlsVersion, pem, suites};
+use super::{Anchors, Check, Settings, TlsError, TlsVersion};
+use noctule_tls::{Pem, TlsFileError, certified_key};
 use std::sync::Arc;
-use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
-use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tokio_rustls::rustls::crypto::CryptoProvider;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::sign::SingleCertAndKey;
 use tokio_rustls::rustls::{ClientConfig, SupportedProtocolVersion, version};
 
 const BOTH: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
@@ -14,8 +15,7 @@ const NEW: &[&SupportedProtocolVersion] = &[&version::TLS13];
 
 /// Reads the files.
 pub(super) fn load(settings: &Settings) -> Result<ClientConfig, TlsError> {
-    let cipher_suites = suites::offered(&settings.cipher_suites);
-    let provider = Arc::new(CryptoProvider { cipher_suites, ..ring::default_provider() });
+    let provider = Arc::new(noctule_tls::provider(&settings.cipher_suites));
     let versions = match settings.minimum_version {
         TlsVersion::V12 => BOTH,
         TlsVersion::V13 => NEW,
@@ -29,14 +29,15 @@ pub(super) fn load(settings: &Settings) -> Result<ClientConfig, TlsError> {
     let mut config = match &settings.identity {
         None => builder.with_no_client_auth(),
         Some(identity) => {
-            let resolver = SingleCertAndKey::from(certified_key(identity, &provider)?);
+            let resolver =
+                SingleCertAndKey::from(certified_key(&identity.chain, &identity.key, &provider)?);
             builder.with_client_cert_resolver(Arc::new(resolver))
         }
     };
     config.alpn_protocols.clone_from(&settings.alpn);
     if let Some(path) = &settings.key_log {
         let file = KeyLogFile::open(path);
-        let file = file.map_err(|error| TlsError::file(&Pem::file(path), error))?;
+        let file = file.map_err(|error| TlsFileError::of_system(path.display(), &error))?;
         config.key_log = Arc::new(file);
     }
     Ok(config)
@@ -53,7 +54,7 @@ fn verifier(settings: &Settings, provider: &CryptoProvider) -> Result<Verifier, 
     for source in sources {
         let mut failure = None;
         let mut trusted = 0;
-        for certificate in pem::anchors(source)? {
+        for certificate in anchors(source)? {
             match verifier.trust(certificate) {
                 Ok(()) => trusted += 1,
                 Err(error) => failure = Some(error),
@@ -62,29 +63,24 @@ fn verifier(settings: &Settings, provider: &CryptoProvider) -> Result<Verifier, 
         // A bundle may hold some that nobody can use. But it must hold one that we can.
         if let (Some(error), 0) = (failure, trusted) {
             let Anchors::Pem(file) = source else { return Err(TlsError::of(error)) };
-            return Err(TlsError::file(file, TlsError::of(error)));
+            return Err(TlsFileError::of_file(file, TlsError::of(error)).into());
         }
     }
     Ok(verifier)
 }
 
-/// The certificate to show, with its key.
-///
-/// rustls has a check that both belong together, but it takes no certificate of X.509 version 1.
-fn certified_key(identity: &Identity, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
-    let chain = pem::certificates(&identity.chain)?;
-    let key = pem::private_key(&identity.key)?;
-    let key = provider.key_provider.load_private_key(key);
-    let key = key.map_err(|error| TlsError::file(&identity.key, error))?;
-    let first = chain.first().expect("there is at least one");
-    let certificate = Certificate::parse(first);
-    let certificate = certificate
-        .ok_or_else(|| TlsError::file(&identity.chain, "the certificate cannot be understood"))?;
-    if key.public_key().is_some_and(|public| public.as_ref() != certificate.public_key) {
-        return Err(TlsError::KeyMismatch {
-            certificate: identity.chain.to_string(),
-            key: identity.key.to_string(),
-        });
+/// The certificates that are to be trusted; at least one.
+fn anchors(from: &Anchors) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    match from {
+        Anchors::Pem(source) => Ok(source.certificates()?),
+        Anchors::Directory(path) => Ok(Pem::certificates_in(path)?),
+        Anchors::System => {
+            let found = rustls_native_certs::load_native_certs();
+            if found.certs.is_empty() {
+                let why = found.errors.first().map(ToString::to_string);
+                return Err(TlsError::NoSystemRoots(why.unwrap_or_default()));
+            }
+            Ok(found.certs)
+        }
     }
-    Ok(CertifiedKey::new(chain, key))
 }

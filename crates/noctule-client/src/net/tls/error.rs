@@ -1,6 +1,6 @@
 //! Why there is no TLS, in plain words.
 
-use super::Pem;
+use noctule_tls::{Refusal, TlsFileError};
 use std::fmt;
 use std::io::{self, ErrorKind};
 use tokio_rustls::rustls::{
@@ -83,12 +83,6 @@ pub enum TlsError {
 }
 
 impl TlsError {
-    /// Something is wrong with a file.
-    pub(super) fn file(file: &Pem, why: impl Into<FileFault>) -> TlsError {
-        let FileFault { why, os_error } = why.into();
-        TlsError::File { name: file.to_string(), why, os_error }
-    }
-
     /// The error of rustls in the words of this crate.
     pub(super) fn of(error: Error) -> TlsError {
         match error {
@@ -130,10 +124,10 @@ impl TlsError {
             C::UnsupportedSignatureAlgorithm
             | C::UnsupportedSignatureAlgorithmContext { .. }
             | C::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => TlsError::WeakSignature,
-            C::Other(other) => match other.0.downcast_ref::<TlsError>() {
-                Some(TlsError::CaCertificate) => TlsError::CaCertificate,
-                Some(TlsError::WeakSignature) => TlsError::WeakSignature,
-                Some(TlsError::ConstrainedCommonName) => TlsError::ConstrainedCommonName,
+            C::Other(other) => match (other.0.downcast_ref(), other.0.downcast_ref()) {
+                (Some(Refusal::CaCertificate), _) => TlsError::CaCertificate,
+                (Some(Refusal::WeakSignature), _) => TlsError::WeakSignature,
+                (_, Some(TlsError::ConstrainedCommonName)) => TlsError::ConstrainedCommonName,
                 _ => TlsError::Certificate(other.to_string()),
             },
             C::BadSignature => TlsError::BadSignature,
@@ -242,39 +236,19 @@ impl TlsError {
     }
 }
 
-/// What is wrong with a file.
-pub(super) struct FileFault {
-    why: String,
-    os_error: Option<i32>,
-}
-
-impl From<io::Error> for FileFault {
-    fn from(error: io::Error) -> FileFault {
-        FileFault { why: error.to_string(), os_error: error.raw_os_error() }
-    }
-}
-
-impl From<&str> for FileFault {
-    fn from(why: &str) -> FileFault {
-        FileFault { why: why.to_owned(), os_error: None }
-    }
-}
-
-impl From<tokio_rustls::rustls::pki_types::pem::Error> for FileFault {
-    fn from(error: tokio_rustls::rustls::pki_types::pem::Error) -> FileFault {
-        FileFault { why: error.to_string(), os_error: None }
-    }
-}
-
-impl From<Error> for FileFault {
-    fn from(error: Error) -> FileFault {
-        FileFault { why: error.to_string(), os_error: None }
-    }
-}
-
-impl From<TlsError> for FileFault {
-    fn from(error: TlsError) -> FileFault {
-        FileFault { why: error.to_string(), os_error: None }
+impl From<TlsFileError> for TlsError {
+    fn from(error: TlsFileError) -> TlsError {
+        match error {
+            TlsFileError::File { name, why, os_error } => TlsError::File { name, why, os_error },
+            TlsFileError::EncryptedKey(name) => TlsError::EncryptedKey(name),
+            TlsFileError::KeyMismatch { certificate, key } => {
+                TlsError::KeyMismatch { certificate, key }
+            }
+            TlsFileError::UnknownCipherSuite { name, known } => {
+                TlsError::UnknownCipherSuite { name, known }
+            }
+            other => TlsError::File { name: "TLS".into(), why: other.to_string(), os_error: None },
+        }
     }
 }
 

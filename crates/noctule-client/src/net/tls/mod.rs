@@ -1,21 +1,19 @@
 //! TLS by rustls, with cryptography by ring.
 
-mod certificate;
 mod config;
 mod error;
 mod key_log;
-mod pem;
 mod stream;
-mod suites;
 mod verifier;
 
 use super::failure::{ConnectError, Missing, Warning};
 use super::stream::Stream;
 pub use error::TlsError;
+use noctule_tls::CipherSuite;
+pub use noctule_tls::Pem;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 pub use stream::TlsStream;
-use suites::CipherSuite;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -82,15 +80,6 @@ enum Check {
     Issuer,
     /// That the server has its key.
     Nothing,
-}
-
-/// Text in PEM form.
-#[derive(Clone)]
-pub enum Pem {
-    /// In this file.
-    File(PathBuf),
-    /// These bytes.
-    Bytes(Vec<u8>),
 }
 
 /// A version of TLS.
@@ -174,7 +163,7 @@ impl Tls {
         self,
         names: impl IntoIterator<Item = &'a str>,
     ) -> Result<Tls, TlsError> {
-        let suites = names.into_iter().map(suites::by_name).collect::<Result<_, _>>()?;
+        let suites = names.into_iter().map(CipherSuite::by_name).collect::<Result<_, _>>()?;
         Ok(self.change(|settings| settings.cipher_suites = suites))
     }
 
@@ -248,27 +237,5 @@ impl Tls {
 impl Default for Tls {
     fn default() -> Tls {
         Tls::new()
-    }
-}
-
-impl Pem {
-    /// Text in the file at this path.
-    pub fn file(path: impl Into<PathBuf>) -> Pem {
-        Pem::File(path.into())
-    }
-
-    /// Text that is at hand.
-    pub fn bytes(text: impl Into<Vec<u8>>) -> Pem {
-        Pem::Bytes(text.into())
-    }
-}
-
-/// Without the text, which may be a secret.
-impl std::fmt::Debug for Pem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Pem::File(path) => write!(f, "File({path:?})"),
-            Pem::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
-        }
     }
 }

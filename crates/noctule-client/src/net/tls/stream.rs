@@ -1,9 +1,9 @@
 //! An open TLS connection.
 
-use super::certificate::Certificate;
 use super::verifier::{matches_common_name, names_hosts};
 use super::{Check, Stream, Warning};
 use crate::net::stream::unless_gone;
+use noctule_tls::Certificate;
 use std::io::{ErrorKind, Result};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -1,36 +1,25 @@
 //! Whom to believe that it is the server.
 //!
-//! webpki, the verifier of rustls, decides wherever it can. Three kinds of certificates it always
-//! refuses, though mosquitto's clients take them. Each has its own rule here:
+//! Who has issued a certificate is judged by webpki and the rules of [`Issuers`]. One more rule is
+//! for names:
 //!
-//! * *One that is itself trusted.* It is compared byte for byte with what the user named; there is
-//!   nothing to derive. So a CA's own certificate can serve, as self-signed ones are often made.
-//! * *X.509 version 1*, which old scripts around `openssl x509 -req` make. Such a certificate has
-//!   no extensions; left are its dates and one signature, which must be that of a CA we trust
-//!   (and not one of a chain). Algorithms and keys are checked by the code that webpki uses.
 //! * *A host only in the common name.* It counts if the certificate lists neither DNS names nor
 //!   addresses [RFC 6125, 6.4.4], and no CA above it is bound to some names: webpki holds only
 //!   alternative names against those.
 
-use super::certificate::{Age, Certificate, key_of, key_of_info};
 use super::{Check, TlsError};
+use noctule_tls::{Certificate, Issuers, Refusal};
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
 use tokio_rustls::rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use tokio_rustls::rustls::crypto::{
-    WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
-    verify_tls13_signature_with_raw_key,
-};
-use tokio_rustls::rustls::pki_types::{
-    CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
-};
+use tokio_rustls::rustls::crypto::WebPkiSupportedAlgorithms;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{
-    CertificateError, DigitallySignedStruct, Error, OtherError, PeerMisbehaved, RootCertStore,
-    SignatureScheme,
+    CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme,
 };
 
 const DNS_NAME: u8 = 0x82;
@@ -40,25 +29,17 @@ const IP_ADDRESS: u8 = 0x87;
 #[derive(Debug)]
 pub(super) struct Verifier {
     check: Check,
-    roots: RootCertStore,
-    /// All that the user trusts, whole.
-    trusted: Vec<CertificateDer<'static>>,
-    algorithms: WebPkiSupportedAlgorithms,
+    issuers: Issuers,
 }
 
 impl Verifier {
     pub(super) fn new(check: Check, algorithms: WebPkiSupportedAlgorithms) -> Verifier {
-        Verifier { check, roots: RootCertStore::empty(), trusted: Vec::new(), algorithms }
+        Verifier { check, issuers: Issuers::new(algorithms) }
     }
 
     /// Trusts this certificate, and unless it says that it is no CA's, those it has issued.
     pub(super) fn trust(&mut self, certificate: CertificateDer<'static>) -> Result<(), Error> {
-        let is_ca = Certificate::parse(&certificate).and_then(|parsed| parsed.is_ca());
-        if is_ca != Some(false) {
-            self.roots.add(certificate.clone())?;
-        }
-        self.trusted.push(certificate);
-        Ok(())
+        self.issuers.trust(certificate)
     }
 
     /// Whether somebody we trust has issued it, and for now.
@@ -69,54 +50,21 @@ impl Verifier {
         between: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), Error> {
-        if self.trusted.iter().any(|trusted| trusted == der) {
-            return check_dates(certificate, now);
-        }
-        if certificate.is_version1() {
-            check_dates(certificate, now)?;
-            return self.check_signature(certificate);
+        if let Some(checked) = self.issuers.check(der, certificate, now) {
+            return checked;
         }
         let parsed = ParsedCertificate::try_from(der)?;
-        let algorithms = self.algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, between, now, algorithms)
-            .map_err(|error| match error {
+        let (roots, algorithms) = (self.issuers.roots(), self.issuers.algorithms().all);
+        verify_server_cert_signed_by_trust_anchor(&parsed, roots, between, now, algorithms).map_err(
+            |error| match error {
                 Error::InvalidCertificate(CertificateError::Other(_))
                     if certificate.is_ca() == Some(true) =>
                 {
-                    other(TlsError::CaCertificate)
+                    Refusal::CaCertificate.into()
                 }
                 error => error,
-            })
-    }
-
-    /// Whether a CA that we trust has signed a certificate without extensions.
-    fn check_signature(&self, certificate: &Certificate<'_>) -> Result<(), Error> {
-        let mut why = CertificateError::UnknownIssuer;
-        for anchor in &self.roots.roots {
-            // A CA that may only issue for some names is beyond this rule.
-            if *anchor.subject != *certificate.issuer || anchor.name_constraints.is_some() {
-                continue;
-            }
-            let Some((kind, key)) = key_of(&anchor.subject_public_key_info) else { continue };
-            let fitting = self.algorithms.all.iter().filter(|algorithm| {
-                *algorithm.public_key_alg_id() == *kind
-                    && *algorithm.signature_alg_id() == *certificate.algorithm
-            });
-            let mut known = false;
-            for algorithm in fitting {
-                known = true;
-                let checked =
-                    algorithm.verify_signature(key, certificate.signed, certificate.signature);
-                if checked.is_ok() {
-                    return Ok(());
-                }
-            }
-            if !known {
-                return Err(other(TlsError::WeakSignature));
-            }
-            why = CertificateError::BadSignature;
-        }
-        Err(why.into())
+            },
+        )
     }
 
     /// Whether it stands for this host.
@@ -158,32 +106,9 @@ impl Verifier {
             }
             issuers.push(sent.issuer);
         }
-        self.roots.roots.iter().any(|anchor| {
+        self.issuers.roots().roots.iter().any(|anchor| {
             anchor.name_constraints.is_some() && issuers.contains(&anchor.subject.as_ref())
         })
-    }
-
-    /// Whether the owner of a key has signed a message, where the key's certificate is of version
-    /// 1 and rustls does not look into it.
-    fn is_signed_by(
-        &self,
-        public_key: &[u8],
-        message: &[u8],
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let unasked = PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme;
-        let (kind, key) = key_of_info(public_key).ok_or(CertificateError::BadEncoding)?;
-        let mut offered = self.algorithms.mapping.iter();
-        let (_, algorithms) =
-            offered.find(|(scheme, _)| *scheme == signed.scheme).ok_or(Error::from(unasked))?;
-        let mut fitting =
-            algorithms.iter().filter(|algorithm| *algorithm.public_key_alg_id() == *kind);
-        let good = fitting
-            .any(|algorithm| algorithm.verify_signature(key, message, signed.signature()).is_ok());
-        if good {
-            return Ok(HandshakeSignatureValid::assertion());
-        }
-        Err(CertificateError::BadSignature.into())
     }
 }
 
@@ -214,11 +139,7 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let certificate = Certificate::parse(cert).ok_or(CertificateError::BadEncoding)?;
-        if certificate.is_version1() {
-            return self.is_signed_by(certificate.public_key, message, dss);
-        }
-        verify_tls12_signature(message, cert, dss, &self.algorithms)
+        self.issuers.verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -227,37 +148,17 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let certificate = Certificate::parse(cert).ok_or(CertificateError::BadEncoding)?;
-        if certificate.is_version1() {
-            let key = SubjectPublicKeyInfoDer::from(certificate.public_key);
-            return verify_tls13_signature_with_raw_key(message, &key, dss, &self.algorithms);
-        }
-        verify_tls13_signature(message, cert, dss, &self.algorithms)
+        self.issuers.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+        self.issuers.schemes()
     }
 }
 
 /// An error of ours, on its way through rustls.
 fn other(error: TlsError) -> Error {
     CertificateError::Other(OtherError(Arc::new(error))).into()
-}
-
-fn check_dates(certificate: &Certificate<'_>, time: UnixTime) -> Result<(), Error> {
-    let at = |secs| UnixTime::since_unix_epoch(std::time::Duration::from_secs(secs));
-    match certificate.age(time) {
-        Age::Valid => Ok(()),
-        Age::TooYoung { from } => {
-            let not_before = at(from);
-            Err(CertificateError::NotValidYetContext { time, not_before }.into())
-        }
-        Age::TooOld { until } => {
-            let not_after = at(until);
-            Err(CertificateError::ExpiredContext { time, not_after }.into())
-        }
-    }
 }
 
 /// Whether a certificate lists DNS names or addresses: then only they count.

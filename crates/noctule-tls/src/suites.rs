@@ -1,13 +1,13 @@
 //! Cipher suites and what people call them.
 
-use super::TlsError;
-use tokio_rustls::rustls::SupportedCipherSuite;
-use tokio_rustls::rustls::crypto::ring::cipher_suite as ring;
+use crate::TlsFileError;
+use rustls::SupportedCipherSuite;
+use rustls::crypto::ring::cipher_suite as ring;
 
 /// A cipher suite with the name of IANA and that of OpenSSL.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CipherSuite {
-    pub(super) suite: SupportedCipherSuite,
+pub struct CipherSuite {
+    suite: SupportedCipherSuite,
     names: [&'static str; 2],
 }
 
@@ -56,17 +56,20 @@ const fn of(suite: SupportedCipherSuite, iana: &'static str, other: &'static str
     CipherSuite { suite, names: [iana, other] }
 }
 
-/// The suite of this name, in any case of letters.
-pub(super) fn by_name(name: &str) -> Result<CipherSuite, TlsError> {
-    let named = |suite: &&CipherSuite| suite.names.iter().any(|n| n.eq_ignore_ascii_case(name));
-    let found = ALL.iter().find(named).copied();
-    found.ok_or_else(|| TlsError::UnknownCipherSuite {
-        name: name.to_owned(),
-        known: ALL.iter().map(CipherSuite::short_name).collect(),
-    })
-}
-
 impl CipherSuite {
+    /// The suite of this name, OpenSSL's or IANA's, in any case of letters.
+    ///
+    /// # Errors
+    /// There is none; the error lists those there are.
+    pub fn by_name(name: &str) -> Result<CipherSuite, TlsFileError> {
+        let named = |suite: &&CipherSuite| suite.names.iter().any(|n| n.eq_ignore_ascii_case(name));
+        let found = ALL.iter().find(named).copied();
+        found.ok_or_else(|| TlsFileError::UnknownCipherSuite {
+            name: name.to_owned(),
+            known: ALL.iter().map(CipherSuite::short_name).collect(),
+        })
+    }
+
     fn is_tls13(&self) -> bool {
         matches!(self.suite, SupportedCipherSuite::Tls13(_))
     }
@@ -78,7 +81,8 @@ impl CipherSuite {
 }
 
 /// The suites to offer: those chosen, and all of a version of which none is chosen.
-pub(super) fn offered(chosen: &[CipherSuite]) -> Vec<SupportedCipherSuite> {
+#[must_use]
+pub fn offered(chosen: &[CipherSuite]) -> Vec<SupportedCipherSuite> {
     let chosen_of = |tls13| chosen.iter().filter(move |suite| suite.is_tls13() == tls13);
     let mut offered = Vec::new();
     for tls13 in [true, false] {
@@ -95,7 +99,7 @@ pub(super) fn offered(chosen: &[CipherSuite]) -> Vec<SupportedCipherSuite> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio_rustls::rustls::crypto::ring::ALL_CIPHER_SUITES;
+    use rustls::crypto::ring::ALL_CIPHER_SUITES;
 
     #[test]
     fn every_suite_of_rustls_has_its_names() {
@@ -104,7 +108,7 @@ mod tests {
             let code = format!("{:?}", suite.suite.suite());
             assert!(suite.names.contains(&code.as_str()), "{code}");
             for name in suite.names {
-                let found = by_name(&name.to_lowercase()).expect("a name of ours");
+                let found = CipherSuite::by_name(&name.to_lowercase()).expect("a name of ours");
                 assert_eq!(found.suite, suite.suite);
             }
         }
@@ -112,17 +116,17 @@ mod tests {
 
     #[test]
     fn what_is_not_chosen_stays_only_in_the_other_version() {
-        let rsa = by_name("ECDHE-RSA-AES128-GCM-SHA256").expect("a name of ours");
+        let rsa = CipherSuite::by_name("ECDHE-RSA-AES128-GCM-SHA256").expect("a name of ours");
         let both = offered(&[rsa]);
         assert_eq!(both.len(), 4);
         assert_eq!(both[3], rsa.suite);
-        let new = by_name("TLS_AES_128_GCM_SHA256").expect("a name of ours");
+        let new = CipherSuite::by_name("TLS_AES_128_GCM_SHA256").expect("a name of ours");
         assert_eq!(offered(&[new, rsa]), [new.suite, rsa.suite]);
     }
 
     #[test]
     fn an_unknown_name_is_refused_with_the_list() {
-        let error = by_name("RC4-MD5").expect_err("an old one").to_string();
+        let error = CipherSuite::by_name("RC4-MD5").expect_err("an old one").to_string();
         assert!(error.contains("RC4-MD5") && error.contains("ECDHE-RSA-AES256-GCM-SHA384"));
         assert!(error.contains("TLS_CHACHA20_POLY1305_SHA256"), "{error}");
     }

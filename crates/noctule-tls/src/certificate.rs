@@ -3,7 +3,7 @@
 //! What is read here is trusted only after its signature was checked. Anything out of form is
 //! `None`; no length is believed before the bytes are there.
 
-use tokio_rustls::rustls::pki_types::UnixTime;
+use rustls::pki_types::UnixTime;
 
 const BOOLEAN: u8 = 0x01;
 const INTEGER: u8 = 0x02;
@@ -28,29 +28,32 @@ const NAME_CONSTRAINTS: &[u8] = &[0x55, 29, 30];
 
 /// What a certificate says.
 #[derive(Debug)]
-pub(super) struct Certificate<'a> {
+pub struct Certificate<'a> {
     /// 0 is version 1.
     version: u8,
+    /// The content of the serial number.
+    pub serial: &'a [u8],
     /// What is signed.
-    pub(super) signed: &'a [u8],
+    pub(crate) signed: &'a [u8],
     /// The content of the issuer's name.
-    pub(super) issuer: &'a [u8],
+    pub issuer: &'a [u8],
     /// The content of the name of whom it is for.
     subject: &'a [u8],
     not_before: u64,
     not_after: u64,
     /// The whole `SubjectPublicKeyInfo`.
-    pub(super) public_key: &'a [u8],
+    pub public_key: &'a [u8],
     /// The content of the identifier of the signature's algorithm.
-    pub(super) algorithm: &'a [u8],
-    pub(super) signature: &'a [u8],
+    pub(crate) algorithm: &'a [u8],
+    pub(crate) signature: &'a [u8],
     /// The content of the list of extensions.
     extensions: &'a [u8],
 }
 
 impl<'a> Certificate<'a> {
     /// Takes a certificate apart.
-    pub(super) fn parse(der: &'a [u8]) -> Option<Certificate<'a>> {
+    #[must_use]
+    pub fn parse(der: &'a [u8]) -> Option<Certificate<'a>> {
         let mut outer = Der(Der(der).only(SEQUENCE)?);
         let (signed, body) = outer.whole(SEQUENCE)?;
         let algorithm = outer.expect(SEQUENCE)?;
@@ -65,7 +68,7 @@ impl<'a> Certificate<'a> {
             },
             _ => 0,
         };
-        body.expect(INTEGER)?; // serial number
+        let serial = body.expect(INTEGER)?;
         if body.expect(SEQUENCE)? != algorithm {
             return None;
         }
@@ -83,6 +86,7 @@ impl<'a> Certificate<'a> {
         body.end()?;
         Some(Certificate {
             version,
+            serial,
             signed,
             issuer,
             subject,
@@ -96,12 +100,12 @@ impl<'a> Certificate<'a> {
     }
 
     /// Whether it is of X.509 version 1, which has no extensions.
-    pub(super) fn is_version1(&self) -> bool {
+    pub fn is_version1(&self) -> bool {
         self.version == 0 && self.extensions.is_empty()
     }
 
     /// Where `now` lies in the time for which it is valid.
-    pub(super) fn age(&self, now: UnixTime) -> Age {
+    pub fn age(&self, now: UnixTime) -> Age {
         match now.as_secs() {
             now if now < self.not_before => Age::TooYoung { from: self.not_before },
             now if now > self.not_after => Age::TooOld { until: self.not_after },
@@ -110,7 +114,7 @@ impl<'a> Certificate<'a> {
     }
 
     /// The common names of whom it is for, as far as they are text.
-    pub(super) fn common_names(&self) -> Vec<&'a str> {
+    pub fn common_names(&self) -> Vec<&'a str> {
         let mut names = Vec::new();
         let mut sets = Der(self.subject);
         while let Some((SET, content, _)) = sets.next() {
@@ -133,7 +137,7 @@ impl<'a> Certificate<'a> {
     }
 
     /// The tags and contents of its alternative names.
-    pub(super) fn alternative_names(&self) -> Vec<(u8, &'a [u8])> {
+    pub fn alternative_names(&self) -> Vec<(u8, &'a [u8])> {
         let mut names = Vec::new();
         if let Some(list) =
             self.extension(ALTERNATIVE_NAMES).and_then(|der| Der(der).only(SEQUENCE))
@@ -147,13 +151,13 @@ impl<'a> Certificate<'a> {
     }
 
     /// Whether it is a CA's; `None` where it does not say.
-    pub(super) fn is_ca(&self) -> Option<bool> {
+    pub fn is_ca(&self) -> Option<bool> {
         let mut constraints = Der(Der(self.extension(BASIC_CONSTRAINTS)?).only(SEQUENCE)?);
         Some(constraints.expect(BOOLEAN).is_some_and(|value| value != [0]))
     }
 
     /// Whether it is a CA's that may issue for some names only.
-    pub(super) fn has_name_constraints(&self) -> bool {
+    pub fn has_name_constraints(&self) -> bool {
         self.extension(NAME_CONSTRAINTS).is_some()
     }
 
@@ -176,15 +180,24 @@ impl<'a> Certificate<'a> {
 
 /// Where a moment lies in the time for which a certificate is valid; seconds since 1970.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Age {
-    TooYoung { from: u64 },
+pub enum Age {
+    /// It is before that time.
+    TooYoung {
+        /// From when on it is valid.
+        from: u64,
+    },
+    /// It is within.
     Valid,
-    TooOld { until: u64 },
+    /// It is after that time.
+    TooOld {
+        /// Until when it was valid.
+        until: u64,
+    },
 }
 
 /// The algorithm of a public key and the key itself, out of a `SubjectPublicKeyInfo` without its
 /// header.
-pub(super) fn key_of(content: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn key_of(content: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut info = Der(content);
     let algorithm = info.expect(SEQUENCE)?;
     let key = bits(info.expect(BIT_STRING)?)?;
@@ -193,7 +206,7 @@ pub(super) fn key_of(content: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// As [`key_of`], with the header.
-pub(super) fn key_of_info(der: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn key_of_info(der: &[u8]) -> Option<(&[u8], &[u8])> {
     key_of(Der(der).only(SEQUENCE)?)
 }
 
