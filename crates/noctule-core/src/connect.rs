@@ -208,12 +208,13 @@ impl Broker {
             return;
         }
         match answer {
-            AuthAnswer::Allow { grant, data } => {
+            AuthAnswer::Allow { grant, data, user_name } => {
                 let live = Phase::Accepting;
-                let Phase::Proving(applicant) = std::mem::replace(&mut connection.phase, live)
+                let Phase::Proving(mut applicant) = std::mem::replace(&mut connection.phase, live)
                 else {
                     return;
                 };
+                applicant.user_name = user_name.or(applicant.user_name);
                 connection.grant = grant;
                 self.accept(turn, conn, *applicant, data);
             }
@@ -300,7 +301,7 @@ impl Broker {
         let Some(extras) = connection.v5.as_mut().filter(judged) else { return };
         let method = extras.method.clone();
         let (reason, data) = match answer {
-            AuthAnswer::Allow { grant, data } => {
+            AuthAnswer::Allow { grant, data, user_name: _ } => {
                 extras.proving = Proving::No;
                 connection.grant = grant;
                 (ReasonCode::Success, data)

@@ -171,6 +171,8 @@ pub enum AuthAnswer {
         grant: Grant,
         /// Last Authentication Data of the exchange, for CONNACK or AUTH 0x00.
         data: Option<Box<[u8]>>,
+        /// Its user name, if that is another than the one it gave.
+        user_name: Option<Box<str>>,
     },
     /// Enhanced authentication needs another step: AUTH 0x18 with this data.
     Continue {

@@ -69,6 +69,8 @@ pub enum Cause {
     // CONNECT and CONNACK.
     /// The first packet of a connection is not a CONNECT.
     NotConnect,
+    /// The first bytes of a connection begin a handshake of TLS.
+    TlsHello,
     /// A CONNECT on a connection that had one.
     SecondConnect,
     /// A protocol name that is neither `MQTT` nor `MQIsdp`.
@@ -161,6 +163,7 @@ impl Cause {
             | C::PropertyValue(_)
             | C::AuthDataWithoutMethod
             | C::NotConnect
+            | C::TlsHello
             | C::SecondConnect
             | C::PasswordWithoutUserName
             | C::SessionPresentOnFailure
@@ -224,6 +227,7 @@ impl fmt::Display for Cause {
             C::TopicAliasZero => "topic alias 0",
             C::AuthDataWithoutMethod => "authentication data without method",
             C::NotConnect => "the first packet must be CONNECT",
+            C::TlsHello => "the client speaks TLS, and its listener does not",
             C::SecondConnect => "a second CONNECT",
             C::WrongProtocolName => "unknown protocol name",
             C::ReservedConnectFlags => "reserved flags",

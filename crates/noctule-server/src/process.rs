@@ -7,9 +7,12 @@ use crate::signals::{Request, SignalThread};
 use std::fmt;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Instant;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
+
+/// How often is looked whether files of TLS have changed.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// What the command line can say.
 #[derive(Clone, Debug, Default)]
@@ -220,7 +223,8 @@ fn greet(handle: &Handle, began: Instant) {
                 "nobody may connect"
             }
         };
-        info!("listening on {address}: {who}");
+        let how = if listener.tls.is_some() { " (TLS)" } else { "" };
+        info!("listening on {address}{how}: {who}");
     }
     if let Some(address) = handle.admin_address() {
         info!("metrics on http://{address}/metrics");
@@ -238,7 +242,8 @@ fn serve(
     log: &LogOutput,
 ) -> Result<(), RunError> {
     loop {
-        match notices.recv() {
+        match notices.recv_timeout(LOOK_AGAIN) {
+            Err(RecvTimeoutError::Timeout) => handle.refresh_tls(),
             Ok(Notice::Signal(Request::Reload)) => reload(&mut handle, options, log),
             Ok(Notice::Signal(Request::Stop)) | Err(_) => {
                 info!("stopping");

@@ -2,9 +2,9 @@
 
 use crate::admin::AdminServer;
 use crate::auth::{Authenticator, PasswordPool, Users};
-use crate::config::{Config, Listener, Presence};
+use crate::config::{Config, Listener, Presence, TlsOptions, UserNameFrom};
 use crate::files;
-use crate::net::{self, Bound};
+use crate::net::{self, Acceptor, Bound};
 use crate::shard::{
     self, Clock, Command, IndexCell, ListenerPart, Mailbox, Parts, Peers, Reconfiguration, Shard,
     Shared, Snapshot, Snapshots, Wake,
@@ -14,6 +14,7 @@ use crate::sys::SysTopics;
 use mio::{Poll, Waker};
 use noctule_core::{Broker, Homes, Index, Limits, ShardId, Tenant};
 use noctule_store::{Replayed, Store, StoreError};
+use noctule_tls::TlsFileError;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -50,6 +51,7 @@ pub struct Handle {
 struct Running {
     configured: Listener,
     address: Option<SocketAddr>,
+    acceptor: Option<Arc<Acceptor>>,
 }
 
 /// Why a broker could not start.
@@ -75,6 +77,13 @@ pub enum StartError {
     NoListener,
     /// Something is to be kept, and no directory is named.
     NoDirectory,
+    /// A listener cannot speak TLS.
+    Tls {
+        /// Which.
+        address: SocketAddr,
+        /// Why not.
+        error: TlsFileError,
+    },
     /// What is to be kept cannot be kept there, or what was kept cannot be read.
     Store {
         /// Directory.
@@ -94,6 +103,10 @@ impl fmt::Display for StartError {
                     "something is to be kept, but no directory is named: set `durability.data`",
                 ),
                 StartError::Store { directory, error } => store_error(f, directory, error),
+                StartError::Tls { address, error } => {
+                    write!(f, "no TLS on {address}: {error}")?;
+                    error.likely_fix().map_or(Ok(()), |fix| write!(f, ". {fix}"))
+                }
                 _ => f.write_str("none of the addresses can be listened on"),
             };
         };
@@ -336,6 +349,11 @@ impl Opened {
             allow_anonymous: configured.allow_anonymous,
             connections_max: configured.connections_max,
             durability: configured.durability.map(Into::into),
+            acceptor: self.running.acceptor.clone(),
+            user_name_from: configured
+                .tls
+                .as_ref()
+                .map_or(UserNameFrom::Nothing, |tls| tls.user_name_from),
         }
     }
 }
@@ -355,13 +373,36 @@ fn listen(config: &Config, shards: u16) -> Result<Vec<Opened>, StartError> {
                 (None, Vec::new())
             }
         };
-        let running = Running { configured, address };
+        let acceptor = listener.tls.as_ref().map(Acceptor::load).transpose();
+        let acceptor = acceptor
+            .map_err(|error| StartError::Tls { address: listener.address, error })?
+            .map(Arc::new);
+        let running = Running { configured, address, acceptor };
         all.push(Opened { running, sockets: sockets.into_iter() });
     }
     if all.iter().all(|it| it.running.address.is_none()) {
         return Err(StartError::NoListener);
     }
     Ok(all)
+}
+
+/// Whether listeners differ in nothing but what can be changed while they run.
+fn alike(old: &[Listener], new: &[Listener]) -> bool {
+    let fixed = |listener: &Listener| {
+        let mut listener = listener.clone();
+        let tls = listener.tls.take();
+        (listener, tls.map(|tls| tls.user_name_from))
+    };
+    old.iter().map(fixed).eq(new.iter().map(fixed))
+}
+
+fn reload_tls(acceptor: &Acceptor, tls: &TlsOptions, address: SocketAddr) {
+    match acceptor.reload(tls) {
+        Ok(()) => tracing::info!("TLS on {address} has its files anew"),
+        Err(error) => {
+            tracing::error!("TLS on {address} stays as it was: {error}");
+        }
+    }
 }
 
 fn admin_socket(config: &Config) -> Result<Option<TcpListener>, StartError> {
@@ -436,11 +477,19 @@ impl Handle {
         let old = &mut self.config;
         let pinned = [
             ("shards", old.shards != new.shards),
-            ("listener", old.listeners != new.listeners),
+            ("listener", !alike(&old.listeners, &new.listeners)),
             ("admin", old.admin != new.admin),
             ("durability", old.durability != new.durability),
             ("log.format", old.log.format != new.log.format),
         ];
+        for (running, new) in self.listeners.iter().zip(&new.listeners) {
+            let address = running.configured.address;
+            if let (Some(acceptor), Some(tls)) = (&running.acceptor, &new.tls)
+                && address == new.address
+            {
+                reload_tls(acceptor, tls, address);
+            }
+        }
         old.limits.clone_from(&new.limits);
         old.users.clone_from(&new.users);
         old.sys_interval_secs = new.sys_interval_secs;
@@ -454,6 +503,18 @@ impl Handle {
             mailbox.post(Command::Reconfigure(Arc::clone(&new)));
         }
         pinned.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect()
+    }
+
+    /// Reads the files of TLS that have changed since they were read: new connections begin with
+    /// what they hold.
+    pub fn refresh_tls(&self) {
+        for running in &self.listeners {
+            if let Some(acceptor) = &running.acceptor
+                && let Some(tls) = acceptor.changed()
+            {
+                reload_tls(acceptor, &tls, running.configured.address);
+            }
+        }
     }
 
     /// Refuses new clients, says goodbye to all others, and waits until they are gone or the grace

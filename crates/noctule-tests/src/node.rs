@@ -151,7 +151,11 @@ impl Node {
             homes,
             seed,
             lines: Vec::new(),
-            authenticator: Box::new(|_| AuthAnswer::Allow { grant: Grant::default(), data: None }),
+            authenticator: Box::new(|_| AuthAnswer::Allow {
+                grant: Grant::default(),
+                data: None,
+                user_name: None,
+            }),
             events: Vec::new(),
             log: Log::new(shards),
             outbox: Outbox::default(),

@@ -4,6 +4,7 @@
 //! `None`; no length is believed before the bytes are there.
 
 use rustls::pki_types::UnixTime;
+use std::sync::Arc;
 
 const BOOLEAN: u8 = 0x01;
 const INTEGER: u8 = 0x02;
@@ -134,6 +135,12 @@ impl<'a> Certificate<'a> {
             }
         }
         names
+    }
+
+    /// The first of its common names.
+    #[must_use]
+    pub fn common_name(&self) -> Option<Arc<str>> {
+        self.common_names().first().map(|name| Arc::from(*name))
     }
 
     /// The tags and contents of its alternative names.

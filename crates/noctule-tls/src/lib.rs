@@ -9,6 +9,7 @@
 //! * `certificate`  the fields of a certificate that rustls does not show
 //! * `issuers`      which certificates are believed, beside what webpki believes
 //! * `pem`          text in PEM form
+//! * `revoked`      certificates that were taken back
 //! * `suites`       names of cipher suites
 //! * `error`        what is wrong with files and names
 //!
@@ -20,12 +21,14 @@ mod certificate;
 mod error;
 mod issuers;
 mod pem;
+mod revoked;
 mod suites;
 
 pub use certificate::{Age, Certificate};
 pub use error::TlsFileError;
 pub use issuers::{Issuers, Refusal, check_dates};
 pub use pem::{Pem, certified_key};
+pub use revoked::Revoked;
 pub use rustls;
 pub use suites::{CipherSuite, offered};
 

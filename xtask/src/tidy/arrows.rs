@@ -8,7 +8,7 @@ use super::Finding;
 use crate::process;
 
 /// A crate and the crates of this workspace it may use. Who is not listed may use none.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("noctule-proto", &[]),
     ("noctule-core", &["noctule-proto"]),
     ("noctule-store", &["noctule-core", "noctule-proto"]),
@@ -27,6 +27,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     (
         "noctule",
         &[
+            "noctule-alloc",
             "noctule-server",
             "noctule-store",
             "noctule-client",
@@ -40,6 +41,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
         "noctule-tests",
         &[
             "noctule",
+            "noctule-tls",
             "noctule-server",
             "noctule-client",
             "noctule-bridge",

@@ -4,7 +4,8 @@
 //! * `scram`     SCRAM-SHA-256, the enhanced authentication we speak
 //! * `pool`      the threads that check plain passwords, because that takes milliseconds
 //!
-//! Rules, in this order. An Authentication Method must be SCRAM-SHA-256. A user name is checked
+//! Rules, in this order. An Authentication Method must be SCRAM-SHA-256. A certificate that gives a
+//! user name (`user_name_from`) is taken for it. A user name is checked
 //! against the configured users; without any configured, a listener that lets anonymous clients in
 //! lets every name in. Without a user name the listener decides.
 
@@ -37,6 +38,16 @@ pub(crate) struct Authenticator {
     /// it.
     known: HashMap<ConnId, Arc<str>>,
     last_ticket: u64,
+}
+
+/// What is known of a client before it says who it is.
+#[derive(Clone, Default)]
+pub(crate) struct Shown {
+    /// Its listener lets anonymous clients in.
+    pub(crate) anonymous: bool,
+    /// The user name that its certificate gives it, where that counts; `Some(None)`: it has shown
+    /// one that gives none.
+    pub(crate) user_name: Option<Option<Arc<str>>>,
 }
 
 /// An authentication that waits for something.
@@ -89,15 +100,18 @@ impl Authenticator {
     pub(crate) fn step(
         &mut self,
         conn: ConnId,
-        anonymous: bool,
+        shown: Shown,
         request: AuthRequest,
     ) -> Option<AuthAnswer> {
         match request {
+            AuthRequest::Connect { method: None, .. } if shown.user_name.is_some() => {
+                Some(self.by_certificate(conn, shown.user_name.flatten()))
+            }
             AuthRequest::Connect { user_name, method: Some(method), data, .. } => {
                 Some(self.scram_first(conn, &method, data.as_deref(), user_name.as_deref()))
             }
             AuthRequest::Connect { user_name, password, method: None, .. } => {
-                self.plain(conn, anonymous, user_name, password)
+                self.plain(conn, shown.anonymous, user_name, password)
             }
             AuthRequest::Step { data } => Some(self.scram_final(conn, data.as_deref())),
             AuthRequest::Again { method, data, .. } => {
@@ -135,6 +149,17 @@ impl Authenticator {
         if !self.known.is_empty() {
             self.known.remove(&conn);
         }
+    }
+
+    /// The certificate is proof enough.
+    fn by_certificate(&mut self, conn: ConnId, user: Option<Arc<str>>) -> AuthAnswer {
+        let Some(user) = user else {
+            let why = "the certificate has no common name";
+            return deny(ReasonCode::BadUserNameOrPassword, why);
+        };
+        let user_name = Some((*user).into());
+        self.known.insert(conn, user);
+        AuthAnswer::Allow { grant: Grant::Full, data: None, user_name }
     }
 
     fn plain(
@@ -230,7 +255,7 @@ impl Authenticator {
 }
 
 fn allow(data: Option<Box<[u8]>>) -> AuthAnswer {
-    AuthAnswer::Allow { grant: Grant::Full, data }
+    AuthAnswer::Allow { grant: Grant::Full, data, user_name: None }
 }
 
 fn deny(reason: ReasonCode, why: &str) -> AuthAnswer {

@@ -36,7 +36,7 @@ impl Fixture {
             method: None,
             data: None,
         };
-        if let Some(answer) = self.auth.step(CONN, anonymous, request) {
+        if let Some(answer) = self.auth.step(CONN, Shown { anonymous, user_name: None }, request) {
             return answer;
         }
         let Ok(Command::PasswordChecked { conn, ticket, accepted }) = self.inbox.recv() else {
@@ -53,12 +53,16 @@ impl Fixture {
             method: Some(method.into()),
             data: Some(data.as_bytes().into()),
         };
-        self.auth.step(CONN, false, request).expect("enhanced authentication answers at once")
+        self.auth
+            .step(CONN, Shown::default(), request)
+            .expect("enhanced authentication answers at once")
     }
 
     fn step(&mut self, data: &str) -> AuthAnswer {
         let request = AuthRequest::Step { data: Some(data.as_bytes().into()) };
-        self.auth.step(CONN, false, request).expect("enhanced authentication answers at once")
+        self.auth
+            .step(CONN, Shown::default(), request)
+            .expect("enhanced authentication answers at once")
     }
 
     fn again(&mut self, data: &str) -> AuthAnswer {
@@ -67,7 +71,9 @@ impl Fixture {
             method: "SCRAM-SHA-256".into(),
             data: Some(data.as_bytes().into()),
         };
-        self.auth.step(CONN, false, request).expect("enhanced authentication answers at once")
+        self.auth
+            .step(CONN, Shown::default(), request)
+            .expect("enhanced authentication answers at once")
     }
 }
 
@@ -194,7 +200,7 @@ fn a_reload_names_who_is_logged_in_as_a_user_that_is_gone_or_changed() {
             method: None,
             data: None,
         };
-        assert!(it.auth.step(ConnId(conn), false, request).is_none());
+        assert!(it.auth.step(ConnId(conn), Shown::default(), request).is_none());
         let Ok(Command::PasswordChecked { conn, ticket, accepted }) = it.inbox.recv() else {
             panic!("the pool answers")
         };
@@ -207,4 +213,22 @@ fn a_reload_names_who_is_logged_in_as_a_user_that_is_gone_or_changed() {
     assert!(users.insert("stays".into(), verifier("x")));
     assert!(users.insert("changes".into(), verifier("y")));
     assert_eq!(it.auth.reconfigure(Arc::new(users)), [ConnId(1), ConnId(2), CONN]);
+}
+
+#[test]
+fn a_certificate_that_gives_a_name_is_proof_enough_and_one_that_gives_none_is_not() {
+    let mut it = fixture(&[("ann", "secret")]);
+    let mut connect = |user_name: Option<&str>, password: Option<&str>| {
+        let shown = Shown { anonymous: true, user_name: Some(user_name.map(Into::into)) };
+        let request = AuthRequest::Connect {
+            client_id: "c".into(),
+            user_name: Some("bob".into()),
+            password: password.map(|it| it.as_bytes().into()),
+            method: None,
+            data: None,
+        };
+        it.auth.step(CONN, shown, request).expect("no password is checked")
+    };
+    assert_eq!(reason(&connect(Some("meter-7"), Some("wrong"))), None);
+    assert_eq!(reason(&connect(None, Some("secret"))), Some(ReasonCode::BadUserNameOrPassword));
 }

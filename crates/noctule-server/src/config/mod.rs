@@ -4,6 +4,7 @@
 //! * `value`       how one value is written in the file, and what is wrong with a bad one
 //! * `parse`       walks the file along the options; its errors name file, line and option
 //! * `durability`  what is kept, and where
+//! * `tls`         how a listener speaks TLS
 //! * `sample`      prints the options with their defaults as a commented file
 //! * `show`        prints those in force
 
@@ -12,6 +13,7 @@ mod options;
 mod parse;
 mod sample;
 mod show;
+mod tls;
 mod value;
 
 #[cfg(test)]
@@ -21,6 +23,7 @@ pub use durability::{Class, Durability, TopicClass, state_directory};
 pub use parse::{ConfigError, Fault};
 pub use sample::sample;
 pub use show::show;
+pub use tls::{ClientCertificates, TlsOptions, TlsVersion, UserNameFrom};
 
 use crate::auth::Users;
 use noctule_core::{Limits, Tenant};
@@ -72,6 +75,8 @@ pub struct Listener {
     pub presence: Presence,
     /// What acknowledgements to its clients promise, if not what the broker's do.
     pub durability: Option<Class>,
+    /// How it speaks TLS, if it does.
+    pub tls: Option<TlsOptions>,
 }
 
 /// What happens if an address cannot be had.
@@ -138,6 +143,7 @@ impl Listener {
             connections_max: 1_000_000,
             presence: Presence::Required,
             durability: None,
+            tls: None,
         }
     }
 }
@@ -185,7 +191,14 @@ impl Config {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError::unreadable(&name, &error))?;
-        Config::parse(&name, &text)
+        let mut config = Config::parse(&name, &text)?;
+        let folder =
+            std::path::absolute(path).map_err(|error| ConfigError::unreadable(&name, &error))?;
+        let folder = folder.parent().unwrap_or(&folder);
+        for tls in config.listeners.iter_mut().filter_map(|it| it.tls.as_mut()) {
+            tls.resolve(folder);
+        }
+        Ok(config)
     }
 
     /// Parses the text of a file called `name`.

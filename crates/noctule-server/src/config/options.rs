@@ -1,5 +1,6 @@
 //! Every option there is. The parser, the sample and the hints of error messages read these lists.
 
+use super::tls::{ClientCertificates, TlsDraft, TlsVersion, UserNameFrom};
 use super::value::{Auto, Choice, ChoiceOrNone, Number, Text, Unit, Value};
 use super::{
     Admin, Class, Config, Durability, Log, LogFormat, LogLevel, PORT, Presence, SHARDS_MAX,
@@ -26,6 +27,7 @@ pub(super) struct ListenerDraft {
     pub(super) connections_max: u32,
     pub(super) presence: Presence,
     pub(super) durability: Option<Class>,
+    pub(super) tls: Option<TlsDraft>,
 }
 
 impl Default for ListenerDraft {
@@ -38,6 +40,7 @@ impl Default for ListenerDraft {
             connections_max: 1_000_000,
             presence: Presence::Required,
             durability: None,
+            tls: None,
         }
     }
 }
@@ -133,6 +136,79 @@ fn qos(slot: &mut QoS) -> Box<dyn Value + '_> {
 /// The classes, the strongest first.
 const CLASSES: &[(&str, Class)] =
     &[("fsync", Class::Fsync), ("os", Class::Os), ("memory", Class::Memory)];
+
+/// The options of `[listener.tls]`.
+pub(super) const TLS: &[Opt<TlsDraft>] = &[
+    opt!(
+        "certificate",
+        "The server's certificate (PEM), followed by those between it and the CA. A relative path \
+         begins at the folder of this file. Changed files are read again within seconds.",
+        |t| text(&mut t.certificate)
+    ),
+    opt!("key", "Its private key (PEM: PKCS#8, PKCS#1 or SEC1, not encrypted).", |t| text(
+        &mut t.key
+    )),
+    opt!(
+        "client_ca",
+        "CAs of the clients' certificates: a file (PEM), or a folder of files. A certificate that \
+         is in there itself is trusted too.",
+        |t| text(&mut t.client_ca)
+    ),
+    opt!(
+        "client_certificates",
+        "Whether clients show certificates: \"none\", \"optional\" or \"required\". With a \
+         `client_ca`: \"required\"; without: \"none\".",
+        |t| Box::new(ChoiceOrNone {
+            slot: &mut t.client_certificates,
+            words: &[
+                ("none", ClientCertificates::None),
+                ("optional", ClientCertificates::Optional),
+                ("required", ClientCertificates::Required),
+            ],
+        })
+    ),
+    opt!(
+        "user_name_from",
+        "What a client's certificate says about it: \"nothing\" (it logs in as others do), or \
+         \"common_name\" (that is its user name, and it needs no password).",
+        |t| Box::new(Choice {
+            slot: &mut t.user_name_from,
+            words: &[("nothing", UserNameFrom::Nothing), ("common_name", UserNameFrom::CommonName),],
+        })
+    ),
+    opt!(
+        "crl",
+        "Certificates of clients that were taken back: revocation lists (PEM), one for each CA \
+         that has any.",
+        |t| text(&mut t.crl)
+    ),
+    opt!(
+        "minimum_version",
+        "The oldest version that is spoken: \"1.2\" or \"1.3\".",
+        |t| Box::new(Choice {
+            slot: &mut t.minimum_version,
+            words: &[("1.2", TlsVersion::V12), ("1.3", TlsVersion::V13)],
+        })
+    ),
+    opt!(
+        "ciphers",
+        "Cipher suites, separated by colons, by the names of OpenSSL or IANA. Empty: all that \
+         rustls has. A version of which none is named keeps its own.",
+        |t| Box::new(Text {
+            slot: &mut t.ciphers,
+            check: |text| {
+                let names = text.split([':', ',', ' ']).filter(|name| !name.is_empty());
+                let unknown = names.map(noctule_tls::CipherSuite::by_name).find_map(Result::err);
+                unknown.map_or(Ok(()), |error| Err(error.to_string()))
+            },
+        })
+    ),
+];
+
+/// Any text.
+fn text(slot: &mut Box<str>) -> Box<dyn Value + '_> {
+    Box::new(Text { slot, check: |_| Ok(()) })
+}
 
 /// Options outside any table.
 pub(super) const TOP: &[Opt<Config>] = &[

@@ -1,6 +1,7 @@
 //! Walks a file along the options. All faults are collected: one run of `config check` shows all.
 
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
+use super::tls::TlsDraft;
 use super::{Config, Durability, Listener, TopicClass};
 use noctule_core::limits::QueueRule;
 use noctule_core::{Limits, Tenant};
@@ -195,8 +196,8 @@ impl Walk<'_> {
         let mut listeners: Vec<Listener> = Vec::new();
         for entry in self.entries("listener", value) {
             let mut draft = ListenerDraft::default();
-            self.table("listener.", entry, options::LISTENER, &mut draft);
-            let listener = draft.finish();
+            self.listener(entry, &mut draft);
+            let listener = self.finish_listener(entry, draft);
             let taken = |it: &Listener| it.address == listener.address && it.address.port() != 0;
             if listeners.iter().any(taken) {
                 let what = format!("another listener is at {} already", listener.address);
@@ -210,6 +211,40 @@ impl Walk<'_> {
             self.fault(&value.span(), "listener", what.into());
         }
         listeners
+    }
+
+    /// One entry of `[[listener]]`, which may have a table of its own.
+    fn listener(&mut self, entry: &Spanned<DeValue<'_>>, draft: &mut ListenerDraft) {
+        let Some(table) = entry.get_ref().as_table() else {
+            return self.table("listener.", entry, options::LISTENER, draft);
+        };
+        let (tls, others): (Vec<_>, Vec<_>) =
+            table.iter().partition(|(key, _)| key.get_ref() == "tls");
+        self.options("listener.", others.into_iter(), options::LISTENER, draft);
+        for (_, said) in tls {
+            let before = self.faults.len();
+            let mut tls = TlsDraft::default();
+            self.table("listener.tls.", said, options::TLS, &mut tls);
+            // What is wrong with one option is not said again of another.
+            draft.tls = (self.faults.len() == before).then_some(tls);
+        }
+    }
+
+    fn finish_listener(
+        &mut self,
+        entry: &Spanned<DeValue<'_>>,
+        mut draft: ListenerDraft,
+    ) -> Listener {
+        let tls = draft.tls.take().map(TlsDraft::finish);
+        let mut listener = draft.finish();
+        match tls {
+            Some(Ok(tls)) => listener.tls = Some(tls),
+            Some(Err((option, why))) => {
+                self.fault(&entry.span(), &format!("listener.tls.{option}"), why.into());
+            }
+            None => {}
+        }
+        listener
     }
 
     fn durability(&mut self, value: &Spanned<DeValue<'_>>, target: &mut Durability) {
@@ -391,6 +426,8 @@ fn options_elsewhere(name: &str) -> Option<String> {
         "admin"
     } else if holds(options::LISTENER, name) {
         "listener"
+    } else if holds(options::TLS, name) {
+        "listener.tls"
     } else if holds(options::DURABILITY, name) {
         "durability"
     } else {

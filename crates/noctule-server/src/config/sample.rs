@@ -2,6 +2,7 @@
 
 use super::Config;
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
+use super::tls::TlsDraft;
 use noctule_core::limits::QueueRule;
 use std::fmt::Write as _;
 
@@ -36,7 +37,14 @@ pub fn sample() -> String {
         };
         text.push_str("\n[[listener]]\n");
         match at {
-            0 => options(&mut text, options::LISTENER, &mut draft),
+            0 => {
+                options(&mut text, options::LISTENER, &mut draft);
+                text.push_str(
+                    "\n# TLS of the listener above. noctule cert makes what it needs to begin \
+                     with.\n# [listener.tls]\n",
+                );
+                commented(&mut text, options::TLS, &mut TlsDraft::default());
+            }
             _ => values(&mut text, options::LISTENER, &mut draft),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::options::{self, ListenerDraft, TopicDraft};
 use super::sample::values;
+use super::tls::TlsDraft;
 use super::{Class, Config};
 use std::fmt::Write as _;
 
@@ -23,8 +24,13 @@ pub fn show(config: &Config) -> String {
             connections_max: listener.connections_max,
             presence: listener.presence,
             durability: Some(listener.durability.unwrap_or(class)),
+            tls: None,
         };
         values(&mut text, options::LISTENER, &mut draft);
+        if let Some(tls) = &listener.tls {
+            text.push_str("[listener.tls]\n");
+            values(&mut text, options::TLS, &mut TlsDraft::of(tls));
+        }
     }
     text.push_str("\n[durability]\n");
     values(&mut text, options::DURABILITY, &mut config.durability);

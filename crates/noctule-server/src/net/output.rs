@@ -2,6 +2,7 @@
 
 use super::pool::Buffer;
 use super::tcp::Socket;
+use super::tls::Scratch;
 use noctule_core::Message;
 use noctule_proto::PacketId;
 use std::collections::VecDeque;
@@ -79,13 +80,17 @@ impl Output {
     }
 
     /// Sends what the socket takes.
-    pub(crate) fn flush(&mut self, socket: &Socket) -> io::Result<Progress> {
+    pub(crate) fn flush(
+        &mut self,
+        socket: &mut Socket,
+        scratch: &mut Scratch,
+    ) -> io::Result<Progress> {
         while self.waiting() > 0 {
             let count = if self.bodies.is_empty() {
-                socket.send(&self.bytes[self.sent..])?
+                socket.send(&self.bytes[self.sent..], scratch)?
             } else {
                 let (segments, used) = self.segments();
-                socket.send_segments(&segments[..used])?
+                socket.send_segments(&segments[..used], scratch)?
             };
             if count == 0 {
                 self.compact();
@@ -94,7 +99,8 @@ impl Output {
             self.advance(count);
         }
         self.clear();
-        Ok(Progress::Done)
+        // Encrypted, it may still wait for the socket.
+        Ok(if socket.flush()? { Progress::Done } else { Progress::Blocked })
     }
 
     fn segments(&self) -> ([IoSlice<'_>; SEGMENTS_MAX], usize) {

@@ -4,11 +4,11 @@ use super::connections::{Farewell, Intake, Phase};
 use super::held::Holder;
 use super::peers::Arrival;
 use super::{Shard, ShardListener};
-use crate::net::{Received, Socket};
+use crate::net::{Received, Socket, is_hello};
 use noctule_core::input::Origin;
 use noctule_core::{ConnId, Index, Input, Time};
 use noctule_proto::packet::Role;
-use noctule_proto::{DecodeError, Packet, TopicName, next_frame};
+use noctule_proto::{Cause, DecodeError, Packet, TopicName, next_frame};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
@@ -31,6 +31,9 @@ const SHIFT: usize = 2240;
 /// Bytes a CONNECT may have, whatever packets may have later: nobody has said who it is yet. All
 /// fields a CONNECT has once, at their longest, fit.
 const CONNECT_MAX: u32 = 1024 * 1024;
+
+/// Steps of TLS handshakes that one turn takes: about a millisecond's.
+pub(super) const HANDSHAKES_MAX: u32 = 8;
 
 /// Connections accepted from one listener in one turn.
 const ACCEPTED_MAX: usize = 64;
@@ -61,7 +64,8 @@ impl Shard {
                         listener.say_full(self.now, remote);
                         continue;
                     }
-                    let Ok(socket) = Socket::accepted(stream) else {
+                    let acceptor = listener.acceptor.as_deref();
+                    let Ok(socket) = Socket::accepted(stream, acceptor) else {
                         self.lines.uncount(id);
                         continue;
                     };
@@ -97,8 +101,10 @@ impl Shard {
 
     /// A connection whose CONNECT says that it is at home here.
     pub(super) fn arrive(&mut self, index: &Index, arrival: Arrival) {
-        let Arrival { stream, from, bytes } = arrival;
-        let Some(conn) = self.open(index, Socket::arrived(stream), from) else { return };
+        let Arrival { socket, from, bytes } = arrival;
+        let Some(conn) = self.open(index, Socket::arrived(socket), from) else { return };
+        // What was decrypted already makes no event.
+        self.lines.queue(conn);
         let used = self.decode(index, conn, &bytes);
         self.keep_rest(index, conn, &bytes[used..]);
     }
@@ -129,6 +135,14 @@ impl Shard {
         }
         if self.lines.is_swamped(conn) {
             return self.leave_unread(conn);
+        }
+        let Some(entry) = self.lines.connections.get_mut(conn) else { return };
+        if entry.socket.as_ref().is_some_and(Socket::is_handshaking) {
+            // Those that are in have their turn before those that want in.
+            if self.handshakes_left == 0 {
+                return self.lines.queue(conn);
+            }
+            self.handshakes_left -= 1;
         }
         // The buffer is taken out while packets borrow from it.
         let mut chunk = std::mem::take(&mut self.chunk);
@@ -171,9 +185,9 @@ impl Shard {
             return self.lines.starve(conn);
         };
         let Some(entry) = self.lines.connections.get_mut(conn) else { return };
-        let Some(socket) = &entry.socket else { return };
+        let Some(socket) = &mut entry.socket else { return };
         let tail = if large { 0 } else { held };
-        let received = socket.receive(&mut chunk[tail..tail + piece]);
+        let received = socket.receive(&mut chunk[tail..tail + piece], &mut self.lines.scratch);
         let (count, intake) = match received {
             // Without an event of its own (the intake is not drained) even a short receive may not
             // be the last: the end of the connection may have been told of long ago.
@@ -184,6 +198,10 @@ impl Shard {
                 return;
             }
             Received::End => return self.ended(index, conn),
+            Received::Failed(why) => {
+                self.handshake_failed(conn, &why);
+                return self.ended(index, conn);
+            }
         };
         if entry.intake != Intake::Queued {
             entry.intake = intake;
@@ -217,7 +235,9 @@ impl Shard {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
                 Err(error) => {
-                    let error = version.map_or(error, |version| error.with_version(version));
+                    let hello = version.is_none() && is_hello(&bytes[at..]);
+                    let cause = if hello { Cause::TlsHello } else { error.cause };
+                    let error = DecodeError { cause, version, ..error };
                     self.broken(index, conn, error);
                     return bytes.len();
                 }
@@ -267,6 +287,20 @@ impl Shard {
         at
     }
 
+    /// Counts a handshake that failed, and says so now and then.
+    fn handshake_failed(&mut self, conn: ConnId, why: &str) {
+        self.net.handshakes_failed += 1;
+        let (told_at, untold) = &mut self.handshakes_told;
+        if told_at.is_some_and(|at| self.now < at.plus_secs(1)) {
+            *untold += 1;
+            return;
+        }
+        *told_at = Some(self.now);
+        let others = std::mem::take(untold);
+        let remote = self.lines.take_remote(conn).map(|it| it.to_string()).unwrap_or_default();
+        tracing::warn!(remote, why, others, "TLS handshake failed");
+    }
+
     fn broken(&mut self, index: &Index, conn: ConnId, error: DecodeError) {
         self.broker.handle(self.now, index, Input::Broken { conn, error }, &mut self.outbox);
         self.settle(index);
@@ -313,11 +347,11 @@ impl Shard {
     fn throw_away(&mut self, conn: ConnId) {
         let Some(entry) = self.lines.connections.get_mut(conn) else { return };
         let Some(socket) = &entry.socket else { return };
-        match socket.receive(&mut self.chunk[..RECEIVE]) {
+        match socket.receive_anything(&mut self.chunk[..RECEIVE]) {
             Received::Nothing => entry.intake = Intake::Drained,
             Received::Last(_) if entry.intake == Intake::Drained => {}
             Received::Last(_) | Received::More(_) => self.lines.queue(conn),
-            Received::End => self.lines.remove(conn),
+            Received::End | Received::Failed(_) => self.lines.remove(conn),
         }
     }
 }

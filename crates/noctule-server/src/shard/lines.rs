@@ -5,7 +5,7 @@
 use super::connections::{Connection, Connections, Farewell, Intake, Outlet, Phase};
 use super::held::Held;
 use super::relief::Starved;
-use crate::net::{Output, Pool, Progress, Socket};
+use crate::net::{Moved, Output, Pool, Progress, Scratch, Socket};
 use mio::{Registry, Token};
 use noctule_core::input::{AuthAnswer, Level, Origin, Room};
 use noctule_core::output::Send;
@@ -64,6 +64,7 @@ pub(super) struct Lines {
     /// another shard.
     remotes: HashMap<ConnId, SocketAddr>,
     outputs: Pool<Output>,
+    pub(super) scratch: Scratch,
     dirty: Vec<ConnId>,
     closing: VecDeque<(Time, ConnId, u16)>,
     registry: Registry,
@@ -84,6 +85,7 @@ impl Lines {
             packets_waiting: 0,
             remotes: HashMap::new(),
             outputs: Pool::new(),
+            scratch: Scratch::default(),
             dirty: Vec::new(),
             closing: VecDeque::new(),
             registry,
@@ -118,16 +120,16 @@ impl Lines {
         if let Some(entry) = self.connections.get_mut(conn)
             && entry.outlet == Outlet::Dirty
             && let Some(output) = self.outputs.get_mut(entry.output)
-            && let Some(socket) = &entry.socket
+            && let Some(socket) = &mut entry.socket
         {
             // Whether it could be written is nobody's concern any more.
-            let _ = output.flush(socket);
+            let _ = output.flush(socket, &mut self.scratch);
         }
         self.remove(conn);
     }
 
     /// Takes the socket out and frees the entry; the connection still counts as open.
-    pub(super) fn take(&mut self, conn: ConnId) -> Option<std::net::TcpStream> {
+    pub(super) fn take(&mut self, conn: ConnId) -> Option<Moved> {
         let socket = self.connections.get_mut(conn)?.socket.take()?;
         let stream = socket.leave(&self.registry);
         let listener = self.forget(conn)?;
@@ -215,18 +217,23 @@ impl Lines {
 
     /// The socket has room again.
     pub(super) fn writable(&mut self, conn: ConnId) {
-        if self.connections.get_mut(conn).is_some_and(|it| it.outlet == Outlet::Blocked) {
-            self.flush(conn);
+        let Some(entry) = self.connections.get_mut(conn) else { return };
+        if entry.outlet == Outlet::Blocked {
+            return self.flush(conn);
+        }
+        // The end of a handshake waits for the socket. That it cannot be sent is found by a read.
+        if let Some(socket) = entry.socket.as_mut().filter(|socket| socket.waits()) {
+            drop(socket.flush());
         }
     }
 
     fn flush(&mut self, conn: ConnId) {
         let Some(entry) = self.connections.get_mut(conn) else { return };
         let Some(output) = self.outputs.get_mut(entry.output) else { return };
-        let Some(socket) = &entry.socket else { return };
+        let Some(socket) = &mut entry.socket else { return };
         let before = if entry.outlet == Outlet::Blocked { output.waiting() } else { 0 };
         let late = output.late;
-        let progress = output.flush(socket);
+        let progress = output.flush(socket, &mut self.scratch);
         let waiting = output.waiting();
         self.bytes_waiting -= before;
         self.packets_waiting -= late;
@@ -304,7 +311,7 @@ impl Lines {
     fn finish(&mut self, conn: ConnId) {
         let Some(entry) = self.connections.get_mut(conn) else { return };
         entry.phase = Phase::Closing(Farewell::Lingering);
-        let finished = entry.socket.as_ref().is_some_and(|socket| socket.finish().is_ok());
+        let finished = entry.socket.as_mut().is_some_and(|socket| socket.finish().is_ok());
         if !finished {
             return self.remove(conn);
         }

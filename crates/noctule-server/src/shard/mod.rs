@@ -40,8 +40,10 @@ pub(crate) use peers::Peers;
 pub(crate) use snapshot::Snapshots;
 pub use snapshot::{NetCounters, Snapshot};
 
-use crate::auth::{Authenticator, Users};
+use crate::auth::{Authenticator, Shown, Users};
+use crate::config::UserNameFrom;
 use crate::events;
+use crate::net::{Acceptor, Socket};
 use crate::sys::SysTopics;
 use connections::Phase;
 use keep::Told;
@@ -122,6 +124,8 @@ pub(crate) struct ListenerPart {
     pub(crate) allow_anonymous: bool,
     pub(crate) connections_max: u32,
     pub(crate) durability: Option<Durability>,
+    pub(crate) acceptor: Option<Arc<Acceptor>>,
+    pub(crate) user_name_from: UserNameFrom,
 }
 
 /// A listener this shard accepts from.
@@ -131,6 +135,7 @@ struct ShardListener {
     tenant: Tenant,
     connections_max: u32,
     durability: Option<Durability>,
+    acceptor: Option<Arc<Acceptor>>,
     /// Connections may wait, and no event will tell of them.
     waiting: bool,
     again_at: Option<Time>,
@@ -154,6 +159,11 @@ pub(crate) struct Shard {
     peers: Peers,
     auth: Authenticator,
     anonymous: Vec<bool>,
+    user_names_from: Vec<UserNameFrom>,
+    /// Steps of TLS handshakes that this turn may still take.
+    handshakes_left: u32,
+    /// When the log last told of a failed handshake, and how many it has not told of since.
+    handshakes_told: (Option<Time>, u64),
     durabilities: Vec<Option<Durability>>,
     listeners: Vec<ShardListener>,
     commands: Receiver<Command>,
@@ -198,6 +208,9 @@ impl Shard {
             peers: parts.peers,
             auth: parts.auth,
             anonymous: parts.listeners.iter().map(|it| it.allow_anonymous).collect(),
+            user_names_from: parts.listeners.iter().map(|it| it.user_name_from).collect(),
+            handshakes_left: 0,
+            handshakes_told: (None, 0),
             durabilities: parts.listeners.iter().map(|it| it.durability).collect(),
             listeners: Vec::new(),
             commands: parts.commands,
@@ -248,6 +261,7 @@ impl Shard {
                 tenant: part.tenant,
                 connections_max: part.connections_max,
                 durability: part.durability,
+                acceptor: part.acceptor,
                 waiting: true,
                 again_at: None,
                 said_at: None,
@@ -267,6 +281,7 @@ impl Shard {
     fn turn(&mut self, shared: &Shared, events: &Events) -> Result<(), StoreError> {
         self.now = shared.clock.now();
         self.net.turns += 1;
+        self.handshakes_left = intake::HANDSHAKES_MAX;
         {
             let index = shared.index.read();
             self.settle(&index);
@@ -485,8 +500,16 @@ impl Shard {
             }
             Effect::Authenticate { conn, request } => {
                 let Some(entry) = self.lines.connections.get_mut(conn) else { return };
-                let anonymous = self.anonymous[usize::from(entry.listener.0)];
-                if let Some(answer) = self.auth.step(conn, anonymous, *request) {
+                let at = usize::from(entry.listener.0);
+                let certificate = entry.socket.as_ref().and_then(Socket::certificate);
+                let shown = Shown {
+                    anonymous: self.anonymous[at],
+                    user_name: match self.user_names_from[at] {
+                        UserNameFrom::Nothing => None,
+                        UserNameFrom::CommonName => certificate.map(|it| it.common_name()),
+                    },
+                };
+                if let Some(answer) = self.auth.step(conn, shown, *request) {
                     self.lines.news.push_back(News::Authenticated(conn, answer));
                 }
             }
@@ -511,8 +534,8 @@ impl Shard {
         let Some(entry) = self.lines.connections.get_mut(conn) else { return };
         let durability = self.durabilities[usize::from(entry.listener.0)];
         let from = Origin { listener: entry.listener, tenant: entry.tenant, remote, durability };
-        let Some(stream) = self.lines.take(conn) else { return };
-        self.peers.send_home(home, Arrival { stream, from, bytes: bytes.to_vec() });
+        let Some(socket) = self.lines.take(conn) else { return };
+        self.peers.send_home(home, Arrival { socket, from, bytes: bytes.to_vec() });
     }
 
     fn change_index(&mut self, shared: &Shared) {

@@ -6,6 +6,7 @@
 //! adds to them: nothing is dropped, and nobody blocks.
 
 use super::mailbox::Wake;
+use crate::net::Moved;
 use noctule_core::ShardId;
 use noctule_core::input::{Level, Origin};
 use noctule_core::peer::PeerMessage;
@@ -31,7 +32,7 @@ const TAKEN_MAX: usize = 8;
 
 /// A connection on its way to its home shard.
 pub(crate) struct Arrival {
-    pub(crate) stream: std::net::TcpStream,
+    pub(crate) socket: Moved,
     pub(crate) from: Origin,
     /// What was received, from its CONNECT on.
     pub(crate) bytes: Vec<u8>,

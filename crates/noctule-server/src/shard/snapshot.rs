@@ -13,6 +13,8 @@ pub struct NetCounters {
     pub connections_refused: u64,
     /// Failed accepts, mostly for want of file descriptors.
     pub accepts_failed: u64,
+    /// TLS handshakes that failed.
+    pub handshakes_failed: u64,
     /// Connections cut, because unfinished packets took too much memory.
     pub connections_cut: u64,
     /// Memory of unfinished packets, and of those that wait to be read, in bytes.
@@ -36,6 +38,7 @@ impl NetCounters {
     pub fn add(&mut self, other: &NetCounters) {
         self.connections_refused += other.connections_refused;
         self.accepts_failed += other.accepts_failed;
+        self.handshakes_failed += other.handshakes_failed;
         self.connections_cut += other.connections_cut;
         self.bytes_unfinished_now += other.bytes_unfinished_now;
         self.packets_waiting_now += other.packets_waiting_now;

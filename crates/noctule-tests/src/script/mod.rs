@@ -19,6 +19,7 @@
 
 pub mod client;
 pub mod connect;
+mod line;
 pub mod packet;
 pub mod property;
 pub mod tcp;
@@ -29,7 +30,7 @@ pub mod world;
 use noctule_core::Limits;
 use noctule_core::limits::Durability;
 use noctule_proto::Version;
-use tcp::Tcp;
+use tcp::{Security, Tcp};
 use transport::{Pure, Transport};
 use world::World;
 
@@ -140,8 +141,12 @@ impl Script {
                 stored.run_on(*version, "pure, 2 shards, stored", Box::new(pure), &script);
             }
             for shards in [1, 2].into_iter().filter(|_| sockets && self.over != Over::Pure) {
-                let tcp = Tcp::new(shards, &self.limits, &self.accounts);
+                let tcp = Tcp::new(shards, &self.limits, &self.accounts, Security::Plain);
                 self.run_on(*version, &format!("TCP, {shards} shards"), Box::new(tcp), &script);
+            }
+            if sockets && self.over != Over::Pure {
+                let tls = Tcp::new(2, &self.limits, &self.accounts, Security::Tls);
+                self.run_on(*version, "TLS, 2 shards", Box::new(tls), &script);
             }
         }
     }

@@ -1,11 +1,13 @@
-//! A server behind TCP, in this process.
+//! A server behind TCP, in this process; its clients speak TLS if they are told to.
 
 use super::connect::connect;
+use super::line::{self, Line};
 use super::transport::{Arrival, Patience, Transport};
 use crate::node::Node;
 use noctule_core::{Limits, ShardId, Tenant};
 use noctule_proto::Version;
 use noctule_server::auth::Verifier;
+use noctule_server::config::Listener;
 use noctule_server::{Config, Handle, Server};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -19,15 +21,26 @@ const LONG: Duration = Duration::from_secs(10);
 /// home, is routed to a share group, by it to a member, and comes back as an acknowledgement.
 const ROUNDS: usize = 5;
 
+/// How the clients of a script talk to their server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Security {
+    /// In plain bytes.
+    Plain,
+    /// Over TLS.
+    Tls,
+}
+
 /// A server and connections to it.
 #[derive(Debug)]
 pub struct Tcp {
-    lines: Vec<Option<TcpStream>>,
+    lines: Vec<Option<Line>>,
     /// Who wrote last: nobody else does anything until that has had its effect.
     writer: Option<usize>,
     /// One connection at home on each shard, which asks that shard for a turn.
     probes: Vec<TcpStream>,
     address: SocketAddr,
+    /// Where TLS is spoken, if the lines do that.
+    secure: Option<SocketAddr>,
     server: Handle,
 }
 
@@ -35,7 +48,12 @@ impl Tcp {
     /// A server of so many shards, on a port the system chooses. With `accounts`, only they may
     /// come in.
     #[must_use]
-    pub fn new(shards: u16, limits: &Limits, accounts: &[(String, String)]) -> Tcp {
+    pub fn new(
+        shards: u16,
+        limits: &Limits,
+        accounts: &[(String, String)],
+        security: Security,
+    ) -> Tcp {
         let mut config = Config::for_tests();
         config.shards = NonZeroU16::new(shards);
         config.sys_interval_secs = 0;
@@ -46,15 +64,21 @@ impl Tcp {
             let verifier = Verifier::from_password(password, 4096, b"of the sea");
             config.users.insert(user_name.as_str().into(), verifier);
         }
+        if security == Security::Tls {
+            let tls = Some(line::server_options());
+            config.listeners.push(Listener { tls, ..config.listeners[0].clone() });
+        }
         let server = Server::start(config).expect("a loopback port can be had");
         let address = server.addresses()[0];
-        let mut tcp = Tcp { lines: Vec::new(), writer: None, probes: Vec::new(), address, server };
+        let secure = server.addresses().get(1).copied();
+        let (lines, probes) = (Vec::new(), Vec::new());
+        let mut tcp = Tcp { lines, writer: None, probes, address, secure, server };
         tcp.probes = (0..shards).map(|shard| tcp.probe(ShardId(shard), accounts.first())).collect();
         tcp
     }
 
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).expect("the server listens");
+    fn connect(&self, address: SocketAddr) -> TcpStream {
+        let stream = TcpStream::connect(address).expect("the server listens");
         stream.set_nodelay(true).expect("a TCP option");
         stream.set_read_timeout(Some(LONG)).expect("a TCP option");
         stream
@@ -62,7 +86,7 @@ impl Tcp {
 
     /// A client whose home is this shard: were a shard without one, nobody would wait for it.
     fn probe(&self, shard: ShardId, account: Option<&(String, String)>) -> TcpStream {
-        let mut stream = self.connect();
+        let mut stream = self.connect(self.address);
         let at_home = |id: &String| self.server.home_of(Tenant(0), id) == shard;
         let id = (0u32..).map(|number| format!("probe-{number}")).find(at_home);
         let mut hello = connect(&id.expect("every shard is home to somebody"));
@@ -89,8 +113,11 @@ impl Transport for Tcp {
     fn open(&mut self) -> usize {
         let line = self.lines.len();
         self.turn_of(line);
-        let stream = self.connect();
-        self.lines.push(Some(stream));
+        let opened = match self.secure {
+            Some(address) => Line::secure(self.connect(address)),
+            None => Line::Plain(self.connect(self.address)),
+        };
+        self.lines.push(Some(opened));
         line
     }
 
@@ -98,16 +125,16 @@ impl Transport for Tcp {
         self.turn_of(line);
         if let Some(stream) = &mut self.lines[line] {
             // The server may have closed it: then what is sent is lost, as it should be.
-            let _ = stream.write_all(bytes);
+            let _ = stream.write_all(bytes).and_then(|()| stream.flush());
         }
     }
 
     fn receive(&mut self, line: usize, into: &mut Vec<u8>, patience: Patience) -> Arrival {
         let Some(stream) = &mut self.lines[line] else { return Arrival::Closed };
-        stream.set_nonblocking(patience == Patience::Short).expect("a TCP option");
+        stream.stream().set_nonblocking(patience == Patience::Short).expect("a TCP option");
         let mut bytes = [0; 16 * 1024];
         let read = stream.read(&mut bytes);
-        stream.set_nonblocking(false).expect("a TCP option");
+        stream.stream().set_nonblocking(false).expect("a TCP option");
         match read {
             Ok(0) => Arrival::Closed,
             Ok(len) => {
@@ -117,6 +144,8 @@ impl Transport for Tcp {
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut => Arrival::Nothing,
                 ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Arrival::Closed,
+                // Without a farewell of TLS.
+                ErrorKind::UnexpectedEof => Arrival::Closed,
                 kind => panic!("line {line}: {kind}"),
             },
         }

@@ -11,13 +11,17 @@ const ALONE: &str = "the server has authenticators of its own, tested with it";
 /// One step of a method "twice": the client says its name, then the secret. Once more to
 /// authenticate again.
 fn twice(request: &AuthRequest) -> AuthAnswer {
-    let allow = |data: &[u8]| AuthAnswer::Allow { grant: Grant::Full, data: Some(data.into()) };
+    let allow = |data: &[u8]| AuthAnswer::Allow {
+        grant: Grant::Full,
+        data: Some(data.into()),
+        user_name: None,
+    };
     let deny = |reason| AuthAnswer::Deny { reason, why: "no".into() };
     match request {
         AuthRequest::Connect { method: None, user_name, password, .. } => {
             match (user_name.as_deref(), password.as_deref()) {
                 (Some("user"), Some(b"secret")) => {
-                    AuthAnswer::Allow { grant: Grant::Full, data: None }
+                    AuthAnswer::Allow { grant: Grant::Full, data: None, user_name: None }
                 }
                 (Some(_), _) => deny(ReasonCode::BadUserNameOrPassword),
                 (None, _) => deny(ReasonCode::NotAuthorized),
@@ -147,7 +151,11 @@ fn a_client_that_named_no_method_hears_of_none() {
             AuthRequest::Connect { client_id, .. } if &**client_id == "more" => {
                 AuthAnswer::Continue { data: b"secret?"[..].into() }
             }
-            _ => AuthAnswer::Allow { grant: Grant::Full, data: Some(b"welcome"[..].into()) },
+            _ => AuthAnswer::Allow {
+                grant: Grant::Full,
+                data: Some(b"welcome"[..].into()),
+                user_name: None,
+            },
         };
         world.with_node(|node| node.set_authenticator(Box::new(talkative)));
         let a = world.line();

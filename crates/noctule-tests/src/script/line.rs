@@ -1,0 +1,152 @@
+//! One connection of a script to a server behind sockets: plain, or with TLS.
+
+use anyhow::{Context, Result};
+use noctule_server::config::{ClientCertificates, TlsOptions, TlsVersion, UserNameFrom};
+use noctule_tls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use noctule_tls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use noctule_tls::rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned,
+};
+use noctule_tls::{Issuers, provider};
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+/// A connection.
+#[derive(Debug)]
+pub(super) enum Line {
+    /// Without TLS.
+    Plain(TcpStream),
+    /// With it.
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Line {
+    /// Shakes hands over a connection.
+    pub(super) fn secure(stream: TcpStream) -> Line {
+        let name = ServerName::try_from("localhost").expect("a name");
+        let session = ClientConnection::new(client_config(), name).expect("a good configuration");
+        let mut stream = StreamOwned::new(session, stream);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock).expect("the server speaks TLS");
+        }
+        Line::Tls(Box::new(stream))
+    }
+
+    pub(super) fn stream(&self) -> &TcpStream {
+        match self {
+            Line::Plain(stream) => stream,
+            Line::Tls(stream) => &stream.sock,
+        }
+    }
+}
+
+impl Read for Line {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Line::Plain(stream) => stream.read(buffer),
+            Line::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Line::Plain(stream) => stream.write(bytes),
+            Line::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Line::Plain(stream) => stream.flush(),
+            Line::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
+/// TLS of the server, with a certificate that was made for this process.
+pub(super) fn server_options() -> TlsOptions {
+    static FILES: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
+    let (certificate, key) = FILES.get_or_init(|| files().expect("a certificate can be made"));
+    TlsOptions {
+        certificate: certificate.clone(),
+        key: key.clone(),
+        client_ca: None,
+        client_certificates: ClientCertificates::None,
+        user_name_from: UserNameFrom::Nothing,
+        crl: None,
+        minimum_version: TlsVersion::V12,
+        ciphers: Vec::new(),
+    }
+}
+
+fn files() -> Result<(PathBuf, PathBuf)> {
+    let folder = crate::process::target_directory().join("tmp");
+    std::fs::create_dir_all(&folder)?;
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let path = |end| folder.join(format!("script-{}.{end}", std::process::id()));
+    let (certificate, key) = (path("crt"), path("key"));
+    std::fs::write(&certificate, made.cert.pem()).context("a certificate")?;
+    std::fs::write(&key, made.signing_key.serialize_pem()).context("a key")?;
+    Ok((certificate, key))
+}
+
+fn client_config() -> Arc<ClientConfig> {
+    static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+    let config = CONFIG.get_or_init(|| {
+        let provider = Arc::new(provider(&[]));
+        let anyone = Anyone(Issuers::new(provider.signature_verification_algorithms));
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("there are suites")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(anyone))
+            .with_no_client_auth();
+        Arc::new(config)
+    });
+    Arc::clone(config)
+}
+
+/// Whoever listens on our own port is ours.
+#[derive(Debug)]
+struct Anyone(Issuers);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.schemes()
+    }
+}
