@@ -5,6 +5,8 @@
 #   MQTT.js                 npm ci in clients/mqttjs/
 #   /usr/bin/time           the Debian package time (installed only as root); the bench's meter is held
 #                           against it
+#   openssl                 the Debian package openssl (installed only as root); it looks at the
+#                           certificates of noctule cert
 # It may be run again at any time; what is there already is kept. What it cannot set up it names, and the
 # tests that need it then say "skipped". With NOCTULE_REQUIRE_ALL=1 anything left out is an error.
 set -u
@@ -79,6 +81,15 @@ time_program() {
     fi
 }
 
+openssl_program() {
+    have openssl || debian_install openssl
+    if have openssl; then
+        echo "ready: openssl"
+    else
+        leave_out "openssl (install the Debian package openssl)"
+    fi
+}
+
 mqttjs() {
     have node && have npm || debian_install nodejs npm
     wanted=$here/mqttjs/package-lock.json
@@ -99,6 +110,7 @@ paho paho1 "$here/paho/requirements-1.txt"
 paho paho2 "$here/paho/requirements-2.txt"
 mosquitto_clients
 time_program
+openssl_program
 mqttjs
 
 if [ "$left_out" -gt 0 ]; then

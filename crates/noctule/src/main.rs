@@ -1,6 +1,7 @@
 //! The command line of noctule. Plain `noctule` is `noctule serve`.
 
 mod bench;
+mod cert;
 mod completions;
 mod config;
 mod man;
@@ -31,6 +32,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Config(config::ConfigArgs),
     Passwd(passwd::PasswdArgs),
+    Cert(cert::CertArgs),
     Store(store::StoreArgs),
     Top(top::TopArgs),
     Bench(bench::BenchArgs),
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Some(Command::Serve(args)) => args.run(),
         Some(Command::Config(args)) => args.run(),
         Some(Command::Passwd(args)) => args.run(),
+        Some(Command::Cert(args)) => args.run(),
         Some(Command::Store(args)) => args.run(),
         Some(Command::Top(args)) => args.run(),
         Some(Command::Bench(args)) => args.run(),

@@ -33,7 +33,7 @@ fn shells_learn_all_commands_and_flags() {
     for shell in ["bash", "zsh", "fish"] {
         let script = printed(&["completions", shell]);
         assert!(is_script(shell, &script), "{shell}");
-        for word in ["serve", "top", "bench", "passwd", "retain-handling", "repeat-delay"] {
+        for word in ["serve", "top", "bench", "passwd", "cert", "retain-handling", "repeat-delay"] {
             assert!(script.contains(word), "{shell}: {word}");
         }
     }
@@ -63,7 +63,9 @@ fn every_command_has_a_manual_page() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("man/inner");
     printed(&["man", folder.to_str().unwrap()]);
     let page = |name: &str| std::fs::read_to_string(folder.join(format!("{name}.1"))).unwrap();
-    for command in ["serve", "pub", "sub", "rr", "top", "bench", "passwd", "completions", "man"] {
+    for command in
+        ["serve", "pub", "sub", "rr", "top", "bench", "passwd", "cert", "completions", "man"]
+    {
         let page = page(&format!("noctule-{command}"));
         assert!(page.contains(&format!(".TH noctule-{command} 1")), "{command}");
     }
