@@ -273,6 +273,14 @@ impl Server {
         }
         Ok(handle)
     }
+
+    /// Reads the files that a configuration names, as a start would.
+    ///
+    /// # Errors
+    /// One of them is of no use.
+    pub fn check_files(config: &Config) -> Result<(), StartError> {
+        config.listeners.iter().try_for_each(|listener| acceptor(listener).map(drop))
+    }
 }
 
 /// A shard's thread; `false` if it failed.
@@ -373,17 +381,21 @@ fn listen(config: &Config, shards: u16) -> Result<Vec<Opened>, StartError> {
                 (None, Vec::new())
             }
         };
-        let acceptor = listener.tls.as_ref().map(Acceptor::load).transpose();
-        let acceptor = acceptor
-            .map_err(|error| StartError::Tls { address: listener.address, error })?
-            .map(Arc::new);
-        let running = Running { configured, address, acceptor };
+        let running = Running { configured, address, acceptor: acceptor(listener)? };
         all.push(Opened { running, sockets: sockets.into_iter() });
     }
     if all.iter().all(|it| it.running.address.is_none()) {
         return Err(StartError::NoListener);
     }
     Ok(all)
+}
+
+/// What the TLS of a listener begins with, if it speaks any.
+fn acceptor(listener: &Listener) -> Result<Option<Arc<Acceptor>>, StartError> {
+    let acceptor = listener.tls.as_ref().map(Acceptor::load).transpose();
+    let acceptor =
+        acceptor.map_err(|error| StartError::Tls { address: listener.address, error })?;
+    Ok(acceptor.map(Arc::new))
 }
 
 /// Whether listeners differ in nothing but what can be changed while they run.

@@ -248,10 +248,14 @@ fn spawn(binary: &Path, home: &Path, setting: &Setting<'_>) -> Result<(Child, So
     let free = || TcpListener::bind(("127.0.0.1", 0))?.local_addr();
     let address = setting.address.map_or_else(free, Ok)?;
     // Whoever runs the tests may have a broker whose state is not for tests.
-    let mut arguments =
-        vec![OsString::from("serve"), "-p".into(), address.port().to_string().into()];
-    arguments.push("--memory".into());
-    if let Some(config) = setting.config {
+    let mut arguments = vec![OsString::from("serve"), "--memory".into()];
+    let mut config = setting.config.map(str::to_owned);
+    match config.as_mut().filter(|config| config.contains("[[listener]]")) {
+        // Where a file has listeners, ours is one of them.
+        Some(config) => config.push_str(&format!("\n[[listener]]\nport = {}\n", address.port())),
+        None => arguments.extend(["-p".into(), address.port().to_string().into()]),
+    }
+    if let Some(config) = config {
         let path = home.join("noctule.toml");
         std::fs::write(&path, config)?;
         arguments.extend([OsString::from("-c"), path.into_os_string()]);

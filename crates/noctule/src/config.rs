@@ -2,7 +2,7 @@
 
 use crate::serve::ChoiceArgs;
 use clap::{Args, Subcommand};
-use noctule_server::{Config, config};
+use noctule_server::{Config, Server, config};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,7 +31,7 @@ Examples:
 enum ConfigCommand {
     /// Print a file with every option, its meaning and its default.
     Sample,
-    /// Say what is wrong with a file; exit with 0 if nothing is.
+    /// Say what is wrong with a file and those that it names; exit with 0 if nothing is.
     Check {
         /// The file.
         file: PathBuf,
@@ -48,7 +48,10 @@ impl ConfigArgs {
             },
             Some(ConfigCommand::Sample) => print(&config::sample()),
             Some(ConfigCommand::Check { file }) => match Config::load(&file) {
-                Ok(_) => print(&format!("{}: nothing is wrong\n", file.display())),
+                Ok(config) => match Server::check_files(&config) {
+                    Ok(()) => print(&format!("{}: nothing is wrong\n", file.display())),
+                    Err(error) => crate::failed(&error),
+                },
                 Err(error) => crate::failed(&error),
             },
         }

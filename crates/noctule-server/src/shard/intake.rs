@@ -200,7 +200,7 @@ impl Shard {
             Received::End => return self.ended(index, conn),
             Received::Failed(why) => {
                 self.handshake_failed(conn, &why);
-                return self.ended(index, conn);
+                return self.refused(index, conn);
             }
         };
         if entry.intake != Intake::Queued {
@@ -341,6 +341,14 @@ impl Shard {
         self.broker.handle(self.now, index, Input::Closed { conn }, &mut self.outbox);
         self.settle(index);
         self.lines.part(conn);
+    }
+
+    /// There will be no TLS: the other side may still read why not.
+    fn refused(&mut self, index: &Index, conn: ConnId) {
+        self.auth.forget(conn);
+        self.broker.handle(self.now, index, Input::Closed { conn }, &mut self.outbox);
+        self.settle(index);
+        self.lines.close(conn, self.now);
     }
 
     /// Reads a connection that was said goodbye to, only to learn of its end.

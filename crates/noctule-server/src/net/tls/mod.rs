@@ -15,8 +15,10 @@ pub(crate) use acceptor::Acceptor;
 use super::tcp::{Received, read, write};
 use mio::net::TcpStream;
 use noctule_tls::Certificate;
-use noctule_tls::rustls::server::UnbufferedServerConnection;
-use noctule_tls::rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
+use noctule_tls::rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use noctule_tls::rustls::unbuffered::{
+    ConnectionState, EncodeError, UnbufferedStatus, WriteTraffic,
+};
 use noctule_tls::rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 use std::io::{self, ErrorKind};
 
@@ -62,6 +64,8 @@ enum Progress {
     Running,
     /// The other side sends no more.
     Ended,
+    /// There was an error: the session is not to be asked anything any more.
+    Failed,
 }
 
 impl Tls {
@@ -106,7 +110,7 @@ impl Tls {
             }
             return Received::More(count);
         }
-        if self.progress == Progress::Ended {
+        if matches!(self.progress, Progress::Ended | Progress::Failed) {
             return Received::End;
         }
         let cipher = &mut scratch.cipher;
@@ -152,6 +156,9 @@ impl Tls {
         let Scratch { cipher, out } = scratch;
         let (mut used, mut taken) = (0, 0);
         out.clear();
+        if self.progress == Progress::Failed {
+            return (0, Err(Error::General("it has failed before".into())));
+        }
         let outcome = loop {
             let UnbufferedStatus { discard, state } =
                 self.session.process_tls_records(&mut cipher[used..]);
@@ -181,8 +188,10 @@ impl Tls {
                     break Ok(());
                 }
                 Err(error) => {
-                    self.progress = Progress::Ended;
-                    self.alert(out);
+                    self.progress = Progress::Failed;
+                    self.alert(&mut cipher[used..], out);
+                    // Nothing of it is looked at any more.
+                    used = cipher.len();
                     break Err(error);
                 }
             }
@@ -191,12 +200,19 @@ impl Tls {
         (taken, outcome)
     }
 
-    /// After an error: what the other side is to be told of it.
-    fn alert(&mut self, out: &mut Vec<u8>) {
-        loop {
-            match self.session.process_tls_records(&mut []).state {
+    /// After an error: what the other side is to be told of it. `rest`: what rustls has not let go
+    /// of. It keeps places in that, so it has to see the same bytes each time; and it is asked for
+    /// no more than there is, because it would go on with them.
+    fn alert(&mut self, rest: &mut [u8], out: &mut Vec<u8>) {
+        let mut used = 0;
+        while self.session.wants_write() {
+            let status = self.session.process_tls_records(&mut rest[used..]);
+            used += status.discard;
+            match status.state {
                 Ok(ConnectionState::EncodeTlsData(mut data)) => put(out, |room| data.encode(room)),
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    while traffic.next_record().is_some() {}
+                }
                 Ok(_) | Err(_) => return,
             }
         }
@@ -228,22 +244,49 @@ impl Tls {
     }
 
     fn encrypt(&mut self, piece: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-        loop {
-            match self.session.process_tls_records(&mut []).state {
-                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                    let records = piece.len().div_ceil(RECORD);
-                    let at = out.len();
-                    out.resize(at + piece.len() + records * RECORD_OVERHEAD + OVERHEAD, 0);
-                    let written = traffic.encrypt(piece, &mut out[at..]);
-                    let written = written.map_err(|error| io::Error::other(error.to_string()))?;
-                    out.truncate(at + written);
-                    return Ok(());
-                }
+        self.when_writable(out, |traffic, out| {
+            let records = piece.len().div_ceil(RECORD);
+            let at = out.len();
+            out.resize(at + piece.len() + records * RECORD_OVERHEAD + OVERHEAD, 0);
+            let written = traffic.encrypt(piece, &mut out[at..]);
+            let written = written.map_err(|error| io::Error::other(error.to_string()))?;
+            out.truncate(at + written);
+            Ok(())
+        })
+    }
+
+    /// Brings the session to where it takes something to be sent. What it wants to send itself
+    /// comes before.
+    fn when_writable(
+        &mut self,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut Writable<'_>, &mut Vec<u8>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if self.progress == Progress::Failed {
+            return Err(ErrorKind::NotConnected.into());
+        }
+        // It has seen these bytes, and keeps places in them.
+        let mut incoming = std::mem::take(&mut self.incoming);
+        let mut used = 0;
+        let outcome = loop {
+            let status = self.session.process_tls_records(&mut incoming[used..]);
+            used += status.discard;
+            match status.state {
+                Ok(ConnectionState::WriteTraffic(mut traffic)) => break write(&mut traffic, out),
                 Ok(ConnectionState::EncodeTlsData(mut data)) => put(out, |room| data.encode(room)),
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-                Ok(_) | Err(_) => return Err(ErrorKind::NotConnected.into()),
+                Ok(ConnectionState::PeerClosed) => self.progress = Progress::Ended,
+                Err(_) => {
+                    self.progress = Progress::Failed;
+                    break Err(ErrorKind::NotConnected.into());
+                }
+                // Amid a handshake; or something came that would have been heard before.
+                Ok(_) => break Err(ErrorKind::NotConnected.into()),
             }
-        }
+        };
+        incoming.drain(..used);
+        self.incoming = incoming;
+        outcome
     }
 
     /// Sends what was encrypted; `false` if the socket is full.
@@ -260,16 +303,23 @@ impl Tls {
 
     /// Tells the other side that no more comes.
     pub(crate) fn finish(&mut self, stream: &TcpStream) -> io::Result<()> {
-        let state = self.session.process_tls_records(&mut []).state;
-        if let Ok(ConnectionState::WriteTraffic(mut traffic)) = state {
-            let mut alert = [0; OVERHEAD];
-            if let Ok(written) = traffic.queue_close_notify(&mut alert) {
-                self.outgoing.extend_from_slice(&alert[..written]);
-            }
-        }
+        let mut out = std::mem::take(&mut self.outgoing);
+        let said = self.when_writable(&mut out, |traffic, out| {
+            let at = out.len();
+            out.resize(at + OVERHEAD, 0);
+            let written = traffic.queue_close_notify(&mut out[at..]).unwrap_or(0);
+            out.truncate(at + written);
+            Ok(())
+        });
+        self.outgoing = out;
+        // Amid a handshake there is nothing to be said.
+        drop(said);
         self.flush(stream).map(drop)
     }
 }
+
+/// A session that takes something to be sent.
+type Writable<'a> = WriteTraffic<'a, ServerConnectionData>;
 
 /// Appends what is encoded, whatever room that takes.
 fn put(out: &mut Vec<u8>, mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeError>) {
@@ -348,3 +398,6 @@ fn of_certificate(error: &CertificateError) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;
