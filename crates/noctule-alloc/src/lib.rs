@@ -62,7 +62,11 @@ impl Drop for CacheHere {
 thread_local! {
     /// Made without an allocation and dropped without a destructor: it may be used at any time.
     static CACHE: Cache = const {
-        Cache { on: Cell::new(false), kept: Cell::new(0), free: [const { Cell::new(ptr::null_mut()) }; CLASSES] }
+        Cache {
+            on: Cell::new(false),
+            kept: Cell::new(0),
+            free: [const { Cell::new(ptr::null_mut()) }; CLASSES],
+        }
     };
 }
 

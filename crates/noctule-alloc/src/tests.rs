@@ -1,3 +1,5 @@
+//! With the allocator in place, as the binary has it.
+
 use super::*;
 
 #[global_allocator]

@@ -137,6 +137,10 @@ fn qos(slot: &mut QoS) -> Box<dyn Value + '_> {
 const CLASSES: &[(&str, Class)] =
     &[("fsync", Class::Fsync), ("os", Class::Os), ("memory", Class::Memory)];
 
+/// What may be taken for a user name.
+const USER_NAMES: &[(&str, UserNameFrom)] =
+    &[("nothing", UserNameFrom::Nothing), ("common_name", UserNameFrom::CommonName)];
+
 /// The options of `[listener.tls]`.
 pub(super) const TLS: &[Opt<TlsDraft>] = &[
     opt!(
@@ -171,10 +175,7 @@ pub(super) const TLS: &[Opt<TlsDraft>] = &[
         "user_name_from",
         "What a client's certificate says about it: \"nothing\" (it logs in as others do), or \
          \"common_name\" (that is its user name, and it needs no password).",
-        |t| Box::new(Choice {
-            slot: &mut t.user_name_from,
-            words: &[("nothing", UserNameFrom::Nothing), ("common_name", UserNameFrom::CommonName),],
-        })
+        |t| Box::new(Choice { slot: &mut t.user_name_from, words: USER_NAMES })
     ),
     opt!(
         "crl",

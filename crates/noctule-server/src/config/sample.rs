@@ -11,8 +11,8 @@ const HEAD: &str = "\
 #
 #   noctule serve -c FILE         start with this file
 #   noctule config check FILE     say what is wrong with it
-#   kill -HUP PID                 read it again: limits, log level, users, $SYS interval and grace
-#                                 time take effect at once; the rest needs a restart
+#   kill -HUP PID                 read it again: limits, log level, users, TLS, $SYS interval and
+#                                 grace time take effect at once; the rest needs a restart
 ";
 
 /// Columns a comment may take.
