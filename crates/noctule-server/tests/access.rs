@@ -5,7 +5,7 @@ mod wire;
 
 use noctule_proto::packet::Connect;
 use noctule_proto::{Packet, QoS, ReasonCode, Version};
-use noctule_server::auth::Verifier;
+use noctule_server::auth::{HashKind, Verifier};
 use noctule_server::{Config, Handle, Server, StartError};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -40,6 +40,28 @@ fn passwords_decide_for_every_version() {
         };
         assert_eq!(reason, refused);
         client.expect_end();
+    }
+}
+
+#[test]
+fn each_kind_of_hash_lets_its_user_in() {
+    let argon2id = HashKind::Argon2id { memory: 256, passes: 1, lanes: 1 };
+    let kinds = [argon2id, HashKind::Pbkdf2 { rounds: 1000 }, HashKind::Sha512];
+    let broker = broker_with(2, |config| {
+        with_user(config);
+        for kind in kinds {
+            let secret = kind.hash(b"right").unwrap();
+            assert!(config.users.insert(format!("{kind:?}").into(), secret));
+        }
+    });
+    for kind in kinds {
+        let user = format!("{kind:?}");
+        // The second time it is known.
+        for _ in 0..2 {
+            assert_eq!(login(&broker, Version::V5, &user, "right").1, ReasonCode::Success);
+        }
+        let refused = ReasonCode::BadUserNameOrPassword;
+        assert_eq!(login(&broker, Version::V5, &user, "wrong").1, refused);
     }
 }
 

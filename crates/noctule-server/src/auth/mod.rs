@@ -1,6 +1,9 @@
 //! Who a client is: the answers to `Effect::Authenticate`.
 //!
-//! * `verifier`  what is kept of a password
+//! * `verifier`  what is kept of a password, for SCRAM too; who may log in
+//! * `secret`    what is kept of a password in other forms
+//! * `password_file`  users in a file, one a line
+//! * `recent`    passwords that were right a moment ago
 //! * `scram`     SCRAM-SHA-256, the enhanced authentication we speak
 //! * `pool`      the threads that check plain passwords, because that takes milliseconds
 //!
@@ -9,10 +12,15 @@
 //! against the configured users; without any configured, a listener that lets anonymous clients in
 //! lets every name in. Without a user name the listener decides.
 
+mod password_file;
 mod pool;
+mod recent;
 mod scram;
+mod secret;
 mod verifier;
 
+pub use password_file::{PasswordFileError, PasswordLine, read_lines};
+pub use secret::{HashKind, ROUNDS, Secret};
 pub use verifier::{ITERATIONS, Users, Verifier, VerifierError};
 
 pub(crate) use pool::{PasswordCheck, PasswordPool};
@@ -182,10 +190,10 @@ impl Authenticator {
                 (Some(_), _) => wrong_password(),
             });
         };
-        let (user, verifier) = self.user(&user_name);
+        let (user, secret) = self.user(&user_name);
         self.last_ticket += 1;
         let ticket = self.last_ticket;
-        if !self.checks.ask(conn, ticket, verifier, password.unwrap_or_default()) {
+        if !self.checks.ask(conn, ticket, secret, password.unwrap_or_default()) {
             return Some(deny(ReasonCode::ServerBusy, "too many logins at a time"));
         }
         self.running.insert(conn, Running::Password { ticket, user });
@@ -220,7 +228,12 @@ impl Authenticator {
             return deny(ReasonCode::ServerUnavailable, "no random numbers");
         }
         let nonce = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, nonce);
-        let (user, verifier) = self.user(&first.user_name);
+        let (user, secret) = self.user(&first.user_name);
+        // A hash of another kind is of no use here; nobody is told whose it is.
+        let (user, verifier) = match secret.scram() {
+            Some(verifier) => (user, verifier.clone()),
+            None => (None, Verifier::of_nobody(self.salt_of_nobody(&first.user_name))),
+        };
         let (answer, exchange) = first.begin(verifier, &nonce);
         self.running.insert(conn, Running::Scram { exchange, user });
         AuthAnswer::Continue { data: answer.into_bytes().into() }
@@ -241,10 +254,10 @@ impl Authenticator {
     }
 
     /// A user and what to check against; for a name that is none, something no password fits.
-    fn user(&self, name: &str) -> (Option<Arc<str>>, Verifier) {
+    fn user(&self, name: &str) -> (Option<Arc<str>>, Secret) {
         match self.users.entry(name) {
-            Some((user, verifier)) => (Some(Arc::clone(user)), verifier.clone()),
-            None => (None, Verifier::of_nobody(self.salt_of_nobody(name))),
+            Some((user, secret)) => (Some(Arc::clone(user)), secret.clone()),
+            None => (None, self.users.nobody(self.salt_of_nobody(name))),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Threads that check plain passwords. A check takes milliseconds on purpose, so it is kept off
 //! the shards, and there is a bound on how many may wait.
 
-use super::Verifier;
+use super::Secret;
+use super::recent::Recent;
 use crate::shard::{Command, Mailbox};
 use noctule_core::ConnId;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +31,7 @@ pub(crate) struct PasswordCheck {
 }
 
 struct Question {
-    verifier: Verifier,
+    secret: Secret,
     password: Box<[u8]>,
     conn: ConnId,
     ticket: u64,
@@ -43,10 +44,12 @@ impl PasswordPool {
         let (questions, queue) = sync_channel(WAITING_MAX);
         let queue = Arc::new(Mutex::new(queue));
         let stopping = Arc::new(AtomicBool::new(false));
+        let recent = Arc::new(Recent::new()?);
         let spawn = |number| {
             let (queue, stopping) = (Arc::clone(&queue), Arc::clone(&stopping));
+            let recent = Arc::clone(&recent);
             let name = format!("password-{number}");
-            std::thread::Builder::new().name(name).spawn(move || work(&queue, &stopping))
+            std::thread::Builder::new().name(name).spawn(move || work(&queue, &recent, &stopping))
         };
         let threads = (0..threads.max(1)).map(spawn).collect::<std::io::Result<_>>()?;
         Ok(PasswordPool { questions, stopping, threads })
@@ -81,29 +84,30 @@ impl PasswordCheck {
         &self,
         conn: ConnId,
         ticket: u64,
-        verifier: Verifier,
+        secret: Secret,
         password: Box<[u8]>,
     ) -> bool {
         let answers = self.answers.clone();
-        self.questions.try_send(Question { verifier, password, conn, ticket, answers }).is_ok()
+        self.questions.try_send(Question { secret, password, conn, ticket, answers }).is_ok()
     }
 }
 
-fn work(queue: &Mutex<Receiver<Question>>, stopping: &AtomicBool) {
+fn work(queue: &Mutex<Receiver<Question>>, recent: &Recent, stopping: &AtomicBool) {
     loop {
         // Only the wait for a question is under the lock, not the check.
         let question = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Question { verifier, password, conn, ticket, answers }) = question else { return };
+        let Ok(Question { secret, password, conn, ticket, answers }) = question else { return };
         if stopping.load(Ordering::Relaxed) {
             return;
         }
-        let accepted = verifier.accepts(&password);
+        let accepted = recent.accepts(&secret, &password);
         answers.post(Command::PasswordChecked { conn, ticket, accepted });
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Verifier;
     use super::*;
     use crate::shard::tests_only::mailbox;
 
@@ -114,7 +118,7 @@ mod tests {
         let asker = pool.asker(mailbox);
         let slow = Verifier::from_password("right", 200_000, b"salty salt");
         for ticket in 0..200 {
-            assert!(asker.ask(ConnId(1), ticket, slow.clone(), b"wrong".as_slice().into()));
+            assert!(asker.ask(ConnId(1), ticket, slow.clone().into(), b"wrong".as_slice().into()));
         }
         drop(asker);
         pool.join(Instant::now() + Duration::from_secs(20));

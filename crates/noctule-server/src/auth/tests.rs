@@ -232,3 +232,14 @@ fn a_certificate_that_gives_a_name_is_proof_enough_and_one_that_gives_none_is_no
     assert_eq!(reason(&connect(Some("meter-7"), Some("wrong"))), None);
     assert_eq!(reason(&connect(None, Some("secret"))), Some(ReasonCode::BadUserNameOrPassword));
 }
+
+#[test]
+fn a_user_whose_hash_is_not_for_scram_is_challenged_and_not_let_in() {
+    let mut it = fixture(&[]);
+    let mut users = Users::default();
+    assert!(users.insert("ann".into(), HashKind::Sha512.hash(b"right").unwrap()));
+    it.auth.reconfigure(Arc::new(users));
+    let challenge = it.scram(None, "SCRAM-SHA-256", "n,,n=ann,r=abc");
+    let proof = client_final(&challenge, "n=ann,r=abc", "right");
+    assert_eq!(reason(&it.step(&proof)), Some(ReasonCode::NotAuthorized));
+}

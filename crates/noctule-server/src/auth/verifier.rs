@@ -1,5 +1,6 @@
 //! What the server keeps of a password: enough to check it, not enough to use it.
 
+use super::secret::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -165,30 +166,41 @@ fn key(text: &str) -> Result<[u8; 32], VerifierError> {
 /// spelled, is the same user with a password and with SCRAM.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Users {
-    by_name: HashMap<Arc<str>, Verifier>,
+    by_name: HashMap<Arc<str>, Secret>,
+    /// What is kept of the last one's password: an unknown user is to take as long.
+    typical: Option<Secret>,
 }
 
 impl Users {
     /// Adds a user; `false` if the name has an entry already, or is none.
-    pub fn insert(&mut self, name: Box<str>, verifier: Verifier) -> bool {
+    pub fn insert(&mut self, name: Box<str>, secret: impl Into<Secret>) -> bool {
+        let secret = secret.into();
         let Some(prepared) = prepared_name(&name) else { return false };
         match self.by_name.entry(prepared.as_ref().into()) {
             Entry::Occupied(_) => false,
             Entry::Vacant(free) => {
-                free.insert(verifier);
+                self.typical = Some(free.insert(secret).clone());
                 true
             }
         }
     }
 
-    /// The verifier of a user.
+    /// What is kept of a user's password.
     #[must_use]
-    pub fn find(&self, name: &str) -> Option<&Verifier> {
-        self.entry(name).map(|(_, verifier)| verifier)
+    pub fn find(&self, name: &str) -> Option<&Secret> {
+        self.entry(name).map(|(_, secret)| secret)
+    }
+
+    /// What no password fits, and takes as long to find that out as a user's does.
+    pub(super) fn nobody(&self, salt: [u8; 16]) -> Secret {
+        match &self.typical {
+            Some(typical) => typical.of_nobody(salt),
+            None => Verifier::of_nobody(salt).into(),
+        }
     }
 
     /// The same, with the name as it is kept.
-    pub(super) fn entry(&self, name: &str) -> Option<(&Arc<str>, &Verifier)> {
+    pub(super) fn entry(&self, name: &str) -> Option<(&Arc<str>, &Secret)> {
         self.by_name.get_key_value(&*prepared_name(name)?)
     }
 

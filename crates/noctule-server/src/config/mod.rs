@@ -25,11 +25,11 @@ pub use sample::sample;
 pub use show::show;
 pub use tls::{ClientCertificates, TlsOptions, TlsVersion, UserNameFrom};
 
-use crate::auth::Users;
+use crate::auth::{PasswordLine, Users, read_lines};
 use noctule_core::{Limits, Tenant};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU16;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Port of a listener that names none.
 pub const PORT: u16 = 1883;
@@ -58,6 +58,8 @@ pub struct Config {
     pub admin: Admin,
     /// Who may log in with a password.
     pub users: Users,
+    /// A file of more of them.
+    pub password_file: Option<PathBuf>,
 }
 
 /// A place where clients connect.
@@ -169,6 +171,7 @@ impl Config {
                 presence: Presence::IfPossible,
             },
             users: Users::default(),
+            password_file: None,
         }
     }
 
@@ -198,7 +201,35 @@ impl Config {
         for tls in config.listeners.iter_mut().filter_map(|it| it.tls.as_mut()) {
             tls.resolve(folder);
         }
+        if let Some(file) = &mut config.password_file {
+            *file = folder.join(&*file);
+            let file = file.clone();
+            config.add_users(&file)?;
+        }
         Ok(config)
+    }
+
+    /// Adds the users of a password file.
+    fn add_users(&mut self, file: &Path) -> Result<(), ConfigError> {
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| ConfigError::unreadable(&name, &error))?;
+        let fault = |line, what: &str| Fault { line, option: None, what: what.into() };
+        let mut faults = Vec::new();
+        match read_lines(&text) {
+            Ok(lines) => {
+                for (at, line) in lines.into_iter().enumerate() {
+                    if let PasswordLine::User(user, secret) = line
+                        && !self.users.insert(user, secret)
+                    {
+                        let what = "this user, spelled like this or alike, is there already";
+                        faults.push(fault(at + 1, what));
+                    }
+                }
+            }
+            Err(wrong) => faults.extend(wrong.iter().map(|it| fault(it.line, it.what))),
+        }
+        if faults.is_empty() { Ok(()) } else { Err(ConfigError { file: name, faults }) }
     }
 
     /// Parses the text of a file called `name`.

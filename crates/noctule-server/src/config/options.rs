@@ -10,6 +10,7 @@ use noctule_core::limits::{Overflow, QueueRule};
 use noctule_proto::text::is_clean;
 use noctule_proto::{QoS, TopicFilter};
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 
 /// One option of a table `T`.
 pub(super) struct Opt<T: 'static> {
@@ -137,6 +138,22 @@ fn qos(slot: &mut QoS) -> Box<dyn Value + '_> {
 const CLASSES: &[(&str, Class)] =
     &[("fsync", Class::Fsync), ("os", Class::Os), ("memory", Class::Memory)];
 
+/// A file, or a folder; not set if it is empty.
+fn path(slot: &mut Option<PathBuf>) -> Box<dyn Value + '_> {
+    struct File<'a>(&'a mut Option<PathBuf>);
+    impl Value for File<'_> {
+        fn show(&self) -> Option<String> {
+            self.0.as_ref().map(|path| toml::Value::from(&*path.to_string_lossy()).to_string())
+        }
+        fn set(&mut self, value: &toml::de::DeValue<'_>) -> Result<(), String> {
+            let text = value.as_str().filter(|text| !text.is_empty());
+            *self.0 = Some(text.ok_or("the path of a file expected, in quotes")?.into());
+            Ok(())
+        }
+    }
+    Box::new(File(slot))
+}
+
 /// What may be taken for a user name.
 const USER_NAMES: &[(&str, UserNameFrom)] =
     &[("nothing", UserNameFrom::Nothing), ("common_name", UserNameFrom::CommonName)];
@@ -227,6 +244,12 @@ pub(super) const TOP: &[Opt<Config>] = &[
         "shutdown_grace_secs",
         "Seconds a shutdown may take until connections that do not take their DISCONNECT are cut.",
         |c| plain(&mut c.shutdown_grace_secs, 0, 3600)
+    ),
+    opt!(
+        "password_file",
+        "A file of users, one a line: those that `noctule passwd FILE NAME` and mosquitto_passwd \
+         write. A relative path begins at the folder of this file.",
+        |c| path(&mut c.password_file)
     ),
 ];
 
@@ -398,7 +421,7 @@ pub(super) const USER: &[Opt<UserDraft>] = &[
          name and password as well as SCRAM-SHA-256.",
         |u| Box::new(Text {
             slot: &mut u.verifier,
-            check: |text| match text.parse::<crate::auth::Verifier>() {
+            check: |text| match text.parse::<crate::auth::Secret>() {
                 Ok(_) => Ok(()),
                 Err(error) => Err(error.to_string()),
             },

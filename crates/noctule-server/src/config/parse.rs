@@ -3,6 +3,7 @@
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
 use super::tls::TlsDraft;
 use super::{Config, Durability, Listener, TopicClass};
+use crate::auth::Secret;
 use noctule_core::limits::QueueRule;
 use noctule_core::{Limits, Tenant};
 use noctule_proto::TopicFilter;
@@ -337,13 +338,13 @@ impl Walk<'_> {
                     self.fault(&entry.span(), name, "is missing in this entry".into());
                 }
             }
-            let Ok(verifier) = draft.verifier.parse() else { continue };
+            let Ok(secret) = draft.verifier.parse::<Secret>() else { continue };
             if !draft.name.is_empty() && crate::auth::prepared_name(&draft.name).is_none() {
                 let what = "holds characters that no user name may (RFC 4013)".into();
                 self.fault(&entry.span(), "users.name", what);
                 continue;
             }
-            if !config.users.insert(draft.name.clone(), verifier) {
+            if !config.users.insert(draft.name.clone(), secret) {
                 let what = format!("{:?} has an entry already", draft.name);
                 self.fault(&entry.span(), "users.name", what);
             }

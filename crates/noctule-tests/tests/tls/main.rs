@@ -29,19 +29,25 @@ impl Broker {
              certificate = {certificate:?}\nkey = {key:?}\n{options}\n"
         );
         let process = BrokerProcess::start_with(&config)?;
+        // It listens before it says so.
+        await_log(&process, "listening on", 2)?;
         let address = secure_address(&process.log()).context("it says where it speaks TLS")?;
         Ok(Broker { process, address })
     }
 
-    /// Waits until the log has this text, so often.
     fn await_log(&self, text: &str, times: usize) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while self.process.log().matches(text).count() < times {
-            ensure!(Instant::now() < deadline, "no {text:?} in:\n{}", self.process.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
+        await_log(&self.process, text, times)
     }
+}
+
+/// Waits until the log has this text, so often.
+fn await_log(process: &BrokerProcess, text: &str, times: usize) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while process.log().matches(text).count() < times {
+        ensure!(Instant::now() < deadline, "no {text:?} in:\n{}", process.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 fn secure_address(log: &str) -> Option<SocketAddr> {
