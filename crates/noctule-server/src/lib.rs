@@ -12,6 +12,7 @@
 //! * `config/`  file -> valid [`Config`]
 //! * `admin/`   `/metrics`, `/healthz`, `/readyz`
 //! * `server`   starts and joins all of it; `process` is what a process adds: `log`, `signals`
+//! * `secrets`  files that not everybody should read
 //! * `sys`      the `$SYS` topics; `events` the broker's rare events as log lines
 //!
 //! Deliberately absent: decisions about MQTT. They are in `noctule-core`.
@@ -26,6 +27,7 @@ mod log;
 mod memory;
 mod net;
 mod process;
+mod secrets;
 mod server;
 mod shard;
 mod signals;

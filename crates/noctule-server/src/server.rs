@@ -5,6 +5,7 @@ use crate::auth::{Authenticator, PasswordPool, Users};
 use crate::config::{Config, Listener, Presence, TlsOptions, UserNameFrom};
 use crate::files;
 use crate::net::{self, Acceptor, Bound};
+use crate::secrets;
 use crate::shard::{
     self, Clock, Command, IndexCell, ListenerPart, Mailbox, Parts, Peers, Reconfiguration, Shard,
     Shared, Snapshot, Snapshots, Wake,
@@ -209,6 +210,7 @@ impl Server {
         ended: impl Fn() + Clone + Send + 'static,
     ) -> Result<Handle, StartError> {
         files::raise_limit();
+        secrets::warn_of_readers(&config);
         let count = config.shard_count();
         let polls = (0..count).map(|_| poll()).collect::<io::Result<Vec<_>>>()?;
         let wakes: Vec<Arc<Wake>> = polls.iter().map(|(_, wake)| Arc::clone(wake)).collect();
@@ -494,6 +496,7 @@ impl Handle {
             ("durability", old.durability != new.durability),
             ("log.format", old.log.format != new.log.format),
         ];
+        secrets::warn_of_readers(new);
         for (running, new) in self.listeners.iter().zip(&new.listeners) {
             let address = running.configured.address;
             if let (Some(acceptor), Some(tls)) = (&running.acceptor, &new.tls)

@@ -1,0 +1,52 @@
+//! Files that hold secrets, and who may read them.
+
+use crate::config::Config;
+use std::path::Path;
+
+/// Says which files of a configuration can be read by everybody, though they are for a few.
+pub(crate) fn warn_of_readers(config: &Config) {
+    let keys = config.listeners.iter().filter_map(|it| it.tls.as_ref()).map(|tls| &tls.key);
+    for path in keys.chain(&config.password_file) {
+        if let Some(mode) = open_to_all(path) {
+            let path = path.display();
+            tracing::warn!(
+                "{path} can be read or written by every user of this machine (mode {mode:o}): \
+                 chmod o= {path}"
+            );
+        }
+    }
+}
+
+/// The mode of a file, if it is open to those who are neither its owner nor of its group.
+#[cfg(unix)]
+fn open_to_all(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o7777;
+    (mode & 0o007 != 0).then_some(mode)
+}
+
+/// Elsewhere, who may read a file is not told by a mode.
+#[cfg(not(unix))]
+fn open_to_all(_: &Path) -> Option<u32> {
+    None
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_file_for_a_few_is_told_from_one_for_all() {
+        let path = std::env::temp_dir().join(format!("noctule-secret-{}", std::process::id()));
+        std::fs::write(&path, "secret").unwrap();
+        let mut told = Vec::new();
+        for mode in [0o600, 0o640, 0o644, 0o602] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            told.push(open_to_all(&path));
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(told, [None, None, Some(0o644), Some(0o602)]);
+        assert_eq!(open_to_all(&path), None);
+    }
+}
