@@ -118,6 +118,61 @@ impl Client {
         Ok(())
     }
 
+    /// SUBSCRIBE and its answer.
+    pub(crate) fn subscribe(&mut self, filter: &str, qos: u8) -> Result<()> {
+        let len = u8::try_from(filter.len()).context("a short filter")?;
+        let mut packet = vec![0x82, 5 + len, 0, 1, 0, len];
+        packet.extend_from_slice(filter.as_bytes());
+        packet.push(qos);
+        self.0.write_all(&packet)?;
+        let mut answer = [0; 5];
+        self.0.read_exact(&mut answer)?;
+        ensure!(answer == [0x90, 3, 0, 1, qos], "no SUBACK: {answer:?}");
+        Ok(())
+    }
+
+    /// PUBLISH at QoS 1 and its answer.
+    pub(crate) fn publish(&mut self, topic: &str, id: u16, payload: &[u8]) -> Result<()> {
+        let mut packet = vec![0x32];
+        let mut len = 2 + topic.len() + 2 + payload.len();
+        while len >= 0x80 {
+            packet.push(len as u8 | 0x80);
+            len >>= 7;
+        }
+        packet.push(len as u8);
+        packet.extend_from_slice(&u16::try_from(topic.len())?.to_be_bytes());
+        packet.extend_from_slice(topic.as_bytes());
+        packet.extend_from_slice(&id.to_be_bytes());
+        packet.extend_from_slice(payload);
+        self.0.write_all(&packet)?;
+        let mut answer = [0; 4];
+        self.0.read_exact(&mut answer)?;
+        ensure!(answer[..2] == [0x40, 2] && answer[2..] == id.to_be_bytes(), "{answer:?}");
+        Ok(())
+    }
+
+    /// The payload of a PUBLISH at QoS 1, which is acknowledged.
+    pub(crate) fn read_publish(&mut self, topic: &str) -> Result<Vec<u8>> {
+        let mut byte = [0];
+        self.0.read_exact(&mut byte)?;
+        ensure!(byte == [0x32], "no PUBLISH: {byte:?}");
+        let (mut len, mut shift) = (0, 0);
+        loop {
+            self.0.read_exact(&mut byte)?;
+            len |= usize::from(byte[0] & 0x7F) << shift;
+            shift += 7;
+            if byte[0] < 0x80 {
+                break;
+            }
+        }
+        let mut body = vec![0; len];
+        self.0.read_exact(&mut body)?;
+        let head = 2 + topic.len();
+        ensure!(body.get(2..head) == Some(topic.as_bytes()), "another topic");
+        self.0.write_all(&[0x40, 2, body[head], body[head + 1]])?;
+        Ok(body.split_off(head + 2))
+    }
+
     /// What the server has shown.
     pub(crate) fn certificate(&self) -> Result<CertificateDer<'static>> {
         let Some([first, ..]) = self.0.conn.peer_certificates() else { bail!("no certificate") };

@@ -2,6 +2,7 @@
 //! change, and the programs that people use.
 
 mod client;
+mod hostile;
 mod pki;
 
 use anyhow::{Context, Result, ensure};
