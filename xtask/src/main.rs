@@ -6,6 +6,7 @@
 
 mod ci;
 mod client;
+mod count;
 mod fuzz;
 mod kill;
 mod mutants;
@@ -28,6 +29,7 @@ cargo xtask SUBCOMMAND
   test [ARGS]      every test, and what the tests need; ARGS go to cargo test
   ci [--skip STEP]... [--only STEP]...
                    the whole gate, in the order of its steps
+  count [--record] how many instructions a message takes, against what is recorded
   fuzz [TARGET]... [--runs N] [--list] [--again TARGET FILE]
                    fuzz targets, all of them unless named; N runs each (100,000)
   kill [ARGS]      brokers that are killed and whose power is cut; ARGS are the harness's own
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
 fn dispatch(name: &str, args: &[String]) -> Result<()> {
     match name {
         "ci" => ci::run(args),
+        "count" => count::run(args),
         "fuzz" => fuzz::run(args),
         "kill" => kill::run(args),
         "mutants" => mutants::run(args),

@@ -2,6 +2,9 @@
 //! server makes of each send. Prints nanoseconds per delivered message.
 //!
 //! `cargo run --release -p noctule-core --example turn_cost`
+//!
+//! With the name of a case and a number of steps it does these and prints what was delivered, for
+//! somebody else to count instructions: `cargo xtask count`.
 #![allow(
     clippy::print_stdout,
     clippy::disallowed_methods,
@@ -9,12 +12,16 @@
     reason = "an example measures time and prints"
 )]
 
+use noctule_core::identity::Place;
 use noctule_core::input::{AuthAnswer, Origin};
+use noctule_core::limits::{Durability, QueueLimits};
+use noctule_core::record::{Body, Record};
 use noctule_core::{
     Broker, ConnId, Effect, Homes, Index, Input, Limits, ListenerId, Outbox, ShardId, Tenant, Time,
 };
 use noctule_proto::packet::Role;
-use noctule_proto::{Packet, Version, next_frame};
+use noctule_proto::{Packet, TopicName, Version, next_frame};
+use std::num::NonZeroU64;
 use std::time::Instant;
 
 struct Bench {
@@ -24,26 +31,33 @@ struct Bench {
     out: Vec<u8>,
     now: Time,
     changes: u64,
+    records: u64,
 }
 
 impl Bench {
     fn new() -> Bench {
+        Bench::with(Limits::default())
+    }
+
+    fn with(limits: Limits) -> Bench {
         let homes = Homes::new(1, 7);
         Bench {
-            broker: Broker::new(ShardId(0), homes, Limits::default()),
+            broker: Broker::new(ShardId(0), homes, limits),
             index: Index::new(7),
             outbox: Outbox::default(),
             out: Vec::with_capacity(1 << 20),
             now: Time(1_000_000),
             changes: 0,
+            records: 0,
         }
     }
 
     /// Feeds bytes as one read of a connection, the way a shard does.
     fn feed(&mut self, conn: u32, version: Option<Version>, mut bytes: &[u8]) -> u64 {
+        let mut last = TopicName::EMPTY;
         while let Some(frame) = next_frame(bytes, 1 << 24).expect("valid bytes") {
-            let (len, packet) =
-                (frame.len, Packet::decode(frame, version, Role::Client).expect("valid packet"));
+            let packet = Packet::decode_next(&mut last, frame, version, Role::Client);
+            let (len, packet) = (frame.len, packet.expect("valid packet"));
             let input = Input::Packet { conn: ConnId(conn), packet: &packet, size: len as u32 };
             self.broker.handle(self.now, &self.index, input, &mut self.outbox);
             bytes = &bytes[len..];
@@ -74,6 +88,7 @@ impl Bench {
             }
         }
         self.outbox.events.clear();
+        self.store();
         if !self.outbox.index.is_empty() {
             for change in self.outbox.index.drain(..) {
                 self.changes += 1;
@@ -86,18 +101,51 @@ impl Bench {
         sends
     }
 
-    fn connect(&mut self, conn: u32) {
-        let from =
-            Origin { listener: ListenerId(0), tenant: Tenant(0), remote: None, durability: None };
-        let input = Input::Opened { conn: ConnId(conn), from };
+    /// Keeps records as a store does, but for the disk.
+    fn store(&mut self) {
+        if self.outbox.records.is_empty() {
+            return;
+        }
+        for record in self.outbox.records.drain(..) {
+            self.records += 1;
+            if let Record::Published { message: Body::Here(message), .. } = record {
+                let number = NonZeroU64::new(self.records << 32).expect("counted from 1");
+                message.set_place(Place(number));
+            }
+        }
+        let input = Input::Stored { written: self.records, durable: self.records };
         self.broker.handle(self.now, &self.index, input, &mut self.outbox);
+    }
+
+    fn connect(&mut self, conn: u32) {
+        self.connect_with(conn, 2);
+    }
+
+    fn connect_with(&mut self, conn: u32, flags: u8) {
+        self.open(conn);
         let id = format!("client-{conn:06}");
         let mut bytes = vec![0x10, 12 + id.len() as u8, 0, 4];
-        bytes.extend_from_slice(b"MQTT\x04\x02\x00\x3c\x00");
+        bytes.extend_from_slice(b"MQTT\x04");
+        bytes.extend_from_slice(&[flags, 0, 0x3c, 0]);
         bytes.push(id.len() as u8);
         bytes.extend_from_slice(id.as_bytes());
         self.feed(conn, None, &bytes);
         self.drain();
+    }
+
+    fn connect_v5(&mut self, conn: u32) {
+        self.open(conn);
+        let bytes =
+            [0x10, 14, 0, 4, b'M', b'Q', b'T', b'T', 5, 2, 0, 0x3c, 0, 0, 1, b'0' + conn as u8];
+        self.feed(conn, None, &bytes);
+        self.drain();
+    }
+
+    fn open(&mut self, conn: u32) {
+        let from =
+            Origin { listener: ListenerId(0), tenant: Tenant(0), remote: None, durability: None };
+        let input = Input::Opened { conn: ConnId(conn), from };
+        self.broker.handle(self.now, &self.index, input, &mut self.outbox);
     }
 
     fn subscribe(&mut self, conn: u32, filter: &str, qos: u8) {
@@ -125,39 +173,50 @@ fn publishes(topic: &str, qos: u8, count: u16) -> Vec<u8> {
     bytes
 }
 
-fn measure(name: &str, mut step: impl FnMut() -> u64) {
-    let mut best = f64::MAX;
-    for _ in 0..20 {
-        let start = Instant::now();
-        let mut delivered = 0;
-        for _ in 0..200 {
-            delivered += step();
-        }
-        best = best.min(start.elapsed().as_nanos() as f64 / delivered.max(1) as f64);
-    }
-    println!("{name:40} {best:8.1} ns per delivery");
-}
+/// What is done over and over; answers how many messages were delivered, or whatever is counted.
+type Step = Box<dyn FnMut() -> u64>;
 
-fn main() {
+/// The cases, by the names that `cargo xtask count` knows them by.
+const CASES: [(&str, fn() -> Step); 6] = [
+    ("pairs-qos0", pairs_qos0),
+    ("pairs-qos1", pairs_qos1),
+    ("fan-out-qos0", fan_out_qos0),
+    ("kept-qos1", kept_qos1),
+    ("v5-properties", v5_properties),
+    ("subscribe", subscribe),
+];
+
+/// Fifty pairs.
+fn pairs() -> Bench {
     let mut bench = Bench::new();
     for pair in 0..50 {
         bench.connect(2 * pair);
         bench.connect(2 * pair + 1);
-        bench.subscribe(2 * pair + 1, &format!("bench/pair/{pair:03}/data"), 1);
+        bench.subscribe(2 * pair + 1, &topic(pair), 1);
     }
-    let frames: Vec<Vec<u8>> =
-        (0..50).map(|pair| publishes(&format!("bench/pair/{pair:03}/data"), 0, 32)).collect();
-    let mut pair = 0;
-    measure("pairs, QoS 0, 32 a read", || {
+    bench
+}
+
+fn topic(pair: u32) -> String {
+    format!("bench/pair/{pair:03}/data")
+}
+
+/// 32 messages in each read.
+fn pairs_qos0() -> Step {
+    let (mut bench, mut pair) = (pairs(), 0);
+    let frames: Vec<Vec<u8>> = (0..50).map(|pair| publishes(&topic(pair), 0, 32)).collect();
+    Box::new(move || {
         pair = (pair + 1) % 50;
         bench.feed(2 * pair, Some(Version::V311), &frames[pair as usize])
-    });
+    })
+}
 
-    let frames: Vec<Vec<u8>> =
-        (0..50).map(|pair| publishes(&format!("bench/pair/{pair:03}/data"), 1, 32)).collect();
-    let mut acks = Vec::new();
-    let mut next = [1u16; 50];
-    measure("pairs, QoS 1, 32 a read, with acks", || {
+/// 32 messages in each read, and then their acknowledgements.
+fn pairs_qos1() -> Step {
+    let (mut bench, mut pair) = (pairs(), 0);
+    let frames: Vec<Vec<u8>> = (0..50).map(|pair| publishes(&topic(pair), 1, 32)).collect();
+    let (mut acks, mut next) = (Vec::new(), [1u16; 50]);
+    Box::new(move || {
         pair = (pair + 1) % 50;
         let sent = bench.feed(2 * pair, Some(Version::V311), &frames[pair as usize]);
         acks.clear();
@@ -168,8 +227,11 @@ fn main() {
         }
         bench.feed(2 * pair + 1, Some(Version::V311), &acks);
         sent / 2
-    });
+    })
+}
 
+/// One publisher, 100 subscribers, 16 messages in each read.
+fn fan_out_qos0() -> Step {
     let mut bench = Bench::new();
     bench.connect(0);
     for conn in 1..=100 {
@@ -177,5 +239,91 @@ fn main() {
         bench.subscribe(conn, "bench/fan/out", 0);
     }
     let frames = publishes("bench/fan/out", 0, 16);
-    measure("fan-out 1 to 100, QoS 0, 16 a read", || bench.feed(0, Some(Version::V311), &frames));
+    Box::new(move || bench.feed(0, Some(Version::V311), &frames))
+}
+
+/// To a session that is away, and stored.
+fn kept_qos1() -> Step {
+    let limits = Limits { durability: Durability::Fsync, ..Limits::default() };
+    let mut bench = Bench::with(Limits {
+        queue: QueueLimits { messages_max: u32::MAX, bytes_max: u64::MAX >> 1, ..limits.queue },
+        ..limits
+    });
+    bench.connect_with(1, 0);
+    bench.subscribe(1, "bench/kept", 1);
+    bench.feed(1, Some(Version::V311), &[0xE0, 0]);
+    bench.connect(0);
+    let frames = publishes("bench/kept", 1, 32);
+    Box::new(move || bench.feed(0, Some(Version::V311), &frames))
+}
+
+/// MQTT 5, with a topic alias and a User Property of 8 and 16 bytes.
+fn v5_properties() -> Step {
+    let mut bench = Bench::new();
+    for conn in 0..2 {
+        bench.connect_v5(conn);
+    }
+    let filter = b"bench/v5";
+    let mut packet = vec![0x82, 6 + filter.len() as u8, 0, 1, 0, 0, filter.len() as u8];
+    packet.extend_from_slice(filter);
+    packet.push(0);
+    bench.feed(1, Some(Version::V5), &packet);
+    let publish = |topic: &[u8]| {
+        let properties = b"\x23\0\x01\x26\0\x08property\0\x10sixteen bytes ..";
+        let mut bytes = vec![0x30, (3 + topic.len() + properties.len() + 64) as u8, 0];
+        bytes.push(topic.len() as u8);
+        bytes.extend_from_slice(topic);
+        bytes.push(properties.len() as u8);
+        bytes.extend_from_slice(properties);
+        bytes.extend_from_slice(&[b'x'; 64]);
+        bytes
+    };
+    bench.feed(0, Some(Version::V5), &publish(filter));
+    let frames = publish(b"").repeat(32);
+    Box::new(move || bench.feed(0, Some(Version::V5), &frames))
+}
+
+/// One more subscription and one less, among ten thousand.
+fn subscribe() -> Step {
+    let mut bench = Bench::new();
+    for conn in 0..100 {
+        bench.connect(conn);
+        for number in 0..100 {
+            bench.subscribe(conn, &format!("bench/{conn}/+/{number}"), 1);
+        }
+    }
+    let filter = "bench/7/another/#";
+    let mut unsubscribe = vec![0xA2, 4 + filter.len() as u8, 0, 1, 0, filter.len() as u8];
+    unsubscribe.extend_from_slice(filter.as_bytes());
+    Box::new(move || {
+        bench.subscribe(7, filter, 1);
+        bench.feed(7, Some(Version::V311), &unsubscribe);
+        1
+    })
+}
+
+fn measure(name: &str, step: &mut Step) {
+    let mut best = f64::MAX;
+    for _ in 0..20 {
+        let start = Instant::now();
+        let mut delivered = 0;
+        for _ in 0..200 {
+            delivered += step();
+        }
+        best = best.min(start.elapsed().as_nanos() as f64 / delivered.max(1) as f64);
+    }
+    println!("{name:16} {best:8.1} ns");
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let case = |name: &str| CASES.iter().find(|(known, _)| *known == name).map(|(_, case)| case());
+    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => CASES.iter().for_each(|(name, case)| measure(name, &mut case())),
+        [name, steps] => {
+            let (mut step, steps) = (case(name).expect("a case"), steps.parse().expect("a number"));
+            println!("{}", (0..steps).map(|_: u64| step()).sum::<u64>());
+        }
+        _ => panic!("[CASE STEPS]"),
+    }
 }

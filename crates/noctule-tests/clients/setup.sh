@@ -7,6 +7,8 @@
 #                           against it
 #   openssl                 the Debian package openssl (installed only as root); it looks at the
 #                           certificates of noctule cert
+#   valgrind                the Debian package valgrind (installed only as root); the gate counts
+#                           instructions with it
 # It may be run again at any time; what is there already is kept. What it cannot set up it names, and the
 # tests that need it then say "skipped". With NOCTULE_REQUIRE_ALL=1 anything left out is an error.
 set -u
@@ -81,6 +83,15 @@ time_program() {
     fi
 }
 
+valgrind_program() {
+    have valgrind || debian_install valgrind
+    if have valgrind; then
+        echo "ready: valgrind"
+    else
+        leave_out "valgrind (install the Debian package valgrind)"
+    fi
+}
+
 openssl_program() {
     have openssl || debian_install openssl
     if have openssl; then
@@ -111,6 +122,7 @@ paho paho2 "$here/paho/requirements-2.txt"
 mosquitto_clients
 time_program
 openssl_program
+valgrind_program
 mqttjs
 
 if [ "$left_out" -gt 0 ]; then
