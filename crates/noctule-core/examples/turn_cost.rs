@@ -19,8 +19,8 @@ use noctule_core::record::{Body, Record};
 use noctule_core::{
     Broker, ConnId, Effect, Homes, Index, Input, Limits, ListenerId, Outbox, ShardId, Tenant, Time,
 };
-use noctule_proto::packet::Role;
-use noctule_proto::{Packet, TopicName, Version, next_frame};
+use noctule_proto::packet::{LastPublish, Role};
+use noctule_proto::{Packet, Version, next_frame};
 use std::num::NonZeroU64;
 use std::time::Instant;
 
@@ -54,7 +54,7 @@ impl Bench {
 
     /// Feeds bytes as one read of a connection, the way a shard does.
     fn feed(&mut self, conn: u32, version: Option<Version>, mut bytes: &[u8]) -> u64 {
-        let mut last = TopicName::EMPTY;
+        let mut last = LastPublish::default();
         while let Some(frame) = next_frame(bytes, 1 << 24).expect("valid bytes") {
             let packet = Packet::decode_next(&mut last, frame, version, Role::Client);
             let (len, packet) = (frame.len, packet.expect("valid packet"));

@@ -20,7 +20,7 @@ pub use connack::{ConnAck, ConnAckProperties};
 pub use connect::{Connect, ConnectProperties, Will};
 pub use disconnect::Disconnect;
 pub use kind::{PacketType, Role};
-pub use publish::{Publish, PublishProperties};
+pub use publish::{LastPublish, Publish, PublishProperties};
 pub use suback::SubAck;
 pub use subscribe::{
     RetainHandling, Subscribe, SubscribeFilters, SubscribeFiltersBuf, SubscribeOptions,
@@ -30,7 +30,7 @@ pub use unsubscribe::{Unsubscribe, UnsubscribeFilters, UnsubscribeFiltersBuf};
 use crate::codec::check_first;
 use crate::reader::Reader;
 use crate::write::{self, Sink};
-use crate::{Cause, DecodeError, Frame, PacketId, ReasonCode, TopicName, Version};
+use crate::{Cause, DecodeError, Frame, PacketId, ReasonCode, Version};
 use alloc::vec::Vec;
 
 /// Any control packet, borrowing its variable parts.
@@ -64,14 +64,14 @@ impl<'a> Packet<'a> {
         version: Option<Version>,
         sender: Role,
     ) -> Result<Packet<'a>, DecodeError> {
-        let mut last = TopicName::EMPTY;
+        let mut last = LastPublish::default();
         Packet::decode_next(&mut last, frame, version, sender)
     }
 
     /// The same for a stream of packets in one buffer, see [`Publish::decode_next`].
     #[inline]
     pub fn decode_next(
-        last: &mut TopicName<'a>,
+        last: &mut LastPublish<'a>,
         frame: Frame<'a>,
         version: Option<Version>,
         sender: Role,

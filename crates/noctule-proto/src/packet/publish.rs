@@ -41,6 +41,33 @@ pub struct PublishProperties<'a> {
     pub others: OtherProperties<'a>,
 }
 
+/// What a message may have in common with the one after it in the same buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct LastPublish<'a> {
+    topic: TopicName<'a>,
+    /// Its properties in encoded form, if they are not empty.
+    section: &'a [u8],
+    properties: PublishProperties<'a>,
+}
+
+impl Default for LastPublish<'_> {
+    fn default() -> Self {
+        let properties = PublishProperties::default();
+        LastPublish { topic: TopicName::EMPTY, section: &[], properties }
+    }
+}
+
+/// Makes a topic name of its bytes.
+trait TopicOf<'a>: FnOnce(&'a [u8]) -> Result<TopicName<'a>, Cause> {}
+impl<'a, F: FnOnce(&'a [u8]) -> Result<TopicName<'a>, Cause>> TopicOf<'a> for F {}
+
+/// Takes properties.
+trait PropertiesOf<'a>: FnOnce(&mut Reader<'a>) -> Result<PublishProperties<'a>, Cause> {}
+impl<'a, F> PropertiesOf<'a> for F where
+    F: FnOnce(&mut Reader<'a>) -> Result<PublishProperties<'a>, Cause>
+{
+}
+
 impl<'a> Publish<'a> {
     /// Decodes a PUBLISH frame, see [`crate::Packet::decode`].
     #[inline]
@@ -49,29 +76,45 @@ impl<'a> Publish<'a> {
         version: Version,
         sender: Role,
     ) -> Result<Publish<'a>, DecodeError> {
-        Publish::decode_with(TopicName::decode, frame, version, sender)
+        let properties_of = |reader: &mut Reader<'a>| PublishProperties::decode(reader, sender);
+        Publish::decode_with((TopicName::decode, properties_of), frame, version)
     }
 
-    /// The same for a stream of messages in one buffer: a topic that is `last`, the one of an
-    /// earlier message, is not checked again. `last` becomes the topic of this one, if it has one.
+    /// The same for a stream of messages in one buffer: what repeats the message before, topic or
+    /// properties, is not looked into again. `last` becomes this one.
     #[inline]
     pub fn decode_next(
-        last: &mut TopicName<'a>,
+        last: &mut LastPublish<'a>,
         frame: Frame<'a>,
         version: Version,
         sender: Role,
     ) -> Result<Publish<'a>, DecodeError> {
+        let LastPublish { topic: last_topic, section, properties } = last;
         let topic_of = |topic: &'a [u8]| {
-            if topic == last.0.as_bytes() {
-                return Ok(*last);
+            if topic == last_topic.0.as_bytes() {
+                return Ok(*last_topic);
             }
             let topic = TopicName::decode(topic)?;
             if !topic.is_empty() {
-                *last = topic;
+                *last_topic = topic;
             }
             Ok(topic)
         };
-        Publish::decode_with(topic_of, frame, version, sender)
+        let properties_of = |reader: &mut Reader<'a>| {
+            let all = reader.rest();
+            if let [len @ 1..0x80, rest @ ..] = all
+                && let Some((here, payload)) = rest.split_at_checked(usize::from(*len))
+            {
+                if here != *section {
+                    *properties = PublishProperties::decode_some(reader, sender)?;
+                    *section = here;
+                }
+                *reader = Reader::new(payload);
+                return Ok(*properties);
+            }
+            PublishProperties::decode(reader, sender)
+        };
+        Publish::decode_with((topic_of, properties_of), frame, version)
     }
 
     /// The same for a stream of messages whose topics repeat. Where the topic is `last`, the one
@@ -88,17 +131,18 @@ impl<'a> Publish<'a> {
             is_last = topic == last.0.as_bytes() && !topic.is_empty();
             if is_last { Ok(TopicName::EMPTY) } else { TopicName::decode(topic) }
         };
-        Publish::decode_with(topic_of, frame, version, sender).map(|publish| (publish, is_last))
+        let properties_of = |reader: &mut Reader<'a>| PublishProperties::decode(reader, sender);
+        let publish = Publish::decode_with((topic_of, properties_of), frame, version)?;
+        Ok((publish, is_last))
     }
 
     #[inline(always)]
     fn decode_with(
-        topic_of: impl FnOnce(&'a [u8]) -> Result<TopicName<'a>, Cause>,
+        parts_of: (impl TopicOf<'a>, impl PropertiesOf<'a>),
         frame: Frame<'a>,
         version: Version,
-        sender: Role,
     ) -> Result<Publish<'a>, DecodeError> {
-        Publish::decode_body(topic_of, frame, version, sender).map_err(|cause| DecodeError {
+        Publish::decode_body(parts_of, frame, version).map_err(|cause| DecodeError {
             cause,
             packet: Some(PacketType::Publish),
             version: Some(version),
@@ -107,10 +151,9 @@ impl<'a> Publish<'a> {
 
     #[inline(always)]
     fn decode_body(
-        topic_of: impl FnOnce(&'a [u8]) -> Result<TopicName<'a>, Cause>,
+        (topic_of, properties_of): (impl TopicOf<'a>, impl PropertiesOf<'a>),
         frame: Frame<'a>,
         version: Version,
-        sender: Role,
     ) -> Result<Publish<'a>, Cause> {
         let first = frame.first;
         let mut reader = Reader::new(frame.body);
@@ -126,7 +169,7 @@ impl<'a> Publish<'a> {
         };
         let mut properties = PublishProperties::default();
         if version == Version::V5 {
-            properties = PublishProperties::decode(&mut reader, sender)?;
+            properties = properties_of(&mut reader)?;
         }
         // [MQTT-4.7.3-1 v5], [MQTT-4.7.3-1 v3.1.1], [U5-3.3.2-1]
         if is_empty && properties.topic_alias.is_none() {

@@ -148,7 +148,14 @@ impl<'a> OtherProperties<'a> {
     }
 
     /// Whether the payload is declared to be UTF-8 text. Whether it is is left to the receiver.
+    #[inline]
     pub fn payload_format_is_utf8(&self) -> bool {
+        // Seldom there, and as seldom a byte like its identifier.
+        const ID: u8 = PropertyId::PayloadFormatIndicator as u8;
+        memchr::memchr(ID, self.raw).is_some() && self.is_marked_utf8()
+    }
+
+    fn is_marked_utf8(&self) -> bool {
         self.entries().any(|entry| {
             entry.id == PropertyId::PayloadFormatIndicator && matches!(entry.value, Value::Byte(1))
         })

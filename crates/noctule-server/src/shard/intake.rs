@@ -7,8 +7,8 @@ use super::{Shard, ShardListener};
 use crate::net::{Received, Socket, is_hello};
 use noctule_core::input::Origin;
 use noctule_core::{ConnId, Index, Input, Time};
-use noctule_proto::packet::Role;
-use noctule_proto::{Cause, DecodeError, Packet, TopicName, next_frame};
+use noctule_proto::packet::{LastPublish, Role};
+use noctule_proto::{Cause, DecodeError, Packet, next_frame};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
@@ -224,7 +224,7 @@ impl Shard {
         let mut version = entry.version;
         let mut remote = None;
         let mut at = 0;
-        let mut last = TopicName::EMPTY;
+        let mut last = LastPublish::default();
         while at < bytes.len() {
             let start = at;
             let size_max = match version {

@@ -241,23 +241,55 @@ fn the_topic_of_the_message_before_is_recognised_and_not_checked_again() {
 }
 
 #[test]
-fn packets_of_one_buffer_have_their_own_topics() {
+fn packets_of_one_buffer_are_what_each_of_them_is_alone() {
+    let user = |value: &str| {
+        let mut buffer = PropertiesBuf::default();
+        buffer.payload_format(true).user_property("name", value).expect("short");
+        buffer
+    };
+    let (first, second, none) = (user("a"), user("b"), PropertiesBuf::default());
+    let others = [&first, &first, &second, &none, &none, &first];
     let topics = ["a/b", "a/b", "a", "", "a", "a/b"];
-    let frames: Vec<Vec<u8>> = topics
-        .into_iter()
-        .map(|name| {
-            let mut publish = Publish { topic: TopicName(name), ..publish("a") };
+    let frames: Vec<Vec<u8>> = (0..216)
+        .map(|nth| {
+            // Each with each other before it, some time.
+            let (topic, others) = (topics[nth % 6], others[nth / 6 % 6]);
+            let mut publish = Publish { topic: TopicName(topic), ..publish("a") };
             publish.properties.topic_alias = NonZeroU16::new(1);
+            publish.properties.message_expiry_secs = (nth / 36 % 2 == 1).then_some(7);
+            publish.properties.others = others.as_properties();
             encoded(&Packet::Publish(publish), Version::V5)
         })
         .collect();
-    let mut last = TopicName::EMPTY;
-    for (bytes, name) in frames.iter().zip(topics) {
+    let mut last = LastPublish::default();
+    for bytes in &frames {
         let frame = next_frame(bytes, u32::MAX).expect("valid").expect("whole");
-        let packet = Packet::decode_next(&mut last, frame, Some(Version::V5), Role::Client);
-        let Ok(Packet::Publish(publish)) = packet else { panic!("a PUBLISH: {packet:?}") };
-        assert_eq!(publish.topic.as_str(), name);
-        assert_eq!(last.as_str(), if name.is_empty() { "a" } else { name });
+        let alone = Packet::decode(frame, Some(Version::V5), Role::Client);
+        assert!(alone.is_ok());
+        assert_eq!(Packet::decode_next(&mut last, frame, Some(Version::V5), Role::Client), alone);
+    }
+}
+
+#[test]
+fn what_is_wrong_is_wrong_behind_anything() {
+    let good = encoded(&Packet::Publish(publish("a")), Version::V5);
+    let bad: [&[u8]; 6] = [
+        &[0x30, 6, 0, 1, b'a', 2, 0x20, 0],
+        &[0x30, 5, 0, 1, b'a', 9, 1],
+        &[0x30, 6, 0, 1, b'a', 2, 1, 2],
+        &[0x30, 6, 0, 1, b'#', 2, 1, 1],
+        &[0x30, 3, 0, 0, 0],
+        &[0x30, 4, 0, 1, b'a', 0x80],
+    ];
+    for bytes in bad {
+        let mut last = LastPublish::default();
+        for bytes in [&good[..], bytes, bytes] {
+            let frame = next_frame(bytes, u32::MAX).expect("valid").expect("whole");
+            let alone = Packet::decode(frame, Some(Version::V5), Role::Client);
+            assert_eq!(alone.is_ok(), bytes == good);
+            let next = Packet::decode_next(&mut last, frame, Some(Version::V5), Role::Client);
+            assert_eq!(next, alone);
+        }
     }
 }
 
