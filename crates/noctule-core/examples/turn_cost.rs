@@ -176,8 +176,11 @@ fn publishes(topic: &str, qos: u8, count: u16) -> Vec<u8> {
 /// What is done over and over; answers how many messages were delivered, or whatever is counted.
 type Step = Box<dyn FnMut() -> u64>;
 
+/// A name, and what begins the case.
+type Case = (&'static str, fn() -> Step);
+
 /// The cases, by the names that `cargo xtask count` knows them by.
-const CASES: [(&str, fn() -> Step); 6] = [
+const CASES: [Case; 6] = [
     ("pairs-qos0", pairs_qos0),
     ("pairs-qos1", pairs_qos1),
     ("fan-out-qos0", fan_out_qos0),

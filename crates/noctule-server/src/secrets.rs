@@ -37,16 +37,17 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn a_file_for_a_few_is_told_from_one_for_all() {
+    fn a_file_for_a_few_is_told_from_one_for_all() -> std::io::Result<()> {
         let path = std::env::temp_dir().join(format!("noctule-secret-{}", std::process::id()));
-        std::fs::write(&path, "secret").unwrap();
+        std::fs::write(&path, "secret")?;
         let mut told = Vec::new();
         for mode in [0o600, 0o640, 0o644, 0o602] {
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
             told.push(open_to_all(&path));
         }
-        std::fs::remove_file(&path).unwrap();
+        std::fs::remove_file(&path)?;
         assert_eq!(told, [None, None, Some(0o644), Some(0o602)]);
         assert_eq!(open_to_all(&path), None);
+        Ok(())
     }
 }
