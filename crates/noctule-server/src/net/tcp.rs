@@ -82,6 +82,18 @@ impl Socket {
         self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
+    /// Memory of unfinished records that was counted, see [`Tls::recount`].
+    #[inline]
+    pub(crate) fn counted(&self) -> usize {
+        self.tls.as_ref().map_or(0, |tls| tls.counted())
+    }
+
+    /// Counts it anew, or no more.
+    #[inline]
+    pub(crate) fn recount(&mut self, counts: bool) -> (usize, usize) {
+        self.tls.as_mut().map_or((0, 0), |tls| tls.recount(counts))
+    }
+
     /// Receives once.
     #[inline]
     pub(crate) fn receive(&mut self, buffer: &mut [u8], scratch: &mut Scratch) -> Received {

@@ -167,6 +167,14 @@ impl Held {
         self.strangers + bytes <= max
     }
 
+    /// What a connection without a whole CONNECT holds elsewhere has changed. `false`: it is too
+    /// much, with all others'.
+    #[inline]
+    pub(super) fn recount_stranger(&mut self, (before, now): (usize, usize)) -> bool {
+        self.strangers = self.strangers + now - before;
+        now <= before || self.strangers <= self.marks.strangers
+    }
+
     fn memory(&mut self, slot: Slot) -> usize {
         self.buffers.get_mut(slot).map_or(0, |waiting| waiting.bytes.capacity())
     }
@@ -252,5 +260,15 @@ mod tests {
         assert!(held.strangers <= 100 * 1024);
         assert!(!held.takes_from_stranger(8 * 1024));
         assert_eq!(held.pressure(), Pressure::None);
+    }
+
+    #[test]
+    fn what_strangers_hold_elsewhere_counts_too() {
+        let mut held = Held::with(1000, 1000, 100);
+        assert!(held.recount_stranger((0, 60)) && held.recount_stranger((0, 40)));
+        assert!(!held.recount_stranger((0, 1)) && !held.takes_from_stranger(1));
+        assert!(held.recount_stranger((1, 0)), "less is never too much");
+        assert!(held.recount_stranger((60, 0)) && held.takes_from_stranger(50));
+        assert!(held.recount_stranger((40, 0)) && held.total() == 0);
     }
 }

@@ -188,6 +188,11 @@ impl Shard {
         let Some(socket) = &mut entry.socket else { return };
         let tail = if large { 0 } else { held };
         let received = socket.receive(&mut chunk[tail..tail + piece], &mut self.lines.scratch);
+        // Parts of records of those who are known are few, and small.
+        let changed = socket.recount(entry.version.is_none());
+        if !self.lines.held.recount_stranger(changed) {
+            return self.cut(index, conn);
+        }
         let (count, intake) = match received {
             // Without an event of its own (the intake is not drained) even a short receive may not
             // be the last: the end of the connection may have been told of long ago.

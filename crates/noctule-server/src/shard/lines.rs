@@ -130,7 +130,8 @@ impl Lines {
 
     /// Takes the socket out and frees the entry; the connection still counts as open.
     pub(super) fn take(&mut self, conn: ConnId) -> Option<Moved> {
-        let socket = self.connections.get_mut(conn)?.socket.take()?;
+        let mut socket = self.connections.get_mut(conn)?.socket.take()?;
+        self.held.recount_stranger(socket.recount(false));
         let stream = socket.leave(&self.registry);
         let listener = self.forget(conn)?;
         if stream.is_err() {
@@ -157,6 +158,8 @@ impl Lines {
             self.bytes_waiting -= output.waiting();
             self.packets_waiting -= output.late;
         }
+        let counted = entry.socket.as_ref().map_or(0, Socket::counted);
+        self.held.recount_stranger((counted, 0));
         self.held.release(&mut entry.input);
         self.outputs.release(&mut entry.output);
         let listener = entry.listener;

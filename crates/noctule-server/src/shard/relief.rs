@@ -211,7 +211,7 @@ impl Shard {
     }
 
     /// Ends a connection at once: its unfinished packet takes memory that others need.
-    fn cut(&mut self, index: &Index, conn: ConnId) {
+    pub(super) fn cut(&mut self, index: &Index, conn: ConnId) {
         self.net.connections_cut += 1;
         let starved = &mut self.lines.starved;
         if starved.said_at.is_none_or(|at| self.now >= at.plus_secs(SAID_AGAIN_SECS)) {

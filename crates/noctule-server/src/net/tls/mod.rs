@@ -54,6 +54,8 @@ pub(crate) struct Tls {
     /// Encrypted, and not yet sent.
     outgoing: Vec<u8>,
     progress: Progress,
+    /// Memory of parts of records, as far as somebody counts it.
+    counted: usize,
 }
 
 /// How far a connection is.
@@ -76,7 +78,19 @@ impl Tls {
             plain: Vec::new(),
             outgoing: Vec::new(),
             progress: Progress::Fresh,
+            counted: 0,
         }
+    }
+
+    /// Memory of parts of records that was counted so far.
+    pub(crate) fn counted(&self) -> usize {
+        self.counted
+    }
+
+    /// Counts it anew, or no more; answers what was counted before, and what is now.
+    pub(crate) fn recount(&mut self, counts: bool) -> (usize, usize) {
+        let now = if counts { self.incoming.capacity() + self.plain.capacity() } else { 0 };
+        (std::mem::replace(&mut self.counted, now), now)
     }
 
     /// Whether the handshake is still under way.
