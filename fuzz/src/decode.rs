@@ -1,7 +1,7 @@
 //! Whatever comes in, the decoder answers with a packet or an error; and what it decoded, it can
 //! encode so that it decodes to the same again.
 
-use noctule_proto::packet::{Packet, Role};
+use noctule_proto::packet::{LastPublish, Packet, Role};
 use noctule_proto::{Frame, Version, next_frame};
 
 /// Large enough for every field, small enough to run often.
@@ -14,10 +14,13 @@ pub fn run(version: Version, bytes: &[u8]) {
         check(frame, None, Role::Client);
     }
     for sender in [Role::Client, Role::Server] {
-        let mut rest = bytes;
+        let (mut rest, mut last) = (bytes, LastPublish::default());
         while let Ok(Some(frame)) = next_frame(rest, PACKET_SIZE_MAX) {
             assert!(frame.len <= rest.len(), "a whole frame lies in the bytes");
             check(frame, Some(version), sender);
+            // What came before makes no difference but to the time it takes.
+            let next = Packet::decode_next(&mut last, frame, Some(version), sender);
+            assert_eq!(next, Packet::decode(frame, Some(version), sender), "behind others");
             rest = &rest[frame.len..];
         }
     }
