@@ -30,7 +30,7 @@ const CLASSES: usize = 65;
 /// Bytes of the largest of them.
 const LARGEST: usize = size_of_class(CLASSES - 1);
 /// Bytes that a thread keeps.
-const KEPT_MAX: usize = 256 * 1024;
+const KEPT_MAX: usize = 128 * 1024;
 /// Every block is aligned to that at least.
 const ALIGN: usize = align_of::<usize>();
 
