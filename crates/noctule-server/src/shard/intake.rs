@@ -342,18 +342,21 @@ impl Shard {
 
     /// The other side is gone.
     fn ended(&mut self, index: &Index, conn: ConnId) {
-        self.auth.forget(conn);
-        self.broker.handle(self.now, index, Input::Closed { conn }, &mut self.outbox);
-        self.settle(index);
+        self.forget(index, conn);
         self.lines.part(conn);
     }
 
     /// There will be no TLS: the other side may still read why not.
     fn refused(&mut self, index: &Index, conn: ConnId) {
+        self.forget(index, conn);
+        self.lines.close(conn, self.now);
+    }
+
+    /// Nothing more of a connection is heard, whatever becomes of its socket.
+    pub(super) fn forget(&mut self, index: &Index, conn: ConnId) {
         self.auth.forget(conn);
         self.broker.handle(self.now, index, Input::Closed { conn }, &mut self.outbox);
         self.settle(index);
-        self.lines.close(conn, self.now);
     }
 
     /// Reads a connection that was said goodbye to, only to learn of its end.

@@ -501,12 +501,12 @@ impl Shard {
             Effect::Authenticate { conn, request } => {
                 let Some(entry) = self.lines.connections.get_mut(conn) else { return };
                 let at = usize::from(entry.listener.0);
-                let certificate = entry.socket.as_ref().and_then(Socket::certificate);
+                let certificate = || entry.socket.as_ref().and_then(Socket::certificate);
                 let shown = Shown {
                     anonymous: self.anonymous[at],
                     user_name: match self.user_names_from[at] {
                         UserNameFrom::Nothing => None,
-                        UserNameFrom::CommonName => certificate.map(|it| it.common_name()),
+                        UserNameFrom::CommonName => certificate().map(|it| it.common_name()),
                     },
                 };
                 if let Some(answer) = self.auth.step(conn, shown, *request) {

@@ -218,9 +218,7 @@ impl Shard {
             starved.said_at = Some(self.now);
             tracing::warn!("unfinished packets take too much memory: cutting connections");
         }
-        self.auth.forget(conn);
-        self.broker.handle(self.now, index, Input::Closed { conn }, &mut self.outbox);
-        self.settle(index);
+        self.forget(index, conn);
         self.lines.remove(conn);
     }
 }

@@ -2,14 +2,9 @@
 
 use anyhow::{Context, Result};
 use noctule_server::config::{ClientCertificates, TlsOptions, TlsVersion, UserNameFrom};
-use noctule_tls::rustls::client::danger::{
-    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
-};
-use noctule_tls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use noctule_tls::rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned,
-};
-use noctule_tls::{Issuers, provider};
+use noctule_tls::rustls::pki_types::ServerName;
+use noctule_tls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use noctule_tls::{Pem, provider};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -96,57 +91,21 @@ fn files() -> Result<(PathBuf, PathBuf)> {
     Ok((certificate, key))
 }
 
+/// Trusts the certificate of [`server_options`], and nothing else.
 fn client_config() -> Arc<ClientConfig> {
     static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     let config = CONFIG.get_or_init(|| {
-        let provider = Arc::new(provider(&[]));
-        let anyone = Anyone(Issuers::new(provider.signature_verification_algorithms));
-        let config = ClientConfig::builder_with_provider(provider)
+        let mut roots = RootCertStore::empty();
+        let certificates = Pem::file(server_options().certificate).certificates();
+        for certificate in certificates.expect("it was just made") {
+            roots.add(certificate).expect("a good one");
+        }
+        let config = ClientConfig::builder_with_provider(Arc::new(provider(&[])))
             .with_safe_default_protocol_versions()
             .expect("there are suites")
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(anyone))
+            .with_root_certificates(roots)
             .with_no_client_auth();
         Arc::new(config)
     });
     Arc::clone(config)
-}
-
-/// Whoever listens on our own port is ours.
-#[derive(Debug)]
-struct Anyone(Issuers);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.schemes()
-    }
 }

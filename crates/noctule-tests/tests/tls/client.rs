@@ -4,11 +4,12 @@ use crate::pki::Pki;
 use anyhow::{Context, Result, bail, ensure};
 use noctule_tls::rustls::client::WebPkiServerVerifier;
 use noctule_tls::rustls::pki_types::{CertificateDer, ServerName};
+use noctule_tls::rustls::sign::SingleCertAndKey;
 use noctule_tls::rustls::{
     AlertDescription, ClientConfig, ClientConnection, Error, HandshakeKind, RootCertStore,
     StreamOwned, version,
 };
-use noctule_tls::{Pem, provider};
+use noctule_tls::{Pem, certified_key, provider};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -81,15 +82,18 @@ pub(crate) fn config(pki: &Pki, attempt: &Attempt<'_>) -> Result<Arc<ClientConfi
         true => &[&version::TLS12],
         false => &[&version::TLS13, &version::TLS12],
     };
+    let own = Arc::clone(&provider);
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)?
         .with_webpki_verifier(verifier.build()?);
     let mut config = match attempt.name {
         None => builder.with_no_client_auth(),
-        Some(name) => builder.with_client_auth_cert(
-            Pem::file(pki.path(&format!("{name}.crt"))).certificates()?,
-            Pem::file(pki.path(&format!("{name}.key"))).private_key()?,
-        )?,
+        // rustls itself would not even show one of X.509 version 1.
+        Some(name) => {
+            let file = |end| Pem::file(pki.path(&format!("{name}.{end}")));
+            let shown = certified_key(&file("crt"), &file("key"), &own)?;
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(shown)))
+        }
     };
     config.alpn_protocols = attempt.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     Ok(Arc::new(config))

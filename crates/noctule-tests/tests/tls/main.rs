@@ -234,6 +234,7 @@ fn what_openssl_makes_by_the_usual_recipes_is_taken() -> Result<()> {
         let text = pki.openssl(&format!("x509 -in {name}.crt -noout -text")).unwrap_or_default();
         ensure!(text.contains("Version: 1"), "{text}");
     }
+    a_certificate_without_extensions_is_taken_back(&pki)?;
     for (server, ca) in [("self", "self.crt"), ("v1server", "ca.crt")] {
         for end in ["crt", "key"] {
             std::fs::copy(
@@ -253,6 +254,37 @@ fn what_openssl_makes_by_the_usual_recipes_is_taken() -> Result<()> {
         }
         broker.await_log("user_name=\"meter-7\"", 2)?;
     }
+    Ok(())
+}
+
+/// The list of its CA counts, though webpki never sees it.
+fn a_certificate_without_extensions_is_taken_back(pki: &Pki) -> Result<()> {
+    let (ca, crl) = (pki.path("ca.crt"), pki.path("ca.crl"));
+    pki.revoke(vec![pki.serial("v1server").context("openssl tells it")?])?;
+    let broker = Broker::start(pki, &format!("client_ca = {ca:?}\ncrl = {crl:?}"))?;
+    let show =
+        |name| attempt(pki, broker.address, &Attempt { name: Some(name), ..Attempt::default() });
+    ensure!(show("v1client")? == Outcome::Connected, "another one is still good");
+    ensure!(show("v1server")? == Outcome::Alert(AlertDescription::CertificateRevoked), "revoked");
+    Ok(())
+}
+
+#[test]
+fn a_ca_in_a_folder_counts_once_its_file_is_written_anew() -> Result<()> {
+    let mut pki = Pki::new("folder")?;
+    pki.client("good", None)?;
+    let folder = pki.path("cas");
+    std::fs::create_dir(&folder)?;
+    let stranger = Pki::new("folder-stranger")?;
+    std::fs::copy(stranger.path("ca.crt"), folder.join("ca.crt"))?;
+    let broker = Broker::start(&pki, &format!("client_ca = {folder:?}"))?;
+    let good = Attempt { name: Some("good"), ..Attempt::default() };
+    let before = attempt(&pki, broker.address, &good)?;
+    ensure!(matches!(before, Outcome::Alert(_)), "{before:?}");
+    // In place: the folder itself does not change.
+    std::fs::write(folder.join("ca.crt"), std::fs::read(pki.path("ca.crt"))?)?;
+    broker.await_log("has its files anew", 1)?;
+    assert_eq!(attempt(&pki, broker.address, &good)?, Outcome::Connected);
     Ok(())
 }
 

@@ -115,6 +115,15 @@ impl Pki {
         self.write("ca.key", &self.ca.key().serialize_pem())
     }
 
+    /// The serial number of a certificate that openssl has made.
+    pub(crate) fn serial(&self, name: &str) -> Option<SerialNumber> {
+        let text = self.openssl(&format!("x509 -in {name}.crt -noout -serial"))?;
+        let digits = text.trim().strip_prefix("serial=")?;
+        let byte = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
+        let bytes: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(byte).collect();
+        Some(SerialNumber::from_slice(&bytes?))
+    }
+
     /// Runs openssl in the folder; `None`, said aloud, where there is none.
     pub(crate) fn openssl(&self, arguments: &str) -> Option<String> {
         let output = Command::new("openssl")

@@ -109,7 +109,7 @@ fn turns(topics: &[Arc<str>], kept: &Arc<str>) -> Vec<Arc<str>> {
 }
 
 /// A disk that shares its host with others has moments in which nobody gets on: what is worse than
-/// the worst of those is the broker's.
+/// the worst of those is the broker's. That is told beside what the target is about.
 fn tell(Took { commits, bare }: Took, run: &mut Run) {
     run.time("endure_commit_median", commits.p50, Better::Lower);
     run.time("endure_commit_p999", commits.p999, Better::Lower);

@@ -51,7 +51,7 @@ const TARGETS: [(&str, f64); 19] = [
     ("drain_bystander_p99_growth", 2e6),
     ("drain_lost", 0.0),
     ("churn_lost", 0.0),
-    ("endure_commit_worst_over_bare_by_median", 10.0),
+    ("endure_commit_worst_by_median", 10.0),
     ("endure_disk_by_bound", 1.0),
     ("endure_memory_per_kept_message", 48.0),
 ];

@@ -71,7 +71,16 @@ impl Acceptor {
 }
 
 fn stamps(options: &TlsOptions) -> Vec<Stamp> {
-    options.files().map(stamp).collect()
+    let mut stamps = Vec::new();
+    for path in options.files() {
+        stamps.push(stamp(path));
+        // Of a folder, it tells what came and went; what was written anew, only the files do.
+        let Ok(folder) = std::fs::read_dir(path) else { continue };
+        let mut files: Vec<_> = folder.filter_map(Result::ok).map(|entry| entry.path()).collect();
+        files.sort();
+        stamps.extend(files.iter().map(|path| stamp(path)));
+    }
+    stamps
 }
 
 fn stamp(path: &Path) -> Stamp {
