@@ -46,6 +46,17 @@ impl TlsFileError {
         TlsFileError::File { name: name.to_string(), why: error.to_string(), os_error }
     }
 
+    /// The number of the operating system's error, if it is one.
+    #[must_use]
+    pub fn os_error(&self) -> Option<i32> {
+        match self {
+            TlsFileError::File { os_error, .. } => *os_error,
+            TlsFileError::EncryptedKey(_)
+            | TlsFileError::KeyMismatch { .. }
+            | TlsFileError::UnknownCipherSuite { .. } => None,
+        }
+    }
+
     /// What can be done about it, where that can be said.
     #[must_use]
     pub fn likely_fix(&self) -> Option<&'static str> {

@@ -50,7 +50,7 @@ pub use failure::{ConnectError, Missing, Warning};
 pub use socks::{Socks5, SocksError};
 pub use stream::Stream;
 #[cfg(feature = "tls")]
-pub use tls::{Pem, TlsVersion};
+pub use tls::{Pem, TlsFileError, TlsVersion};
 pub use tls::{Tls, TlsError, TlsStream};
 pub use unix::UnixStream;
 pub use websocket::{WebSocket, WebSocketError, WebSocketStream};

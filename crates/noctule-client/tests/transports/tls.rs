@@ -2,7 +2,7 @@
 
 use crate::certificates::{Ca, Folder, Identity, inner_key, to_pem};
 use crate::servers::{connect, server, server_of, talk, tls_echo};
-use noctule_client::net::{ConnectError, Pem, Tls, TlsError, TlsVersion};
+use noctule_client::net::{ConnectError, Pem, Tls, TlsError, TlsFileError, TlsVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -57,7 +57,8 @@ async fn only_the_chosen_cipher_suites_are_offered() {
     let stream = connect("localhost", both, &with("ECDHE-RSA-AES128-GCM-SHA256")).await;
     talk(&mut stream.expect("TLS 1.3")).await;
     let unknown = Tls::new().cipher_suites(["DES-CBC3-SHA"]).expect_err("it is broken");
-    assert!(matches!(unknown, TlsError::UnknownCipherSuite { .. }), "{unknown:?}");
+    let TlsError::File(unknown) = unknown else { panic!("{unknown:?}") };
+    assert!(matches!(unknown, TlsFileError::UnknownCipherSuite { .. }), "{unknown:?}");
 }
 
 #[tokio::test]
@@ -172,9 +173,9 @@ fn what_is_wrong_with_files_is_told_with_their_names() {
         let text = error.to_string();
         assert!(words.iter().all(|word| text.contains(word)), "{words:?}: {text}");
         // The error of the system is there where it was one.
-        if let TlsError::File { os_error, .. } = error {
+        if let TlsError::File(error) = error {
             let of_system = words == ["missing.pem"] || words == ["noctule-net-files"];
-            assert_eq!(os_error.is_some(), of_system, "{text}");
+            assert_eq!(error.os_error().is_some(), of_system, "{text}");
         }
     }
     let shown = format!("{:?}", base().client_certificate(Pem::file(&chain), Pem::bytes("geheim")));

@@ -49,33 +49,10 @@ pub enum TlsError {
     NoCommonGround(String),
     /// Anything else that rustls finds wrong.
     Other(Error),
-    /// Something is wrong with a file, or with a text that stands for one.
-    File {
-        /// Which.
-        name: String,
-        /// What.
-        why: String,
-        /// The number of the operating system's error, if it is one.
-        os_error: Option<i32>,
-    },
-    /// The private key in this file needs a pass phrase.
-    EncryptedKey(String),
-    /// The client's certificate and its private key do not belong together.
-    KeyMismatch {
-        /// The file of the certificate.
-        certificate: String,
-        /// The file of the key.
-        key: String,
-    },
+    /// A file, or a name of a cipher suite, is of no use.
+    File(TlsFileError),
     /// The system has no roots; why, if it says.
     NoSystemRoots(String),
-    /// There is no cipher suite of this name.
-    UnknownCipherSuite {
-        /// The name.
-        name: String,
-        /// Those there are.
-        known: Vec<&'static str>,
-    },
     /// The server has no name that its certificate could hold.
     NoName,
     /// This is neither a host name nor an address.
@@ -184,7 +161,7 @@ impl TlsError {
     pub(in crate::net) fn os_error(&self) -> Option<i32> {
         match self {
             TlsError::Io(error) => error.raw_os_error(),
-            TlsError::File { os_error, .. } => *os_error,
+            TlsError::File(error) => error.os_error(),
             _ => None,
         }
     }
@@ -218,19 +195,14 @@ impl TlsError {
                  P-256, P-384 or Ed25519"
             }
             TlsError::BadSignature => "have it issued anew, with a key of 2048 bits if it is RSA",
-            TlsError::EncryptedKey(_) => {
-                "take the pass phrase off: openssl pkey -in KEY -out PLAIN_KEY"
-            }
-            TlsError::KeyMismatch { .. } => "name the key that the certificate was requested with",
             TlsError::NoSystemRoots(_) => {
                 "install the package of CA certificates (ca-certificates), or name a CA file"
             }
             TlsError::NoName => "say which name its certificate holds",
+            TlsError::File(error) => return error.likely_fix(),
             TlsError::Io(_)
             | TlsError::Certificate(_)
             | TlsError::Other(_)
-            | TlsError::File { .. }
-            | TlsError::UnknownCipherSuite { .. }
             | TlsError::BadName(_) => return None,
         })
     }
@@ -238,17 +210,7 @@ impl TlsError {
 
 impl From<TlsFileError> for TlsError {
     fn from(error: TlsFileError) -> TlsError {
-        match error {
-            TlsFileError::File { name, why, os_error } => TlsError::File { name, why, os_error },
-            TlsFileError::EncryptedKey(name) => TlsError::EncryptedKey(name),
-            TlsFileError::KeyMismatch { certificate, key } => {
-                TlsError::KeyMismatch { certificate, key }
-            }
-            TlsFileError::UnknownCipherSuite { name, known } => {
-                TlsError::UnknownCipherSuite { name, known }
-            }
-            other => TlsError::File { name: "TLS".into(), why: other.to_string(), os_error: None },
-        }
+        TlsError::File(error)
     }
 }
 
@@ -292,20 +254,11 @@ impl fmt::Display for TlsError {
             }
             TlsError::NoCommonGround(what) => write!(f, "the server shares {what} with us"),
             TlsError::Other(error) => write!(f, "TLS: {error}"),
-            TlsError::File { name, why, .. } => write!(f, "{name}: {why}"),
-            TlsError::EncryptedKey(name) => {
-                write!(f, "{name}: the private key is encrypted, and that is not supported")
-            }
-            TlsError::KeyMismatch { certificate, key } => {
-                write!(f, "the private key in {key} is not that of the certificate {certificate}")
-            }
+            TlsError::File(error) => error.fmt(f),
             TlsError::NoSystemRoots(why) if why.is_empty() => {
                 f.write_str("this system trusts no CA")
             }
             TlsError::NoSystemRoots(why) => write!(f, "this system trusts no CA: {why}"),
-            TlsError::UnknownCipherSuite { name, known } => {
-                write!(f, "there is no cipher suite {name}; there are {}", known.join(", "))
-            }
             TlsError::NoName => f.write_str("TLS needs to know the server's name"),
             TlsError::BadName(name) => write!(f, "{name:?} is no name of a server"),
         }

@@ -10,7 +10,7 @@ use super::failure::{ConnectError, Missing, Warning};
 use super::stream::Stream;
 pub use error::TlsError;
 use noctule_tls::CipherSuite;
-pub use noctule_tls::Pem;
+pub use noctule_tls::{Pem, TlsFileError};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 pub use stream::TlsStream;
