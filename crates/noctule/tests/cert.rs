@@ -46,6 +46,15 @@ impl Place {
         text(&output.stderr).to_owned()
     }
 
+    /// A broker would take these lines, and the files that they name.
+    fn is_configuration(&self, lines: &str) {
+        let file = self.0.join("noctule.toml");
+        std::fs::write(&file, lines).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_noctule"));
+        let output = command.args(["config", "check"]).arg(file).output().unwrap();
+        assert!(output.status.success(), "{lines}\n{}", text(&output.stderr));
+    }
+
     fn certs(&self) -> PathBuf {
         self.0.join("certs")
     }
@@ -257,6 +266,7 @@ fn what_it_prints_can_be_copied() {
          client_ca = \"{folder}/ca.crt\"\nclient_certificates = \"required\"\n"
     );
     assert!(told.contains(&expected), "{told}");
+    place.is_configuration(&expected);
     let quoted = |name: &str| format!("'{}/{name}'", folder.replace('\'', r"'\''"));
     let expected = format!(
         "\nnoctule sub --cafile {} --cert {} --key {} -h localhost -p 8883 -t '#' -v\n",
@@ -268,6 +278,9 @@ fn what_it_prints_can_be_copied() {
 
     let told = place.made(&["--force"]);
     assert!(told.contains("client_certificates = \"none\"\n") && !told.contains("client_ca"));
+    let (_, rest) = told.split_once("[[listener]]").unwrap();
+    let (lines, _) = rest.split_once("\n#").unwrap();
+    place.is_configuration(&format!("[[listener]]{lines}"));
 }
 
 #[test]

@@ -25,8 +25,8 @@ pub(crate) struct Connection {
     pub(crate) version: Option<Version>,
 }
 
-// Core's share of a connection counts against the same 400 bytes. With debug assertions mio keeps in
-// a socket which poll it belongs to.
+// Core's share of a connection counts against the same 400 bytes. With debug assertions mio keeps
+// in a socket which poll it belongs to.
 const _: () = assert!(size_of::<Connection>() <= if cfg!(debug_assertions) { 48 } else { 40 });
 
 /// Where a connection is between accept and close.
