@@ -12,6 +12,7 @@ use crate::output::Outbox;
 use crate::peer::PeerMessage;
 use crate::random::Random;
 use crate::retained::Retention;
+use crate::rights::Rights;
 use crate::route::RouteCache;
 use crate::session::{Outgoing, Pending, Sessions};
 use crate::share::Groups;
@@ -59,6 +60,7 @@ pub struct Broker {
     /// Deliveries left in this turn before the rest becomes a job.
     pub(crate) budget: u32,
     pub(crate) stopping: bool,
+    pub(crate) rights: Rights,
     last_message: u64,
     #[serde(skip)]
     pub(crate) replay: Replay,
@@ -128,6 +130,7 @@ impl Broker {
             store_room: StoreRoom::default(),
             budget: limits.turn_budget,
             stopping: false,
+            rights: Rights::default(),
             last_message: 0,
             replay: Replay::default(),
             routes: RouteCache::default(),
@@ -158,6 +161,8 @@ impl Broker {
             Input::StoreRoom(room) => self.store_room(turn, room),
             Input::Publish(publish) => self.system_publish(turn, publish),
             Input::Reconfigured(limits) => self.reconfigure(*limits),
+            Input::Policies(policies) => self.set_policies(policies),
+            Input::Identified { conn, principal } => self.identified(conn, principal),
             Input::Kick { tenant, client_id, reason } => {
                 self.kick(turn, (tenant, client_id), reason);
             }

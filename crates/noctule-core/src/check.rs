@@ -34,7 +34,7 @@ impl Broker {
             );
             if !waits_for_connect {
                 let session = self.sessions.at(connection.session);
-                assert_eq!(session.conn, Some(conn), "{conn:?}: its session names another");
+                assert_eq!(session.conn(), Some(conn), "{conn:?}: its session names another");
             }
         }
         assert_eq!(self.counters.connections_now, all, "connections miscounted");
@@ -61,14 +61,14 @@ impl Broker {
             assert!(self.timers.holds(timer, session.timer), "session {slot}: timer out of step");
             match session.link {
                 Some(link) => {
-                    assert_eq!(session.conn, Some(link.conn), "linked elsewhere");
+                    assert_eq!(session.conn(), Some(link.conn), "linked elsewhere");
                     assert!(session.in_window() <= usize::from(link.window), "window exceeded");
                 }
                 None => {
                     assert!(session.work.holding.is_empty(), "an absent session holds publishers");
                 }
             }
-            if session.conn.is_none() {
+            if session.conn().is_none() {
                 assert!(session.is_persistent(), "a session outlived its end");
             }
             let bytes: u64 =

@@ -3,6 +3,7 @@
 use crate::alias::Aliases;
 use crate::broker::{Broker, TimerKey, Turn};
 use crate::connection::{Announced, Extras, Phase, Proving};
+use crate::grant::Principal;
 use crate::identity::{ConnId, Tenant};
 use crate::input::AuthAnswer;
 use crate::limits::{Durability, Limits};
@@ -10,6 +11,7 @@ use crate::output::{AuthRequest, Effect, Event};
 use crate::record::StoredWill;
 use crate::session::Link;
 use crate::store_room::DISK_FULL;
+use crate::verdict::Verdict;
 use crate::wait::{Reply, Wait};
 use noctule_proto::packet::{Auth, ConnAck, ConnAckProperties, Connect, Packet, Will};
 use noctule_proto::property::{UserProperties, UserPropertiesBuf};
@@ -208,15 +210,15 @@ impl Broker {
             return;
         }
         match answer {
-            AuthAnswer::Allow { grant, data, user_name } => {
+            AuthAnswer::Allow { principal, data } => {
                 let live = Phase::Accepting;
                 let Phase::Proving(mut applicant) = std::mem::replace(&mut connection.phase, live)
                 else {
                     return;
                 };
-                applicant.user_name = user_name.or(applicant.user_name);
-                connection.grant = grant;
-                self.accept(turn, conn, *applicant, data);
+                let proved = principal.user_name.as_deref().map(Into::into);
+                applicant.user_name = proved.or(applicant.user_name);
+                self.accept(turn, conn, *applicant, (principal, data));
             }
             AuthAnswer::Continue { data } => {
                 let Phase::Proving(applicant) = &mut connection.phase else { return };
@@ -301,9 +303,9 @@ impl Broker {
         let Some(extras) = connection.v5.as_mut().filter(judged) else { return };
         let method = extras.method.clone();
         let (reason, data) = match answer {
-            AuthAnswer::Allow { grant, data, user_name: _ } => {
+            AuthAnswer::Allow { principal, data } => {
                 extras.proving = Proving::No;
-                connection.grant = grant;
+                self.proved_anew(turn, conn, principal);
                 (ReasonCode::Success, data)
             }
             AuthAnswer::Continue { data } => {
@@ -319,6 +321,16 @@ impl Broker {
         self.send(turn, conn, &auth_packet(reason, method.as_deref(), data.as_deref()));
     }
 
+    /// A client may be allowed something else by now.
+    fn proved_anew(&mut self, turn: &mut Turn<'_>, conn: ConnId, principal: Principal) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        connection.last_route.permitted = 0;
+        let (slot, listener) = (connection.session, connection.origin.listener);
+        let client_id = self.sessions.at(slot).client_id.clone();
+        let permit = self.permit(principal, listener, &client_id);
+        self.take_permit(turn, slot, permit);
+    }
+
     /// Permission given: the session is found or made. [MQTT-3.1.4-3 v5], [MQTT-3.1.4-4 v5]
     /// [MQTT-3.1.4-3 v3.1.1].
     fn accept(
@@ -326,14 +338,20 @@ impl Broker {
         turn: &mut Turn<'_>,
         conn: ConnId,
         mut applicant: Applicant,
-        auth_data: Option<Box<[u8]>>,
+        (principal, auth_data): (Principal, Option<Box<[u8]>>),
     ) {
         let Some(connection) = self.connections.get(conn) else { return };
-        let tenant = connection.origin.tenant;
+        let (tenant, listener) = (connection.origin.tenant, connection.origin.listener);
         let durability = self.promised(conn);
+        let permit = self.permit(principal, listener, &applicant.client_id);
         if let Some(will) = &applicant.will
-            && !connection.grant.may_publish(&will.topic)
+            && !Broker::may_have_will(
+                permit.as_deref(),
+                &applicant.client_id,
+                (&will.topic, will.qos, will.retain),
+            )
         {
+            self.counters.verdict(Verdict::NotAuthorized);
             self.refuse(turn, conn, ReasonCode::NotAuthorized, "may not publish the will");
             return;
         }
@@ -370,6 +388,7 @@ impl Broker {
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.session = slot;
         }
+        self.take_permit(turn, slot, permit);
         let accepted = Accepted { applicant, session_present, auth_data };
         self.reply(turn, conn, wait, Reply::ConnAck(Box::new(accepted)));
     }

@@ -3,7 +3,6 @@
 use crate::alias::Aliases;
 use crate::broker::{Broker, TimerKey, Turn};
 use crate::connect::Applicant;
-use crate::grant::Grant;
 use crate::identity::{ConnId, SessionNumber, Time};
 use crate::input::{Level, Origin};
 use crate::output::{Effect, End, Event};
@@ -41,7 +40,6 @@ pub(crate) struct Connection {
     pub(crate) unacknowledged: u16,
     /// QoS 2 messages it began on this connection and has not released.
     pub(crate) unreleased: u16,
-    pub(crate) grant: Grant,
     /// Acknowledgements that wait, in order.
     pub(crate) held: VecDeque<Held>,
     /// What only MQTT 5 connections have.
@@ -123,6 +121,11 @@ impl Connections {
         self.slots.get_mut(conn.0 as usize)?.take()
     }
 
+    /// What they may publish has to be found out again.
+    pub(crate) fn forget_permitted(&mut self) {
+        self.slots.iter_mut().flatten().for_each(|it| it.last_route.permitted = 0);
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ConnId, &Connection)> {
         self.slots
             .iter()
@@ -167,7 +170,6 @@ impl Broker {
                 last_route: LastRoute::default(),
                 unacknowledged: 0,
                 unreleased: 0,
-                grant: Grant::default(),
                 held: VecDeque::new(),
                 v5: None,
             },

@@ -50,6 +50,8 @@ counters! {
     takeovers,
     /// Sessions resumed (Session Present 1).
     sessions_resumed,
+    /// Filters in SUBSCRIBE refused because the client may not.
+    subscribes_denied,
     /// Connections ended for a breach of the protocol.
     protocol_errors,
     /// Connections ended by keep alive.

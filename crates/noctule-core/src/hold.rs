@@ -107,7 +107,7 @@ impl Broker {
         let behind = !session.queue.is_empty()
             || !session.work.holding.is_empty()
             || session.link.is_some_and(|link| link.congested);
-        let Some(conn) = session.conn.filter(|_| !behind) else { return };
+        let Some(conn) = session.conn().filter(|_| !behind) else { return };
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let held_by = std::mem::take(&mut connection.held_by).into_vec();
         connection.held_by = held_by.into_iter().chain([receiver]).collect();
@@ -131,6 +131,6 @@ impl Broker {
     }
 
     fn conn_of(&self, number: SessionNumber) -> Option<crate::identity::ConnId> {
-        self.sessions.at(self.sessions.slot_of(number)?).conn
+        self.sessions.at(self.sessions.slot_of(number)?).conn()
     }
 }

@@ -1,6 +1,6 @@
 //! Everything the broker can be told.
 
-use crate::grant::Grant;
+use crate::grant::{Policies, Principal};
 use crate::identity::{ConnId, ListenerId, Place, SessionNumber, ShardId, Tenant};
 use crate::limits::{Durability, Limits};
 use crate::message::Message;
@@ -105,6 +105,16 @@ pub enum Input<'a> {
     Publish(SystemPublish<'a>),
     /// New limits after a reload.
     Reconfigured(Box<Limits>),
+    /// The rules of who may do what, before the first connection and after a reload. Those who are
+    /// connected, or away, are under them from here on.
+    Policies(Policies),
+    /// Who a connected client is, for rules that came after it.
+    Identified {
+        /// Which.
+        conn: ConnId,
+        /// As what it was let in.
+        principal: Principal,
+    },
     /// An operator ends a client's connection (and session).
     Kick {
         /// Namespace of the client id.
@@ -165,14 +175,12 @@ pub enum Level {
 /// What the server's authenticators say of a client.
 #[derive(Clone, PartialEq, Debug)]
 pub enum AuthAnswer {
-    /// It is who it says, and may do this.
+    /// It is let in, as this principal.
     Allow {
-        /// Permission.
-        grant: Grant,
+        /// Who that is.
+        principal: Principal,
         /// Last Authentication Data of the exchange, for CONNACK or AUTH 0x00.
         data: Option<Box<[u8]>>,
-        /// Its user name, if that is another than the one it gave.
-        user_name: Option<Box<str>>,
     },
     /// Enhanced authentication needs another step: AUTH 0x18 with this data.
     Continue {

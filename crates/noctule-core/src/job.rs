@@ -27,6 +27,8 @@ pub(crate) struct Jobs {
     peers: BTreeMap<ShardId, VecDeque<Heard>>,
     ends: VecDeque<Ending>,
     asks: VecDeque<SessionNumber>,
+    /// Look at the subscriptions of sessions again, from this slot on.
+    recheck: Option<u32>,
     /// End all connections from this number on.
     shutdown: Option<u32>,
 }
@@ -67,6 +69,7 @@ enum Kind {
     Peer(ShardId),
     Ends,
     Asks,
+    Recheck,
     Shutdown,
 }
 
@@ -76,6 +79,7 @@ impl Jobs {
             && self.peers.is_empty()
             && self.ends.is_empty()
             && self.asks.is_empty()
+            && self.recheck.is_none()
             && self.shutdown.is_none()
     }
 
@@ -111,6 +115,11 @@ impl Jobs {
         self.ends.push_back(ending);
     }
 
+    /// Who may do what has changed.
+    pub(crate) fn recheck(&mut self) {
+        self.recheck = Some(0);
+    }
+
     fn kinds(&self) -> Vec<Kind> {
         let mut kinds = Vec::new();
         let mut add = |empty: bool, kind| {
@@ -122,6 +131,7 @@ impl Jobs {
         self.peers.keys().for_each(|peer| add(false, Kind::Peer(*peer)));
         add(self.ends.is_empty(), Kind::Ends);
         add(self.asks.is_empty(), Kind::Asks);
+        add(self.recheck.is_none(), Kind::Recheck);
         add(self.shutdown.is_none(), Kind::Shutdown);
         kinds
     }
@@ -175,6 +185,7 @@ impl Broker {
                 Kind::Peer(peer) => self.run_peer(turn, peer),
                 Kind::Ends => self.run_ending(turn),
                 Kind::Asks => self.run_ask(turn),
+                Kind::Recheck => self.run_recheck(turn),
                 Kind::Shutdown => self.run_shutdown(turn),
             };
             if self.budget == before {
@@ -264,6 +275,20 @@ impl Broker {
             self.ask_on_again(turn, slot);
         }
         self.jobs.asks.is_empty()
+    }
+
+    fn run_recheck(&mut self, turn: &mut Turn<'_>) -> bool {
+        let Some(slot) = self.jobs.recheck else { return true };
+        if slot >= self.sessions.slots_end() {
+            self.jobs.recheck = None;
+            return true;
+        }
+        self.jobs.recheck = Some(slot + 1);
+        if self.sessions.get_mut(slot).is_some() {
+            let seen = self.recheck_subscriptions(turn, slot);
+            self.budget = self.budget.saturating_sub(seen as u32);
+        }
+        false
     }
 
     /// Delivers from `next` on and says where to go on.

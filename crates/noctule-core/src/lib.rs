@@ -37,6 +37,7 @@ mod publish;
 mod random;
 pub mod record;
 pub mod retained;
+mod rights;
 mod route;
 mod seed;
 mod send;

@@ -28,6 +28,8 @@ pub(crate) struct Outbound<'a> {
     pub(crate) topic: TopicName<'a>,
     pub(crate) others: OtherProperties<'a>,
     pub(crate) payload: &'a [u8],
+    /// Hash of the topic, once it was needed.
+    pub(crate) topic_hash: Option<u64>,
     shared: Option<Arc<Message>>,
     frames: [Option<Encoded>; 4],
 }
@@ -90,6 +92,7 @@ impl<'a> Outbound<'a> {
             others: publish.properties.others,
             payload: publish.payload,
             shared: None,
+            topic_hash: None,
             frames: [None; 4],
         }
     }
@@ -109,6 +112,7 @@ impl<'a> Outbound<'a> {
             others: OtherProperties::from_clean(parts.properties),
             payload: parts.payload,
             shared: None,
+            topic_hash: None,
             frames: [None; 4],
         }
     }
@@ -128,6 +132,7 @@ impl<'a> Outbound<'a> {
             others: OtherProperties::from_clean(message.properties()),
             payload: message.payload(),
             shared: Some(Arc::clone(message)),
+            topic_hash: None,
             frames: [None; 4],
         }
     }

@@ -1,5 +1,6 @@
 //! Everything the broker can say.
 
+use crate::grant::{Actions, Source};
 use crate::identity::{ConnId, Place, SessionNumber, ShardId, Tenant};
 use crate::index::IndexChange;
 use crate::limits::Durability;
@@ -207,7 +208,22 @@ pub enum Event {
         /// Where it lies.
         place: Place,
     },
-    /// A client unsubscribed.
+    /// A client wanted what it may not do. Said the first time, the second, the fourth, and so on.
+    Denied {
+        /// Client id.
+        client_id: Box<str>,
+        /// User name.
+        user_name: Option<Box<str>>,
+        /// What it wanted.
+        action: Actions,
+        /// The topic, or filter.
+        topic: Box<str>,
+        /// The rule that denies it; `None`: none allows it.
+        rule: Option<Source>,
+        /// How often it wanted such, since it connected.
+        times: u32,
+    },
+    /// A client unsubscribed, or lost the right to a subscription.
     Unsubscribed {
         /// Client id.
         client_id: Box<str>,

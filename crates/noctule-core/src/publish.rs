@@ -78,8 +78,7 @@ impl Broker {
         topic: TopicName<'_>,
         publish: &Publish<'_>,
     ) {
-        let Some(connection) = self.connections.get(conn) else { return };
-        let slot = connection.session;
+        let Some(slot) = self.connections.get(conn).map(|it| it.session) else { return };
         // What came before was taken then, whatever has changed since. [MQTT-4.3.3-10 v5]
         if publish.qos == QoS::ExactlyOnce
             && let Some(id) = publish.packet_id
@@ -88,10 +87,13 @@ impl Broker {
             self.confirm_receipt(turn, conn, Wait::default(), id);
             return;
         }
-        if let Err(refused) = self.check_publish(connection, topic, publish) {
+        let way = (publish.qos, publish.retain);
+        let permitted = self.may_publish(turn, conn, topic.as_str(), way);
+        if let Err(refused) = self.check_publish(conn, (topic, permitted), publish) {
             self.refuse_publish(turn, conn, publish, refused);
             return;
         }
+        let Some(connection) = self.connections.get(conn) else { return };
         let promised = connection.origin.durability.unwrap_or(self.limits.durability);
         let durability = self.limits.durability_of(topic, promised);
         if self.is_full_for(durability) && self.is_to_be_kept(turn, slot, (topic, publish)) {
@@ -352,10 +354,11 @@ impl Broker {
     /// All that may refuse a message comes before it is owned `[U5-4.3.3-1]`.
     fn check_publish(
         &self,
-        connection: &Connection,
-        topic: TopicName<'_>,
+        conn: ConnId,
+        (topic, permitted): (TopicName<'_>, bool),
         publish: &Publish<'_>,
     ) -> Result<(), Refused> {
+        let Some(connection) = self.connections.get(conn) else { return Ok(()) };
         let limits = &self.limits;
         let announced = connection.v5.as_ref().map(|extras| extras.announced);
         if publish.qos > announced.map_or(limits.qos_max, |all| all.qos_max) {
@@ -375,7 +378,7 @@ impl Broker {
             let reason = ReasonCode::TopicNameInvalid;
             return Err(Refused::Message(reason, "topic has too many levels"));
         }
-        if !connection.grant.may_publish(topic.as_str()) {
+        if !permitted {
             let reason = ReasonCode::NotAuthorized;
             return Err(Refused::Message(reason, "not authorized to publish to this topic"));
         }

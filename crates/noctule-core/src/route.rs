@@ -79,12 +79,15 @@ impl Route {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct LastRoute {
     at: u32,
+    /// In which ways the publisher was found to be allowed to publish there: a bit for each QoS,
+    /// without RETAIN and with it.
+    pub(crate) permitted: u8,
     version: u64,
 }
 
 impl Default for LastRoute {
     fn default() -> LastRoute {
-        LastRoute { at: u32::MAX, version: u64::MAX }
+        LastRoute { at: u32::MAX, permitted: 0, version: u64::MAX }
     }
 }
 
@@ -178,7 +181,8 @@ impl Broker {
         if again {
             self.counters.route_hits += 1;
         } else {
-            *last = LastRoute { at: self.find_route(turn, (tenant, topic)), version };
+            let at = self.find_route(turn, (tenant, topic));
+            *last = LastRoute { at, permitted: 0, version };
         }
         let at = last.at;
         match self.routes.lend(at) {
@@ -190,6 +194,11 @@ impl Broker {
                 Lent { at, route: Box::new(route) }
             }
         }
+    }
+
+    /// Whether a publisher's last route is that of this topic.
+    pub(crate) fn is_last_route(&self, last: LastRoute, (tenant, topic): (Tenant, &str)) -> bool {
+        self.routes.get(last.at).is_some_and(|route| route.is_of(tenant, topic))
     }
 
     pub(crate) fn route_back(&mut self, lent: Lent) {

@@ -2,7 +2,7 @@
 
 use crate::broker::{Broker, Turn};
 use crate::connect::too_deep;
-use crate::identity::{ConnId, SessionNumber, Tenant};
+use crate::identity::{ConnId, GroupNumber, SessionNumber, Tenant};
 use crate::index::{IndexChange, Match, Receiver};
 use crate::job::Ending;
 use crate::output::Event;
@@ -12,7 +12,7 @@ use crate::session::HeldSubscription;
 use crate::store_room::DISK_FULL;
 use crate::wait::{Reply, Wait};
 use noctule_proto::packet::{RetainHandling, Subscribe, SubscribeOptions, Unsubscribe};
-use noctule_proto::{ReasonCode, TopicFilter, Version};
+use noctule_proto::{QoS, ReasonCode, TopicFilter, Version};
 use std::collections::BTreeSet;
 
 /// Filters of one SUBSCRIBE or UNSUBSCRIBE that are looked at: with more, one packet could stall a
@@ -31,6 +31,13 @@ struct Gathered {
     codes: Vec<u8>,
     why: Option<&'static str>,
     wishes: Vec<Wish>,
+}
+
+/// What an UNSUBSCRIBE gathers on its way.
+#[derive(Default)]
+struct Leaving {
+    wait: Wait,
+    groups: BTreeSet<GroupNumber>,
 }
 
 impl Broker {
@@ -57,14 +64,14 @@ impl Broker {
         for (at, (filter, options)) in packet.filters.into_iter().enumerate() {
             let id = packet.subscription_id.unwrap_or(0);
             let checked = if at < FILTERS_MAX {
-                self.check_filter(conn, slot, filter)
+                self.check_filter(turn, slot, filter)
             } else {
                 Err((ReasonCode::QuotaExceeded, "too many filters in one packet"))
             };
             match checked {
-                Ok(()) => {
+                Ok(qos_max) => {
                     // [V31-3.9-1], [MQTT-3.2.2-10 v5], [MQTT-3.9.3-1 v5], [MQTT-3.9.3-1 v3.1.1]
-                    let qos = options.qos.min(self.limits.qos_max);
+                    let qos = options.qos.min(self.limits.qos_max).min(qos_max);
                     let options = SubscribeOptions { qos, ..options };
                     let options = if bridge { for_bridge(options) } else { options };
                     gathered.codes.push(qos as u8);
@@ -117,26 +124,24 @@ impl Broker {
         None
     }
 
+    /// With which QoS at most a filter may be subscribed to, as far as that is its client's right.
     fn check_filter(
-        &self,
-        conn: ConnId,
+        &mut self,
+        turn: &mut Turn<'_>,
         slot: u32,
         filter: TopicFilter<'_>,
-    ) -> Result<(), (ReasonCode, &'static str)> {
-        let limits = &self.limits;
+    ) -> Result<QoS, (ReasonCode, &'static str)> {
         if let Some(refusal) = self.switched_off(filter) {
             return Err(refusal);
         }
-        if too_deep(filter.plain(), limits.topic_levels_max) {
+        if too_deep(filter.plain(), self.limits.topic_levels_max) {
             return Err((ReasonCode::TopicFilterInvalid, "filter has too many levels"));
         }
-        let allowed = self
-            .connections
-            .get(conn)
-            .is_some_and(|connection| connection.grant.may_subscribe(filter.plain()));
-        if !allowed {
+        let Some(qos_max) = self.may_subscribe(turn, slot, filter.plain()) else {
+            self.counters.subscribes_denied += 1;
             return Err((ReasonCode::NotAuthorized, "not authorized to subscribe"));
-        }
+        };
+        let limits = &self.limits;
         let session = self.sessions.at(slot);
         if session.is_recorded() && self.is_full_for(session.durability) {
             return Err((ReasonCode::QuotaExceeded, DISK_FULL));
@@ -145,7 +150,7 @@ impl Broker {
         if held.len() >= limits.subscriptions_max as usize && held.get(filter.as_str()).is_none() {
             return Err((ReasonCode::QuotaExceeded, "too many subscriptions"));
         }
-        Ok(())
+        Ok(qos_max)
     }
 
     /// One filter. [MQTT-3.8.4-3 v5], [MQTT-3.8.4-3 v3.1.1], [U5-3.8.2-1]
@@ -216,46 +221,72 @@ impl Broker {
     ) {
         let Some(connection) = self.connections.get(conn) else { return };
         let slot = connection.session;
-        let mut wait = Wait::default();
+        let mut leaving = Leaving::default();
         let mut codes = Vec::new();
-        let mut left = BTreeSet::new();
         for (at, filter) in packet.filters.into_iter().enumerate() {
-            if at >= FILTERS_MAX {
-                codes.push(ReasonCode::ImplementationSpecificError as u8);
-                continue;
-            }
-            let session = self.sessions.at_mut(slot);
-            let Some(held) = session.subscriptions.remove(filter.as_str()) else {
-                codes.push(ReasonCode::NoSubscriptionExisted as u8);
-                continue;
-            };
-            codes.push(ReasonCode::Success as u8);
-            let (number, tenant) = (session.number, session.tenant);
-            if session.is_recorded() {
-                let (durability, filter) = (session.durability, held.filter.clone());
-                let record = Record::Unsubscribed { session: number, filter };
-                wait.and(self.record(turn, record, durability));
-            }
-            turn.out.events.push(Event::Unsubscribed {
-                client_id: self.sessions.at(slot).client_id.clone(),
-                filter: held.filter.clone(),
+            codes.push(match at < FILTERS_MAX {
+                false => ReasonCode::ImplementationSpecificError as u8,
+                true => match self.end_subscription(turn, slot, filter, &mut leaving) {
+                    false => ReasonCode::NoSubscriptionExisted as u8,
+                    true => ReasonCode::Success as u8,
+                },
             });
-            match held.group {
-                Some(group) => {
-                    left.insert(group);
-                }
-                None if filter.share().is_some() => {}
-                None => {
-                    self.withdraw_wish(slot, filter.plain());
-                    self.counters.subscriptions_now -= 1;
-                    wait.index = self.remove_from_index(turn, tenant, filter.plain(), number);
-                }
-            }
-            self.counters.shared_subscriptions_now -= u64::from(filter.share().is_some());
         }
-        self.leave_groups(turn, slot, &left, &mut wait);
+        let Leaving { mut wait, groups } = leaving;
+        self.leave_groups(turn, slot, &groups, &mut wait);
         let reply = Reply::UnsubAck { id: packet.packet_id, codes: codes.into() };
         self.reply(turn, conn, wait, reply);
+    }
+
+    /// Ends subscriptions that a session may not have any more. Its client is not told: there is no
+    /// packet for that.
+    pub(crate) fn end_subscriptions(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        filters: &[Box<str>],
+    ) {
+        let mut leaving = Leaving::default();
+        for filter in filters.iter().filter_map(|filter| TopicFilter::parse(filter).ok()) {
+            self.end_subscription(turn, slot, filter, &mut leaving);
+        }
+        let Leaving { mut wait, groups } = leaving;
+        self.leave_groups(turn, slot, &groups, &mut wait);
+    }
+
+    /// One of them; `false` if there is none.
+    fn end_subscription(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        filter: TopicFilter<'_>,
+        leaving: &mut Leaving,
+    ) -> bool {
+        let session = self.sessions.at_mut(slot);
+        let Some(held) = session.subscriptions.remove(filter.as_str()) else { return false };
+        let (number, tenant) = (session.number, session.tenant);
+        if session.is_recorded() {
+            let (durability, filter) = (session.durability, held.filter.clone());
+            let record = Record::Unsubscribed { session: number, filter };
+            leaving.wait.and(self.record(turn, record, durability));
+        }
+        turn.out.events.push(Event::Unsubscribed {
+            client_id: self.sessions.at(slot).client_id.clone(),
+            filter: held.filter.clone(),
+        });
+        match held.group {
+            Some(group) => {
+                leaving.groups.insert(group);
+            }
+            None if filter.share().is_some() => {}
+            None => {
+                self.withdraw_wish(slot, filter.plain());
+                self.counters.subscriptions_now -= 1;
+                leaving.wait.index = self.remove_from_index(turn, tenant, filter.plain(), number);
+            }
+        }
+        self.counters.shared_subscriptions_now -= u64::from(filter.share().is_some());
+        true
     }
 
     pub(crate) fn remove_from_index(

@@ -42,11 +42,13 @@ pub enum Verdict {
     TooOld,
     /// All queues of the shard together were full.
     QueuesFull,
+    /// The receiver may not be given messages of the topic.
+    ReceiverNotAuthorized,
 }
 
 impl Verdict {
     /// Number of variants.
-    pub const COUNT: usize = 18;
+    pub const COUNT: usize = 19;
 
     /// All, in order of their numbers.
     pub const ALL: [Verdict; Verdict::COUNT] = [
@@ -68,6 +70,7 @@ impl Verdict {
         Verdict::Damaged,
         Verdict::TooOld,
         Verdict::QueuesFull,
+        Verdict::ReceiverNotAuthorized,
     ];
 
     /// The name used in metrics and logs.
@@ -92,12 +95,19 @@ impl Verdict {
             Verdict::Damaged => "damaged",
             Verdict::TooOld => "too_old",
             Verdict::QueuesFull => "queues_full",
+            Verdict::ReceiverNotAuthorized => "receiver_not_authorized",
         }
     }
 
     /// Whether it loses a message somebody was owed (against: nobody was owed it).
     #[must_use]
     pub fn is_loss(self) -> bool {
-        !matches!(self, Verdict::NoSubscriber | Verdict::NoLocal | Verdict::RetainedSuperseded)
+        !matches!(
+            self,
+            Verdict::NoSubscriber
+                | Verdict::NoLocal
+                | Verdict::RetainedSuperseded
+                | Verdict::ReceiverNotAuthorized
+        )
     }
 }

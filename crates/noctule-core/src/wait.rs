@@ -278,7 +278,7 @@ impl Broker {
     ) {
         let Some(slot) = self.sessions.slot_of(asker) else { return };
         self.left_group(slot, from, request);
-        if let Some(conn) = self.sessions.at(slot).conn {
+        if let Some(conn) = self.sessions.at(slot).conn() {
             self.join_answered(turn, conn, request);
         }
     }

@@ -5,6 +5,7 @@ use crate::broker::{Broker, Turn};
 use crate::message::Origin;
 use crate::outbound::Outbound;
 use crate::record::Record;
+use crate::verdict::Verdict;
 use noctule_proto::TopicName;
 
 impl Broker {
@@ -20,6 +21,10 @@ impl Broker {
         let (recorded, promised) = (session.is_recorded(), session.durability);
         if recorded {
             self.note(turn, Record::Will { session: number, will: None });
+        }
+        if !self.may_publish_will(turn, slot, (&will.topic, will.qos, will.retain)) {
+            self.counters.verdict(Verdict::NotAuthorized);
+            return;
         }
         self.counters.wills_published += 1;
         let id = self.next_message_id(turn.now);

@@ -9,7 +9,7 @@
 mod death;
 
 use crate::log::Log;
-use noctule_core::grant::Grant;
+use noctule_core::grant::Principal;
 use noctule_core::input::{AuthAnswer, Level, Origin, SystemPublish};
 use noctule_core::limits::Durability;
 use noctule_core::output::AuthRequest;
@@ -152,9 +152,8 @@ impl Node {
             seed,
             lines: Vec::new(),
             authenticator: Box::new(|_| AuthAnswer::Allow {
-                grant: Grant::default(),
+                principal: Principal::default(),
                 data: None,
-                user_name: None,
             }),
             events: Vec::new(),
             log: Log::new(shards),

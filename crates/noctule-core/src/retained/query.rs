@@ -8,6 +8,7 @@ use crate::message::Message;
 use crate::outbound::Outbound;
 use crate::peer::{PeerMessage, RetainedAnswer, RetainedAsk};
 use crate::record::{Receipt, Receivers, Record};
+use crate::rights::Asked;
 use crate::verdict::Verdict;
 use noctule_proto::QoS;
 use noctule_proto::packet::SubscribeOptions;
@@ -188,8 +189,15 @@ impl Broker {
                     .is_some_and(|all| all.has_seen_later(id, message.topic(), message.id));
             // [MQTT-3.8.3-3 v5]
             let own = wish.options.no_local && message.publisher == Some(number);
-            if newer || own {
-                let verdict = if newer { Verdict::RetainedSuperseded } else { Verdict::NoLocal };
+            let asked = Asked { topic: message.topic(), hash: &mut None };
+            let withheld = if newer {
+                Some(Verdict::RetainedSuperseded)
+            } else if own {
+                Some(Verdict::NoLocal)
+            } else {
+                (!self.may_receive(slot, asked)).then_some(Verdict::ReceiverNotAuthorized)
+            };
+            if let Some(verdict) = withheld {
                 self.counters.verdict(verdict);
                 continue;
             }

@@ -10,6 +10,7 @@ use crate::outbound::{Form, Outbound};
 use crate::output::Event;
 use crate::peer::{PeerMessage, Target};
 use crate::record::{Body, Manner, Record};
+use crate::rights::Asked;
 use crate::verdict::Verdict;
 use crate::wait::Wait;
 use noctule_proto::delivery::Entry;
@@ -59,11 +60,16 @@ impl Broker {
             self.counters.verdict(Verdict::NoLocal);
             return false;
         }
+        let awaits_retained = session.work.awaited.is_some();
+        let asked = Asked { topic: outbound.topic.as_str(), hash: &mut outbound.topic_hash };
+        if !self.may_receive(slot, asked) {
+            self.withhold(turn, slot, outbound, target);
+            return false;
+        }
         // [V31-2.1-3], [MQTT-3.3.1-12 v5], [MQTT-3.3.1-13 v5], [MQTT-3.3.1-9 v3.1.1]
         let retain = outbound.retain && target.options.retain_as_published;
         // [V31-3.3-4], [MQTT-3.8.4-8 v5], [MQTT-3.8.4-6 v3.1.1]
         let qos = outbound.qos.min(target.options.qos);
-        let awaits_retained = session.work.awaited.is_some();
         let form = (qos, retain, target.subscription_id);
         let given = self.deliver_as(turn, slot, (outbound, sole), (form, target.group));
         // What waits and may yet turn out too late, or too large, does not stand in for a retained
@@ -77,6 +83,24 @@ impl Broker {
             self.seen_live(slot, outbound.topic.as_str(), outbound.id);
         }
         given.behind
+    }
+
+    /// A message is not for this session: it is as if it had not been given to it.
+    fn withhold(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        outbound: &mut Outbound<'_>,
+        target: &Target,
+    ) {
+        self.counters.verdict(Verdict::ReceiverNotAuthorized);
+        let qos = outbound.qos.min(target.options.qos);
+        if qos != QoS::AtMostOnce {
+            let retain = outbound.retain && target.options.retain_as_published;
+            let (message, subscription_id) = (outbound.shared().into(), target.subscription_id);
+            let out = Outgoing { message, subscription_id, qos, retain, group: target.group };
+            self.settled(turn, slot, &out);
+        }
     }
 
     /// Whether a message is certainly not too large for the client.
@@ -453,13 +477,17 @@ impl Broker {
 
     /// Why a message that waited is not sent any more. `[MQTT-3.3.2-5 v5]`
     pub(super) fn too_late(
-        &self,
+        &mut self,
         turn: &Turn<'_>,
         slot: u32,
         message: &Message,
     ) -> Option<Verdict> {
         if message.expired(turn.now) {
             return Some(Verdict::Expired);
+        }
+        // It may have lost the right since, or nobody knew who it is.
+        if !self.may_receive(slot, Asked { topic: message.topic(), hash: &mut None }) {
+            return Some(Verdict::ReceiverNotAuthorized);
         }
         let age_max =
             u64::from(self.limits.queue_of(self.sessions.at(slot).queue_choice).age_secs_max);

@@ -1,6 +1,6 @@
 //! A session begins, loses its connection, is taken over, expires, ends.
 
-use super::{PendingWill, Queue, Session, Subscriptions};
+use super::{PendingWill, Queue, Session, Subscriptions, Tie};
 use crate::broker::{Broker, TimerKey, Turn};
 use crate::identity::{ConnId, Tenant, Time};
 use crate::job::Ending;
@@ -46,7 +46,7 @@ impl Broker {
         let slot = self.sessions.find(tenant, client_id)?;
         self.catch_up(turn, slot);
         let slot = self.sessions.find(tenant, client_id)?;
-        if let Some(old) = self.sessions.at(slot).conn {
+        if let Some(old) = self.sessions.at(slot).conn() {
             self.counters.takeovers += 1;
             let why = "another connection uses this client identifier";
             self.end(turn, old, ReasonCode::SessionTakenOver, why);
@@ -73,7 +73,7 @@ impl Broker {
         self.timers.cancel(TimerKey::Session(slot), &mut session.timer);
         let was_recorded = session.is_recorded();
         session.wake();
-        session.conn = Some(conn);
+        session.tied_to = Tie(conn.0);
         session.since = turn.now;
         session.expiry_secs = expiry_secs;
         let record = will.clone();
@@ -125,7 +125,7 @@ impl Broker {
     /// [MQTT-4.1.0-1 v5], [MQTT-3.14.4-3 v3.1.1], [MQTT-4.1.0-1 v3.1.1], [MQTT-4.1.0-2 v3.1.1].
     pub(crate) fn detach(&mut self, turn: &mut Turn<'_>, slot: u32, end: &End) {
         let session = self.sessions.at_mut(slot);
-        session.conn = None;
+        session.tied_to = Tie::NONE;
         session.link = None;
         session.since = turn.now;
         if !session.work.resend.is_empty() {
@@ -187,7 +187,7 @@ impl Broker {
     pub(crate) fn arm_session(&mut self, now: Time, slot: u32) {
         let session = self.sessions.at_mut(slot);
         let will = session.will.as_ref().and_then(|pending| pending.due);
-        let expiry = (session.conn.is_none() && session.expiry_secs != u32::MAX)
+        let expiry = (session.conn().is_none() && session.expiry_secs != u32::MAX)
             .then(|| session.since.plus_secs(u64::from(session.expiry_secs)));
         let stall = session.patience_ends(u64::from(self.limits.stall_millis));
         let first = [will, expiry, stall].into_iter().flatten().min();
@@ -204,7 +204,7 @@ impl Broker {
     /// [MQTT-3.1.2-23 v5], [MQTT-4.1.0-2 v5]
     fn catch_up(&mut self, turn: &mut Turn<'_>, slot: u32) {
         let session = self.sessions.at_mut(slot);
-        if session.conn.is_none() {
+        if session.conn().is_none() {
             self.timers.cancel(TimerKey::Session(slot), &mut session.timer);
             self.session_due(turn, slot);
         }
@@ -220,7 +220,7 @@ impl Broker {
         }
         let session = self.sessions.at(slot);
         let ends = session.since.plus_secs(u64::from(session.expiry_secs));
-        if session.conn.is_none() && session.expiry_secs != u32::MAX && ends <= turn.now {
+        if session.conn().is_none() && session.expiry_secs != u32::MAX && ends <= turn.now {
             self.counters.sessions_expired += 1;
             let client_id = session.client_id.clone();
             turn.out.events.push(Event::SessionExpired { client_id });
@@ -275,7 +275,7 @@ impl Broker {
         reason: ReasonCode,
     ) {
         let Some(slot) = self.sessions.find(tenant, client_id) else { return };
-        if let Some(conn) = self.sessions.at(slot).conn {
+        if let Some(conn) = self.sessions.at(slot).conn() {
             self.end(turn, conn, reason, "an operator ended the connection");
         }
         if let Some(slot) = self.sessions.find(tenant, client_id) {
@@ -296,7 +296,7 @@ impl Session {
             number,
             tenant,
             client_id: client_id.into(),
-            conn: None,
+            tied_to: Tie::NONE,
             link: None,
             expiry_secs: 0,
             durability: Durability::Memory,
@@ -306,6 +306,7 @@ impl Session {
             queue: Queue::default(),
             queue_choice,
             will: None,
+            permit: None,
             work: Lazy::default(),
             next_id: None,
         }

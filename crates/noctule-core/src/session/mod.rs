@@ -18,6 +18,7 @@ pub(crate) use pending::Pending;
 pub(crate) use queue::{Next, Outgoing, Queue};
 pub(crate) use subscriptions::{Held as HeldSubscription, Subscriptions};
 
+use crate::grant::Permit;
 use crate::identity::{ConnId, GroupNumber, SessionNumber, ShardId, Tenant, Time};
 use crate::lazy::{Empty, Lazy};
 use crate::limits::{Durability, QueueChoice};
@@ -42,7 +43,7 @@ pub(crate) struct Session {
     pub(crate) tenant: Tenant,
     pub(crate) client_id: Box<str>,
     /// Connection it belongs to, from before CONNACK on.
-    pub(crate) conn: Option<ConnId>,
+    tied_to: Tie,
     /// How to reach the client: set while the connection is live.
     pub(crate) link: Option<Link>,
     pub(crate) expiry_secs: u32,
@@ -57,6 +58,8 @@ pub(crate) struct Session {
     /// Bounds of those.
     pub(crate) queue_choice: QueueChoice,
     pub(crate) will: Option<Box<PendingWill>>,
+    /// What its client may do, where anybody has rules.
+    pub(crate) permit: Option<Box<Permit>>,
     /// What is under way. A session that is away has nothing of it as a rule.
     pub(crate) work: Lazy<Work>,
     /// The next packet identifier, while nothing is under way.
@@ -138,6 +141,14 @@ pub(crate) struct Link {
     pub(crate) packet_size_max: u32,
 }
 
+/// A connection, or none, in the room of one: no connection has the greatest number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Tie(u32);
+
+impl Tie {
+    const NONE: Tie = Tie(u32::MAX);
+}
+
 /// The Will, armed while connected, pending afterwards.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct PendingWill {
@@ -147,6 +158,11 @@ pub(crate) struct PendingWill {
 }
 
 impl Session {
+    /// Connection it belongs to, from before CONNACK on.
+    pub(crate) fn conn(&self) -> Option<ConnId> {
+        (self.tied_to != Tie::NONE).then_some(ConnId(self.tied_to.0))
+    }
+
     pub(crate) fn is_persistent(&self) -> bool {
         self.expiry_secs > 0
     }
@@ -323,6 +339,11 @@ impl Sessions {
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Session)> {
         self.slots.iter_mut()
+    }
+
+    /// One past the greatest slot ever used.
+    pub(crate) fn slots_end(&self) -> u32 {
+        self.slots.keys_end()
     }
 
     pub(crate) fn len(&self) -> u32 {

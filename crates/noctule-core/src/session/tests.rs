@@ -1,6 +1,6 @@
 //! What a session keeps and gives up.
 
-use crate::grant::Grant;
+use crate::grant::Principal;
 use crate::identity::SessionNumber;
 use crate::input::{AuthAnswer, Input, Level, Origin, SystemPublish};
 use crate::limits::{Durability, QueueLimits};
@@ -89,7 +89,7 @@ impl Rig {
         bytes.extend_from_slice(b"MQTT\x05\x00\x00\x00");
         bytes.extend_from_slice(&[8, 0x11, 0, 0, 1, 0, 0x21, 0, receive_maximum, 0, 1, b'c']);
         self.send(conn, &bytes);
-        let answer = AuthAnswer::Allow { grant: Grant::Full, data: None, user_name: None };
+        let answer = AuthAnswer::Allow { principal: Principal::default(), data: None };
         let out = self.tell(Input::Authenticated { conn: id, answer });
         assert!(!out.effects.contains(&Effect::Close { conn: id }));
     }
@@ -317,7 +317,7 @@ fn nobody_is_told_that_a_session_is_over_before_that_is_stored() {
     let mut hello = vec![0x10, 14, 0, 4];
     hello.extend_from_slice(b"MQTT\x05\x00\x00\x00\x00\x00\x01c");
     rig.send(1, &hello);
-    let answer = AuthAnswer::Allow { grant: Grant::Full, data: None, user_name: None };
+    let answer = AuthAnswer::Allow { principal: Principal::default(), data: None };
     let out = rig.tell(Input::Authenticated { conn: ConnId(1), answer });
     assert!(out.sends.is_empty(), "a crash now would bring the session back");
     assert_eq!(rig.tell(stored()).sends.len(), 1);

@@ -73,7 +73,7 @@ impl Broker {
             let home = self.group_home(group);
             self.tell(turn, home, message);
         }
-        if let Some(conn) = slot.and_then(|slot| self.sessions.at(slot).conn) {
+        if let Some(conn) = slot.and_then(|slot| self.sessions.at(slot).conn()) {
             self.join_answered(turn, conn, request);
         }
     }

@@ -1,6 +1,6 @@
 //! Authentication: user names, and the AUTH exchange.
 
-use noctule_core::grant::Grant;
+use noctule_core::grant::Principal;
 use noctule_core::input::AuthAnswer;
 use noctule_core::output::AuthRequest;
 use noctule_proto::ReasonCode;
@@ -12,16 +12,15 @@ const ALONE: &str = "the server has authenticators of its own, tested with it";
 /// authenticate again.
 fn twice(request: &AuthRequest) -> AuthAnswer {
     let allow = |data: &[u8]| AuthAnswer::Allow {
-        grant: Grant::Full,
+        principal: Principal::default(),
         data: Some(data.into()),
-        user_name: None,
     };
     let deny = |reason| AuthAnswer::Deny { reason, why: "no".into() };
     match request {
         AuthRequest::Connect { method: None, user_name, password, .. } => {
             match (user_name.as_deref(), password.as_deref()) {
                 (Some("user"), Some(b"secret")) => {
-                    AuthAnswer::Allow { grant: Grant::Full, data: None, user_name: None }
+                    AuthAnswer::Allow { principal: Principal::default(), data: None }
                 }
                 (Some(_), _) => deny(ReasonCode::BadUserNameOrPassword),
                 (None, _) => deny(ReasonCode::NotAuthorized),
@@ -152,9 +151,8 @@ fn a_client_that_named_no_method_hears_of_none() {
                 AuthAnswer::Continue { data: b"secret?"[..].into() }
             }
             _ => AuthAnswer::Allow {
-                grant: Grant::Full,
+                principal: Principal::default(),
                 data: Some(b"welcome"[..].into()),
-                user_name: None,
             },
         };
         world.with_node(|node| node.set_authenticator(Box::new(talkative)));

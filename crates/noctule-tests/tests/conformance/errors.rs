@@ -1,6 +1,6 @@
 //! The byte cases of the protocol crate: the exact answer to each packet, valid or broken.
 
-use noctule_core::grant::Grant;
+use noctule_core::grant::Principal;
 use noctule_core::input::AuthAnswer;
 use noctule_core::output::AuthRequest;
 use noctule_proto::cases::{self, Answer, Case, Expect};
@@ -55,7 +55,7 @@ fn open_to_all(request: &AuthRequest) -> AuthAnswer {
             reason: ReasonCode::BadAuthenticationMethod,
             why: "no such method".into(),
         },
-        false => AuthAnswer::Allow { grant: Grant::Full, data: None, user_name: None },
+        false => AuthAnswer::Allow { principal: Principal::default(), data: None },
     }
 }
 

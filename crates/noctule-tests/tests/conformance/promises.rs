@@ -179,12 +179,11 @@ fn no_local_holds_after_a_restart() {
 /// `[MQTT-4.12.0-3 v5]`
 #[test]
 fn auth_out_of_turn_ends_a_live_connection() {
-    use noctule_core::grant::Grant;
+    use noctule_core::grant::Principal;
     use noctule_core::input::AuthAnswer;
     script().v5().pure("its authenticator is a script").run(|world| {
         world.with_node(|node| {
-            let allow =
-                || AuthAnswer::Allow { grant: Grant::default(), data: None, user_name: None };
+            let allow = || AuthAnswer::Allow { principal: Principal::default(), data: None };
             node.set_authenticator(Box::new(move |_| allow()));
         });
         let a = world.connect_with(&connect("a").with(auth_method("X")));

@@ -1,0 +1,81 @@
+//! Who may do what: a pure check. Finding out who somebody is, and reading the rules, is the
+//! server's work.
+//!
+//! * `pattern`    the topics a rule is about
+//! * `rules`      rules, and what they come to for one client and topic
+//! * `policy`     all rules of a configuration; which of them are for a client
+//! * `decisions`  what was decided a moment ago
+//!
+//! ```text
+//! Policy + Principal --at CONNECT--> Permit --with each topic--> Ruling
+//! ```
+
+mod decisions;
+mod pattern;
+mod policy;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use decisions::Decisions;
+pub use pattern::{Pattern, PatternError, Placeholders, Who};
+pub use policy::{Acl, Policies, Policy, Principal, Roles};
+pub use rules::{Action, Actions, List, Rule, Rules, Ruling, Source};
+
+use crate::identity::ListenerId;
+use serde::{Deserialize, Serialize};
+
+/// What one client may do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Permit {
+    pub(crate) principal: Principal,
+    pub(crate) listener: ListenerId,
+    /// The policies it was made from.
+    pub(crate) version: u32,
+    /// Stands for its rules and for who asks, where decisions are remembered.
+    pub(crate) key: u64,
+    /// A SUBSCRIBE is looked at, not only what is delivered.
+    pub(crate) strict: bool,
+    /// How often it was not enough.
+    pub(crate) denials: u32,
+    /// `None`: everything.
+    rules: Option<Rules>,
+}
+
+impl Permit {
+    /// Its key is for who makes it to choose.
+    pub(crate) fn new(
+        (policies, version): (&Policies, u32),
+        (principal, listener): (Principal, ListenerId),
+    ) -> Permit {
+        let policy = policies.of(listener);
+        let strict = policy.strict || policy.is_open();
+        let open = policy.is_open() && principal.rules.is_none();
+        let rules = (!open).then(|| policy.rules_of(&principal));
+        Permit { principal, listener, version, key: 0, strict, denials: 0, rules }
+    }
+
+    /// Everything is allowed.
+    pub(crate) fn is_open(&self) -> bool {
+        self.rules.is_none()
+    }
+
+    /// Whether the client id makes a difference.
+    pub(crate) fn names_client(&self) -> bool {
+        self.rules.as_ref().is_some_and(Rules::name_client)
+    }
+
+    /// What the rules come to.
+    pub(crate) fn ruling(&self, asked: (Action, &str), client_id: &str) -> Ruling<'_> {
+        let user_name = self.principal.user_name.as_deref();
+        match &self.rules {
+            Some(rules) => rules.ruling(asked, Who { client_id, user_name }),
+            None => Ruling::Allowed(None),
+        }
+    }
+}
+
+/// Topics that are the broker's own to publish to. `[U5-4.7.2-1]`
+pub(crate) fn is_reserved(topic: &str) -> bool {
+    topic.starts_with("$SYS/") || topic == "$SYS"
+}

@@ -1,0 +1,133 @@
+//! What everybody may do, as the configuration says it; and what of it is for one client.
+
+use super::rules::{List, Rules};
+use crate::identity::{ListenerId, Time};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Who a client is, as far as authentication found out.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Principal {
+    /// Its user name, if it has one.
+    pub user_name: Option<Arc<str>>,
+    /// Roles that it brings along, beside those that the configuration gives its user name.
+    pub roles: Arc<[Box<str>]>,
+    /// Rules that it brings along; they have a say together with those of its roles.
+    pub rules: Option<Arc<List>>,
+    /// When what proved it is void.
+    pub expires: Option<Time>,
+}
+
+/// The rules of a listener's clients. Without any, everything is allowed.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Policy {
+    /// What has the first say.
+    pub roles: Option<Roles>,
+    /// What has the next.
+    pub acl: Option<Acl>,
+    /// Whether a SUBSCRIBE is refused if not all of its filter is allowed; otherwise each message
+    /// is looked at alone when it is delivered.
+    pub strict: bool,
+}
+
+/// Roles, and who has them.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Roles {
+    /// The rules of each role.
+    pub rules: BTreeMap<Box<str>, Arc<List>>,
+    /// The roles of users, those of their groups among them.
+    pub of_users: BTreeMap<Box<str>, BTreeSet<Box<str>>>,
+    /// The roles of everybody who has a user name.
+    pub of_everyone: BTreeSet<Box<str>>,
+    /// The roles of clients without one.
+    pub of_anonymous: BTreeSet<Box<str>>,
+}
+
+/// Lists as mosquitto's ACL files have them.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Acl {
+    /// For each user.
+    pub users: BTreeMap<Box<str>, Arc<List>>,
+    /// For clients without a user name.
+    pub anonymous: Arc<List>,
+    /// For all, after those.
+    pub patterns: Arc<List>,
+}
+
+/// Stages of [`Rules`].
+const BY_ROLE: u8 = 0;
+const BY_USER: u8 = 1;
+const BY_PATTERN: u8 = 2;
+
+impl Policy {
+    /// Whether it has no rules: everything is allowed, but for what a principal's own rules say.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.roles.is_none() && self.acl.is_none()
+    }
+
+    /// What is for one client.
+    #[must_use]
+    pub fn rules_of(&self, principal: &Principal) -> Rules {
+        let user_name = principal.user_name.as_deref();
+        let mut lists: Vec<(u8, Arc<List>)> = Vec::new();
+        lists.extend(principal.rules.iter().map(|own| (BY_ROLE, Arc::clone(own))));
+        if let Some(roles) = &self.roles {
+            let names = roles.of(principal);
+            let rules = names.iter().filter_map(|name| roles.rules.get(*name));
+            lists.extend(rules.map(|list| (BY_ROLE, Arc::clone(list))));
+        }
+        if let Some(acl) = &self.acl {
+            let own = match user_name {
+                Some(name) => acl.users.get(name),
+                None => Some(&acl.anonymous),
+            };
+            lists.extend(own.map(|list| (BY_USER, Arc::clone(list))));
+            lists.push((BY_PATTERN, Arc::clone(&acl.patterns)));
+        }
+        Rules::new(lists)
+    }
+}
+
+impl Roles {
+    /// The names of a client's roles.
+    fn of<'a>(&'a self, principal: &'a Principal) -> BTreeSet<&'a str> {
+        let user_name = principal.user_name.as_deref();
+        let general = match user_name {
+            Some(_) => &self.of_everyone,
+            None => &self.of_anonymous,
+        };
+        let own = user_name.and_then(|name| self.of_users.get(name)).into_iter().flatten();
+        general.iter().chain(own).chain(principal.roles.iter()).map(|name| &**name).collect()
+    }
+}
+
+/// The policies of all listeners.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Policies {
+    /// By number of the listener.
+    pub by_listener: Vec<Arc<Policy>>,
+    /// Of listeners without one.
+    pub otherwise: Arc<Policy>,
+}
+
+impl Policies {
+    /// The same for all.
+    #[must_use]
+    pub fn of_all(policy: Policy) -> Policies {
+        Policies { by_listener: Vec::new(), otherwise: Arc::new(policy) }
+    }
+
+    /// Of one listener.
+    #[must_use]
+    pub fn of(&self, listener: ListenerId) -> &Policy {
+        self.by_listener.get(usize::from(listener.0)).unwrap_or(&self.otherwise)
+    }
+
+    /// Whether none of them has rules.
+    #[must_use]
+    pub fn are_open(&self) -> bool {
+        self.otherwise.is_open() && self.by_listener.iter().all(|policy| policy.is_open())
+    }
+}

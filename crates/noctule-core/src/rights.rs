@@ -1,0 +1,284 @@
+//! What clients may do, asked where it matters: when they publish, when they subscribe, and before
+//! they are given a message.
+//!
+//! A client's rules are found at CONNECT and kept with its session ([`Permit`]), so that they hold
+//! while it is away. New policies void all permits at once; each is made anew when it is needed
+//! next. A session of an earlier run has none until its client returns: messages wait for it
+//! unseen, and are looked at before they are sent.
+
+use crate::broker::{Broker, Turn};
+use crate::grant::{
+    Action, Actions, Decisions, Permit, Policies, Principal, Ruling, Source, is_reserved,
+};
+use crate::identity::{ConnId, ListenerId};
+use crate::output::Event;
+use noctule_proto::{QoS, TopicFilter};
+use serde::{Deserialize, Serialize};
+
+/// Everybody's rules.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Rights {
+    policies: Policies,
+    /// Counts the policies there have been.
+    version: u32,
+    /// Somebody has rules. Otherwise no client has a permit, nor needs one.
+    in_force: bool,
+    /// Some client brought rules along.
+    brought: bool,
+    #[serde(skip)]
+    decisions: Decisions,
+}
+
+/// What a topic is asked by: the topic, and its hash once it is known.
+pub(crate) struct Asked<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) hash: &'a mut Option<u64>,
+}
+
+impl Broker {
+    /// Other rules from now on.
+    pub(crate) fn set_policies(&mut self, policies: Policies) {
+        let rights = &mut self.rights;
+        rights.in_force = rights.brought || !policies.are_open();
+        rights.policies = policies;
+        rights.version += 1;
+        rights.decisions.clear();
+        self.connections.forget_permitted();
+        self.jobs.recheck();
+    }
+
+    /// What a client may do; `None` while nobody has rules.
+    pub(crate) fn permit(
+        &mut self,
+        principal: Principal,
+        listener: ListenerId,
+        client_id: &str,
+    ) -> Option<Box<Permit>> {
+        let brings = principal.rules.is_some();
+        if brings {
+            self.rights.brought = true;
+            self.rights.in_force = true;
+        }
+        if !self.rights.in_force {
+            return None;
+        }
+        // Rules that come along may be any: no two bring the same.
+        let nonce = if brings { self.random.next() } else { 0 };
+        let rights = &self.rights;
+        let of = (&rights.policies, rights.version);
+        let mut permit = Permit::new(of, (principal, listener));
+        let who = (&permit.principal.user_name, &permit.principal.roles);
+        let client_id = permit.names_client().then_some(client_id);
+        permit.key = self.homes.seed.of((rights.version, listener, who, client_id, nonce));
+        Some(Box::new(permit))
+    }
+
+    /// Makes the permit of a session that has none of the present policies.
+    fn renew_permit(&mut self, slot: u32) {
+        let session = self.sessions.at(slot);
+        let (principal, listener) = match &session.permit {
+            Some(permit) if permit.version == self.rights.version => return,
+            Some(permit) => (permit.principal.clone(), permit.listener),
+            None => {
+                // There were no rules when it connected, so nobody kept who it is.
+                let connection = session.conn().and_then(|conn| self.connections.get(conn));
+                let Some(connection) = connection else { return };
+                (Principal::default(), connection.origin.listener)
+            }
+        };
+        let client_id = session.client_id.clone();
+        self.sessions.at_mut(slot).permit = self.permit(principal, listener, &client_id);
+    }
+
+    /// Who a connected client is, if that was found out before anybody asked.
+    pub(crate) fn identified(&mut self, conn: ConnId, principal: Principal) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        if !connection.is_live() {
+            return;
+        }
+        connection.last_route.permitted = 0;
+        let (slot, listener) = (connection.session, connection.origin.listener);
+        let client_id = self.sessions.at(slot).client_id.clone();
+        self.sessions.at_mut(slot).permit = self.permit(principal, listener, &client_id);
+    }
+
+    /// Whether a connected client may publish a message.
+    #[inline]
+    pub(crate) fn may_publish(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conn: ConnId,
+        topic: &str,
+        (qos, retain): (QoS, bool),
+    ) -> bool {
+        if topic.starts_with('$') && is_reserved(topic) {
+            return false;
+        }
+        !self.rights.in_force || self.publish_is_ruled(turn, conn, topic, (qos, retain))
+    }
+
+    /// The same, where there are rules. What the connection published last, in the same way, it may
+    /// publish again.
+    fn publish_is_ruled(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conn: ConnId,
+        topic: &str,
+        (qos, retain): (QoS, bool),
+    ) -> bool {
+        let Some(connection) = self.connections.get(conn) else { return false };
+        let way = 1 << (qos as u8 + 3 * u8::from(retain));
+        let (slot, last) = (connection.session, connection.last_route);
+        let again = self.is_last_route(last, (connection.origin.tenant, topic));
+        if again && last.permitted & way != 0 {
+            return true;
+        }
+        let allowed = self.is_allowed(turn, slot, (Action::Publish { qos, retain }, topic));
+        if allowed
+            && again
+            && let Some(connection) = self.connections.get_mut(conn)
+        {
+            connection.last_route.permitted |= way;
+        }
+        allowed
+    }
+
+    /// Whether a client may have a will: it is refused at CONNECT, not when it is too late.
+    pub(crate) fn may_have_will(
+        permit: Option<&Permit>,
+        client_id: &str,
+        (topic, qos, retain): (&str, QoS, bool),
+    ) -> bool {
+        let asked = (Action::Publish { qos, retain }, topic);
+        !is_reserved(topic) && permit.is_none_or(|it| it.ruling(asked, client_id).is_allowed())
+    }
+
+    /// Whether the will of a session may be published by now.
+    pub(crate) fn may_publish_will(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        (topic, qos, retain): (&str, QoS, bool),
+    ) -> bool {
+        !self.rights.in_force
+            || self.is_allowed(turn, slot, (Action::Publish { qos, retain }, topic))
+    }
+
+    /// The highest QoS with which a session may subscribe to a filter; `None`: it may not.
+    pub(crate) fn may_subscribe(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        filter: &str,
+    ) -> Option<QoS> {
+        if !self.rights.in_force {
+            return Some(QoS::ExactlyOnce);
+        }
+        self.renew_permit(slot);
+        let session = self.sessions.at(slot);
+        let Some(permit) = session.permit.as_deref().filter(|permit| permit.strict) else {
+            return Some(QoS::ExactlyOnce);
+        };
+        match permit.ruling((Action::Subscribe, filter), &session.client_id) {
+            Ruling::Allowed(rule) => Some(rule.map_or(QoS::ExactlyOnce, |rule| rule.qos_max)),
+            Ruling::Denied(_) | Ruling::NoRule => {
+                self.is_allowed(turn, slot, (Action::Subscribe, filter));
+                None
+            }
+        }
+    }
+
+    /// Whether a session may be given a message.
+    #[inline]
+    pub(crate) fn may_receive(&mut self, slot: u32, asked: Asked<'_>) -> bool {
+        !self.rights.in_force || self.receiving_is_ruled(slot, asked)
+    }
+
+    fn receiving_is_ruled(&mut self, slot: u32, Asked { topic, hash }: Asked<'_>) -> bool {
+        if self.sessions.at(slot).permit.as_ref().is_none_or(|it| it.version != self.rights.version)
+        {
+            self.renew_permit(slot);
+        }
+        let session = self.sessions.at(slot);
+        // Of an earlier run: what waits is looked at again when its client is there.
+        let Some(permit) = &session.permit else { return true };
+        if permit.is_open() {
+            return true;
+        }
+        let seed = &self.homes.seed;
+        let of_topic = *hash.get_or_insert_with(|| seed.of_bytes(topic.as_bytes()));
+        let key = of_topic.rotate_left(17) ^ permit.key;
+        if let Some(decided) = self.rights.decisions.find(key) {
+            return decided;
+        }
+        let allowed = permit.ruling((Action::Receive, topic), &session.client_id).is_allowed();
+        self.rights.decisions.remember(key, allowed);
+        allowed
+    }
+
+    /// Asks the rules, and says so if they refuse: the first time, and then ever more rarely.
+    fn is_allowed(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        (action, topic): (Action, &str),
+    ) -> bool {
+        self.renew_permit(slot);
+        let session = self.sessions.at_mut(slot);
+        let Some(permit) = &mut session.permit else { return true };
+        let rule: Option<Source> = match permit.ruling((action, topic), &session.client_id) {
+            Ruling::Allowed(_) => return true,
+            Ruling::Denied(rule) => Some(rule.source.clone()),
+            Ruling::NoRule => None,
+        };
+        permit.denials = permit.denials.saturating_add(1);
+        if permit.denials.is_power_of_two() {
+            turn.out.events.push(Event::Denied {
+                client_id: session.client_id.clone(),
+                user_name: permit.principal.user_name.as_deref().map(Into::into),
+                action: Actions::from(action),
+                topic: topic.into(),
+                rule,
+                times: permit.denials,
+            });
+        }
+        false
+    }
+
+    /// A session has a permit from here on, or others than before: subscriptions that it does not
+    /// allow end.
+    pub(crate) fn take_permit(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        permit: Option<Box<Permit>>,
+    ) {
+        let session = self.sessions.at_mut(slot);
+        let before = std::mem::replace(&mut session.permit, permit);
+        let key = |permit: &Option<Box<Permit>>| permit.as_ref().map(|permit| permit.key);
+        if key(&before) != key(&session.permit) {
+            self.recheck_subscriptions(turn, slot);
+        }
+    }
+
+    /// Ends the subscriptions that a session may not have any more; says how many it looked at.
+    pub(crate) fn recheck_subscriptions(&mut self, turn: &mut Turn<'_>, slot: u32) -> usize {
+        if self.rights.in_force {
+            self.renew_permit(slot);
+        }
+        let session = self.sessions.at(slot);
+        let Some(permit) = session.permit.as_deref().filter(|it| it.strict && !it.is_open()) else {
+            return 0;
+        };
+        let lost = session.subscriptions.iter().filter(|held| {
+            let plain = TopicFilter::parse(&held.filter).map_or(&*held.filter, |it| it.plain());
+            !permit.ruling((Action::Subscribe, plain), &session.client_id).is_allowed()
+        });
+        let lost: Vec<Box<str>> = lost.map(|held| held.filter.clone()).collect();
+        let seen = session.subscriptions.len();
+        if !lost.is_empty() {
+            self.end_subscriptions(turn, slot, &lost);
+        }
+        seen
+    }
+}
