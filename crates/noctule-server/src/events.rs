@@ -65,6 +65,18 @@ pub(crate) fn log(event: &Event) {
             let (client_id, filter) = (&**client_id, &**filter);
             debug!(client_id, filter, qos = *qos as u8, "subscribed");
         }
+        Event::Denied { client_id, user_name, action, topic, rule, times } => {
+            let rule = rule.as_ref().map_or_else(|| "none allows it".into(), ToString::to_string);
+            warn!(
+                client_id = &**client_id,
+                user_name = user_name.as_deref().unwrap_or_default(),
+                action = action.to_string(),
+                topic = &**topic,
+                rule,
+                times,
+                "not authorized"
+            );
+        }
         Event::Unsubscribed { client_id, filter } => {
             debug!(client_id = &**client_id, filter = &**filter, "unsubscribed");
         }

@@ -12,6 +12,7 @@
 //! * `config/`  file -> valid [`Config`]
 //! * `admin/`   `/metrics`, `/healthz`, `/readyz`
 //! * `server`   starts and joins all of it; `process` is what a process adds: `log`, `signals`
+//! * `rules/`   what is odd about rules, and what differs between two versions of them
 //! * `secrets`  files that not everybody should read
 //! * `sys`      the `$SYS` topics; `events` the broker's rare events as log lines
 //!
@@ -27,6 +28,7 @@ mod log;
 mod memory;
 mod net;
 mod process;
+pub mod rules;
 mod secrets;
 mod server;
 mod shard;

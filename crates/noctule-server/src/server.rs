@@ -330,6 +330,7 @@ impl Plan<'_> {
             poll: joints.poll,
             broker: Broker::new(id, self.homes.clone(), limits(self.config)),
             limits: limits(self.config),
+            policies: self.config.policies.clone(),
             store: joints.store,
             replayed: Replayed::default(),
             listeners: joints.listeners,
@@ -405,6 +406,8 @@ fn alike(old: &[Listener], new: &[Listener]) -> bool {
     let fixed = |listener: &Listener| {
         let mut listener = listener.clone();
         let tls = listener.tls.take();
+        listener.acl_file = None;
+        listener.roles_file = None;
         (listener, tls.map(|tls| tls.user_name_from))
     };
     old.iter().map(fixed).eq(new.iter().map(fixed))
@@ -505,11 +508,14 @@ impl Handle {
                 reload_tls(acceptor, tls, address);
             }
         }
+        let policies = (old.policies != new.policies).then(|| new.policies.clone());
+        old.policies.clone_from(&new.policies);
         old.limits.clone_from(&new.limits);
         old.users.clone_from(&new.users);
         old.sys_interval_secs = new.sys_interval_secs;
         old.shutdown_grace_secs = new.shutdown_grace_secs;
         let new = Arc::new(Reconfiguration {
+            policies,
             limits: limits(old),
             users: Arc::new(new.users.clone()),
             sys_interval_secs: new.sys_interval_secs,

@@ -27,7 +27,7 @@ pub(crate) use pool::{PasswordCheck, PasswordPool};
 pub(crate) use verifier::prepared_name;
 
 use noctule_core::ConnId;
-use noctule_core::grant::Grant;
+use noctule_core::grant::Principal;
 use noctule_core::input::AuthAnswer;
 use noctule_core::output::AuthRequest;
 use noctule_proto::ReasonCode;
@@ -103,6 +103,14 @@ impl Authenticator {
         ended
     }
 
+    /// Those who have proved who they are, for rules that came after them.
+    pub(crate) fn known(&self) -> impl Iterator<Item = (ConnId, Principal)> {
+        self.known.iter().map(|(conn, user)| {
+            let user_name = Some(Arc::clone(user));
+            (*conn, Principal { user_name, ..Principal::default() })
+        })
+    }
+
     /// Takes one step. `None`: a password is being checked; [`Authenticator::checked`] has the
     /// answer later.
     pub(crate) fn step(
@@ -141,8 +149,8 @@ impl Authenticator {
                 let user = user.clone().filter(|_| accepted);
                 self.running.remove(&conn);
                 let Some(user) = user else { return Some(wrong_password()) };
-                self.known.insert(conn, user);
-                Some(allow(None))
+                self.known.insert(conn, Arc::clone(&user));
+                Some(allow(Some(user), None))
             }
             _ => None,
         }
@@ -165,9 +173,8 @@ impl Authenticator {
             let why = "the certificate has no common name";
             return deny(ReasonCode::BadUserNameOrPassword, why);
         };
-        let user_name = Some((*user).into());
-        self.known.insert(conn, user);
-        AuthAnswer::Allow { grant: Grant::Full, data: None, user_name }
+        self.known.insert(conn, Arc::clone(&user));
+        allow(Some(user), None)
     }
 
     fn plain(
@@ -177,12 +184,13 @@ impl Authenticator {
         user_name: Option<Box<str>>,
         password: Option<Box<[u8]>>,
     ) -> Option<AuthAnswer> {
+        // Nobody can prove a name here, so it is taken for what it is said to be.
         if self.users.is_empty() && anonymous {
-            return Some(allow(None));
+            return Some(allow(user_name.map(Arc::from), None));
         }
         let Some(user_name) = user_name else {
             return Some(match (password, anonymous) {
-                (None, true) => allow(None),
+                (None, true) => allow(None, None),
                 (None, false) => deny(
                     ReasonCode::NotAuthorized,
                     "this listener does not let anonymous clients in",
@@ -246,8 +254,8 @@ impl Authenticator {
         match exchange.finish(data.unwrap_or_default()) {
             Ok(proof) => {
                 let Some(user) = user else { return refuse(ScramError::WrongProof) };
-                self.known.insert(conn, user);
-                allow(Some(proof.into_bytes().into()))
+                self.known.insert(conn, Arc::clone(&user));
+                allow(Some(user), Some(proof.into_bytes().into()))
             }
             Err(error) => refuse(error),
         }
@@ -267,8 +275,8 @@ impl Authenticator {
     }
 }
 
-fn allow(data: Option<Box<[u8]>>) -> AuthAnswer {
-    AuthAnswer::Allow { grant: Grant::Full, data, user_name: None }
+fn allow(user_name: Option<Arc<str>>, data: Option<Box<[u8]>>) -> AuthAnswer {
+    AuthAnswer::Allow { principal: Principal { user_name, ..Principal::default() }, data }
 }
 
 fn deny(reason: ReasonCode, why: &str) -> AuthAnswer {

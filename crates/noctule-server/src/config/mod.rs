@@ -4,13 +4,19 @@
 //! * `value`       how one value is written in the file, and what is wrong with a bad one
 //! * `parse`       walks the file along the options; its errors name file, line and option
 //! * `durability`  what is kept, and where
+//! * `acl`         files of rules as mosquitto has them
+//! * `roles`       what the holders of a role may do, and who they are
+//! * `policies`    what all rules come to
 //! * `tls`         how a listener speaks TLS
 //! * `sample`      prints the options with their defaults as a commented file
 //! * `show`        prints those in force
 
+mod acl;
 mod durability;
 mod options;
 mod parse;
+mod policies;
+mod roles;
 mod sample;
 mod show;
 mod tls;
@@ -21,11 +27,13 @@ mod tests;
 
 pub use durability::{Class, Durability, TopicClass, state_directory};
 pub use parse::{ConfigError, Fault};
+pub use policies::{read_acl, read_roles};
 pub use sample::sample;
 pub use show::show;
 pub use tls::{ClientCertificates, TlsOptions, TlsVersion, UserNameFrom};
 
 use crate::auth::{PasswordLine, Users, read_lines};
+use noctule_core::grant::{Policies, Roles};
 use noctule_core::{Limits, Tenant};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU16;
@@ -60,6 +68,17 @@ pub struct Config {
     pub users: Users,
     /// A file of more of them.
     pub password_file: Option<PathBuf>,
+    /// A file of rules as mosquitto has them.
+    pub acl_file: Option<PathBuf>,
+    /// A file of roles.
+    pub roles_file: Option<PathBuf>,
+    /// Whether a SUBSCRIBE is refused if not all of its filter is allowed; `None`: unless there is
+    /// an `acl_file`.
+    pub strict_subscribe: Option<bool>,
+    /// The roles that stand in the configuration itself.
+    pub roles: Option<Roles>,
+    /// Who may do what: what all of these come to.
+    pub policies: Policies,
 }
 
 /// A place where clients connect.
@@ -79,6 +98,10 @@ pub struct Listener {
     pub durability: Option<Class>,
     /// How it speaks TLS, if it does.
     pub tls: Option<TlsOptions>,
+    /// Its own file of rules as mosquitto has them.
+    pub acl_file: Option<PathBuf>,
+    /// Its own file of roles.
+    pub roles_file: Option<PathBuf>,
 }
 
 /// What happens if an address cannot be had.
@@ -146,6 +169,8 @@ impl Listener {
             presence: Presence::Required,
             durability: None,
             tls: None,
+            acl_file: None,
+            roles_file: None,
         }
     }
 }
@@ -172,6 +197,11 @@ impl Config {
             },
             users: Users::default(),
             password_file: None,
+            acl_file: None,
+            roles_file: None,
+            strict_subscribe: None,
+            roles: None,
+            policies: Policies::default(),
         }
     }
 
@@ -206,6 +236,7 @@ impl Config {
             let file = file.clone();
             config.add_users(&file)?;
         }
+        config.read_policies(folder)?;
         Ok(config)
     }
 
@@ -232,12 +263,16 @@ impl Config {
         if faults.is_empty() { Ok(()) } else { Err(ConfigError { file: name, faults }) }
     }
 
-    /// Parses the text of a file called `name`.
+    /// Parses the text of a file called `name`. Rules in files of their own are not read.
     ///
     /// # Errors
     /// Any of it is wrong: every fault found, with its line.
     pub fn parse(name: &str, text: &str) -> Result<Config, ConfigError> {
-        parse::parse(name, text)
+        let mut config = parse::parse(name, text)?;
+        if !config.names_rules() {
+            config.read_policies(Path::new(""))?;
+        }
+        Ok(config)
     }
 
     /// The number of shards in force.

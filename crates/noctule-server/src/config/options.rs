@@ -29,6 +29,8 @@ pub(super) struct ListenerDraft {
     pub(super) presence: Presence,
     pub(super) durability: Option<Class>,
     pub(super) tls: Option<TlsDraft>,
+    pub(super) acl_file: Option<PathBuf>,
+    pub(super) roles_file: Option<PathBuf>,
 }
 
 impl Default for ListenerDraft {
@@ -42,6 +44,8 @@ impl Default for ListenerDraft {
             presence: Presence::Required,
             durability: None,
             tls: None,
+            acl_file: None,
+            roles_file: None,
         }
     }
 }
@@ -251,7 +255,19 @@ pub(super) const TOP: &[Opt<Config>] = &[
          write. A relative path begins at the folder of this file.",
         |c| path(&mut c.password_file)
     ),
+    opt!("acl_file", ACL_FILE, |c| path(&mut c.acl_file)),
+    opt!("roles_file", ROLES_FILE, |c| path(&mut c.roles_file)),
+    opt!(
+        "strict_subscribe",
+        "Refuse a SUBSCRIBE (0x87) if not all of its filter is allowed. Otherwise it is taken, and \
+         what is not allowed is not delivered. Not set: true, but false with an `acl_file`, as \
+         mosquitto does.",
+        |c| Box::new(&mut c.strict_subscribe)
+    ),
 ];
+
+const ACL_FILE: &str = "A file of rules who may publish and receive what, as mosquitto has them.";
+const ROLES_FILE: &str = "A file with [[role]] and [[group]] tables, instead of those in here.";
 
 /// Options of `[[listener]]`.
 pub(super) const LISTENER: &[Opt<ListenerDraft>] = &[
@@ -293,7 +309,12 @@ pub(super) const LISTENER: &[Opt<ListenerDraft>] = &[
          what `durability.class` says.",
         |l| Box::new(ChoiceOrNone { slot: &mut l.durability, words: CLASSES })
     ),
+    opt!("acl_file", ACL_FILE_HERE, |l| path(&mut l.acl_file)),
+    opt!("roles_file", ROLES_FILE_HERE, |l| path(&mut l.roles_file)),
 ];
+
+const ACL_FILE_HERE: &str = "For its clients, an `acl_file` instead of that of all listeners.";
+const ROLES_FILE_HERE: &str = "For its clients, a `roles_file` instead of the roles of all.";
 
 /// Options of `[durability]`, beside its `topics`.
 pub(super) const DURABILITY: &[Opt<Durability>] = &[

@@ -4,6 +4,7 @@ use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
 use super::tls::TlsDraft;
 use super::{Config, Durability, Listener, TopicClass};
 use crate::auth::Secret;
+use noctule_core::grant::Roles;
 use noctule_core::limits::QueueRule;
 use noctule_core::{Limits, Tenant};
 use noctule_proto::TopicFilter;
@@ -64,17 +65,38 @@ impl std::error::Error for ConfigError {}
 
 /// Parses the text of a file.
 pub(super) fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
-    let mut walk = Walk { text, faults: Vec::new() };
-    let config = match DeTable::parse(text) {
-        Ok(root) => walk.root(root.get_ref()),
+    walk(file, text, |walk, root| walk.root(root))
+}
+
+/// Parses the text of a file that has roles and nothing else.
+pub(super) fn parse_roles(file: &str, text: &str) -> Result<Option<Roles>, ConfigError> {
+    walk(file, text, |walk, root| {
+        for (key, _) in root.iter().filter(|(key, _)| !matches!(&**key.get_ref(), "role" | "group"))
+        {
+            let name = key.get_ref();
+            let what = "[[role]] and [[group]] are all that a file of roles has";
+            walk.fault(&key.span(), name, what.into());
+        }
+        walk.roles(root)
+    })
+}
+
+fn walk<T: Default>(
+    file: &str,
+    text: &str,
+    read: impl FnOnce(&mut Walk<'_>, &DeTable<'_>) -> T,
+) -> Result<T, ConfigError> {
+    let mut walk = Walk { file, text, faults: Vec::new() };
+    let read = match DeTable::parse(text) {
+        Ok(root) => read(&mut walk, root.get_ref()),
         Err(error) => {
             let line = error.span().map_or(0, |span| walk.line(&span));
             walk.faults.push(Fault { line, option: None, what: error.message().into() });
-            Config::default()
+            T::default()
         }
     };
     if walk.faults.is_empty() {
-        return Ok(config);
+        return Ok(read);
     }
     walk.faults.sort();
     Err(ConfigError { file: file.into(), faults: walk.faults })
@@ -87,11 +109,13 @@ fn covers(rule: &QueueRule, clients: &str) -> bool {
 }
 
 /// Names of the tables, beside the options of the top level.
-const TABLES: [&str; 7] = ["limits", "log", "admin", "listener", "users", "durability", "queue"];
+const TABLES: [&str; 9] =
+    ["limits", "log", "admin", "listener", "users", "durability", "queue", "role", "group"];
 
-struct Walk<'t> {
+pub(super) struct Walk<'t> {
+    pub(super) file: &'t str,
     text: &'t str,
-    faults: Vec<Fault>,
+    pub(super) faults: Vec<Fault>,
 }
 
 impl Walk<'_> {
@@ -106,6 +130,7 @@ impl Walk<'_> {
                 "durability" => self.durability(value, &mut config.durability),
                 "listener" => config.listeners = self.listeners(value),
                 "users" => self.users(value, &mut config),
+                "role" | "group" => {}
                 // They begin with what [limits] says.
                 "queue" => queues = Some(value),
                 name => match options::TOP.iter().find(|opt| opt.name == name) {
@@ -121,6 +146,11 @@ impl Walk<'_> {
             self.queues(queues, &mut config.limits);
         }
         self.assigned_ids(root, &config);
+        config.roles = self.roles(root);
+        if config.roles.is_some() && config.roles_file.is_some() {
+            let what = "the roles stand in here: put them all into that file, or here";
+            self.fault(&(0..0), "roles_file", what.into());
+        }
         config
     }
 
@@ -145,7 +175,7 @@ impl Walk<'_> {
         self.fault(&span, "limits.client_id_len_max", what);
     }
 
-    fn table<T>(
+    pub(super) fn table<T>(
         &mut self,
         prefix: &str,
         value: &Spanned<DeValue<'_>>,
@@ -159,7 +189,7 @@ impl Walk<'_> {
         self.options(prefix, table.iter(), known, target);
     }
 
-    fn options<'v, 'i: 'v, T>(
+    pub(super) fn options<'v, 'i: 'v, T>(
         &mut self,
         prefix: &str,
         said: impl Iterator<Item = (&'v Spanned<Cow<'i, str>>, &'v Spanned<DeValue<'i>>)>,
@@ -352,7 +382,7 @@ impl Walk<'_> {
     }
 
     /// The tables of `[[name]]`.
-    fn entries<'v, 'i>(
+    pub(super) fn entries<'v, 'i>(
         &mut self,
         name: &str,
         value: &'v Spanned<DeValue<'i>>,
@@ -387,12 +417,12 @@ impl Walk<'_> {
         self.fault(span, &format!("{prefix}{name}"), what);
     }
 
-    fn fault(&mut self, span: &Range<usize>, option: &str, what: String) {
+    pub(super) fn fault(&mut self, span: &Range<usize>, option: &str, what: String) {
         let line = self.line(span);
         self.faults.push(Fault { line, option: Some(option.into()), what });
     }
 
-    fn line(&self, span: &Range<usize>) -> usize {
+    pub(super) fn line(&self, span: &Range<usize>) -> usize {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         1 + before.bytes().filter(|byte| *byte == b'\n').count()
     }
@@ -407,6 +437,8 @@ impl ListenerDraft {
             connections_max: self.connections_max,
             presence: self.presence,
             durability: self.durability,
+            acl_file: self.acl_file,
+            roles_file: self.roles_file,
             ..defaults
         }
     }
@@ -431,6 +463,10 @@ fn options_elsewhere(name: &str) -> Option<String> {
         "listener.tls"
     } else if holds(options::DURABILITY, name) {
         "durability"
+    } else if holds(super::roles::ROLE, name) {
+        "role"
+    } else if holds(super::roles::RULE, name) {
+        "role.rule"
     } else {
         return None;
     };

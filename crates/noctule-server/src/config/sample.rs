@@ -2,6 +2,7 @@
 
 use super::Config;
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
+use super::roles::{self, GroupDraft, RoleDraft, RuleDraft};
 use super::tls::TlsDraft;
 use noctule_core::limits::QueueRule;
 use std::fmt::Write as _;
@@ -11,8 +12,8 @@ const HEAD: &str = "\
 #
 #   noctule serve -c FILE         start with this file
 #   noctule config check FILE     say what is wrong with it
-#   kill -HUP PID                 read it again: limits, log level, users, TLS, $SYS interval and
-#                                 grace time take effect at once; the rest needs a restart
+#   kill -HUP PID                 read it again: limits, log level, users, rules, TLS, $SYS interval
+#                                 and grace time take effect at once; the rest needs a restart
 ";
 
 /// Columns a comment may take.
@@ -57,6 +58,15 @@ pub fn sample() -> String {
     commented(&mut text, options::TOPIC, &mut TopicDraft::default());
     text.push_str("\n# Who may log in. Print an entry with: noctule passwd NAME\n# [[users]]\n");
     commented(&mut text, options::USER, &mut UserDraft::default());
+    text.push_str(
+        "\n# Who may do what. Without any rules, everybody may do everything. Repeat for each role; \
+         what any\n# role of a client denies is denied.\n# [[role]]\n",
+    );
+    commented(&mut text, roles::ROLE, &mut RoleDraft::default());
+    text.push_str("#\n# A rule of the role above. Repeat for each.\n# [[role.rule]]\n");
+    commented(&mut text, roles::RULE, &mut RuleDraft::default());
+    text.push_str("\n# Users by groups, for roles to name.\n# [[group]]\n");
+    commented(&mut text, roles::GROUP, &mut GroupDraft::default());
     text.push_str("\n[log]\n");
     options(&mut text, options::LOG, &mut config.log);
     text.push_str("\n[admin]\n");

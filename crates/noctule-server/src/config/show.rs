@@ -1,6 +1,7 @@
 //! Prints the options in force, as a file that says the same.
 
 use super::options::{self, ListenerDraft, TopicDraft};
+use super::roles::{self, RoleDraft, RuleDraft};
 use super::sample::values;
 use super::tls::TlsDraft;
 use super::{Class, Config};
@@ -25,6 +26,8 @@ pub fn show(config: &Config) -> String {
             presence: listener.presence,
             durability: Some(listener.durability.unwrap_or(class)),
             tls: None,
+            acl_file: listener.acl_file.clone(),
+            roles_file: listener.roles_file.clone(),
         };
         values(&mut text, options::LISTENER, &mut draft);
         if let Some(tls) = &listener.tls {
@@ -45,6 +48,9 @@ pub fn show(config: &Config) -> String {
         let noun = if users == 1 { "user" } else { "users" };
         writeln!(text, "\n# {users} {noun}").expect("writing to a String cannot fail");
     }
+    for role in config.roles.iter().flat_map(RoleDraft::all) {
+        show_role(&mut text, role);
+    }
     text.push_str("\n[log]\n");
     values(&mut text, options::LOG, &mut config.log);
     text.push_str("\n[admin]\n");
@@ -56,4 +62,14 @@ pub fn show(config: &Config) -> String {
         values(&mut text, options::QUEUE, rule);
     }
     text
+}
+
+/// Groups are not told apart from users any more.
+fn show_role(text: &mut String, mut role: RoleDraft) {
+    text.push_str("\n[[role]]\n");
+    values(text, roles::ROLE, &mut role);
+    for mut rule in RuleDraft::all(&role.rules) {
+        text.push_str("[[role.rule]]\n");
+        values(text, roles::RULE, &mut rule);
+    }
 }

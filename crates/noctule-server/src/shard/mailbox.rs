@@ -2,6 +2,7 @@
 
 use crate::auth::Users;
 use mio::Waker;
+use noctule_core::grant::Policies;
 use noctule_core::{ConnId, Limits, Time};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -31,6 +32,8 @@ pub(crate) enum Command {
 /// What a reload can change without a restart.
 #[derive(Debug)]
 pub(crate) struct Reconfiguration {
+    /// Who may do what, if that has changed.
+    pub(crate) policies: Option<Policies>,
     pub(crate) limits: Limits,
     pub(crate) users: Arc<Users>,
     pub(crate) sys_interval_secs: u32,

@@ -50,6 +50,7 @@ use keep::Told;
 use lines::{Lines, News};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
+use noctule_core::grant::Policies;
 use noctule_core::input::Origin;
 use noctule_core::limits::Durability;
 use noctule_core::{
@@ -104,6 +105,7 @@ pub(crate) struct Parts {
     pub(crate) poll: Poll,
     pub(crate) broker: Broker,
     pub(crate) limits: Limits,
+    pub(crate) policies: Policies,
     pub(crate) store: Box<dyn Store>,
     /// What the broker has replayed already.
     pub(crate) replayed: Replayed,
@@ -227,6 +229,11 @@ impl Shard {
         };
         shard.limit(&parts.limits);
         shard.resume(&shared, &parts.replayed)?;
+        {
+            let index = shared.index.read();
+            let input = Input::Policies(parts.policies);
+            shard.broker.handle(shard.now, &index, input, &mut shard.outbox);
+        }
         shard.listen(&poll, parts.listeners)?;
         while !shard.is_over() {
             let timeout = shard.sleep_time();
@@ -422,6 +429,14 @@ impl Shard {
             let why = "the user was removed or changed";
             let input = Input::Revoked { conn, reason: ReasonCode::NotAuthorized, why };
             self.broker.handle(self.now, index, input, &mut self.outbox);
+        }
+        if let Some(policies) = &new.policies {
+            let input = Input::Policies(policies.clone());
+            self.broker.handle(self.now, index, input, &mut self.outbox);
+            for (conn, principal) in self.auth.known() {
+                let input = Input::Identified { conn, principal };
+                self.broker.handle(self.now, index, input, &mut self.outbox);
+            }
         }
         if let Some(sys) = &mut self.sys {
             sys.set_interval(new.sys_interval_secs, self.now);
