@@ -9,7 +9,7 @@
 mod death;
 
 use crate::log::Log;
-use noctule_core::grant::Principal;
+use noctule_core::grant::{Policies, Principal};
 use noctule_core::input::{AuthAnswer, Level, Origin, SystemPublish};
 use noctule_core::limits::Durability;
 use noctule_core::output::AuthRequest;
@@ -67,6 +67,7 @@ pub struct Node {
     shards: Vec<Shard>,
     lines: Vec<Line>,
     authenticator: Authenticator,
+    policies: Policies,
     events: Vec<Event>,
     log: Log,
     /// Kept for its buffers.
@@ -139,7 +140,8 @@ impl fmt::Debug for Node {
 
 impl Node {
     /// A node with these limits at the instant 1 hour after the epoch. `seed` decides which shard
-    /// is home to what. Everybody may do everything until [`Node::set_authenticator`].
+    /// is home to what. Everybody is who it says until [`Node::set_authenticator`], and may do
+    /// everything until [`Node::set_policies`].
     #[must_use]
     pub fn new(shards: u16, seed: u64, limits: &Limits) -> Node {
         let homes = Homes::new(shards, seed);
@@ -151,10 +153,8 @@ impl Node {
             homes,
             seed,
             lines: Vec::new(),
-            authenticator: Box::new(|_| AuthAnswer::Allow {
-                principal: Principal::default(),
-                data: None,
-            }),
+            authenticator: Box::new(believe),
+            policies: Policies::default(),
             events: Vec::new(),
             log: Log::new(shards),
             outbox: Outbox::default(),
@@ -164,6 +164,19 @@ impl Node {
     /// Replaces who is asked about clients.
     pub fn set_authenticator(&mut self, authenticator: Authenticator) {
         self.authenticator = authenticator;
+    }
+
+    /// Other rules from now on, of this run and of those after it.
+    pub fn set_policies(&mut self, policies: Policies) {
+        self.policies = policies;
+        self.tell_policies();
+    }
+
+    fn tell_policies(&mut self) {
+        for shard in 0..self.shards() {
+            let policies = self.policies.clone();
+            self.tell(ShardId(shard), Input::Policies(policies));
+        }
     }
 
     /// The present instant.
@@ -650,4 +663,13 @@ impl Node {
     fn line_at(&self, shard: ShardId, conn: ConnId) -> Option<LineId> {
         *self.shards[usize::from(shard.0)].slots.get(conn.0 as usize)?
     }
+}
+
+/// Who gives a user name has it.
+fn believe(request: &AuthRequest) -> AuthAnswer {
+    let user_name = match request {
+        AuthRequest::Connect { user_name, .. } => user_name.as_deref().map(Into::into),
+        AuthRequest::Step { .. } | AuthRequest::Again { .. } => None,
+    };
+    AuthAnswer::Allow { principal: Principal { user_name, ..Principal::default() }, data: None }
 }

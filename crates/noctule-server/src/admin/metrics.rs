@@ -126,6 +126,7 @@ fn help(name: &str) -> &'static str {
         "connections_opened" => "Connections opened.",
         "connects_accepted" => "CONNECTs accepted.",
         "connects_refused" => "CONNECTs refused.",
+        "subscribes_denied" => "Filters of SUBSCRIBE refused: the client may not.",
         "takeovers" => "Connections ended by a newer one with the same client id.",
         "sessions_resumed" => "Sessions resumed by a CONNECT.",
         "protocol_errors" => "Connections ended for a breach of the protocol.",

@@ -1,6 +1,6 @@
 //! What all rules of a configuration come to, those in files of their own among them.
 
-use super::{Config, ConfigError, acl, parse, roles};
+use super::{Config, ConfigError, Listener, acl, parse, roles};
 use noctule_core::grant::{Acl, Policies, Policy, Roles};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -35,9 +35,11 @@ impl Config {
             self.policy(&mut files, (self.acl_file.as_ref(), self.roles_file.as_ref()))?;
         let general = Arc::new(general);
         let mut by_listener = Vec::new();
-        for listener in &self.listeners {
+        let own = |it: &Listener| it.acl_file.is_some() || it.roles_file.is_some();
+        let some = self.listeners.iter().any(own);
+        for listener in self.listeners.iter().filter(|_| some) {
             let (acl, roles) = (listener.acl_file.as_ref(), listener.roles_file.as_ref());
-            by_listener.push(if acl.is_none() && roles.is_none() {
+            by_listener.push(if !own(listener) {
                 Arc::clone(&general)
             } else {
                 let either = (acl.or(self.acl_file.as_ref()), roles.or(self.roles_file.as_ref()));
@@ -58,7 +60,8 @@ impl Config {
             Some(file) => Some(files.roles(file)?),
             None => self.roles.clone(),
         };
-        let strict = self.strict_subscribe.unwrap_or(acl.is_none());
+        let ruled = acl.is_some() || roles.is_some();
+        let strict = ruled && self.strict_subscribe.unwrap_or(acl.is_none());
         Ok(Policy { roles, acl, strict })
     }
 }

@@ -54,6 +54,9 @@ impl Node {
             self.drain(ShardId(number));
             recorded.push(self.log.records().len());
         }
+        if !self.policies.are_open() {
+            self.tell_policies();
+        }
         recorded
     }
 }

@@ -28,6 +28,7 @@ pub mod watch;
 pub mod world;
 
 use noctule_core::Limits;
+use noctule_core::grant::Policies;
 use noctule_core::limits::Durability;
 use noctule_proto::Version;
 use tcp::{Security, Tcp};
@@ -44,7 +45,7 @@ pub mod prelude {
     };
     pub use super::property::*;
     pub use super::world::World;
-    pub use super::{Script, script};
+    pub use super::{Script, rules, script};
     pub use noctule_proto::Version;
 }
 
@@ -53,6 +54,7 @@ pub mod prelude {
 pub struct Script {
     versions: Vec<Version>,
     limits: Limits,
+    policies: Policies,
     over: Over,
     name: String,
     accounts: Vec<(String, String)>,
@@ -66,12 +68,20 @@ enum Over {
     Tcp,
 }
 
+/// Rules as a configuration file has them.
+#[must_use]
+pub fn rules(text: &str) -> Policies {
+    let parsed = noctule_server::Config::parse("rules", text);
+    parsed.unwrap_or_else(|error| panic!("{error}")).policies
+}
+
 /// A script for all versions, with the limits that a broker has by default.
 #[must_use]
 pub fn script() -> Script {
     Script {
         versions: vec![Version::V31, Version::V311, Version::V5],
         limits: Limits::default(),
+        policies: Policies::default(),
         over: Over::All,
         name: String::new(),
         accounts: Vec::new(),
@@ -104,6 +114,12 @@ impl Script {
         self
     }
 
+    /// With rules, as a configuration file has them.
+    #[must_use]
+    pub fn rules(self, text: &str) -> Script {
+        Script { policies: rules(text), ..self }
+    }
+
     /// On the pure broker alone; `reason` says why it cannot run behind sockets.
     #[must_use]
     pub fn pure(self, reason: &str) -> Script {
@@ -130,25 +146,29 @@ impl Script {
         let sockets = std::env::var_os("NOCTULE_NO_SOCKETS").is_none();
         for version in &self.versions {
             for shards in [1, 3].into_iter().filter(|_| self.over != Over::Tcp) {
-                let pure = Pure::new(shards, &self.limits);
+                let pure = Pure::new(shards, &self.limits, &self.policies);
                 self.run_on(*version, &format!("pure, {shards} shards"), Box::new(pure), &script);
             }
             if self.over != Over::Tcp {
                 // Acknowledgements that wait for the store are the same acknowledgements.
                 let limits = Limits { durability: Durability::Fsync, ..self.limits.clone() };
-                let pure = Pure::new(2, &limits);
+                let pure = Pure::new(2, &limits, &self.policies);
                 let stored = Script { limits, ..self.clone() };
                 stored.run_on(*version, "pure, 2 shards, stored", Box::new(pure), &script);
             }
             for shards in [1, 2].into_iter().filter(|_| sockets && self.over != Over::Pure) {
-                let tcp = Tcp::new(shards, &self.limits, &self.accounts, Security::Plain);
+                let tcp = Tcp::new(shards, self.rights(), &self.accounts, Security::Plain);
                 self.run_on(*version, &format!("TCP, {shards} shards"), Box::new(tcp), &script);
             }
             if sockets && self.over != Over::Pure {
-                let tls = Tcp::new(2, &self.limits, &self.accounts, Security::Tls);
+                let tls = Tcp::new(2, self.rights(), &self.accounts, Security::Tls);
                 self.run_on(*version, "TLS, 2 shards", Box::new(tls), &script);
             }
         }
+    }
+
+    fn rights(&self) -> (&Limits, &Policies) {
+        (&self.limits, &self.policies)
     }
 
     fn run_on(

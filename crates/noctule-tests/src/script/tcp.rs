@@ -4,6 +4,7 @@ use super::connect::connect;
 use super::line::{self, Line};
 use super::transport::{Arrival, Patience, Transport};
 use crate::node::Node;
+use noctule_core::grant::Policies;
 use noctule_core::{Limits, ShardId, Tenant};
 use noctule_proto::Version;
 use noctule_server::auth::Verifier;
@@ -50,7 +51,7 @@ impl Tcp {
     #[must_use]
     pub fn new(
         shards: u16,
-        limits: &Limits,
+        (limits, policies): (&Limits, &Policies),
         accounts: &[(String, String)],
         security: Security,
     ) -> Tcp {
@@ -59,6 +60,7 @@ impl Tcp {
         config.sys_interval_secs = 0;
         config.admin.enabled = false;
         config.limits = limits.clone();
+        config.policies = policies.clone();
         config.listeners[0].allow_anonymous = accounts.is_empty();
         for (user_name, password) in accounts {
             let verifier = Verifier::from_password(password, 4096, b"of the sea");

@@ -1,6 +1,7 @@
 //! What carries a script's bytes: the pure broker on virtual time, or a server behind sockets.
 
 use crate::node::{LineId, Node};
+use noctule_core::grant::Policies;
 use noctule_core::{Limits, ShardId};
 
 /// What reached a client.
@@ -55,10 +56,14 @@ pub struct Pure {
 }
 
 impl Pure {
-    /// A node of so many shards.
+    /// A node of so many shards, with these rules.
     #[must_use]
-    pub fn new(shards: u16, limits: &Limits) -> Pure {
-        Pure { node: Node::new(shards, 7, limits), lines: Vec::new() }
+    pub fn new(shards: u16, limits: &Limits, policies: &Policies) -> Pure {
+        let mut node = Node::new(shards, 7, limits);
+        if !policies.are_open() {
+            node.set_policies(policies.clone());
+        }
+        Pure { node, lines: Vec::new() }
     }
 }
 

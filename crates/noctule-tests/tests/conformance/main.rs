@@ -15,6 +15,7 @@ mod qos;
 mod races;
 mod restart;
 mod retained;
+mod rights;
 mod routing;
 mod scram;
 mod session;
