@@ -208,7 +208,7 @@ impl Broker {
             return;
         }
         match answer {
-            AuthAnswer::Allow { grant, data, user_name } => {
+            AuthAnswer::Allow { grant, data, user_name, expires } => {
                 let live = Phase::Accepting;
                 let Phase::Proving(mut applicant) = std::mem::replace(&mut connection.phase, live)
                 else {
@@ -216,6 +216,7 @@ impl Broker {
                 };
                 applicant.user_name = user_name.or(applicant.user_name);
                 connection.grant = grant;
+                self.set_expiry(conn, expires);
                 self.accept(turn, conn, *applicant, data);
             }
             AuthAnswer::Continue { data } => {
@@ -301,9 +302,10 @@ impl Broker {
         let Some(extras) = connection.v5.as_mut().filter(judged) else { return };
         let method = extras.method.clone();
         let (reason, data) = match answer {
-            AuthAnswer::Allow { grant, data, user_name: _ } => {
+            AuthAnswer::Allow { grant, data, user_name: _, expires } => {
                 extras.proving = Proving::No;
                 connection.grant = grant;
+                self.set_expiry(conn, expires);
                 (ReasonCode::Success, data)
             }
             AuthAnswer::Continue { data } => {

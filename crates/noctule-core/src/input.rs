@@ -1,7 +1,7 @@
 //! Everything the broker can be told.
 
 use crate::grant::Grant;
-use crate::identity::{ConnId, ListenerId, Place, SessionNumber, ShardId, Tenant};
+use crate::identity::{ConnId, ListenerId, Place, SessionNumber, ShardId, Tenant, Time};
 use crate::limits::{Durability, Limits};
 use crate::message::Message;
 use crate::peer::PeerMessage;
@@ -173,6 +173,8 @@ pub enum AuthAnswer {
         data: Option<Box<[u8]>>,
         /// Its user name, if that is another than the one it gave.
         user_name: Option<Box<str>>,
+        /// When it has to have proved it again, or be gone.
+        expires: Option<Time>,
     },
     /// Enhanced authentication needs another step: AUTH 0x18 with this data.
     Continue {

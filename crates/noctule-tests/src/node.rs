@@ -155,6 +155,7 @@ impl Node {
                 grant: Grant::default(),
                 data: None,
                 user_name: None,
+                expires: None,
             }),
             events: Vec::new(),
             log: Log::new(shards),

@@ -220,7 +220,8 @@ fn a_live_message_that_is_too_large_does_not_stand_in_for_a_retained_one() {
     hello.extend_from_slice(b"MQTT\x05\x00\x00\x00");
     hello.extend_from_slice(&[13, 0x11, 0, 0, 1, 0, 0x21, 0, 1, 0x27, 0, 0, 0, 20, 0, 1, b'c']);
     rig.send(0, &hello);
-    let answer = AuthAnswer::Allow { grant: Grant::Full, data: None, user_name: None };
+    let answer =
+        AuthAnswer::Allow { grant: Grant::Full, data: None, user_name: None, expires: None };
     rig.tell(Input::Authenticated { conn: ConnId(0), answer });
     let session = rig.broker.sessions.at(0).number;
     rig.send(0, &[0x82, 7, 0, 1, 0, 0, 1, b'#', 1]);

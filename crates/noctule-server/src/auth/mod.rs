@@ -167,7 +167,7 @@ impl Authenticator {
         };
         let user_name = Some((*user).into());
         self.known.insert(conn, user);
-        AuthAnswer::Allow { grant: Grant::Full, data: None, user_name }
+        AuthAnswer::Allow { grant: Grant::Full, data: None, user_name, expires: None }
     }
 
     fn plain(
@@ -268,7 +268,7 @@ impl Authenticator {
 }
 
 fn allow(data: Option<Box<[u8]>>) -> AuthAnswer {
-    AuthAnswer::Allow { grant: Grant::Full, data, user_name: None }
+    AuthAnswer::Allow { grant: Grant::Full, data, user_name: None, expires: None }
 }
 
 fn deny(reason: ReasonCode, why: &str) -> AuthAnswer {

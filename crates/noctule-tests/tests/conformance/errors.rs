@@ -55,7 +55,9 @@ fn open_to_all(request: &AuthRequest) -> AuthAnswer {
             reason: ReasonCode::BadAuthenticationMethod,
             why: "no such method".into(),
         },
-        false => AuthAnswer::Allow { grant: Grant::Full, data: None, user_name: None },
+        false => {
+            AuthAnswer::Allow { grant: Grant::Full, data: None, user_name: None, expires: None }
+        }
     }
 }
 

@@ -183,8 +183,12 @@ fn auth_out_of_turn_ends_a_live_connection() {
     use noctule_core::input::AuthAnswer;
     script().v5().pure("its authenticator is a script").run(|world| {
         world.with_node(|node| {
-            let allow =
-                || AuthAnswer::Allow { grant: Grant::default(), data: None, user_name: None };
+            let allow = || AuthAnswer::Allow {
+                grant: Grant::default(),
+                data: None,
+                user_name: None,
+                expires: None,
+            };
             node.set_authenticator(Box::new(move |_| allow()));
         });
         let a = world.connect_with(&connect("a").with(auth_method("X")));
