@@ -1,7 +1,9 @@
 //! Starts the threads of a broker, and joins them.
 
 use crate::admin::AdminServer;
-use crate::auth::{Authenticator, PasswordPool, Users};
+use crate::auth::{
+    Authenticator, Checks, HttpThread, PasswordPool, TokenFileError, TokenPool, Tokens, Trust,
+};
 use crate::config::{Config, Listener, Presence, TlsOptions, UserNameFrom};
 use crate::files;
 use crate::net::{self, Acceptor, Bound};
@@ -29,6 +31,9 @@ use std::time::{Duration, Instant};
 /// Threads that check passwords: few, so that logins cannot starve the shards.
 const PASSWORD_THREADS: usize = 2;
 
+/// Threads that check tokens. They have much less to do, but ES384 takes milliseconds.
+const TOKEN_THREADS: usize = 2;
+
 /// How long the end waits at least for password checks that were begun.
 const PASSWORD_PATIENCE: Duration = Duration::from_millis(100);
 
@@ -42,6 +47,9 @@ pub struct Handle {
     mailboxes: Vec<Mailbox>,
     shards: Vec<JoinHandle<bool>>,
     passwords: Option<PasswordPool>,
+    token_checks: Option<TokenPool>,
+    tokens: Arc<Tokens>,
+    http: Option<HttpThread>,
     admin: Option<AdminServer>,
     homes: Homes,
     shared: Arc<Shared>,
@@ -85,6 +93,8 @@ pub enum StartError {
         /// Why not.
         error: TlsFileError,
     },
+    /// Tokens cannot be checked.
+    Tokens(TokenFileError),
     /// What is to be kept cannot be kept there, or what was kept cannot be read.
     Store {
         /// Directory.
@@ -104,6 +114,7 @@ impl fmt::Display for StartError {
                     "something is to be kept, but no directory is named: set `durability.data`",
                 ),
                 StartError::Store { directory, error } => store_error(f, directory, error),
+                StartError::Tokens(error) => write!(f, "no tokens: {error}"),
                 StartError::Tls { address, error } => {
                     write!(f, "no TLS on {address}: {error}")?;
                     error.likely_fix().map_or(Ok(()), |fix| write!(f, ". {fix}"))
@@ -169,6 +180,12 @@ fn replay(config: &Config, parts: &mut [Parts]) -> Result<(), StartError> {
 
 impl std::error::Error for StartError {}
 
+impl From<TokenFileError> for StartError {
+    fn from(error: TokenFileError) -> StartError {
+        StartError::Tokens(error)
+    }
+}
+
 impl From<io::Error> for StartError {
     fn from(error: io::Error) -> StartError {
         StartError::System(error)
@@ -191,8 +208,9 @@ struct Plan<'a> {
     config: &'a Config,
     homes: Homes,
     shared: &'a Arc<Shared>,
-    users: &'a Arc<Users>,
+    trust: &'a Arc<Trust>,
     passwords: &'a PasswordPool,
+    tokens: &'a TokenPool,
 }
 
 impl Server {
@@ -211,6 +229,7 @@ impl Server {
     ) -> Result<Handle, StartError> {
         files::raise_limit();
         secrets::warn_of_readers(&config);
+        let tokens = Arc::new(Tokens::load(&config.jwt, None)?);
         let count = config.shard_count();
         let polls = (0..count).map(|_| poll()).collect::<io::Result<Vec<_>>>()?;
         let wakes: Vec<Arc<Wake>> = polls.iter().map(|(_, wake)| Arc::clone(wake)).collect();
@@ -230,13 +249,15 @@ impl Server {
             ready: Barrier::new(usize::from(count)),
         });
         let passwords = PasswordPool::start(PASSWORD_THREADS)?;
-        let users = Arc::new(config.users.clone());
+        let token_checks = TokenPool::start(TOKEN_THREADS)?;
+        let trust = Arc::new(trust(&config, &tokens));
         let plan = Plan {
             config: &config,
             homes: Homes::new(count, seed),
             shared: &shared,
-            users: &users,
+            trust: &trust,
             passwords: &passwords,
+            tokens: &token_checks,
         };
         let (mut mailboxes, mut parts) = (Vec::new(), Vec::new());
         let ways = polls.into_iter().zip(Peers::connect(&wakes)).zip(stores);
@@ -256,6 +277,9 @@ impl Server {
             mailboxes,
             shards: Vec::new(),
             passwords: Some(passwords),
+            token_checks: Some(token_checks),
+            tokens,
+            http: None,
             admin: None,
             homes,
             shared,
@@ -270,6 +294,7 @@ impl Server {
             };
             handle.shards.push(std::thread::Builder::new().name(name).spawn(run)?);
         }
+        handle.begin_fetching()?;
         if let Some(socket) = admin_socket {
             handle.admin = Some(AdminServer::start(socket, Arc::clone(&handle.shared))?);
         }
@@ -281,7 +306,9 @@ impl Server {
     /// # Errors
     /// One of them is of no use.
     pub fn check_files(config: &Config) -> Result<(), StartError> {
-        config.listeners.iter().try_for_each(|listener| acceptor(listener).map(drop))
+        config.listeners.iter().try_for_each(|listener| acceptor(listener).map(drop))?;
+        Tokens::load(&config.jwt, None)?;
+        Ok(())
     }
 }
 
@@ -307,6 +334,15 @@ struct Joints {
     listeners: Vec<ListenerPart>,
 }
 
+/// Who is believed.
+fn trust(config: &Config, tokens: &Arc<Tokens>) -> Trust {
+    Trust {
+        order: config.authenticators.clone(),
+        users: config.users.clone(),
+        tokens: Arc::clone(tokens),
+    }
+}
+
 /// The limits of a broker's core, which has the classes among them.
 fn limits(config: &Config) -> Limits {
     let topics = config.durability.topics.iter();
@@ -320,7 +356,11 @@ fn limits(config: &Config) -> Limits {
 impl Plan<'_> {
     fn parts(&self, id: ShardId, joints: Joints, mailbox: Mailbox) -> Result<Parts, StartError> {
         let wake = Arc::clone(&mailbox.wake);
-        let auth = Authenticator::new(Arc::clone(self.users), self.passwords.asker(mailbox))
+        let checks = Checks {
+            passwords: self.passwords.asker(mailbox.clone()),
+            tokens: self.tokens.asker(mailbox),
+        };
+        let auth = Authenticator::new(Arc::clone(self.trust), checks, self.shared.clock)
             .map_err(io::Error::from)?;
         let tenants = || self.config.listeners.iter().map(|it| it.tenant).collect();
         let interval = self.config.sys_interval_secs;
@@ -462,9 +502,9 @@ impl Handle {
         self.listeners.iter().filter_map(|it| Some((it.address?, &it.configured)))
     }
 
-    /// Whether anybody can log in with a password.
+    /// Whether anybody can prove who it is: with a password, or a token.
     pub(crate) fn has_users(&self) -> bool {
-        !self.config.users.is_empty()
+        !self.config.users.is_empty() || !self.config.jwt.is_empty()
     }
 
     /// Where `/metrics` is.
@@ -505,24 +545,50 @@ impl Handle {
                 reload_tls(acceptor, tls, address);
             }
         }
+        match Tokens::load(&new.jwt, Some(&self.tokens)) {
+            Ok(tokens) => {
+                self.tokens = Arc::new(tokens);
+                old.jwt.clone_from(&new.jwt);
+            }
+            Err(error) => tracing::error!("tokens are checked as they were: {error}"),
+        }
+        old.authenticators.clone_from(&new.authenticators);
         old.limits.clone_from(&new.limits);
         old.users.clone_from(&new.users);
         old.sys_interval_secs = new.sys_interval_secs;
         old.shutdown_grace_secs = new.shutdown_grace_secs;
         let new = Arc::new(Reconfiguration {
             limits: limits(old),
-            users: Arc::new(new.users.clone()),
+            trust: Arc::new(trust(old, &self.tokens)),
             sys_interval_secs: new.sys_interval_secs,
         });
         for mailbox in &self.mailboxes {
             mailbox.post(Command::Reconfigure(Arc::clone(&new)));
         }
+        if let Err(error) = self.begin_fetching() {
+            tracing::error!("keys of tokens cannot be fetched: {error}");
+        }
         pinned.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect()
     }
 
-    /// Reads the files of TLS that have changed since they were read: new connections begin with
-    /// what they hold.
-    pub fn refresh_tls(&self) {
+    /// Fetches the keys that come from URLs, on a thread that there is only if somebody needs it.
+    fn begin_fetching(&mut self) -> io::Result<()> {
+        if !self.tokens.need_fetching() {
+            return Ok(());
+        }
+        if self.http.is_none() {
+            self.http = Some(HttpThread::start()?);
+        }
+        if let Some(http) = &self.http {
+            self.tokens.begin_fetching(http.runtime());
+        }
+        Ok(())
+    }
+
+    /// Reads the files of TLS and tokens that have changed since they were read: new connections
+    /// begin with what they hold.
+    pub fn refresh_files(&self) {
+        self.tokens.refresh();
         for running in &self.listeners {
             if let Some(acceptor) = &running.acceptor
                 && let Some(tls) = acceptor.changed()
@@ -555,6 +621,11 @@ impl Handle {
         let well = ends.fold(true, |all, one| all & one);
         if let Some(passwords) = self.passwords.take() {
             passwords.join(passwords_by);
+        }
+        // Who waits for a fetch waits for nothing any more.
+        self.http = None;
+        if let Some(tokens) = self.token_checks.take() {
+            tokens.join();
         }
         if let Some(admin) = self.admin.take() {
             drop(admin);

@@ -4,28 +4,43 @@
 //! * `secret`    what is kept of a password in other forms
 //! * `password_file`  users in a file, one a line
 //! * `recent`    passwords that were right a moment ago
-//! * `scram`     SCRAM-SHA-256, the enhanced authentication we speak
+//! * `scram`     SCRAM-SHA-256, an enhanced authentication
 //! * `pool`      the threads that check plain passwords, because that takes milliseconds
+//! * `token`     JSON Web Tokens, with threads of their own
+//! * `identity`  who a client turned out to be
+//! * `http`      how keys of tokens are fetched
 //!
-//! Rules, in this order. An Authentication Method must be SCRAM-SHA-256. A certificate that gives a
-//! user name (`user_name_from`) is taken for it. A user name is checked
-//! against the configured users; without any configured, a listener that lets anonymous clients in
-//! lets every name in. Without a user name the listener decides.
+//! A chain: `Trust::order` says who is asked, and the first who knows the client decides. A
+//! certificate that gives a user name (`user_name_from`) is known; so is a password that wants to be a
+//! token, if there are issuers of any, and a user name that is configured. Nobody knows the rest: a
+//! client with a name or a password is refused, without both the listener decides. If nothing is
+//! configured that anybody could be checked against, a listener that lets anonymous clients in lets
+//! every name in. An Authentication Method names one of the chain.
 
+mod http;
+mod identity;
 mod password_file;
 mod pool;
 mod recent;
 mod scram;
 mod secret;
+mod token;
 mod verifier;
 
 pub use password_file::{PasswordFileError, PasswordLine, read_lines};
 pub use secret::{HashKind, ROUNDS, Secret};
+pub use token::{Algorithm, TokenFileError};
 pub use verifier::{ITERATIONS, Users, Verifier, VerifierError};
 
+pub(crate) use http::{HttpThread, check_url};
+pub(crate) use identity::Verdict;
 pub(crate) use pool::{PasswordCheck, PasswordPool};
+pub(crate) use token::{TokenCheck, TokenPool, Tokens};
 pub(crate) use verifier::prepared_name;
 
+use crate::config::AuthenticatorKind;
+use crate::shard::Clock;
+use identity::{Asked, Identity};
 use noctule_core::ConnId;
 use noctule_core::grant::Grant;
 use noctule_core::input::AuthAnswer;
@@ -34,17 +49,33 @@ use noctule_proto::ReasonCode;
 use scram::{ClientFirst, Exchange, ScramError};
 use std::collections::HashMap;
 use std::sync::Arc;
+use token::{Proof, now_millis};
+
+/// Who is believed, and in which order that is found out. A reload brings another one.
+#[derive(Debug, Default)]
+pub(crate) struct Trust {
+    pub(crate) order: Vec<AuthenticatorKind>,
+    pub(crate) users: Users,
+    pub(crate) tokens: Arc<Tokens>,
+}
+
+/// Those who find out what takes long.
+pub(crate) struct Checks {
+    pub(crate) passwords: PasswordCheck,
+    pub(crate) tokens: TokenCheck,
+}
 
 /// The authenticator of one shard.
 pub(crate) struct Authenticator {
-    users: Arc<Users>,
-    checks: PasswordCheck,
+    trust: Arc<Trust>,
+    checks: Checks,
+    clock: Clock,
     /// Keys the salts told to unknown users: the same name is always told the same salt.
     secret: [u8; 32],
     running: HashMap<ConnId, Running>,
     /// Who a connection is that proved it: a re-authentication cannot change it, a reload can end
     /// it.
-    known: HashMap<ConnId, Arc<str>>,
+    known: HashMap<ConnId, Known>,
     last_ticket: u64,
 }
 
@@ -58,6 +89,21 @@ pub(crate) struct Shown {
     pub(crate) user_name: Option<Option<Arc<str>>>,
 }
 
+/// A client at the chain.
+struct Applicant {
+    asked: Asked,
+    password: Option<Box<[u8]>>,
+    shown: Shown,
+}
+
+/// Who a connection is.
+#[derive(Clone)]
+struct Known {
+    user: Option<Arc<str>>,
+    /// The issuer of its token, if one let it in.
+    issuer: Option<Box<str>>,
+}
+
 /// An authentication that waits for something.
 enum Running {
     /// For a password check; the answer has to carry this ticket, so that it cannot reach a
@@ -65,19 +111,23 @@ enum Running {
     Password { ticket: u64, user: Option<Arc<str>> },
     /// For the client's proof.
     Scram { exchange: Exchange, user: Option<Arc<str>> },
+    /// For the check of a token; again, if it is not the first of this connection.
+    Token { ticket: u64, again: bool },
 }
 
 impl Authenticator {
-    /// Checks against `users`, with the password threads behind `checks`.
+    /// Believes `trust`, with the threads behind `checks`.
     pub(crate) fn new(
-        users: Arc<Users>,
-        checks: PasswordCheck,
+        trust: Arc<Trust>,
+        checks: Checks,
+        clock: Clock,
     ) -> Result<Authenticator, getrandom::Error> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)?;
         Ok(Authenticator {
-            users,
+            trust,
             checks,
+            clock,
             secret,
             running: HashMap::new(),
             known: HashMap::new(),
@@ -85,16 +135,21 @@ impl Authenticator {
         })
     }
 
-    /// Other users from here on. Answers whose user is gone or has another password: they are to
-    /// be ended, or were about to be let in by what does not hold any more.
-    pub(crate) fn reconfigure(&mut self, users: Arc<Users>) -> Vec<ConnId> {
-        let before = std::mem::replace(&mut self.users, users);
-        let changed = |user: &str| before.find(user) != self.users.find(user);
-        let known = self.known.iter().filter(|(_, user)| changed(user));
+    /// Believes others from here on. Answers who is to be ended, or was about to be let in by what
+    /// does not hold any more: its user is gone or has another password, or its issuer is gone.
+    pub(crate) fn reconfigure(&mut self, trust: Arc<Trust>) -> Vec<ConnId> {
+        let before = std::mem::replace(&mut self.trust, trust);
+        let changed = |user: &str| before.users.find(user) != self.trust.users.find(user);
+        let known = self.known.iter().filter(|(_, known)| match &known.issuer {
+            Some(issuer) => !self.trust.tokens.knows(issuer),
+            None => known.user.as_deref().is_some_and(changed),
+        });
         let running = self.running.iter().filter(|(_, running)| match running {
             Running::Password { user, .. } | Running::Scram { user, .. } => {
                 user.as_deref().is_some_and(changed)
             }
+            // Its issuer is looked for again when it is answered.
+            Running::Token { .. } => false,
         });
         let mut ended: Vec<ConnId> =
             known.map(|(conn, _)| *conn).chain(running.map(|(conn, _)| *conn)).collect();
@@ -103,8 +158,8 @@ impl Authenticator {
         ended
     }
 
-    /// Takes one step. `None`: a password is being checked; [`Authenticator::checked`] has the
-    /// answer later.
+    /// Takes one step. `None`: something is being checked; [`Authenticator::checked`] or
+    /// [`Authenticator::identified`] has the answer later.
     pub(crate) fn step(
         &mut self,
         conn: ConnId,
@@ -112,19 +167,18 @@ impl Authenticator {
         request: AuthRequest,
     ) -> Option<AuthAnswer> {
         match request {
-            AuthRequest::Connect { method: None, .. } if shown.user_name.is_some() => {
-                Some(self.by_certificate(conn, shown.user_name.flatten()))
+            AuthRequest::Connect { client_id, user_name, password, method: None, .. } => {
+                let asked = Asked { client_id, user_name: user_name.map(Into::into) };
+                self.ask(conn, Applicant { asked, password, shown })
             }
-            AuthRequest::Connect { user_name, method: Some(method), data, .. } => {
-                Some(self.scram_first(conn, &method, data.as_deref(), user_name.as_deref()))
-            }
-            AuthRequest::Connect { user_name, password, method: None, .. } => {
-                self.plain(conn, shown.anonymous, user_name, password)
+            AuthRequest::Connect { client_id, user_name, method: Some(method), data, .. } => {
+                let asked = Asked { client_id, user_name: user_name.map(Into::into) };
+                self.enhanced(conn, &method, data, (asked, false))
             }
             AuthRequest::Step { data } => Some(self.scram_final(conn, data.as_deref())),
-            AuthRequest::Again { method, data, .. } => {
-                let known = self.known.get(&conn).cloned();
-                Some(self.scram_first(conn, &method, data.as_deref(), known.as_deref()))
+            AuthRequest::Again { client_id, method, data } => {
+                let user_name = self.known.get(&conn).and_then(|known| known.user.clone());
+                self.enhanced(conn, &method, data, (Asked { client_id, user_name }, true))
             }
         }
     }
@@ -141,8 +195,28 @@ impl Authenticator {
                 let user = user.clone().filter(|_| accepted);
                 self.running.remove(&conn);
                 let Some(user) = user else { return Some(wrong_password()) };
-                self.known.insert(conn, user);
+                self.remember(conn, user);
                 Some(allow(None))
+            }
+            _ => None,
+        }
+    }
+
+    /// The answer of somebody else, if its connection still waits for it.
+    pub(crate) fn identified(
+        &mut self,
+        conn: ConnId,
+        ticket: u64,
+        verdict: Verdict,
+    ) -> Option<AuthAnswer> {
+        match self.running.get(&conn) {
+            Some(Running::Token { ticket: waiting, again }) if *waiting == ticket => {
+                let again = *again;
+                self.running.remove(&conn);
+                Some(match verdict {
+                    Verdict::Allow(identity) => self.by_token(conn, *identity, again),
+                    Verdict::Deny { reason, why } => AuthAnswer::Deny { reason, why },
+                })
             }
             _ => None,
         }
@@ -159,6 +233,149 @@ impl Authenticator {
         }
     }
 
+    fn remember(&mut self, conn: ConnId, user: Arc<str>) {
+        self.known.insert(conn, Known { user: Some(user), issuer: None });
+    }
+
+    /// Asks one after the other.
+    fn ask(&mut self, conn: ConnId, applicant: Applicant) -> Option<AuthAnswer> {
+        let trust = Arc::clone(&self.trust);
+        for kind in &trust.order {
+            match kind {
+                AuthenticatorKind::Certificate => {
+                    if let Some(user) = applicant.shown.user_name {
+                        return Some(self.by_certificate(conn, user));
+                    }
+                }
+                AuthenticatorKind::Jwt => {
+                    let token = applicant.password.as_deref().unwrap_or_default();
+                    if !trust.tokens.is_empty() && token::wants_to_be_token(token) {
+                        let proof = Proof { token: token.into(), enhanced: false };
+                        return self.ask_for_token(conn, (applicant.asked, false), proof);
+                    }
+                }
+                AuthenticatorKind::Password => {
+                    let name = applicant.asked.user_name.as_deref();
+                    if let Some(name) = name.filter(|name| trust.users.find(name).is_some()) {
+                        return self.ask_for_password(conn, name, applicant.password);
+                    }
+                }
+                // There is none.
+                AuthenticatorKind::Webhook => {}
+            }
+        }
+        self.unknown(conn, applicant)
+    }
+
+    /// Nobody knows it.
+    fn unknown(&mut self, conn: ConnId, applicant: Applicant) -> Option<AuthAnswer> {
+        let Applicant { asked, password, shown: Shown { anonymous, .. } } = applicant;
+        if anonymous && self.trust.users.is_empty() && self.trust.tokens.is_empty() {
+            return Some(allow(None));
+        }
+        match (asked.user_name, password) {
+            (None, None) if anonymous => Some(allow(None)),
+            (None, None) => Some(deny(
+                ReasonCode::NotAuthorized,
+                "this listener does not let anonymous clients in",
+            )),
+            // It takes as long as it does for a user who is known.
+            (Some(name), password) if self.trust.order.contains(&AuthenticatorKind::Password) => {
+                self.ask_for_password(conn, &name, password)
+            }
+            (None | Some(_), _) => Some(wrong_password()),
+        }
+    }
+
+    fn ask_for_password(
+        &mut self,
+        conn: ConnId,
+        user_name: &str,
+        password: Option<Box<[u8]>>,
+    ) -> Option<AuthAnswer> {
+        let (user, secret) = self.user(user_name);
+        self.last_ticket += 1;
+        let ticket = self.last_ticket;
+        let password = password.unwrap_or_default();
+        if !self.checks.passwords.ask(conn, ticket, secret, password) {
+            return Some(too_many());
+        }
+        self.running.insert(conn, Running::Password { ticket, user });
+        None
+    }
+
+    fn ask_for_token(
+        &mut self,
+        conn: ConnId,
+        (asked, again): (Asked, bool),
+        proof: Proof,
+    ) -> Option<AuthAnswer> {
+        self.last_ticket += 1;
+        let ticket = self.last_ticket;
+        if !self.checks.tokens.ask((conn, ticket), &self.trust.tokens, asked, proof) {
+            return Some(too_many());
+        }
+        self.running.insert(conn, Running::Token { ticket, again });
+        None
+    }
+
+    /// A token is good.
+    fn by_token(&mut self, conn: ConnId, identity: Identity, again: bool) -> AuthAnswer {
+        if identity.issuer.as_deref().is_some_and(|it| !self.trust.tokens.knows(it)) {
+            return deny(ReasonCode::NotAuthorized, "the token's issuer was taken away");
+        }
+        let before = self.known.get(&conn).map(|known| &known.user);
+        if again && before.is_some_and(|user| *user != identity.user_name) {
+            return deny(ReasonCode::NotAuthorized, ANOTHER_USER);
+        }
+        let known = Known { user: identity.user_name.clone(), issuer: identity.issuer.clone() };
+        self.known.insert(conn, known);
+        self.admit(identity)
+    }
+
+    /// What core is told of a client that something vouches for.
+    fn admit(&self, identity: Identity) -> AuthAnswer {
+        let user_name = identity.user_name.as_deref().map(Into::into);
+        // The broker's clock need not agree with the system's.
+        let in_millis = |at: u64| self.clock.now().plus_millis(at.saturating_sub(now_millis()));
+        let expires = identity.expires_millis.map(in_millis);
+        AuthAnswer::Allow { grant: Grant::Full, data: None, user_name, expires }
+    }
+
+    /// The authentication of MQTT 5, by a method that belongs to one of the chain.
+    fn enhanced(
+        &mut self,
+        conn: ConnId,
+        method: &str,
+        data: Option<Box<[u8]>>,
+        (asked, again): (Asked, bool),
+    ) -> Option<AuthAnswer> {
+        let in_chain = |kind| self.trust.order.contains(&kind);
+        if method == scram::METHOD && in_chain(AuthenticatorKind::Password) {
+            return Some(self.scram_first(conn, data.as_deref(), asked.user_name.as_deref()));
+        }
+        if self.trust.tokens.has_method(method) && in_chain(AuthenticatorKind::Jwt) {
+            let proof = Proof { token: data.unwrap_or_default(), enhanced: true };
+            return self.ask_for_token(conn, (asked, again), proof);
+        }
+        // [MQTT-4.12.0-1 v5]
+        let scram = in_chain(AuthenticatorKind::Password).then_some(scram::METHOD);
+        let mut known: Vec<&str> = scram.into_iter().collect();
+        for method in self.trust.tokens.methods() {
+            if !known.contains(&method) {
+                known.push(method);
+            }
+        }
+        let why = match known.as_slice() {
+            [] => "this server has no authentication method".into(),
+            [one] => format!("the authentication method of this server is {one}"),
+            several => {
+                format!("the authentication methods of this server are {}", several.join(", "))
+            }
+        };
+        Some(deny(ReasonCode::BadAuthenticationMethod, &why))
+    }
+
     /// The certificate is proof enough.
     fn by_certificate(&mut self, conn: ConnId, user: Option<Arc<str>>) -> AuthAnswer {
         let Some(user) = user else {
@@ -166,62 +383,24 @@ impl Authenticator {
             return deny(ReasonCode::BadUserNameOrPassword, why);
         };
         let user_name = Some((*user).into());
-        self.known.insert(conn, user);
+        self.remember(conn, user);
         AuthAnswer::Allow { grant: Grant::Full, data: None, user_name, expires: None }
-    }
-
-    fn plain(
-        &mut self,
-        conn: ConnId,
-        anonymous: bool,
-        user_name: Option<Box<str>>,
-        password: Option<Box<[u8]>>,
-    ) -> Option<AuthAnswer> {
-        if self.users.is_empty() && anonymous {
-            return Some(allow(None));
-        }
-        let Some(user_name) = user_name else {
-            return Some(match (password, anonymous) {
-                (None, true) => allow(None),
-                (None, false) => deny(
-                    ReasonCode::NotAuthorized,
-                    "this listener does not let anonymous clients in",
-                ),
-                (Some(_), _) => wrong_password(),
-            });
-        };
-        let (user, secret) = self.user(&user_name);
-        self.last_ticket += 1;
-        let ticket = self.last_ticket;
-        if !self.checks.ask(conn, ticket, secret, password.unwrap_or_default()) {
-            return Some(deny(ReasonCode::ServerBusy, "too many logins at a time"));
-        }
-        self.running.insert(conn, Running::Password { ticket, user });
-        None
     }
 
     /// `expected`: the user name the client gave elsewhere, which has to be the same.
     fn scram_first(
         &mut self,
         conn: ConnId,
-        method: &str,
         data: Option<&[u8]>,
         expected: Option<&str>,
     ) -> AuthAnswer {
-        if method != scram::METHOD {
-            // [MQTT-4.12.0-1 v5]
-            return deny(
-                ReasonCode::BadAuthenticationMethod,
-                "the authentication method of this server is SCRAM-SHA-256",
-            );
-        }
         let first = match ClientFirst::parse(data.unwrap_or_default()) {
             Ok(first) => first,
             Err(error) => return refuse(error),
         };
         let same = |name: &str| prepared_name(name).is_some_and(|it| *it == *first.user_name);
         if expected.is_some_and(|name| !same(name)) {
-            return deny(ReasonCode::NotAuthorized, "another user name than before");
+            return deny(ReasonCode::NotAuthorized, ANOTHER_USER);
         }
         let mut nonce = [0; 18];
         if getrandom::fill(&mut nonce).is_err() {
@@ -246,7 +425,7 @@ impl Authenticator {
         match exchange.finish(data.unwrap_or_default()) {
             Ok(proof) => {
                 let Some(user) = user else { return refuse(ScramError::WrongProof) };
-                self.known.insert(conn, user);
+                self.remember(conn, user);
                 allow(Some(proof.into_bytes().into()))
             }
             Err(error) => refuse(error),
@@ -255,9 +434,9 @@ impl Authenticator {
 
     /// A user and what to check against; for a name that is none, something no password fits.
     fn user(&self, name: &str) -> (Option<Arc<str>>, Secret) {
-        match self.users.entry(name) {
+        match self.trust.users.entry(name) {
             Some((user, secret)) => (Some(Arc::clone(user)), secret.clone()),
-            None => (None, self.users.nobody(self.salt_of_nobody(name))),
+            None => (None, self.trust.users.nobody(self.salt_of_nobody(name))),
         }
     }
 
@@ -267,12 +446,18 @@ impl Authenticator {
     }
 }
 
+const ANOTHER_USER: &str = "another user name than before";
+
 fn allow(data: Option<Box<[u8]>>) -> AuthAnswer {
     AuthAnswer::Allow { grant: Grant::Full, data, user_name: None, expires: None }
 }
 
 fn deny(reason: ReasonCode, why: &str) -> AuthAnswer {
     AuthAnswer::Deny { reason, why: why.into() }
+}
+
+fn too_many() -> AuthAnswer {
+    deny(ReasonCode::ServerBusy, "too many logins at a time")
 }
 
 fn wrong_password() -> AuthAnswer {

@@ -11,6 +11,7 @@ const CONN: ConnId = ConnId(7);
 struct Fixture {
     auth: Authenticator,
     pool: PasswordPool,
+    tokens: TokenPool,
     inbox: std::sync::mpsc::Receiver<Command>,
 }
 
@@ -21,10 +22,20 @@ fn fixture(users: &[(&str, &str)]) -> Fixture {
             list.insert((*name).into(), Verifier::from_password(password, 4096, b"salty salt"))
         );
     }
-    let pool = PasswordPool::start(1).unwrap();
+    believing(Trust { order: AuthenticatorKind::all(), users: list, ..Trust::default() })
+}
+
+fn believing(trust: Trust) -> Fixture {
+    let (pool, tokens) = (PasswordPool::start(1).unwrap(), TokenPool::start(1).unwrap());
     let (mailbox, inbox) = mailbox();
-    let auth = Authenticator::new(Arc::new(list), pool.asker(mailbox)).unwrap();
-    Fixture { auth, pool, inbox }
+    let checks = Checks { passwords: pool.asker(mailbox.clone()), tokens: tokens.asker(mailbox) };
+    let auth = Authenticator::new(Arc::new(trust), checks, Clock::start()).unwrap();
+    Fixture { auth, pool, tokens, inbox }
+}
+
+/// Others than before may log in with passwords.
+fn with_users(users: Users) -> Arc<Trust> {
+    Arc::new(Trust { order: AuthenticatorKind::all(), users, ..Trust::default() })
 }
 
 impl Fixture {
@@ -187,6 +198,7 @@ fn the_threads_end_with_the_last_asker() {
     let it = fixture(&[]);
     drop(it.auth);
     it.pool.join(std::time::Instant::now() + std::time::Duration::from_secs(20));
+    it.tokens.join();
 }
 
 #[test]
@@ -212,7 +224,7 @@ fn a_reload_names_who_is_logged_in_as_a_user_that_is_gone_or_changed() {
     let verifier = |password| Verifier::from_password(password, 4096, b"salty salt");
     assert!(users.insert("stays".into(), verifier("x")));
     assert!(users.insert("changes".into(), verifier("y")));
-    assert_eq!(it.auth.reconfigure(Arc::new(users)), [ConnId(1), ConnId(2), CONN]);
+    assert_eq!(it.auth.reconfigure(with_users(users)), [ConnId(1), ConnId(2), CONN]);
 }
 
 #[test]
@@ -238,7 +250,7 @@ fn a_user_whose_hash_is_not_for_scram_is_challenged_and_not_let_in() {
     let mut it = fixture(&[]);
     let mut users = Users::default();
     assert!(users.insert("ann".into(), HashKind::Sha512.hash(b"right").unwrap()));
-    it.auth.reconfigure(Arc::new(users));
+    it.auth.reconfigure(with_users(users));
     let challenge = it.scram(None, "SCRAM-SHA-256", "n,,n=ann,r=abc");
     let proof = client_final(&challenge, "n=ann,r=abc", "right");
     assert_eq!(reason(&it.step(&proof)), Some(ReasonCode::NotAuthorized));

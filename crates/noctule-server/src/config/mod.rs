@@ -5,10 +5,14 @@
 //! * `parse`       walks the file along the options; its errors name file, line and option
 //! * `durability`  what is kept, and where
 //! * `tls`         how a listener speaks TLS
+//! * `authenticators`  who is asked about a client
+//! * `jwt`         whose tokens are taken
 //! * `sample`      prints the options with their defaults as a commented file
 //! * `show`        prints those in force
 
+mod authenticators;
 mod durability;
+mod jwt;
 mod options;
 mod parse;
 mod sample;
@@ -19,7 +23,9 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use authenticators::AuthenticatorKind;
 pub use durability::{Class, Durability, TopicClass, state_directory};
+pub use jwt::{JwtKeys, JwtOptions};
 pub use parse::{ConfigError, Fault};
 pub use sample::sample;
 pub use show::show;
@@ -60,6 +66,10 @@ pub struct Config {
     pub users: Users,
     /// A file of more of them.
     pub password_file: Option<PathBuf>,
+    /// Who is asked about a client, in this order.
+    pub authenticators: Vec<AuthenticatorKind>,
+    /// Whose tokens are taken.
+    pub jwt: Vec<JwtOptions>,
 }
 
 /// A place where clients connect.
@@ -172,6 +182,8 @@ impl Config {
             },
             users: Users::default(),
             password_file: None,
+            authenticators: AuthenticatorKind::all(),
+            jwt: Vec::new(),
         }
     }
 
@@ -201,6 +213,7 @@ impl Config {
         for tls in config.listeners.iter_mut().filter_map(|it| it.tls.as_mut()) {
             tls.resolve(folder);
         }
+        config.jwt.iter_mut().for_each(|jwt| jwt.resolve(folder));
         if let Some(file) = &mut config.password_file {
             *file = folder.join(&*file);
             let file = file.clone();

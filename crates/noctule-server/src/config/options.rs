@@ -66,6 +66,10 @@ macro_rules! opt {
     };
 }
 
+mod identity;
+
+pub(super) use identity::JWT;
+
 /// Bytes that follow the prefix of a client id that the broker assigns.
 pub(super) const ASSIGNED_LEN: usize = 36;
 
@@ -250,6 +254,13 @@ pub(super) const TOP: &[Opt<Config>] = &[
         "A file of users, one a line: those that `noctule passwd FILE NAME` and mosquitto_passwd \
          write. A relative path begins at the folder of this file.",
         |c| path(&mut c.password_file)
+    ),
+    opt!(
+        "authenticators",
+        "Who is asked about a client, in this order, until one knows it: \"certificate\" \
+         (`user_name_from`), \"jwt\", \"password\" (users, and SCRAM), \"webhook\". Those that \
+         are not configured know nobody.",
+        |c| Box::new(&mut c.authenticators)
     ),
 ];
 

@@ -1,8 +1,9 @@
 //! Walks a file along the options. All faults are collected: one run of `config check` shows all.
 
+use super::jwt::JwtDraft;
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
 use super::tls::TlsDraft;
-use super::{Config, Durability, Listener, TopicClass};
+use super::{AuthenticatorKind, Config, Durability, Listener, TopicClass};
 use crate::auth::Secret;
 use noctule_core::limits::QueueRule;
 use noctule_core::{Limits, Tenant};
@@ -87,7 +88,8 @@ fn covers(rule: &QueueRule, clients: &str) -> bool {
 }
 
 /// Names of the tables, beside the options of the top level.
-const TABLES: [&str; 7] = ["limits", "log", "admin", "listener", "users", "durability", "queue"];
+const TABLES: [&str; 8] =
+    ["limits", "log", "admin", "listener", "users", "durability", "queue", "jwt"];
 
 struct Walk<'t> {
     text: &'t str,
@@ -106,6 +108,7 @@ impl Walk<'_> {
                 "durability" => self.durability(value, &mut config.durability),
                 "listener" => config.listeners = self.listeners(value),
                 "users" => self.users(value, &mut config),
+                "jwt" => self.jwt(value, &mut config),
                 // They begin with what [limits] says.
                 "queue" => queues = Some(value),
                 name => match options::TOP.iter().find(|opt| opt.name == name) {
@@ -121,6 +124,7 @@ impl Walk<'_> {
             self.queues(queues, &mut config.limits);
         }
         self.assigned_ids(root, &config);
+        self.unused(root, &config);
         config
     }
 
@@ -143,6 +147,17 @@ impl Walk<'_> {
              assign_client_ids = false"
         );
         self.fault(&span, "limits.client_id_len_max", what);
+    }
+
+    /// What is configured is to be asked: who lets somebody in must not be left out unnoticed.
+    fn unused(&mut self, root: &DeTable<'_>, config: &Config) {
+        for (name, kind) in [("jwt", AuthenticatorKind::Jwt)] {
+            let said = root.iter().find(|(key, _)| key.get_ref() == name);
+            if let Some((key, _)) = said.filter(|_| !config.authenticators.contains(&kind)) {
+                let what = "is never asked, because `authenticators` leaves it out".to_owned();
+                self.fault(&key.span(), name, what);
+            }
+        }
     }
 
     fn table<T>(
@@ -351,6 +366,35 @@ impl Walk<'_> {
         }
     }
 
+    /// `[[jwt]]`, or `[jwt]` for one alone.
+    fn jwt(&mut self, value: &Spanned<DeValue<'_>>, config: &mut Config) {
+        let entries = match value.get_ref().as_table() {
+            Some(_) => vec![value],
+            None => self.entries("jwt", value),
+        };
+        for entry in entries {
+            let mut draft = JwtDraft::default();
+            let before = self.faults.len();
+            self.table("jwt.", entry, options::JWT, &mut draft);
+            if self.faults.len() > before {
+                continue;
+            }
+            match draft.finish() {
+                Ok(jwt) if config.jwt.iter().any(|it| it.issuer == jwt.issuer) => {
+                    let what = match &*jwt.issuer {
+                        "" => "is missing in more than one entry: tokens are told apart by it",
+                        _ => "has an entry already",
+                    };
+                    self.fault(&entry.span(), "jwt.issuer", what.into());
+                }
+                Ok(jwt) => config.jwt.push(jwt),
+                Err((option, why)) => {
+                    self.fault(&entry.span(), &format!("jwt.{option}"), why);
+                }
+            }
+        }
+    }
+
     /// The tables of `[[name]]`.
     fn entries<'v, 'i>(
         &mut self,
@@ -431,6 +475,8 @@ fn options_elsewhere(name: &str) -> Option<String> {
         "listener.tls"
     } else if holds(options::DURABILITY, name) {
         "durability"
+    } else if holds(options::JWT, name) {
+        "jwt"
     } else {
         return None;
     };

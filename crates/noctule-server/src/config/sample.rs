@@ -1,6 +1,7 @@
 //! The commented sample file: every option with its meaning and default.
 
 use super::Config;
+use super::jwt::JwtDraft;
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
 use super::tls::TlsDraft;
 use noctule_core::limits::QueueRule;
@@ -57,6 +58,11 @@ pub fn sample() -> String {
     commented(&mut text, options::TOPIC, &mut TopicDraft::default());
     text.push_str("\n# Who may log in. Print an entry with: noctule passwd NAME\n# [[users]]\n");
     commented(&mut text, options::USER, &mut UserDraft::default());
+    text.push_str(
+        "\n# Whose tokens (JWT) let clients in. Repeat for each issuer; one of the first three is \
+         needed.\n# [[jwt]]\n",
+    );
+    commented(&mut text, options::JWT, &mut JwtDraft::default());
     text.push_str("\n[log]\n");
     options(&mut text, options::LOG, &mut config.log);
     text.push_str("\n[admin]\n");

@@ -1,5 +1,6 @@
 //! Prints the options in force, as a file that says the same.
 
+use super::jwt::JwtDraft;
 use super::options::{self, ListenerDraft, TopicDraft};
 use super::sample::values;
 use super::tls::TlsDraft;
@@ -44,6 +45,10 @@ pub fn show(config: &Config) -> String {
     if users > 0 {
         let noun = if users == 1 { "user" } else { "users" };
         writeln!(text, "\n# {users} {noun}").expect("writing to a String cannot fail");
+    }
+    for jwt in &config.jwt {
+        text.push_str("\n[[jwt]]\n");
+        values(&mut text, options::JWT, &mut JwtDraft::of(jwt));
     }
     text.push_str("\n[log]\n");
     values(&mut text, options::LOG, &mut config.log);

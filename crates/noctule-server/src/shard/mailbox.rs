@@ -1,6 +1,6 @@
 //! What a shard is told from outside the message path, and how a sleeping shard is woken.
 
-use crate::auth::Users;
+use crate::auth::{Trust, Verdict};
 use mio::Waker;
 use noctule_core::{ConnId, Limits, Time};
 use std::sync::Arc;
@@ -19,6 +19,15 @@ pub(crate) enum Command {
         /// Right or wrong.
         accepted: bool,
     },
+    /// Somebody beside the shard found out who a client is.
+    Identified {
+        /// Whose.
+        conn: ConnId,
+        /// Which question.
+        ticket: u64,
+        /// Who it is, or why it is nobody.
+        verdict: Verdict,
+    },
     /// What a reload can change.
     Reconfigure(Arc<Reconfiguration>),
     /// End; by `deadline` at the latest.
@@ -32,7 +41,7 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) struct Reconfiguration {
     pub(crate) limits: Limits,
-    pub(crate) users: Arc<Users>,
+    pub(crate) trust: Arc<Trust>,
     pub(crate) sys_interval_secs: u32,
 }
 

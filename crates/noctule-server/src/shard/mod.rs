@@ -40,7 +40,7 @@ pub(crate) use peers::Peers;
 pub(crate) use snapshot::Snapshots;
 pub use snapshot::{NetCounters, Snapshot};
 
-use crate::auth::{Authenticator, Shown, Users};
+use crate::auth::{Authenticator, Shown};
 use crate::config::UserNameFrom;
 use crate::events;
 use crate::net::{Acceptor, Socket};
@@ -403,6 +403,11 @@ impl Shard {
                         self.lines.news.push_back(News::Authenticated(conn, answer));
                     }
                 }
+                Command::Identified { conn, ticket, verdict } => {
+                    if let Some(answer) = self.auth.identified(conn, ticket, verdict) {
+                        self.lines.news.push_back(News::Authenticated(conn, answer));
+                    }
+                }
                 Command::Reconfigure(new) => self.reconfigure(index, &new),
                 Command::Shutdown { deadline } => {
                     self.listeners.clear();
@@ -418,8 +423,8 @@ impl Shard {
 
     fn reconfigure(&mut self, index: &Index, new: &Reconfiguration) {
         self.limit(&new.limits);
-        for conn in self.auth.reconfigure(Arc::<Users>::clone(&new.users)) {
-            let why = "the user was removed or changed";
+        for conn in self.auth.reconfigure(Arc::clone(&new.trust)) {
+            let why = "the user, or who vouches for it, was removed or changed";
             let input = Input::Revoked { conn, reason: ReasonCode::NotAuthorized, why };
             self.broker.handle(self.now, index, input, &mut self.outbox);
         }

@@ -1,0 +1,98 @@
+//! The options of those who say who a client is.
+
+use super::super::jwt::JwtDraft;
+use super::super::value::{Text, Texts};
+use super::{Opt, plain, text};
+use crate::auth::Algorithm;
+use noctule_proto::text::is_clean;
+
+/// Options of `[[jwt]]`.
+pub(in crate::config) const JWT: &[Opt<JwtDraft>] = &[
+    opt!(
+        "public_key",
+        "What signatures are checked with: a file (PEM) of public keys, or of certificates.",
+        |j| text(&mut j.public_key)
+    ),
+    opt!(
+        "secret",
+        "Or a file that is the secret of HS256, HS384 and HS512: 32, 48 or 64 bytes at least; in \
+         base64 if it begins with `base64:`.",
+        |j| text(&mut j.secret)
+    ),
+    opt!("jwks", "Or a JSON Web Key Set: a file, or a URL.", |j| text(&mut j.jwks)),
+    opt!(
+        "jwks_refresh_secs",
+        "Seconds between two fetches from the URL. A token that names an unknown key has it \
+         fetched at once, every 10 seconds at most. Keys stay while it cannot be reached.",
+        |j| plain(&mut j.jwks_refresh_secs, 1, 86_400)
+    ),
+    opt!("jwks_ca", "CAs (PEM) of the URL. Empty: those that the system trusts.", |j| text(
+        &mut j.jwks_ca
+    )),
+    opt!(
+        "issuer",
+        "What the claim `iss` has to be. Empty: anything, which one table at most can say.",
+        |j| text(&mut j.issuer)
+    ),
+    opt!(
+        "audience",
+        "One of these has to be in the claim `aud`. Without any, `aud` is not looked at.",
+        |j| Box::new(Texts { slot: &mut j.audience, check: |_| Ok(()) })
+    ),
+    opt!(
+        "algorithms",
+        "Algorithms that are taken, like [\"ES256\"]. Without any: all that the keys are for.",
+        |j| Box::new(Texts { slot: &mut j.algorithms, check: check_algorithm })
+    ),
+    opt!(
+        "leeway_secs",
+        "Seconds that the issuer's clock and this one may differ: so much longer a token is good.",
+        |j| plain(&mut j.leeway_secs, 0, 3600)
+    ),
+    opt!(
+        "expiry_required",
+        "Refuse tokens that have no expiry time (`exp`): they would be good for ever.",
+        |j| Box::new(&mut j.expiry_required)
+    ),
+    opt!(
+        "user_claim",
+        "The claim that is the user name. Empty: it is what the client says.",
+        |j| text(&mut j.user_claim)
+    ),
+    opt!(
+        "user_name_must_match",
+        "Refuse a client that gives another user name in CONNECT than its token.",
+        |j| Box::new(&mut j.user_name_must_match)
+    ),
+    opt!("client_id_claim", "The claim that the client id has to be. Empty: none.", |j| text(
+        &mut j.client_id_claim
+    )),
+    opt!(
+        "roles_claim",
+        "The claim that names roles: a list, or a text with spaces. `a.b` is `b` in `a`.",
+        |j| text(&mut j.roles_claim)
+    ),
+    opt!("acl_claim", "The claim that holds topic permissions.", |j| text(&mut j.acl_claim)),
+    opt!(
+        "method",
+        "The Authentication Method by which MQTT 5 clients send tokens, and new ones while they \
+         are connected. They may always come as the password.",
+        |j| Box::new(Text {
+            slot: &mut j.method,
+            check: |text| match text {
+                "" => Err("must not be empty".into()),
+                "SCRAM-SHA-256" => Err("is the method of passwords: choose another".into()),
+                _ if !is_clean(text) => Err("text without control characters expected".into()),
+                _ => Ok(()),
+            },
+        })
+    ),
+];
+
+fn check_algorithm(name: &str) -> Result<(), String> {
+    if Algorithm::by_name(name).is_some() {
+        return Ok(());
+    }
+    let names: Vec<&str> = Algorithm::NAMES.iter().map(|(name, _)| *name).collect();
+    Err(format!("each has to be one of {}", names.join(", ")))
+}
