@@ -2,7 +2,7 @@
 
 use crate::admin::AdminServer;
 use crate::auth::{
-    Authenticator, Checks, HttpThread, PasswordPool, TokenFileError, TokenPool, Tokens, Trust,
+    AuthFileError, Authenticator, Believed, Checks, HttpThread, PasswordPool, TokenPool, Trust,
 };
 use crate::config::{Config, Listener, Presence, TlsOptions, UserNameFrom};
 use crate::files;
@@ -48,7 +48,7 @@ pub struct Handle {
     shards: Vec<JoinHandle<bool>>,
     passwords: Option<PasswordPool>,
     token_checks: Option<TokenPool>,
-    tokens: Arc<Tokens>,
+    believed: Believed,
     http: Option<HttpThread>,
     admin: Option<AdminServer>,
     homes: Homes,
@@ -93,8 +93,8 @@ pub enum StartError {
         /// Why not.
         error: TlsFileError,
     },
-    /// Tokens cannot be checked.
-    Tokens(TokenFileError),
+    /// A file of tokens or of a webhook is of no use.
+    Auth(AuthFileError),
     /// What is to be kept cannot be kept there, or what was kept cannot be read.
     Store {
         /// Directory.
@@ -114,7 +114,9 @@ impl fmt::Display for StartError {
                     "something is to be kept, but no directory is named: set `durability.data`",
                 ),
                 StartError::Store { directory, error } => store_error(f, directory, error),
-                StartError::Tokens(error) => write!(f, "no tokens: {error}"),
+                StartError::Auth(error) => {
+                    write!(f, "clients could not be authenticated: {error}")
+                }
                 StartError::Tls { address, error } => {
                     write!(f, "no TLS on {address}: {error}")?;
                     error.likely_fix().map_or(Ok(()), |fix| write!(f, ". {fix}"))
@@ -180,9 +182,9 @@ fn replay(config: &Config, parts: &mut [Parts]) -> Result<(), StartError> {
 
 impl std::error::Error for StartError {}
 
-impl From<TokenFileError> for StartError {
-    fn from(error: TokenFileError) -> StartError {
-        StartError::Tokens(error)
+impl From<AuthFileError> for StartError {
+    fn from(error: AuthFileError) -> StartError {
+        StartError::Auth(error)
     }
 }
 
@@ -229,7 +231,8 @@ impl Server {
     ) -> Result<Handle, StartError> {
         files::raise_limit();
         secrets::warn_of_readers(&config);
-        let tokens = Arc::new(Tokens::load(&config.jwt, None)?);
+        let believed = Believed::load(&config, None)?;
+        let http = believed.http()?;
         let count = config.shard_count();
         let polls = (0..count).map(|_| poll()).collect::<io::Result<Vec<_>>>()?;
         let wakes: Vec<Arc<Wake>> = polls.iter().map(|(_, wake)| Arc::clone(wake)).collect();
@@ -237,20 +240,11 @@ impl Server {
         let stores = stores::open(&config, &wakes)?;
         let mut bound = listen(&config, count)?;
         let admin_socket = admin_socket(&config)?;
-        let open: Arc<[AtomicU32]> = bound.iter().map(|_| AtomicU32::new(0)).collect();
         let seed = random()?;
-        let shared = Arc::new(Shared {
-            index: IndexCell::new(Index::new(random()?)),
-            snapshots: Snapshots::new(count),
-            open,
-            running: AtomicU16::new(count),
-            clock: Clock::start(),
-            durability: config.durability.class.into(),
-            ready: Barrier::new(usize::from(count)),
-        });
+        let shared = Arc::new(shared(&config, count, bound.len())?);
         let passwords = PasswordPool::start(PASSWORD_THREADS)?;
         let token_checks = TokenPool::start(TOKEN_THREADS)?;
-        let trust = Arc::new(trust(&config, &tokens));
+        let trust = Arc::new(believed.trust(&config, http.as_ref()));
         let plan = Plan {
             config: &config,
             homes: Homes::new(count, seed),
@@ -278,8 +272,8 @@ impl Server {
             shards: Vec::new(),
             passwords: Some(passwords),
             token_checks: Some(token_checks),
-            tokens,
-            http: None,
+            believed,
+            http,
             admin: None,
             homes,
             shared,
@@ -294,7 +288,7 @@ impl Server {
             };
             handle.shards.push(std::thread::Builder::new().name(name).spawn(run)?);
         }
-        handle.begin_fetching()?;
+        handle.begin_fetching();
         if let Some(socket) = admin_socket {
             handle.admin = Some(AdminServer::start(socket, Arc::clone(&handle.shared))?);
         }
@@ -307,7 +301,7 @@ impl Server {
     /// One of them is of no use.
     pub fn check_files(config: &Config) -> Result<(), StartError> {
         config.listeners.iter().try_for_each(|listener| acceptor(listener).map(drop))?;
-        Tokens::load(&config.jwt, None)?;
+        Believed::load(config, None)?;
         Ok(())
     }
 }
@@ -334,13 +328,17 @@ struct Joints {
     listeners: Vec<ListenerPart>,
 }
 
-/// Who is believed.
-fn trust(config: &Config, tokens: &Arc<Tokens>) -> Trust {
-    Trust {
-        order: config.authenticators.clone(),
-        users: config.users.clone(),
-        tokens: Arc::clone(tokens),
-    }
+/// What all shards share.
+fn shared(config: &Config, count: u16, listeners: usize) -> io::Result<Shared> {
+    Ok(Shared {
+        index: IndexCell::new(Index::new(random()?)),
+        snapshots: Snapshots::new(count),
+        open: (0..listeners).map(|_| AtomicU32::new(0)).collect(),
+        running: AtomicU16::new(count),
+        clock: Clock::start(),
+        durability: config.durability.class.into(),
+        ready: Barrier::new(usize::from(count)),
+    })
 }
 
 /// The limits of a broker's core, which has the classes among them.
@@ -358,7 +356,8 @@ impl Plan<'_> {
         let wake = Arc::clone(&mailbox.wake);
         let checks = Checks {
             passwords: self.passwords.asker(mailbox.clone()),
-            tokens: self.tokens.asker(mailbox),
+            tokens: self.tokens.asker(mailbox.clone()),
+            answers: mailbox,
         };
         let auth = Authenticator::new(Arc::clone(self.trust), checks, self.shared.clock)
             .map_err(io::Error::from)?;
@@ -398,6 +397,7 @@ impl Opened {
             tenant: configured.tenant,
             allow_anonymous: configured.allow_anonymous,
             connections_max: configured.connections_max,
+            address: self.running.address.unwrap_or(configured.address),
             durability: configured.durability.map(Into::into),
             acceptor: self.running.acceptor.clone(),
             user_name_from: configured
@@ -502,9 +502,10 @@ impl Handle {
         self.listeners.iter().filter_map(|it| Some((it.address?, &it.configured)))
     }
 
-    /// Whether anybody can prove who it is: with a password, or a token.
+    /// Whether anybody can prove who it is: with a password, a token, or to a webhook.
     pub(crate) fn has_users(&self) -> bool {
-        !self.config.users.is_empty() || !self.config.jwt.is_empty()
+        let Config { users, jwt, webhook, .. } = &self.config;
+        !users.is_empty() || !jwt.is_empty() || webhook.is_some()
     }
 
     /// Where `/metrics` is.
@@ -545,12 +546,12 @@ impl Handle {
                 reload_tls(acceptor, tls, address);
             }
         }
-        match Tokens::load(&new.jwt, Some(&self.tokens)) {
-            Ok(tokens) => {
-                self.tokens = Arc::new(tokens);
+        match self.believed.reload(new, &mut self.http) {
+            Ok(()) => {
                 old.jwt.clone_from(&new.jwt);
+                old.webhook.clone_from(&new.webhook);
             }
-            Err(error) => tracing::error!("tokens are checked as they were: {error}"),
+            Err(why) => tracing::error!("tokens and webhook stay as they were: {why}"),
         }
         old.authenticators.clone_from(&new.authenticators);
         old.limits.clone_from(&new.limits);
@@ -559,36 +560,27 @@ impl Handle {
         old.shutdown_grace_secs = new.shutdown_grace_secs;
         let new = Arc::new(Reconfiguration {
             limits: limits(old),
-            trust: Arc::new(trust(old, &self.tokens)),
+            trust: Arc::new(self.believed.trust(old, self.http.as_ref())),
             sys_interval_secs: new.sys_interval_secs,
         });
         for mailbox in &self.mailboxes {
             mailbox.post(Command::Reconfigure(Arc::clone(&new)));
         }
-        if let Err(error) = self.begin_fetching() {
-            tracing::error!("keys of tokens cannot be fetched: {error}");
-        }
+        self.begin_fetching();
         pinned.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect()
     }
 
-    /// Fetches the keys that come from URLs, on a thread that there is only if somebody needs it.
-    fn begin_fetching(&mut self) -> io::Result<()> {
-        if !self.tokens.need_fetching() {
-            return Ok(());
-        }
-        if self.http.is_none() {
-            self.http = Some(HttpThread::start()?);
-        }
+    /// Fetches the keys that come from URLs.
+    fn begin_fetching(&self) {
         if let Some(http) = &self.http {
-            self.tokens.begin_fetching(http.runtime());
+            self.believed.begin_fetching(http);
         }
-        Ok(())
     }
 
-    /// Reads the files of TLS and tokens that have changed since they were read: new connections
-    /// begin with what they hold.
+    /// Reads the files of TLS, tokens and webhooks that have changed since they were read: new
+    /// connections begin with what they hold.
     pub fn refresh_files(&self) {
-        self.tokens.refresh();
+        self.believed.refresh();
         for running in &self.listeners {
             if let Some(acceptor) = &running.acceptor
                 && let Some(tls) = acceptor.changed()

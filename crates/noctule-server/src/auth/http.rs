@@ -159,25 +159,29 @@ impl Endpoint {
 
     /// Asks. Takes as long as it takes: the caller has a time-out.
     pub(crate) async fn ask(&self, request: Request) -> Result<Answer, String> {
-        // Of connections that were kept, the other side may have closed some meanwhile.
-        while let Some(sender) = self.kept() {
-            if let Ok(answer) = self.ask_over(sender, &request).await {
-                return Ok(answer);
+        let max = request.answer_max;
+        let request = self.request(&request)?;
+        // Of connections that were kept, the other side may have closed some meanwhile. What has
+        // an answer, good or bad, is not asked again.
+        while let Some(mut sender) = self.kept() {
+            if let Ok(response) = begin_to_ask(&mut sender, request.clone()).await {
+                return self.finish(sender, response, max).await;
             }
         }
-        let sender = self.connect().await?;
-        self.ask_over(sender, &request).await
+        let mut sender = self.connect().await?;
+        let response = begin_to_ask(&mut sender, request).await;
+        let response = response.map_err(|error| format!("no answer: {error}"))?;
+        self.finish(sender, response, max).await
     }
 
-    async fn ask_over(
+    /// Reads the answer, and keeps the connection for others.
+    async fn finish(
         &self,
-        mut sender: SendRequest<Full<Bytes>>,
-        request: &Request,
+        sender: SendRequest<Full<Bytes>>,
+        response: Response<Incoming>,
+        max: usize,
     ) -> Result<Answer, String> {
-        let failed = |error: hyper::Error| format!("no answer: {error}");
-        sender.ready().await.map_err(failed)?;
-        let response = sender.send_request(self.request(request)?).await.map_err(failed)?;
-        let answer = read(response, request.answer_max).await?;
+        let answer = read(response, max).await?;
         let mut idle = self.idle();
         if !sender.is_closed() && idle.len() < IDLE_MAX {
             idle.push(sender);
@@ -248,6 +252,14 @@ async fn begin(
     // It ends when its sender is dropped, or the other side ends it; who asks is told.
     tokio::spawn(async move { drop(connection.await) });
     Ok(sender)
+}
+
+async fn begin_to_ask(
+    sender: &mut SendRequest<Full<Bytes>>,
+    request: hyper::Request<Full<Bytes>>,
+) -> hyper::Result<Response<Incoming>> {
+    sender.ready().await?;
+    sender.send_request(request).await
 }
 
 async fn read(response: Response<Incoming>, max: usize) -> Result<Answer, String> {

@@ -50,5 +50,10 @@ pub(crate) enum Effect {
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Verdict {
     Allow(Box<Identity>),
-    Deny { reason: ReasonCode, why: Box<str> },
+    Deny {
+        reason: ReasonCode,
+        why: Box<str>,
+    },
+    /// Somebody else may know it.
+    NotMine,
 }

@@ -1,5 +1,6 @@
 //! Who a client is: the answers to `Effect::Authenticate`.
 //!
+//! * `trust`     who is believed
 //! * `verifier`  what is kept of a password, for SCRAM too; who may log in
 //! * `secret`    what is kept of a password in other forms
 //! * `password_file`  users in a file, one a line
@@ -8,15 +9,18 @@
 //! * `pool`      the threads that check plain passwords, because that takes milliseconds
 //! * `token`     JSON Web Tokens, with threads of their own
 //! * `identity`  who a client turned out to be
-//! * `http`      how keys of tokens are fetched
+//! * `webhook`   a service of the operator's
+//! * `http`      how others are asked
+//! * `file`      files that say who is believed
 //!
 //! A chain: `Trust::order` says who is asked, and the first who knows the client decides. A
-//! certificate that gives a user name (`user_name_from`) is known; so is a password that wants to be a
-//! token, if there are issuers of any, and a user name that is configured. Nobody knows the rest: a
-//! client with a name or a password is refused, without both the listener decides. If nothing is
-//! configured that anybody could be checked against, a listener that lets anonymous clients in lets
-//! every name in. An Authentication Method names one of the chain.
+//! certificate that gives a user name (`user_name_from`) is known; so is a password that wants to be
+//! a token, if there are issuers of any, and a user name that is configured; a webhook knows whom it
+//! likes. Nobody knows the rest: a client with a name or a password is refused, without both the
+//! listener decides. If nothing is configured that anybody could be checked against, a listener that
+//! lets anonymous clients in lets every name in. An Authentication Method names one of the chain.
 
+mod file;
 mod http;
 mod identity;
 mod password_file;
@@ -25,44 +29,44 @@ mod recent;
 mod scram;
 mod secret;
 mod token;
+mod trust;
 mod verifier;
+mod webhook;
 
+pub use file::AuthFileError;
 pub use password_file::{PasswordFileError, PasswordLine, read_lines};
 pub use secret::{HashKind, ROUNDS, Secret};
-pub use token::{Algorithm, TokenFileError};
+pub use token::Algorithm;
 pub use verifier::{ITERATIONS, Users, Verifier, VerifierError};
 
 pub(crate) use http::{HttpThread, check_url};
 pub(crate) use identity::Verdict;
 pub(crate) use pool::{PasswordCheck, PasswordPool};
-pub(crate) use token::{TokenCheck, TokenPool, Tokens};
+pub(crate) use token::{TokenCheck, TokenPool};
+pub(crate) use trust::{Believed, Trust};
 pub(crate) use verifier::prepared_name;
 
 use crate::config::AuthenticatorKind;
-use crate::shard::Clock;
+use crate::shard::{Clock, Mailbox};
 use identity::{Asked, Identity};
 use noctule_core::ConnId;
 use noctule_core::grant::Grant;
 use noctule_core::input::AuthAnswer;
 use noctule_core::output::AuthRequest;
-use noctule_proto::ReasonCode;
+use noctule_proto::{ReasonCode, Version};
 use scram::{ClientFirst, Exchange, ScramError};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use token::{Proof, now_millis};
-
-/// Who is believed, and in which order that is found out. A reload brings another one.
-#[derive(Debug, Default)]
-pub(crate) struct Trust {
-    pub(crate) order: Vec<AuthenticatorKind>,
-    pub(crate) users: Users,
-    pub(crate) tokens: Arc<Tokens>,
-}
+use webhook::Hook;
 
 /// Those who find out what takes long.
 pub(crate) struct Checks {
     pub(crate) passwords: PasswordCheck,
     pub(crate) tokens: TokenCheck,
+    /// Where the answers of webhooks go.
+    pub(crate) answers: Mailbox,
 }
 
 /// The authenticator of one shard.
@@ -87,6 +91,21 @@ pub(crate) struct Shown {
     /// The user name that its certificate gives it, where that counts; `Some(None)`: it has shown
     /// one that gives none.
     pub(crate) user_name: Option<Option<Arc<str>>>,
+    /// What nobody but a webhook wants to know.
+    pub(crate) seen: Seen,
+}
+
+/// What else is seen of a client.
+#[derive(Clone, Default)]
+pub(crate) struct Seen {
+    /// Where it comes from.
+    pub(crate) remote: Option<SocketAddr>,
+    /// Where it came in.
+    pub(crate) listener: Option<SocketAddr>,
+    /// What it speaks.
+    pub(crate) version: Option<Version>,
+    /// The common name in its certificate.
+    pub(crate) common_name: Option<Arc<str>>,
 }
 
 /// A client at the chain.
@@ -100,8 +119,17 @@ struct Applicant {
 #[derive(Clone)]
 struct Known {
     user: Option<Arc<str>>,
-    /// The issuer of its token, if one let it in.
-    issuer: Option<Box<str>>,
+    by: Voucher,
+}
+
+/// Who says who a connection is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Voucher {
+    /// We do.
+    Own,
+    /// The issuer of its token.
+    Issuer(Box<str>),
+    Webhook,
 }
 
 /// An authentication that waits for something.
@@ -113,6 +141,8 @@ enum Running {
     Scram { exchange: Exchange, user: Option<Arc<str>> },
     /// For the check of a token; again, if it is not the first of this connection.
     Token { ticket: u64, again: bool },
+    /// For a webhook, which may leave it to those from this place in the chain on.
+    Webhook { ticket: u64, applicant: Arc<Applicant>, next: usize },
 }
 
 impl Authenticator {
@@ -136,20 +166,22 @@ impl Authenticator {
     }
 
     /// Believes others from here on. Answers who is to be ended, or was about to be let in by what
-    /// does not hold any more: its user is gone or has another password, or its issuer is gone.
+    /// does not hold any more: its user is gone or has another password, or who vouches for it is
+    /// gone.
     pub(crate) fn reconfigure(&mut self, trust: Arc<Trust>) -> Vec<ConnId> {
         let before = std::mem::replace(&mut self.trust, trust);
         let changed = |user: &str| before.users.find(user) != self.trust.users.find(user);
-        let known = self.known.iter().filter(|(_, known)| match &known.issuer {
-            Some(issuer) => !self.trust.tokens.knows(issuer),
-            None => known.user.as_deref().is_some_and(changed),
+        let known = self.known.iter().filter(|(_, known)| match &known.by {
+            Voucher::Issuer(issuer) => !self.trust.tokens.knows(issuer),
+            Voucher::Webhook => self.trust.hook.is_none(),
+            Voucher::Own => known.user.as_deref().is_some_and(changed),
         });
         let running = self.running.iter().filter(|(_, running)| match running {
             Running::Password { user, .. } | Running::Scram { user, .. } => {
                 user.as_deref().is_some_and(changed)
             }
-            // Its issuer is looked for again when it is answered.
-            Running::Token { .. } => false,
+            // Who vouches for it is looked for again when it is answered.
+            Running::Token { .. } | Running::Webhook { .. } => false,
         });
         let mut ended: Vec<ConnId> =
             known.map(|(conn, _)| *conn).chain(running.map(|(conn, _)| *conn)).collect();
@@ -169,7 +201,7 @@ impl Authenticator {
         match request {
             AuthRequest::Connect { client_id, user_name, password, method: None, .. } => {
                 let asked = Asked { client_id, user_name: user_name.map(Into::into) };
-                self.ask(conn, Applicant { asked, password, shown })
+                self.ask(conn, Arc::new(Applicant { asked, password, shown }), 0)
             }
             AuthRequest::Connect { client_id, user_name, method: Some(method), data, .. } => {
                 let asked = Asked { client_id, user_name: user_name.map(Into::into) };
@@ -209,16 +241,25 @@ impl Authenticator {
         ticket: u64,
         verdict: Verdict,
     ) -> Option<AuthAnswer> {
-        match self.running.get(&conn) {
-            Some(Running::Token { ticket: waiting, again }) if *waiting == ticket => {
-                let again = *again;
-                self.running.remove(&conn);
-                Some(match verdict {
-                    Verdict::Allow(identity) => self.by_token(conn, *identity, again),
-                    Verdict::Deny { reason, why } => AuthAnswer::Deny { reason, why },
-                })
-            }
-            _ => None,
+        let waits = match self.running.get(&conn)? {
+            Running::Token { ticket, .. } | Running::Webhook { ticket, .. } => *ticket,
+            Running::Password { .. } | Running::Scram { .. } => return None,
+        };
+        let running = if waits == ticket { self.running.remove(&conn)? } else { return None };
+        match verdict {
+            Verdict::Deny { reason, why } => Some(AuthAnswer::Deny { reason, why }),
+            Verdict::Allow(identity) => Some(match running {
+                Running::Token { again, .. } => self.by_token(conn, *identity, again),
+                Running::Webhook { .. } => self.by_webhook(conn, *identity),
+                Running::Password { .. } | Running::Scram { .. } => wrong_password(),
+            }),
+            Verdict::NotMine => match running {
+                Running::Webhook { applicant, next, .. } => self.ask(conn, applicant, next),
+                // Nobody else takes tokens.
+                Running::Token { .. } | Running::Password { .. } | Running::Scram { .. } => {
+                    Some(wrong_password())
+                }
+            },
         }
     }
 
@@ -234,16 +275,21 @@ impl Authenticator {
     }
 
     fn remember(&mut self, conn: ConnId, user: Arc<str>) {
-        self.known.insert(conn, Known { user: Some(user), issuer: None });
+        self.known.insert(conn, Known { user: Some(user), by: Voucher::Own });
     }
 
-    /// Asks one after the other.
-    fn ask(&mut self, conn: ConnId, applicant: Applicant) -> Option<AuthAnswer> {
+    /// Whether somebody is asked who wants to know all that is seen of a client.
+    pub(crate) fn wants_to_see(&self) -> bool {
+        self.trust.hook.is_some()
+    }
+
+    /// Asks one after the other, from a place in the chain on.
+    fn ask(&mut self, conn: ConnId, applicant: Arc<Applicant>, from: usize) -> Option<AuthAnswer> {
         let trust = Arc::clone(&self.trust);
-        for kind in &trust.order {
+        for (at, kind) in trust.order.iter().enumerate().skip(from) {
             match kind {
                 AuthenticatorKind::Certificate => {
-                    if let Some(user) = applicant.shown.user_name {
+                    if let Some(user) = applicant.shown.user_name.clone() {
                         return Some(self.by_certificate(conn, user));
                     }
                 }
@@ -251,29 +297,34 @@ impl Authenticator {
                     let token = applicant.password.as_deref().unwrap_or_default();
                     if !trust.tokens.is_empty() && token::wants_to_be_token(token) {
                         let proof = Proof { token: token.into(), enhanced: false };
-                        return self.ask_for_token(conn, (applicant.asked, false), proof);
+                        let asked = applicant.asked.clone();
+                        return self.ask_for_token(conn, (asked, false), proof);
                     }
                 }
                 AuthenticatorKind::Password => {
                     let name = applicant.asked.user_name.as_deref();
                     if let Some(name) = name.filter(|name| trust.users.find(name).is_some()) {
-                        return self.ask_for_password(conn, name, applicant.password);
+                        return self.ask_for_password(conn, name, applicant.password.clone());
                     }
                 }
-                // There is none.
-                AuthenticatorKind::Webhook => {}
+                AuthenticatorKind::Webhook => {
+                    if let Some(hook) = &trust.hook {
+                        return self.ask_webhook(conn, hook, (applicant, at + 1));
+                    }
+                }
             }
         }
-        self.unknown(conn, applicant)
+        self.unknown(conn, &applicant)
     }
 
     /// Nobody knows it.
-    fn unknown(&mut self, conn: ConnId, applicant: Applicant) -> Option<AuthAnswer> {
+    fn unknown(&mut self, conn: ConnId, applicant: &Applicant) -> Option<AuthAnswer> {
         let Applicant { asked, password, shown: Shown { anonymous, .. } } = applicant;
-        if anonymous && self.trust.users.is_empty() && self.trust.tokens.is_empty() {
+        let anonymous = *anonymous;
+        if anonymous && self.trust.is_empty() {
             return Some(allow(None));
         }
-        match (asked.user_name, password) {
+        match (&asked.user_name, password) {
             (None, None) if anonymous => Some(allow(None)),
             (None, None) => Some(deny(
                 ReasonCode::NotAuthorized,
@@ -281,7 +332,7 @@ impl Authenticator {
             )),
             // It takes as long as it does for a user who is known.
             (Some(name), password) if self.trust.order.contains(&AuthenticatorKind::Password) => {
-                self.ask_for_password(conn, &name, password)
+                self.ask_for_password(conn, name, password.clone())
             }
             (None | Some(_), _) => Some(wrong_password()),
         }
@@ -319,16 +370,42 @@ impl Authenticator {
         None
     }
 
+    fn ask_webhook(
+        &mut self,
+        conn: ConnId,
+        hook: &Hook,
+        (applicant, next): (Arc<Applicant>, usize),
+    ) -> Option<AuthAnswer> {
+        self.last_ticket += 1;
+        let ticket = self.last_ticket;
+        if !hook.ask((conn, ticket), &applicant, &self.checks.answers) {
+            return Some(too_many());
+        }
+        self.running.insert(conn, Running::Webhook { ticket, applicant, next });
+        None
+    }
+
+    /// A webhook says that it may come in.
+    fn by_webhook(&mut self, conn: ConnId, identity: Identity) -> AuthAnswer {
+        if self.trust.hook.is_none() {
+            return deny(ReasonCode::NotAuthorized, "who would let it in was taken away");
+        }
+        let known = Known { user: identity.user_name.clone(), by: Voucher::Webhook };
+        self.known.insert(conn, known);
+        self.admit(identity)
+    }
+
     /// A token is good.
     fn by_token(&mut self, conn: ConnId, identity: Identity, again: bool) -> AuthAnswer {
-        if identity.issuer.as_deref().is_some_and(|it| !self.trust.tokens.knows(it)) {
+        let issuer = identity.issuer.clone().unwrap_or_default();
+        if !self.trust.tokens.knows(&issuer) {
             return deny(ReasonCode::NotAuthorized, "the token's issuer was taken away");
         }
         let before = self.known.get(&conn).map(|known| &known.user);
         if again && before.is_some_and(|user| *user != identity.user_name) {
             return deny(ReasonCode::NotAuthorized, ANOTHER_USER);
         }
-        let known = Known { user: identity.user_name.clone(), issuer: identity.issuer.clone() };
+        let known = Known { user: identity.user_name.clone(), by: Voucher::Issuer(issuer) };
         self.known.insert(conn, known);
         self.admit(identity)
     }
@@ -361,7 +438,8 @@ impl Authenticator {
         // [MQTT-4.12.0-1 v5]
         let scram = in_chain(AuthenticatorKind::Password).then_some(scram::METHOD);
         let mut known: Vec<&str> = scram.into_iter().collect();
-        for method in self.trust.tokens.methods() {
+        let tokens = self.trust.tokens.methods().filter(|_| in_chain(AuthenticatorKind::Jwt));
+        for method in tokens {
             if !known.contains(&method) {
                 known.push(method);
             }

@@ -7,6 +7,7 @@
 //! * `tls`         how a listener speaks TLS
 //! * `authenticators`  who is asked about a client
 //! * `jwt`         whose tokens are taken
+//! * `webhook`     the service that is asked who is let in
 //! * `sample`      prints the options with their defaults as a commented file
 //! * `show`        prints those in force
 
@@ -19,6 +20,7 @@ mod sample;
 mod show;
 mod tls;
 mod value;
+mod webhook;
 
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,7 @@ pub use parse::{ConfigError, Fault};
 pub use sample::sample;
 pub use show::show;
 pub use tls::{ClientCertificates, TlsOptions, TlsVersion, UserNameFrom};
+pub use webhook::{WebhookFailure, WebhookOptions};
 
 use crate::auth::{PasswordLine, Users, read_lines};
 use noctule_core::{Limits, Tenant};
@@ -70,6 +73,8 @@ pub struct Config {
     pub authenticators: Vec<AuthenticatorKind>,
     /// Whose tokens are taken.
     pub jwt: Vec<JwtOptions>,
+    /// The service that is asked who is let in.
+    pub webhook: Option<WebhookOptions>,
 }
 
 /// A place where clients connect.
@@ -184,6 +189,7 @@ impl Config {
             password_file: None,
             authenticators: AuthenticatorKind::all(),
             jwt: Vec::new(),
+            webhook: None,
         }
     }
 
@@ -214,6 +220,7 @@ impl Config {
             tls.resolve(folder);
         }
         config.jwt.iter_mut().for_each(|jwt| jwt.resolve(folder));
+        config.webhook.iter_mut().for_each(|webhook| webhook.resolve(folder));
         if let Some(file) = &mut config.password_file {
             *file = folder.join(&*file);
             let file = file.clone();

@@ -68,7 +68,7 @@ macro_rules! opt {
 
 mod identity;
 
-pub(super) use identity::JWT;
+pub(super) use identity::{JWT, WEBHOOK};
 
 /// Bytes that follow the prefix of a client id that the broker assigns.
 pub(super) const ASSIGNED_LEN: usize = 36;

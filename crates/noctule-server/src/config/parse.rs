@@ -3,6 +3,7 @@
 use super::jwt::JwtDraft;
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
 use super::tls::TlsDraft;
+use super::webhook::WebhookDraft;
 use super::{AuthenticatorKind, Config, Durability, Listener, TopicClass};
 use crate::auth::Secret;
 use noctule_core::limits::QueueRule;
@@ -88,8 +89,8 @@ fn covers(rule: &QueueRule, clients: &str) -> bool {
 }
 
 /// Names of the tables, beside the options of the top level.
-const TABLES: [&str; 8] =
-    ["limits", "log", "admin", "listener", "users", "durability", "queue", "jwt"];
+const TABLES: [&str; 9] =
+    ["limits", "log", "admin", "listener", "users", "durability", "queue", "jwt", "webhook"];
 
 struct Walk<'t> {
     text: &'t str,
@@ -109,6 +110,7 @@ impl Walk<'_> {
                 "listener" => config.listeners = self.listeners(value),
                 "users" => self.users(value, &mut config),
                 "jwt" => self.jwt(value, &mut config),
+                "webhook" => self.webhook(value, &mut config),
                 // They begin with what [limits] says.
                 "queue" => queues = Some(value),
                 name => match options::TOP.iter().find(|opt| opt.name == name) {
@@ -151,7 +153,8 @@ impl Walk<'_> {
 
     /// What is configured is to be asked: who lets somebody in must not be left out unnoticed.
     fn unused(&mut self, root: &DeTable<'_>, config: &Config) {
-        for (name, kind) in [("jwt", AuthenticatorKind::Jwt)] {
+        let kinds = [("jwt", AuthenticatorKind::Jwt), ("webhook", AuthenticatorKind::Webhook)];
+        for (name, kind) in kinds {
             let said = root.iter().find(|(key, _)| key.get_ref() == name);
             if let Some((key, _)) = said.filter(|_| !config.authenticators.contains(&kind)) {
                 let what = "is never asked, because `authenticators` leaves it out".to_owned();
@@ -395,6 +398,19 @@ impl Walk<'_> {
         }
     }
 
+    fn webhook(&mut self, value: &Spanned<DeValue<'_>>, config: &mut Config) {
+        let mut draft = WebhookDraft::default();
+        let before = self.faults.len();
+        self.table("webhook.", value, options::WEBHOOK, &mut draft);
+        if self.faults.len() > before {
+            return;
+        }
+        match draft.finish() {
+            Ok(webhook) => config.webhook = Some(webhook),
+            Err((option, why)) => self.fault(&value.span(), &format!("webhook.{option}"), why),
+        }
+    }
+
     /// The tables of `[[name]]`.
     fn entries<'v, 'i>(
         &mut self,
@@ -477,6 +493,8 @@ fn options_elsewhere(name: &str) -> Option<String> {
         "durability"
     } else if holds(options::JWT, name) {
         "jwt"
+    } else if holds(options::WEBHOOK, name) {
+        "webhook"
     } else {
         return None;
     };

@@ -4,6 +4,7 @@ use super::Config;
 use super::jwt::JwtDraft;
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
 use super::tls::TlsDraft;
+use super::webhook::WebhookDraft;
 use noctule_core::limits::QueueRule;
 use std::fmt::Write as _;
 
@@ -63,6 +64,8 @@ pub fn sample() -> String {
          needed.\n# [[jwt]]\n",
     );
     commented(&mut text, options::JWT, &mut JwtDraft::default());
+    text.push_str("\n# A service that says who is let in.\n# [webhook]\n");
+    commented(&mut text, options::WEBHOOK, &mut WebhookDraft::default());
     text.push_str("\n[log]\n");
     options(&mut text, options::LOG, &mut config.log);
     text.push_str("\n[admin]\n");

@@ -4,6 +4,7 @@ use super::jwt::JwtDraft;
 use super::options::{self, ListenerDraft, TopicDraft};
 use super::sample::values;
 use super::tls::TlsDraft;
+use super::webhook::WebhookDraft;
 use super::{Class, Config};
 use std::fmt::Write as _;
 
@@ -49,6 +50,10 @@ pub fn show(config: &Config) -> String {
     for jwt in &config.jwt {
         text.push_str("\n[[jwt]]\n");
         values(&mut text, options::JWT, &mut JwtDraft::of(jwt));
+    }
+    if let Some(webhook) = &config.webhook {
+        text.push_str("\n[webhook]\n");
+        values(&mut text, options::WEBHOOK, &mut WebhookDraft::of(webhook));
     }
     text.push_str("\n[log]\n");
     values(&mut text, options::LOG, &mut config.log);

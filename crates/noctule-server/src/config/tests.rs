@@ -27,6 +27,7 @@ fn the_sample_names_every_option_with_a_comment() {
     let kept = durability.chain(options::TOPIC.iter().map(|opt| opt.name));
     let kept = kept.chain(options::QUEUE.iter().map(|opt| opt.name));
     let kept = kept.chain(options::JWT.iter().map(|opt| opt.name));
+    let kept = kept.chain(options::WEBHOOK.iter().map(|opt| opt.name));
     for name in limits.chain(others).chain(listener).chain(rest).chain(kept) {
         let found = sample.lines().zip(sample.lines().skip(1)).any(|(above, line)| {
             line.trim_start_matches("# ").starts_with(&format!("{name} = "))
@@ -473,4 +474,29 @@ noctule.toml:17: jwt.issuer: is missing in more than one entry: tokens are told 
         faults("authenticators = [\"password\"]\n[jwt]\nsecret = \"a\"\n"),
         "noctule.toml:2: jwt: is never asked, because `authenticators` leaves it out"
     );
+}
+
+#[test]
+fn a_webhook_is_a_table_and_what_is_wrong_with_it_is_said() {
+    let text = "[webhook]\nurl = \"https://a.example/auth\"\nca = \"ca.pem\"\nbearer = \"token\"\n\
+                timeout_millis = 5\nfail = \"ignore\"\ncache_deny_secs = 0\n";
+    let config = Config::parse("f", text).unwrap();
+    let webhook = config.webhook.as_ref().unwrap();
+    assert_eq!((webhook.timeout_millis, webhook.fail), (5, WebhookFailure::Ignore));
+    assert_eq!(Config::parse("shown", &show(&config)).unwrap().webhook, config.webhook);
+    for (text, fault) in [
+        ("[webhook]\n", "1: webhook.url: is missing: where the service is"),
+        ("[webhook]\nurl = \"a\"\n", "1: webhook.url: a URL expected, like \"https://host/path\""),
+        ("[webhook]\nurl = \"http://a\"\nca = \"b\"\n", "1: webhook.ca: needs a `url` with https"),
+        (
+            "[webhook]\nfail = \"often\"\n",
+            "2: webhook.fail: \"often\" is wrong: must be \"closed\", \"open\" or \"ignore\"",
+        ),
+        (
+            "authenticators = [\"jwt\"]\n[webhook]\nurl = \"http://a\"\n",
+            "2: webhook: is never asked, because `authenticators` leaves it out",
+        ),
+    ] {
+        assert_eq!(faults(text), format!("noctule.toml:{fault}"));
+    }
 }

@@ -4,6 +4,7 @@ mod client;
 mod service;
 mod signer;
 mod tokens;
+mod webhooks;
 
 use anyhow::{Context, Result, ensure};
 use noctule_server::config::Config;

@@ -1,7 +1,10 @@
 //! A small HTTP server: it answers what the test tells it to, and counts how often it was asked.
 
 use anyhow::Result;
-use std::io::{BufRead, BufReader, Read, Write};
+use noctule_tls::rustls::pki_types::PrivateKeyDer;
+use noctule_tls::rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use std::io::{BufRead, BufReader, Error, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,6 +40,25 @@ struct State {
 
 impl Service {
     pub(crate) fn start(answer: Answer) -> Result<Service> {
+        Service::start_with(answer, None)
+    }
+
+    /// One that speaks TLS, and the CA (PEM) that vouches for it as 127.0.0.1.
+    pub(crate) fn start_secure(answer: Answer) -> Result<(Service, String)> {
+        let mut of_ca = CertificateParams::new(Vec::new())?;
+        of_ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = CertifiedIssuer::self_signed(of_ca, KeyPair::generate()?)?;
+        let key = KeyPair::generate()?;
+        let own = CertificateParams::new(vec!["127.0.0.1".to_owned()])?.signed_by(&key, &ca)?;
+        let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(Error::other)?;
+        let config = ServerConfig::builder_with_provider(Arc::new(noctule_tls::provider(&[])))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![own.der().clone()], key)?;
+        Ok((Service::start_with(answer, Some(Arc::new(config)))?, ca.pem()))
+    }
+
+    fn start_with(answer: Answer, tls: Option<Arc<ServerConfig>>) -> Result<Service> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let state = Arc::new(State {
@@ -51,9 +73,9 @@ impl Service {
                 if shared.stopping.load(Ordering::SeqCst) {
                     return;
                 }
-                let shared = Arc::clone(&shared);
+                let (shared, tls) = (Arc::clone(&shared), tls.clone());
                 // A connection that ends in an error is the broker's to notice.
-                std::thread::spawn(move || stream.map(|stream| serve(stream, &shared)));
+                std::thread::spawn(move || accept(stream?, tls, &shared));
             }
         });
         Ok(Service { address, state, thread: Some(thread) })
@@ -85,10 +107,19 @@ impl Drop for Service {
     }
 }
 
-fn serve(stream: TcpStream, state: &State) -> std::io::Result<()> {
+fn accept(stream: TcpStream, tls: Option<Arc<ServerConfig>>, state: &State) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut writer = stream;
+    match tls {
+        None => serve(stream, state),
+        Some(config) => {
+            let session = ServerConnection::new(config).map_err(Error::other)?;
+            serve(StreamOwned::new(session, stream), state)
+        }
+    }
+}
+
+fn serve(stream: impl Read + Write, state: &State) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
     loop {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
@@ -105,6 +136,7 @@ fn serve(stream: TcpStream, state: &State) -> std::io::Result<()> {
         *state.last.lock().unwrap_or_else(PoisonError::into_inner) = head;
         state.asked.fetch_add(1, Ordering::SeqCst);
         let answer = state.answer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let writer = reader.get_mut();
         match answer {
             Answer::Body(body) => {
                 let len = body.len();

@@ -17,7 +17,8 @@ fn claims(secs: i64) -> String {
 }
 
 fn by_password(address: SocketAddr, token: &str) -> Result<Told> {
-    let hello = Hello { user_name: Some("any"), password: Some(token.as_bytes()), ..Hello::default() };
+    let hello =
+        Hello { user_name: Some("any"), password: Some(token.as_bytes()), ..Hello::default() };
     answer(address, &hello)
 }
 
@@ -37,25 +38,35 @@ fn each_bad_token_is_told_what_is_wrong_with_it_in_both_versions_and_ways() -> R
     let expiry = format!("\"exp\":{}", in_secs(60));
     for (token, why) in [
         (sign(&claims(-60)), "the token has expired"),
-        (other("\"sub\"", &format!("\"nbf\":{},\"sub\"", in_secs(100))),
-         "the token is not valid yet"),
+        (
+            other("\"sub\"", &format!("\"nbf\":{},\"sub\"", in_secs(100))),
+            "the token is not valid yet",
+        ),
         (none, "the token is signed by an algorithm unknown here"),
         (other("mqtt", "http"), "the token is for another audience"),
         (other("joe", "jim"), "the token's issuer is unknown here"),
         (other(&expiry, "\"x\":1"), "the token has no expiry time"),
-        (other("\"sub\":\"ann\"", "\"sub\":1"),
-         "a claim of the token is missing or of the wrong kind"),
-        (other("\"sub\"", "\"acl\":[],\"sub\""),
-         "the permissions of the token cannot be understood"),
+        (
+            other("\"sub\":\"ann\"", "\"sub\":1"),
+            "a claim of the token is missing or of the wrong kind",
+        ),
+        (
+            other("\"sub\"", "\"acl\":[],\"sub\""),
+            "the permissions of the token cannot be understood",
+        ),
         (other("\"sub\"", "\"sub\":\"root\",\"sub\""), "the token is malformed"),
-        (with_secret(r#"{"alg":"RS256"}"#, &claims(60), SECRET),
-         "the token's algorithm is not one of its key"),
+        (
+            with_secret(r#"{"alg":"RS256"}"#, &claims(60), SECRET),
+            "the token's algorithm is not one of its key",
+        ),
         (with_secret(HS256, &claims(60), b"another"), "the token's signature is wrong"),
         (good[..good.len() - 3].to_owned(), "the token's signature is wrong"),
         (good[..good.len() - 50].to_owned(), "the token is malformed"),
         (format!("{good}!"), "the token is malformed"),
-        (other("\"sub\"", &format!("\"x\":\"{}\",\"sub\"", "x".repeat(20_000))),
-         "the token is too long"),
+        (
+            other("\"sub\"", &format!("\"x\":\"{}\",\"sub\"", "x".repeat(20_000))),
+            "the token is too long",
+        ),
     ] {
         let told = by_password(address, &token)?;
         ensure!(told == refused(ReasonCode::BadUserNameOrPassword, why), "{told:?}, not {why}");
@@ -95,7 +106,11 @@ fn a_connection_ends_with_its_token_unless_a_fresh_one_comes_in_time() -> Result
     let began = Instant::now();
     let short = token(3);
     let named = |client_id, version| Hello {
-        version, client_id, user_name: Some("a"), password: Some(short.as_bytes()), method: None,
+        version,
+        client_id,
+        user_name: Some("a"),
+        password: Some(short.as_bytes()),
+        method: None,
     };
     let mut stays = connect(&Hello {
         client_id: "stays",
@@ -186,6 +201,26 @@ fn the_first_token_by_a_new_key_waits_until_that_key_was_fetched() -> Result<()>
     ensure!(told(&old)? == unknown, "the old key was taken back");
     ensure!(service.asked() == 2, "asked {} times", service.asked());
     ensure!(service.last().starts_with("GET /jwks.json HTTP/1.1\r\n"), "{}", service.last());
+    Ok(())
+}
+
+#[test]
+fn a_url_is_believed_over_tls_if_its_ca_vouches_for_it() -> Result<()> {
+    let key = Signer::new("key")?;
+    let (service, ca) = Service::start_secure(Answer::Body(key_set(&[&key])))?;
+    let (_, other_ca) = Service::start_secure(Answer::Status(404))?;
+    let url = format!("https://{}/jwks.json", service.address);
+    let tables = format!("[jwt]\njwks = {url:?}\njwks_ca = \"ca.pem\"\n");
+    let told = |ca: &str| {
+        let broker = Broker::start(&[("ca.pem", ca.as_bytes())], &tables)?;
+        by_password(broker.address()?, &key.sign(&claims(60))?)
+    };
+    ensure!(told(&ca)? == Told::Accepted);
+    let no_keys = "the keys of the token's issuer cannot be had at the moment";
+    let other = told(&other_ca)?;
+    ensure!(other == refused(ReasonCode::ServerUnavailable, no_keys), "{other:?}");
+    ensure!(service.asked() == 1, "nothing was said to somebody else");
+    ensure!(told("text").is_err(), "a file that is no CA stops the start");
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use super::{TokenError, permissions};
 use crate::auth::identity::{Asked, Identity};
 use crate::config::JwtOptions;
+use noctule_proto::text::is_clean;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -30,7 +31,9 @@ pub(super) fn check(
     audience(options, claims)?;
     let user_name = match named(claims, &options.user_claim) {
         _ if options.user_claim.is_empty() => asked.user_name.clone(),
-        Some(Value::String(name)) if !name.is_empty() => Some(name.as_str().into()),
+        Some(Value::String(name)) if !name.is_empty() && is_clean(name) => {
+            Some(name.as_str().into())
+        }
         Some(_) | None => return Err(TokenError::BadClaim),
     };
     let other = |name: &Arc<str>| asked.user_name.as_ref().is_some_and(|it| it != name);

@@ -4,18 +4,15 @@ use super::algorithm::Algorithm;
 use super::key_set::{KeySet, Secrets};
 use super::pool::Question;
 use super::remote::{Remote, keep_fresh};
+use crate::auth::file::{AuthFileError, Stamp, stamp};
 use crate::auth::http::Endpoint;
 use crate::config::{JwtKeys, JwtOptions};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::SystemTime;
 
 /// A larger file holds no keys.
 const FILE_MAX: u64 = 1 << 20;
-
-/// When a file was written last, and its size; `None` if it is not there.
-type Stamp = Option<(SystemTime, u64)>;
 
 /// Who signs tokens.
 pub(super) struct Issuer {
@@ -29,24 +26,9 @@ enum Source {
     Url { endpoint: Arc<Endpoint>, remote: Remote },
 }
 
-/// A file of keys, or the CA of a URL, is of no use.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct TokenFileError {
-    path: PathBuf,
-    why: String,
-}
-
-impl fmt::Display for TokenFileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.why)
-    }
-}
-
-impl std::error::Error for TokenFileError {}
-
 impl Issuer {
     /// Reads its file. What comes from a URL is fetched later.
-    pub(super) fn load(options: &JwtOptions) -> Result<Issuer, TokenFileError> {
+    pub(super) fn load(options: &JwtOptions) -> Result<Issuer, AuthFileError> {
         let (source, keys) = match &options.keys {
             JwtKeys::PublicKey(path) | JwtKeys::Secret(path) | JwtKeys::JwksFile(path) => {
                 // Before it is read: a change meanwhile is found later.
@@ -56,7 +38,7 @@ impl Issuer {
             }
             JwtKeys::JwksUrl(url) => {
                 let ca = options.jwks_ca.as_deref();
-                let endpoint = Endpoint::new(url, ca).map_err(|why| TokenFileError {
+                let endpoint = Endpoint::new(url, ca).map_err(|why| AuthFileError {
                     path: ca.map_or_else(|| PathBuf::from(&**url), Path::to_path_buf),
                     why,
                 })?;
@@ -90,7 +72,7 @@ impl Issuer {
     }
 
     /// Reads its file again, changed or not. One of no use changes nothing.
-    pub(super) fn refresh(&self) -> Result<(), TokenFileError> {
+    pub(super) fn refresh(&self) -> Result<(), AuthFileError> {
         let Source::File { path, stamp: before } = &self.source else { return Ok(()) };
         *locked(before) = stamp(path);
         self.put(read(&self.options.keys, path)?);
@@ -98,7 +80,7 @@ impl Issuer {
     }
 
     /// The same if it has changed; whether it has.
-    pub(super) fn refresh_if_changed(&self) -> Result<bool, TokenFileError> {
+    pub(super) fn refresh_if_changed(&self) -> Result<bool, AuthFileError> {
         let Source::File { path, stamp: before } = &self.source else { return Ok(false) };
         if stamp(path) == *locked(before) {
             return Ok(false);
@@ -141,13 +123,8 @@ fn locked(stamp: &Mutex<Stamp>) -> MutexGuard<'_, Stamp> {
     stamp.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn stamp(path: &Path) -> Stamp {
-    let found = std::fs::metadata(path).ok()?;
-    Some((found.modified().ok()?, found.len()))
-}
-
-fn read(keys: &JwtKeys, path: &Path) -> Result<KeySet, TokenFileError> {
-    let wrong = |why: String| TokenFileError { path: path.into(), why };
+fn read(keys: &JwtKeys, path: &Path) -> Result<KeySet, AuthFileError> {
+    let wrong = |why: String| AuthFileError { path: path.into(), why };
     if std::fs::metadata(path).is_ok_and(|it| it.len() > FILE_MAX) {
         return Err(wrong("it is too large for a file of keys".into()));
     }
@@ -156,7 +133,7 @@ fn read(keys: &JwtKeys, path: &Path) -> Result<KeySet, TokenFileError> {
         JwtKeys::PublicKey(_) => KeySet::of_pem(&bytes),
         JwtKeys::Secret(_) => KeySet::of_secret(&bytes),
         JwtKeys::JwksFile(_) => KeySet::of_jwks(&bytes, Secrets::Allowed),
-        JwtKeys::JwksUrl(_) => unreachable!("a URL is no path"),
+        JwtKeys::JwksUrl(_) => Err("a URL is no file".into()),
     };
     set.map_err(wrong)
 }

@@ -28,15 +28,16 @@ mod pool;
 mod remote;
 
 pub use algorithm::Algorithm;
-pub use issuer::TokenFileError;
 
 pub(super) use claims::roles;
 pub(crate) use error::TokenError;
+pub(super) use json::object as json_object;
 pub(crate) use jws::wants_to_be_token;
 pub(super) use permissions::read as read_permissions;
 pub(super) use pool::now_millis;
 pub(crate) use pool::{Proof, TokenCheck, TokenPool};
 
+use super::file::AuthFileError;
 use super::identity::{Asked, Identity};
 use crate::config::JwtOptions;
 use issuer::Issuer;
@@ -67,7 +68,7 @@ impl Tokens {
     pub(crate) fn load(
         options: &[JwtOptions],
         before: Option<&Tokens>,
-    ) -> Result<Tokens, TokenFileError> {
+    ) -> Result<Tokens, AuthFileError> {
         let same = |new: &JwtOptions| {
             let issuers = before.map(|it| it.issuers.iter()).into_iter().flatten();
             issuers.into_iter().find(|it| it.options == *new).cloned()

@@ -1,9 +1,9 @@
 //! Threads that check tokens, apart from those that check passwords.
 //!
 //! A signature takes 0.07 ms (RS256), 0.15 ms (ES256, EdDSA) or 2.3 ms (ES384), and the way to a
-//! thread and back takes 0.01 ms. A fleet that comes back all at once would stop its shards' messages
-//! for that long a client, and behind passwords, each of which takes 40 ms, it would wait for
-//! many seconds.
+//! thread and back takes 0.01 ms. A fleet that comes back all at once would stop its shards'
+//! messages for that long a client, and behind passwords, each of which takes 40 ms, it would wait
+//! for many seconds.
 
 use super::{Judged, TokenError, Tokens};
 use crate::auth::identity::{Asked, Verdict};
@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Tokens that may wait, node-wide: a second of work or two.
+/// Tokens that may wait, node-wide: a second of work, of ES384 alone twenty.
 const WAITING_MAX: usize = 16_384;
 
 /// Owns the threads; they end once every [`TokenCheck`] is gone.

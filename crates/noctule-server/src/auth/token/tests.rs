@@ -97,31 +97,32 @@ fn identity(tokens: &Tokens, token: &str) -> Identity {
     }
 }
 
-#[test]
-fn each_bad_token_gets_its_exact_answer() {
-    use TokenError as E;
-    let folder = Folder::new("bad-tokens");
+/// Tokens that need all that can be asked for.
+fn strict(name: &str) -> (Folder, Tokens) {
+    let folder = Folder::new(name);
     let secret = folder.file("secret", SECRET);
     let tables = format!(
         "[[jwt]]\nissuer = \"joe\"\naudience = \"mqtt\"\nsecret = {secret:?}\n\
          client_id_claim = \"cid\"\nuser_name_must_match = true\nleeway_secs = 30\n"
     );
     let tokens = tokens(&tables);
-    let with = |others: Value| {
-        let mut claims = claims(&others);
-        claims["cid"] = others.get("cid").cloned().unwrap_or("dev".into());
-        signed(&claims)
-    };
-    let good = with(json!({}));
-    assert_eq!(error(&tokens, &good), None);
+    (folder, tokens)
+}
+
+/// Signed claims that are good there, with these among them.
+fn with(others: Value) -> String {
+    let mut claims = claims(&others);
+    claims["cid"] = others.get("cid").cloned().unwrap_or("dev".into());
+    signed(&claims)
+}
+
+#[test]
+fn each_bad_claim_gets_its_exact_answer() {
+    use TokenError as E;
+    let (_folder, tokens) = strict("bad-claims");
+    assert_eq!(error(&tokens, &with(json!({}))), None);
     let secs = NOW / 1000;
-    let header =
-        |text: &str| signed_text(text, &claims(&json!({"cid": "dev"})).to_string(), SECRET);
-    let text = |text: &str| signed_text(r#"{"alg":"HS256"}"#, text, SECRET);
-    let (head, _) = good.rsplit_once('.').unwrap();
-    let (first, rest) = good.split_once('.').unwrap();
-    let deep = format!("{{\"iss\":\"joe\",\"x\":{}{}}}", "[".repeat(500), "]".repeat(500));
-    let table: Vec<(&str, String, E)> = vec![
+    for (what, token, expected) in [
         ("expired", with(json!({"exp": secs - 31})), E::Expired),
         ("expired just now", with(json!({"exp": secs - 30})), E::Expired),
         ("expired long ago", with(json!({"exp": 0})), E::Expired),
@@ -140,11 +141,39 @@ fn each_bad_token_gets_its_exact_answer() {
         ("another user", with(json!({"sub": "bob"})), E::OtherUser),
         ("no user", with(json!({"sub": null})), E::BadClaim),
         ("an empty user", with(json!({"sub": ""})), E::BadClaim),
+        ("a user with a line feed", with(json!({"sub": "ann\nroot"})), E::BadClaim),
         ("user of another kind", with(json!({"sub": 7})), E::BadClaim),
         ("another client", with(json!({"cid": "dev2"})), E::OtherClient),
         ("client of another kind", with(json!({"cid": 7})), E::BadClaim),
         ("roles of another kind", with(json!({"roles": {"a": 1}})), E::BadClaim),
         ("permissions of another kind", with(json!({"acl": "a/#"})), E::BadPermissions),
+    ] {
+        assert_eq!(error(&tokens, &token), Some(expected), "{what}");
+    }
+    for (what, others) in [
+        ("expired within the leeway", json!({"exp": secs - 29})),
+        ("valid soon, within the leeway", json!({"nbf": secs + 30})),
+        ("fractions", json!({"exp": (secs as f64) + 0.5})),
+        ("one audience", json!({"aud": "mqtt"})),
+        ("roles as a list", json!({"roles": ["a"]})),
+        ("no roles", json!({"roles": null})),
+    ] {
+        assert_eq!(error(&tokens, &with(others)), None, "{what}");
+    }
+}
+
+#[test]
+fn each_token_of_a_bad_form_gets_its_exact_answer() {
+    use TokenError as E;
+    let (_folder, tokens) = strict("bad-forms");
+    let good = with(json!({}));
+    let header =
+        |text: &str| signed_text(text, &claims(&json!({"cid": "dev"})).to_string(), SECRET);
+    let text = |text: &str| signed_text(r#"{"alg":"HS256"}"#, text, SECRET);
+    let (head, _) = good.rsplit_once('.').unwrap();
+    let (first, rest) = good.split_once('.').unwrap();
+    let deep = format!("{{\"iss\":\"joe\",\"x\":{}{}}}", "[".repeat(500), "]".repeat(500));
+    for (what, token, expected) in [
         ("alg none", format!("{}.{rest}", coded(r#"{"alg":"none"}"#)), E::UnknownAlgorithm),
         ("alg none, unsigned", header(r#"{"alg":"none"}"#), E::UnknownAlgorithm),
         ("alg nOnE", header(r#"{"alg":"nOnE"}"#), E::UnknownAlgorithm),
@@ -180,19 +209,8 @@ fn each_bad_token_gets_its_exact_answer() {
         ("claims too deep", text(&deep), E::Malformed),
         ("huge", with(json!({"x": "x".repeat(20_000)})), E::TooLong),
         ("huge and none", "e".repeat(65_535), E::TooLong),
-    ];
-    for (what, token, expected) in table {
-        assert_eq!(error(&tokens, &token), Some(expected), "{what}");
-    }
-    for (what, others) in [
-        ("expired within the leeway", json!({"exp": secs - 29})),
-        ("valid soon, within the leeway", json!({"nbf": secs + 30})),
-        ("fractions", json!({"exp": (secs as f64) + 0.5})),
-        ("one audience", json!({"aud": "mqtt"})),
-        ("roles as a list", json!({"roles": ["a"]})),
-        ("no roles", json!({"roles": null})),
     ] {
-        assert_eq!(error(&tokens, &with(others)), None, "{what}");
+        assert_eq!(error(&tokens, &token), Some(expected), "{what}");
     }
 }
 
@@ -395,9 +413,9 @@ fn key_sets_that_are_of_no_use_say_why() {
             set(&[json!({"kty": "RSA", "e": "AQAB"})]),
             "key 0: one of its parts is missing or not base64url",
         ),
-        (set(&[key.clone(), key.clone()]), "key 1 has the name of another"),
+        (set(&[key.clone(), key]), "key 1 has the name of another"),
         (set(&vec![json!({}); 65]), "it has more than 64 keys"),
-        (set(&[oct.clone()]), nothing),
+        (set(std::slice::from_ref(&oct)), nothing),
     ] {
         let found = KeySet::of_jwks(&bytes, Secrets::Refused).map(drop);
         assert_eq!(found, Err(why.to_owned()), "{}", String::from_utf8_lossy(&bytes));

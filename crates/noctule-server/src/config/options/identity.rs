@@ -1,8 +1,9 @@
 //! The options of those who say who a client is.
 
 use super::super::jwt::JwtDraft;
-use super::super::value::{Text, Texts};
-use super::{Opt, plain, text};
+use super::super::value::{Choice, Text, Texts};
+use super::super::webhook::{WebhookDraft, WebhookFailure};
+use super::{Opt, U16, plain, text};
 use crate::auth::Algorithm;
 use noctule_proto::text::is_clean;
 
@@ -96,3 +97,63 @@ fn check_algorithm(name: &str) -> Result<(), String> {
     let names: Vec<&str> = Algorithm::NAMES.iter().map(|(name, _)| *name).collect();
     Err(format!("each has to be one of {}", names.join(", ")))
 }
+
+/// Options of `[webhook]`.
+pub(in crate::config) const WEBHOOK: &[Opt<WebhookDraft>] = &[
+    opt!(
+        "url",
+        "Where the service is. It is asked by POST about each client, in JSON, and answers \
+         {\"result\": \"allow\"}, \"deny\" or \"ignore\".",
+        |w| text(&mut w.url)
+    ),
+    opt!("ca", "CAs (PEM) of the URL. Empty: those that the system trusts.", |w| text(&mut w.ca)),
+    opt!(
+        "bearer",
+        "A file with the token that the service wants to see (Authorization: Bearer). Empty: none.",
+        |w| text(&mut w.bearer)
+    ),
+    opt!("timeout_millis", "Milliseconds that an answer may take.", |w| plain(
+        &mut w.timeout_millis,
+        1,
+        60_000
+    )),
+    opt!("in_flight_max", "Questions on their way at a time; more wait.", |w| plain(
+        &mut w.in_flight_max,
+        1,
+        4096
+    )),
+    opt!(
+        "failures_max",
+        "Failures in a row after which the service is not asked for `retry_secs`.",
+        |w| plain(&mut w.failures_max, 1, U16)
+    ),
+    opt!("retry_secs", "Seconds until a service that failed is tried again.", |w| plain(
+        &mut w.retry_secs,
+        1,
+        3600
+    )),
+    opt!(
+        "cache_allow_secs",
+        "Seconds for which the service is not asked again about a client that it let in, if all \
+         that it would be told is the same. 0: it always is.",
+        |w| plain(&mut w.cache_allow_secs, 0, 86_400)
+    ),
+    opt!("cache_deny_secs", "The same for a client that it refused.", |w| plain(
+        &mut w.cache_deny_secs,
+        0,
+        86_400
+    )),
+    opt!(
+        "fail",
+        "What holds while it fails: \"closed\" (nobody gets in by it), \"open\" (everybody does), \
+         or \"ignore\" (the next authenticator is asked).",
+        |w| Box::new(Choice {
+            slot: &mut w.fail,
+            words: &[
+                ("closed", WebhookFailure::Closed),
+                ("open", WebhookFailure::Open),
+                ("ignore", WebhookFailure::Ignore),
+            ],
+        })
+    ),
+];
