@@ -81,8 +81,12 @@ impl Bench {
         let effects = std::mem::take(&mut self.outbox.effects);
         for effect in effects {
             if let Effect::Authenticate { conn, .. } = effect {
-                let answer =
-                    AuthAnswer::Allow { grant: Default::default(), data: None, user_name: None };
+                let answer = AuthAnswer::Allow {
+                    grant: Default::default(),
+                    data: None,
+                    user_name: None,
+                    expires: None,
+                };
                 let input = Input::Authenticated { conn, answer };
                 self.broker.handle(self.now, &self.index, input, &mut self.outbox);
             }

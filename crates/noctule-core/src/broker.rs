@@ -3,6 +3,7 @@
 use crate::apply::Replay;
 use crate::connection::Connections;
 use crate::counters::Counters;
+use crate::expiry::Expiries;
 use crate::identity::{ConnId, GroupNumber, Homes, MessageId, ShardId, Time};
 use crate::index::Index;
 use crate::input::{Input, Level};
@@ -38,6 +39,7 @@ pub struct Broker {
     pub(crate) groups: Groups,
     pub(crate) retention: Retention,
     pub(crate) timers: Timers<TimerKey>,
+    pub(crate) expiries: Expiries,
     pub(crate) jobs: Jobs,
     pub(crate) waits: Waits,
     pub(crate) counters: Counters,
@@ -84,6 +86,8 @@ pub(crate) enum TimerKey {
     Retained,
     /// Share groups of an earlier run have waited for their members.
     Orphans,
+    /// The time that a connection may stay.
+    Expiry(ConnId),
 }
 
 /// Peers whose channel is full, each with the connections not read until it has room.
@@ -118,6 +122,7 @@ impl Broker {
             groups: Groups::new(shard, &homes),
             retention: Retention::default(),
             timers: Timers::default(),
+            expiries: Expiries::default(),
             jobs: Jobs::default(),
             waits: Waits::default(),
             counters: Counters::default(),
@@ -189,6 +194,7 @@ impl Broker {
                 TimerKey::Session(slot) => self.session_due(turn, slot),
                 TimerKey::Retained => self.retained_due(turn),
                 TimerKey::Orphans => self.orphans_due(turn),
+                TimerKey::Expiry(conn) => self.expiry_due(turn, conn),
             }
         }
         self.budget = half + self.budget.min(half);

@@ -37,6 +37,12 @@ impl Broker {
                 assert_eq!(session.conn(), Some(conn), "{conn:?}: its session names another");
             }
         }
+        for (conn, deadline) in self.expiries.iter() {
+            let timer = TimerKey::Expiry(conn);
+            assert!(self.timers.holds(timer, deadline), "{conn:?}: its time out of step");
+            let accepted = self.connections.get(conn).map(|it| it.session != u32::MAX);
+            assert_eq!(accepted, Some(true), "{conn:?}: a time of nobody who was let in");
+        }
         assert_eq!(self.counters.connections_now, all, "connections miscounted");
         assert_eq!(self.counters.clients_now, live, "clients miscounted");
     }

@@ -218,6 +218,8 @@ impl Broker {
                 };
                 let proved = principal.user_name.as_deref().map(Into::into);
                 applicant.user_name = proved.or(applicant.user_name);
+                self.set_expiry(conn, principal.expires);
+                self.set_expiry(conn, principal.expires);
                 self.accept(turn, conn, *applicant, (principal, data));
             }
             AuthAnswer::Continue { data } => {
@@ -326,6 +328,8 @@ impl Broker {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.last_route.permitted = 0;
         let (slot, listener) = (connection.session, connection.origin.listener);
+        self.set_expiry(conn, principal.expires);
+        self.set_expiry(conn, principal.expires);
         let client_id = self.sessions.at(slot).client_id.clone();
         let permit = self.permit(principal, listener, &client_id);
         self.take_permit(turn, slot, permit);

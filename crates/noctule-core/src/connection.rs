@@ -396,6 +396,7 @@ impl Broker {
     pub(crate) fn drop_connection(&mut self, turn: &mut Turn<'_>, conn: ConnId, end: End) {
         let Some(mut connection) = self.connections.remove(conn) else { return };
         self.timers.cancel(TimerKey::Connection(conn), &mut connection.timer);
+        self.forget_expiry(conn);
         self.waits.forget(conn);
         if connection.holds > 0 {
             // Its number may be given to another connection, which these do not hold.

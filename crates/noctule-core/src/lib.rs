@@ -21,6 +21,7 @@ mod check;
 mod connect;
 mod connection;
 pub mod counters;
+mod expiry;
 pub mod grant;
 mod hold;
 pub mod identity;

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
-/// How often is looked whether files of TLS have changed.
+/// How often is looked whether files of TLS and tokens have changed.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// What the command line can say.
@@ -243,7 +243,7 @@ fn serve(
 ) -> Result<(), RunError> {
     loop {
         match notices.recv_timeout(LOOK_AGAIN) {
-            Err(RecvTimeoutError::Timeout) => handle.refresh_tls(),
+            Err(RecvTimeoutError::Timeout) => handle.refresh_files(),
             Ok(Notice::Signal(Request::Reload)) => reload(&mut handle, options, log),
             Ok(Notice::Signal(Request::Stop)) | Err(_) => {
                 info!("stopping");

@@ -1,12 +1,14 @@
 //! Files that hold secrets, and who may read them.
 
-use crate::config::Config;
+use crate::config::{Config, JwtOptions};
 use std::path::Path;
 
 /// Says which files of a configuration can be read by everybody, though they are for a few.
 pub(crate) fn warn_of_readers(config: &Config) {
     let keys = config.listeners.iter().filter_map(|it| it.tls.as_ref()).map(|tls| &tls.key);
-    for path in keys.chain(&config.password_file) {
+    let bearer = config.webhook.iter().filter_map(|it| it.bearer.as_ref());
+    let secrets = config.jwt.iter().filter_map(JwtOptions::secret_file).chain(bearer);
+    for path in keys.chain(&config.password_file).chain(secrets) {
         if let Some(mode) = open_to_all(path) {
             let path = path.display();
             tracing::warn!(

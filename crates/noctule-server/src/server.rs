@@ -1,7 +1,9 @@
 //! Starts the threads of a broker, and joins them.
 
 use crate::admin::AdminServer;
-use crate::auth::{Authenticator, PasswordPool, Users};
+use crate::auth::{
+    AuthFileError, Authenticator, Believed, Checks, HttpThread, PasswordPool, TokenPool, Trust,
+};
 use crate::config::{Config, Listener, Presence, TlsOptions, UserNameFrom};
 use crate::files;
 use crate::net::{self, Acceptor, Bound};
@@ -29,6 +31,9 @@ use std::time::{Duration, Instant};
 /// Threads that check passwords: few, so that logins cannot starve the shards.
 const PASSWORD_THREADS: usize = 2;
 
+/// Threads that check tokens. They have much less to do, but ES384 takes milliseconds.
+const TOKEN_THREADS: usize = 2;
+
 /// How long the end waits at least for password checks that were begun.
 const PASSWORD_PATIENCE: Duration = Duration::from_millis(100);
 
@@ -42,6 +47,9 @@ pub struct Handle {
     mailboxes: Vec<Mailbox>,
     shards: Vec<JoinHandle<bool>>,
     passwords: Option<PasswordPool>,
+    token_checks: Option<TokenPool>,
+    believed: Believed,
+    http: Option<HttpThread>,
     admin: Option<AdminServer>,
     homes: Homes,
     shared: Arc<Shared>,
@@ -85,6 +93,8 @@ pub enum StartError {
         /// Why not.
         error: TlsFileError,
     },
+    /// A file of tokens or of a webhook is of no use.
+    Auth(AuthFileError),
     /// What is to be kept cannot be kept there, or what was kept cannot be read.
     Store {
         /// Directory.
@@ -104,6 +114,9 @@ impl fmt::Display for StartError {
                     "something is to be kept, but no directory is named: set `durability.data`",
                 ),
                 StartError::Store { directory, error } => store_error(f, directory, error),
+                StartError::Auth(error) => {
+                    write!(f, "clients could not be authenticated: {error}")
+                }
                 StartError::Tls { address, error } => {
                     write!(f, "no TLS on {address}: {error}")?;
                     error.likely_fix().map_or(Ok(()), |fix| write!(f, ". {fix}"))
@@ -169,6 +182,12 @@ fn replay(config: &Config, parts: &mut [Parts]) -> Result<(), StartError> {
 
 impl std::error::Error for StartError {}
 
+impl From<AuthFileError> for StartError {
+    fn from(error: AuthFileError) -> StartError {
+        StartError::Auth(error)
+    }
+}
+
 impl From<io::Error> for StartError {
     fn from(error: io::Error) -> StartError {
         StartError::System(error)
@@ -191,8 +210,9 @@ struct Plan<'a> {
     config: &'a Config,
     homes: Homes,
     shared: &'a Arc<Shared>,
-    users: &'a Arc<Users>,
+    trust: &'a Arc<Trust>,
     passwords: &'a PasswordPool,
+    tokens: &'a TokenPool,
 }
 
 impl Server {
@@ -211,6 +231,8 @@ impl Server {
     ) -> Result<Handle, StartError> {
         files::raise_limit();
         secrets::warn_of_readers(&config);
+        let believed = Believed::load(&config, None)?;
+        let http = believed.http()?;
         let count = config.shard_count();
         let polls = (0..count).map(|_| poll()).collect::<io::Result<Vec<_>>>()?;
         let wakes: Vec<Arc<Wake>> = polls.iter().map(|(_, wake)| Arc::clone(wake)).collect();
@@ -218,25 +240,18 @@ impl Server {
         let stores = stores::open(&config, &wakes)?;
         let mut bound = listen(&config, count)?;
         let admin_socket = admin_socket(&config)?;
-        let open: Arc<[AtomicU32]> = bound.iter().map(|_| AtomicU32::new(0)).collect();
         let seed = random()?;
-        let shared = Arc::new(Shared {
-            index: IndexCell::new(Index::new(random()?)),
-            snapshots: Snapshots::new(count),
-            open,
-            running: AtomicU16::new(count),
-            clock: Clock::start(),
-            durability: config.durability.class.into(),
-            ready: Barrier::new(usize::from(count)),
-        });
+        let shared = Arc::new(shared(&config, count, bound.len())?);
         let passwords = PasswordPool::start(PASSWORD_THREADS)?;
-        let users = Arc::new(config.users.clone());
+        let token_checks = TokenPool::start(TOKEN_THREADS)?;
+        let trust = Arc::new(believed.trust(&config, http.as_ref()));
         let plan = Plan {
             config: &config,
             homes: Homes::new(count, seed),
             shared: &shared,
-            users: &users,
+            trust: &trust,
             passwords: &passwords,
+            tokens: &token_checks,
         };
         let (mut mailboxes, mut parts) = (Vec::new(), Vec::new());
         let ways = polls.into_iter().zip(Peers::connect(&wakes)).zip(stores);
@@ -256,6 +271,9 @@ impl Server {
             mailboxes,
             shards: Vec::new(),
             passwords: Some(passwords),
+            token_checks: Some(token_checks),
+            believed,
+            http,
             admin: None,
             homes,
             shared,
@@ -270,6 +288,7 @@ impl Server {
             };
             handle.shards.push(std::thread::Builder::new().name(name).spawn(run)?);
         }
+        handle.begin_fetching();
         if let Some(socket) = admin_socket {
             handle.admin = Some(AdminServer::start(socket, Arc::clone(&handle.shared))?);
         }
@@ -281,7 +300,9 @@ impl Server {
     /// # Errors
     /// One of them is of no use.
     pub fn check_files(config: &Config) -> Result<(), StartError> {
-        config.listeners.iter().try_for_each(|listener| acceptor(listener).map(drop))
+        config.listeners.iter().try_for_each(|listener| acceptor(listener).map(drop))?;
+        Believed::load(config, None)?;
+        Ok(())
     }
 }
 
@@ -307,6 +328,19 @@ struct Joints {
     listeners: Vec<ListenerPart>,
 }
 
+/// What all shards share.
+fn shared(config: &Config, count: u16, listeners: usize) -> io::Result<Shared> {
+    Ok(Shared {
+        index: IndexCell::new(Index::new(random()?)),
+        snapshots: Snapshots::new(count),
+        open: (0..listeners).map(|_| AtomicU32::new(0)).collect(),
+        running: AtomicU16::new(count),
+        clock: Clock::start(),
+        durability: config.durability.class.into(),
+        ready: Barrier::new(usize::from(count)),
+    })
+}
+
 /// The limits of a broker's core, which has the classes among them.
 fn limits(config: &Config) -> Limits {
     let topics = config.durability.topics.iter();
@@ -320,7 +354,12 @@ fn limits(config: &Config) -> Limits {
 impl Plan<'_> {
     fn parts(&self, id: ShardId, joints: Joints, mailbox: Mailbox) -> Result<Parts, StartError> {
         let wake = Arc::clone(&mailbox.wake);
-        let auth = Authenticator::new(Arc::clone(self.users), self.passwords.asker(mailbox))
+        let checks = Checks {
+            passwords: self.passwords.asker(mailbox.clone()),
+            tokens: self.tokens.asker(mailbox.clone()),
+            answers: mailbox,
+        };
+        let auth = Authenticator::new(Arc::clone(self.trust), checks, self.shared.clock)
             .map_err(io::Error::from)?;
         let tenants = || self.config.listeners.iter().map(|it| it.tenant).collect();
         let interval = self.config.sys_interval_secs;
@@ -359,6 +398,7 @@ impl Opened {
             tenant: configured.tenant,
             allow_anonymous: configured.allow_anonymous,
             connections_max: configured.connections_max,
+            address: self.running.address.unwrap_or(configured.address),
             durability: configured.durability.map(Into::into),
             acceptor: self.running.acceptor.clone(),
             user_name_from: configured
@@ -465,9 +505,10 @@ impl Handle {
         self.listeners.iter().filter_map(|it| Some((it.address?, &it.configured)))
     }
 
-    /// Whether anybody can log in with a password.
+    /// Whether anybody can prove who it is: with a password, a token, or to a webhook.
     pub(crate) fn has_users(&self) -> bool {
-        !self.config.users.is_empty()
+        let Config { users, jwt, webhook, .. } = &self.config;
+        !users.is_empty() || !jwt.is_empty() || webhook.is_some()
     }
 
     /// Where `/metrics` is.
@@ -510,6 +551,14 @@ impl Handle {
         }
         let policies = (old.policies != new.policies).then(|| new.policies.clone());
         old.policies.clone_from(&new.policies);
+        match self.believed.reload(new, &mut self.http) {
+            Ok(()) => {
+                old.jwt.clone_from(&new.jwt);
+                old.webhook.clone_from(&new.webhook);
+            }
+            Err(why) => tracing::error!("tokens and webhook stay as they were: {why}"),
+        }
+        old.authenticators.clone_from(&new.authenticators);
         old.limits.clone_from(&new.limits);
         old.users.clone_from(&new.users);
         old.sys_interval_secs = new.sys_interval_secs;
@@ -517,18 +566,27 @@ impl Handle {
         let new = Arc::new(Reconfiguration {
             policies,
             limits: limits(old),
-            users: Arc::new(new.users.clone()),
+            trust: Arc::new(self.believed.trust(old, self.http.as_ref())),
             sys_interval_secs: new.sys_interval_secs,
         });
         for mailbox in &self.mailboxes {
             mailbox.post(Command::Reconfigure(Arc::clone(&new)));
         }
+        self.begin_fetching();
         pinned.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect()
     }
 
-    /// Reads the files of TLS that have changed since they were read: new connections begin with
-    /// what they hold.
-    pub fn refresh_tls(&self) {
+    /// Fetches the keys that come from URLs.
+    fn begin_fetching(&self) {
+        if let Some(http) = &self.http {
+            self.believed.begin_fetching(http);
+        }
+    }
+
+    /// Reads the files of TLS, tokens and webhooks that have changed since they were read: new
+    /// connections begin with what they hold.
+    pub fn refresh_files(&self) {
+        self.believed.refresh();
         for running in &self.listeners {
             if let Some(acceptor) = &running.acceptor
                 && let Some(tls) = acceptor.changed()
@@ -561,6 +619,11 @@ impl Handle {
         let well = ends.fold(true, |all, one| all & one);
         if let Some(passwords) = self.passwords.take() {
             passwords.join(passwords_by);
+        }
+        // Who waits for a fetch waits for nothing any more.
+        self.http = None;
+        if let Some(tokens) = self.token_checks.take() {
+            tokens.join();
         }
         if let Some(admin) = self.admin.take() {
             drop(admin);

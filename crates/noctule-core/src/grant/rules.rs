@@ -88,13 +88,16 @@ impl fmt::Display for Actions {
 pub struct Source {
     /// The file; or what else it came with.
     pub file: Arc<str>,
-    /// The line, from 1.
+    /// The line, from 1; 0 if it has none.
     pub line: u32,
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
+        match self.line {
+            0 => f.write_str(&self.file),
+            line => write!(f, "{}:{line}", self.file),
+        }
     }
 }
 

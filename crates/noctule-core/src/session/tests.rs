@@ -322,3 +322,35 @@ fn nobody_is_told_that_a_session_is_over_before_that_is_stored() {
     assert!(out.sends.is_empty(), "a crash now would bring the session back");
     assert_eq!(rig.tell(stored()).sends.len(), 1);
 }
+
+#[test]
+fn the_time_that_a_connection_may_stay_survives_a_new_process_and_ends_with_the_connection() {
+    let mut rig = Rig::new();
+    let until = rig.now.plus_secs(10);
+    for conn in [1, 2] {
+        rig.open(conn);
+        let mut bytes = vec![0x10, 14, 0, 4];
+        bytes.extend_from_slice(b"MQTT\x05\x02\x00\x00");
+        bytes.extend_from_slice(&[0, 0, 1, b'a' + conn as u8]);
+        rig.send(conn, &bytes);
+        let expires = Some(until);
+        let answer = AuthAnswer::Allow {
+            principal: Principal { expires, ..Principal::default() },
+            data: None,
+        };
+        rig.tell(Input::Authenticated { conn: ConnId(conn), answer });
+    }
+    rig.tell(Input::Closed { conn: ConnId(2) });
+    let mut frozen = serde_json::Serializer::new(Vec::new());
+    rig.broker.freeze(&mut frozen).unwrap();
+    let frozen = frozen.into_inner();
+    rig.broker = Broker::thaw(&mut serde_json::Deserializer::from_slice(&frozen)).unwrap();
+    // The number is given to a connection that may stay.
+    rig.connect(2, 1);
+    rig.now = until;
+    let out = rig.idle();
+    assert_eq!(out.effects, [Effect::Close { conn: ConnId(1) }]);
+    let last = &out.sends[0];
+    let bytes = &out.frames[last.start as usize..(last.start + last.len) as usize];
+    assert_eq!((bytes[0], bytes[2]), (0xE0, 0xA0));
+}

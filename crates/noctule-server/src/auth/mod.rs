@@ -1,50 +1,85 @@
 //! Who a client is: the answers to `Effect::Authenticate`.
 //!
+//! * `trust`     who is believed
 //! * `verifier`  what is kept of a password, for SCRAM too; who may log in
 //! * `secret`    what is kept of a password in other forms
 //! * `password_file`  users in a file, one a line
 //! * `recent`    passwords that were right a moment ago
-//! * `scram`     SCRAM-SHA-256, the enhanced authentication we speak
+//! * `scram`     SCRAM-SHA-256, an enhanced authentication
 //! * `pool`      the threads that check plain passwords, because that takes milliseconds
+//! * `token`     JSON Web Tokens, with threads of their own
+//! * `identity`  who a client turned out to be
+//! * `webhook`   a service of the operator's
+//! * `http`      how others are asked
+//! * `file`      files that say who is believed
 //!
-//! Rules, in this order. An Authentication Method must be SCRAM-SHA-256. A certificate that gives a
-//! user name (`user_name_from`) is taken for it. A user name is checked
-//! against the configured users; without any configured, a listener that lets anonymous clients in
-//! lets every name in. Without a user name the listener decides.
+//! A chain: `Trust::order` says who is asked, and the first who knows the client decides. A
+//! certificate that gives a user name (`user_name_from`) is known; so is a password that wants to be
+//! a token, if there are issuers of any, and a user name that is configured; a webhook knows whom it
+//! likes. Nobody knows the rest: a client with a name or a password is refused, without both the
+//! listener decides. If nothing is configured that anybody could be checked against, a listener that
+//! lets anonymous clients in lets every name in. An Authentication Method names one of the chain.
 
+mod file;
+mod http;
+mod identity;
 mod password_file;
 mod pool;
 mod recent;
 mod scram;
 mod secret;
+mod token;
+mod trust;
 mod verifier;
+mod webhook;
 
+pub use file::AuthFileError;
 pub use password_file::{PasswordFileError, PasswordLine, read_lines};
 pub use secret::{HashKind, ROUNDS, Secret};
+pub use token::Algorithm;
 pub use verifier::{ITERATIONS, Users, Verifier, VerifierError};
 
+pub(crate) use http::{HttpThread, check_url};
+pub(crate) use identity::Verdict;
 pub(crate) use pool::{PasswordCheck, PasswordPool};
+pub(crate) use token::{TokenCheck, TokenPool};
+pub(crate) use trust::{Believed, Trust};
 pub(crate) use verifier::prepared_name;
 
+use crate::config::AuthenticatorKind;
+use crate::shard::{Clock, Mailbox};
+use identity::{Asked, Identity};
 use noctule_core::ConnId;
 use noctule_core::grant::Principal;
 use noctule_core::input::AuthAnswer;
 use noctule_core::output::AuthRequest;
-use noctule_proto::ReasonCode;
+use noctule_proto::{ReasonCode, Version};
 use scram::{ClientFirst, Exchange, ScramError};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use token::{Proof, now_millis};
+use webhook::Hook;
+
+/// Those who find out what takes long.
+pub(crate) struct Checks {
+    pub(crate) passwords: PasswordCheck,
+    pub(crate) tokens: TokenCheck,
+    /// Where the answers of webhooks go.
+    pub(crate) answers: Mailbox,
+}
 
 /// The authenticator of one shard.
 pub(crate) struct Authenticator {
-    users: Arc<Users>,
-    checks: PasswordCheck,
+    trust: Arc<Trust>,
+    checks: Checks,
+    clock: Clock,
     /// Keys the salts told to unknown users: the same name is always told the same salt.
     secret: [u8; 32],
     running: HashMap<ConnId, Running>,
     /// Who a connection is that proved it: a re-authentication cannot change it, a reload can end
     /// it.
-    known: HashMap<ConnId, Arc<str>>,
+    known: HashMap<ConnId, Known>,
     last_ticket: u64,
 }
 
@@ -56,6 +91,45 @@ pub(crate) struct Shown {
     /// The user name that its certificate gives it, where that counts; `Some(None)`: it has shown
     /// one that gives none.
     pub(crate) user_name: Option<Option<Arc<str>>>,
+    /// What nobody but a webhook wants to know.
+    pub(crate) seen: Seen,
+}
+
+/// What else is seen of a client.
+#[derive(Clone, Default)]
+pub(crate) struct Seen {
+    /// Where it comes from.
+    pub(crate) remote: Option<SocketAddr>,
+    /// Where it came in.
+    pub(crate) listener: Option<SocketAddr>,
+    /// What it speaks.
+    pub(crate) version: Option<Version>,
+    /// The common name in its certificate.
+    pub(crate) common_name: Option<Arc<str>>,
+}
+
+/// A client at the chain.
+struct Applicant {
+    asked: Asked,
+    password: Option<Box<[u8]>>,
+    shown: Shown,
+}
+
+/// Who a connection is.
+#[derive(Clone)]
+struct Known {
+    principal: Principal,
+    by: Voucher,
+}
+
+/// Who says who a connection is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Voucher {
+    /// We do.
+    Own,
+    /// The issuer of its token.
+    Issuer(Box<str>),
+    Webhook,
 }
 
 /// An authentication that waits for something.
@@ -65,19 +139,25 @@ enum Running {
     Password { ticket: u64, user: Option<Arc<str>> },
     /// For the client's proof.
     Scram { exchange: Exchange, user: Option<Arc<str>> },
+    /// For the check of a token; again, if it is not the first of this connection.
+    Token { ticket: u64, again: bool },
+    /// For a webhook, which may leave it to those from this place in the chain on.
+    Webhook { ticket: u64, applicant: Arc<Applicant>, next: usize },
 }
 
 impl Authenticator {
-    /// Checks against `users`, with the password threads behind `checks`.
+    /// Believes `trust`, with the threads behind `checks`.
     pub(crate) fn new(
-        users: Arc<Users>,
-        checks: PasswordCheck,
+        trust: Arc<Trust>,
+        checks: Checks,
+        clock: Clock,
     ) -> Result<Authenticator, getrandom::Error> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)?;
         Ok(Authenticator {
-            users,
+            trust,
             checks,
+            clock,
             secret,
             running: HashMap::new(),
             known: HashMap::new(),
@@ -85,16 +165,23 @@ impl Authenticator {
         })
     }
 
-    /// Other users from here on. Answers whose user is gone or has another password: they are to
-    /// be ended, or were about to be let in by what does not hold any more.
-    pub(crate) fn reconfigure(&mut self, users: Arc<Users>) -> Vec<ConnId> {
-        let before = std::mem::replace(&mut self.users, users);
-        let changed = |user: &str| before.find(user) != self.users.find(user);
-        let known = self.known.iter().filter(|(_, user)| changed(user));
+    /// Believes others from here on. Answers who is to be ended, or was about to be let in by what
+    /// does not hold any more: its user is gone or has another password, or who vouches for it is
+    /// gone.
+    pub(crate) fn reconfigure(&mut self, trust: Arc<Trust>) -> Vec<ConnId> {
+        let before = std::mem::replace(&mut self.trust, trust);
+        let changed = |user: &str| before.users.find(user) != self.trust.users.find(user);
+        let known = self.known.iter().filter(|(_, known)| match &known.by {
+            Voucher::Issuer(issuer) => !self.trust.tokens.knows(issuer),
+            Voucher::Webhook => self.trust.hook.is_none(),
+            Voucher::Own => known.principal.user_name.as_deref().is_some_and(changed),
+        });
         let running = self.running.iter().filter(|(_, running)| match running {
             Running::Password { user, .. } | Running::Scram { user, .. } => {
                 user.as_deref().is_some_and(changed)
             }
+            // Who vouches for it is looked for again when it is answered.
+            Running::Token { .. } | Running::Webhook { .. } => false,
         });
         let mut ended: Vec<ConnId> =
             known.map(|(conn, _)| *conn).chain(running.map(|(conn, _)| *conn)).collect();
@@ -103,16 +190,8 @@ impl Authenticator {
         ended
     }
 
-    /// Those who have proved who they are, for rules that came after them.
-    pub(crate) fn known(&self) -> impl Iterator<Item = (ConnId, Principal)> {
-        self.known.iter().map(|(conn, user)| {
-            let user_name = Some(Arc::clone(user));
-            (*conn, Principal { user_name, ..Principal::default() })
-        })
-    }
-
-    /// Takes one step. `None`: a password is being checked; [`Authenticator::checked`] has the
-    /// answer later.
+    /// Takes one step. `None`: something is being checked; [`Authenticator::checked`] or
+    /// [`Authenticator::identified`] has the answer later.
     pub(crate) fn step(
         &mut self,
         conn: ConnId,
@@ -120,19 +199,19 @@ impl Authenticator {
         request: AuthRequest,
     ) -> Option<AuthAnswer> {
         match request {
-            AuthRequest::Connect { method: None, .. } if shown.user_name.is_some() => {
-                Some(self.by_certificate(conn, shown.user_name.flatten()))
+            AuthRequest::Connect { client_id, user_name, password, method: None, .. } => {
+                let asked = Asked { client_id, user_name: user_name.map(Into::into) };
+                self.ask(conn, Arc::new(Applicant { asked, password, shown }), 0)
             }
-            AuthRequest::Connect { user_name, method: Some(method), data, .. } => {
-                Some(self.scram_first(conn, &method, data.as_deref(), user_name.as_deref()))
-            }
-            AuthRequest::Connect { user_name, password, method: None, .. } => {
-                self.plain(conn, shown.anonymous, user_name, password)
+            AuthRequest::Connect { client_id, user_name, method: Some(method), data, .. } => {
+                let asked = Asked { client_id, user_name: user_name.map(Into::into) };
+                self.enhanced(conn, &method, data, (asked, false))
             }
             AuthRequest::Step { data } => Some(self.scram_final(conn, data.as_deref())),
-            AuthRequest::Again { method, data, .. } => {
-                let known = self.known.get(&conn).cloned();
-                Some(self.scram_first(conn, &method, data.as_deref(), known.as_deref()))
+            AuthRequest::Again { client_id, method, data } => {
+                let user_name =
+                    self.known.get(&conn).and_then(|known| known.principal.user_name.clone());
+                self.enhanced(conn, &method, data, (Asked { client_id, user_name }, true))
             }
         }
     }
@@ -149,10 +228,38 @@ impl Authenticator {
                 let user = user.clone().filter(|_| accepted);
                 self.running.remove(&conn);
                 let Some(user) = user else { return Some(wrong_password()) };
-                self.known.insert(conn, Arc::clone(&user));
-                Some(allow(Some(user), None))
+                Some(self.admit_user(conn, user, None))
             }
             _ => None,
+        }
+    }
+
+    /// The answer of somebody else, if its connection still waits for it.
+    pub(crate) fn identified(
+        &mut self,
+        conn: ConnId,
+        ticket: u64,
+        verdict: Verdict,
+    ) -> Option<AuthAnswer> {
+        let waits = match self.running.get(&conn)? {
+            Running::Token { ticket, .. } | Running::Webhook { ticket, .. } => *ticket,
+            Running::Password { .. } | Running::Scram { .. } => return None,
+        };
+        let running = if waits == ticket { self.running.remove(&conn)? } else { return None };
+        match verdict {
+            Verdict::Deny { reason, why } => Some(AuthAnswer::Deny { reason, why }),
+            Verdict::Allow(identity) => Some(match running {
+                Running::Token { again, .. } => self.by_token(conn, *identity, again),
+                Running::Webhook { .. } => self.by_webhook(conn, *identity),
+                Running::Password { .. } | Running::Scram { .. } => wrong_password(),
+            }),
+            Verdict::NotMine => match running {
+                Running::Webhook { applicant, next, .. } => self.ask(conn, applicant, next),
+                // Nobody else takes tokens.
+                Running::Token { .. } | Running::Password { .. } | Running::Scram { .. } => {
+                    Some(wrong_password())
+                }
+            },
         }
     }
 
@@ -167,69 +274,217 @@ impl Authenticator {
         }
     }
 
+    /// One of our own users has proved who it is.
+    fn admit_user(&mut self, conn: ConnId, user: Arc<str>, data: Option<Box<[u8]>>) -> AuthAnswer {
+        let principal = Principal { user_name: Some(user), ..Principal::default() };
+        self.known.insert(conn, Known { principal: principal.clone(), by: Voucher::Own });
+        AuthAnswer::Allow { principal, data }
+    }
+
+    /// Those who have proved who they are, for rules that came after them.
+    pub(crate) fn known(&self) -> impl Iterator<Item = (ConnId, Principal)> {
+        self.known.iter().map(|(conn, known)| (*conn, known.principal.clone()))
+    }
+
+    /// Whether somebody is asked who wants to know all that is seen of a client.
+    pub(crate) fn wants_to_see(&self) -> bool {
+        self.trust.hook.is_some()
+    }
+
+    /// Asks one after the other, from a place in the chain on.
+    fn ask(&mut self, conn: ConnId, applicant: Arc<Applicant>, from: usize) -> Option<AuthAnswer> {
+        let trust = Arc::clone(&self.trust);
+        for (at, kind) in trust.order.iter().enumerate().skip(from) {
+            match kind {
+                AuthenticatorKind::Certificate => {
+                    if let Some(user) = applicant.shown.user_name.clone() {
+                        return Some(self.by_certificate(conn, user));
+                    }
+                }
+                AuthenticatorKind::Jwt => {
+                    let token = applicant.password.as_deref().unwrap_or_default();
+                    if !trust.tokens.is_empty() && token::wants_to_be_token(token) {
+                        let proof = Proof { token: token.into(), enhanced: false };
+                        let asked = applicant.asked.clone();
+                        return self.ask_for_token(conn, (asked, false), proof);
+                    }
+                }
+                AuthenticatorKind::Password => {
+                    let name = applicant.asked.user_name.as_deref();
+                    if let Some(name) = name.filter(|name| trust.users.find(name).is_some()) {
+                        return self.ask_for_password(conn, name, applicant.password.clone());
+                    }
+                }
+                AuthenticatorKind::Webhook => {
+                    if let Some(hook) = &trust.hook {
+                        return self.ask_webhook(conn, hook, (applicant, at + 1));
+                    }
+                }
+            }
+        }
+        self.unknown(conn, &applicant)
+    }
+
+    /// Nobody knows it.
+    fn unknown(&mut self, conn: ConnId, applicant: &Applicant) -> Option<AuthAnswer> {
+        let Applicant { asked, password, shown: Shown { anonymous, .. } } = applicant;
+        let anonymous = *anonymous;
+        // Nobody can prove a name here, so it is taken for what it is said to be.
+        if anonymous && self.trust.is_empty() {
+            return Some(allow(asked.user_name.clone()));
+        }
+        match (&asked.user_name, password) {
+            (None, None) if anonymous => Some(allow(None)),
+            (None, None) => Some(deny(
+                ReasonCode::NotAuthorized,
+                "this listener does not let anonymous clients in",
+            )),
+            // It takes as long as it does for a user who is known.
+            (Some(name), password) if self.trust.order.contains(&AuthenticatorKind::Password) => {
+                self.ask_for_password(conn, name, password.clone())
+            }
+            (None | Some(_), _) => Some(wrong_password()),
+        }
+    }
+
+    fn ask_for_password(
+        &mut self,
+        conn: ConnId,
+        user_name: &str,
+        password: Option<Box<[u8]>>,
+    ) -> Option<AuthAnswer> {
+        let (user, secret) = self.user(user_name);
+        self.last_ticket += 1;
+        let ticket = self.last_ticket;
+        let password = password.unwrap_or_default();
+        if !self.checks.passwords.ask(conn, ticket, secret, password) {
+            return Some(too_many());
+        }
+        self.running.insert(conn, Running::Password { ticket, user });
+        None
+    }
+
+    fn ask_for_token(
+        &mut self,
+        conn: ConnId,
+        (asked, again): (Asked, bool),
+        proof: Proof,
+    ) -> Option<AuthAnswer> {
+        self.last_ticket += 1;
+        let ticket = self.last_ticket;
+        if !self.checks.tokens.ask((conn, ticket), &self.trust.tokens, asked, proof) {
+            return Some(too_many());
+        }
+        self.running.insert(conn, Running::Token { ticket, again });
+        None
+    }
+
+    fn ask_webhook(
+        &mut self,
+        conn: ConnId,
+        hook: &Hook,
+        (applicant, next): (Arc<Applicant>, usize),
+    ) -> Option<AuthAnswer> {
+        self.last_ticket += 1;
+        let ticket = self.last_ticket;
+        if !hook.ask((conn, ticket), &applicant, &self.checks.answers) {
+            return Some(too_many());
+        }
+        self.running.insert(conn, Running::Webhook { ticket, applicant, next });
+        None
+    }
+
+    /// A webhook says that it may come in.
+    fn by_webhook(&mut self, conn: ConnId, identity: Identity) -> AuthAnswer {
+        if self.trust.hook.is_none() {
+            return deny(ReasonCode::NotAuthorized, "who would let it in was taken away");
+        }
+        self.admit(conn, identity, Voucher::Webhook)
+    }
+
+    /// A token is good.
+    fn by_token(&mut self, conn: ConnId, identity: Identity, again: bool) -> AuthAnswer {
+        let issuer = identity.issuer.clone().unwrap_or_default();
+        if !self.trust.tokens.knows(&issuer) {
+            return deny(ReasonCode::NotAuthorized, "the token's issuer was taken away");
+        }
+        let before = self.known.get(&conn).map(|known| &known.principal.user_name);
+        if again && before.is_some_and(|user| *user != identity.user_name) {
+            return deny(ReasonCode::NotAuthorized, ANOTHER_USER);
+        }
+        self.admit(conn, identity, Voucher::Issuer(issuer))
+    }
+
+    /// What core is told of a client that something vouches for.
+    fn admit(&mut self, conn: ConnId, identity: Identity, by: Voucher) -> AuthAnswer {
+        // The broker's clock need not agree with the system's.
+        let in_millis = |at: u64| self.clock.now().plus_millis(at.saturating_sub(now_millis()));
+        let expires = identity.expires_millis.map(in_millis);
+        let rules = identity.permissions.as_deref().map(|all| Arc::new(identity::list(all)));
+        let principal =
+            Principal { user_name: identity.user_name, roles: identity.roles, rules, expires };
+        self.known.insert(conn, Known { principal: principal.clone(), by });
+        AuthAnswer::Allow { principal, data: None }
+    }
+
+    /// The authentication of MQTT 5, by a method that belongs to one of the chain.
+    fn enhanced(
+        &mut self,
+        conn: ConnId,
+        method: &str,
+        data: Option<Box<[u8]>>,
+        (asked, again): (Asked, bool),
+    ) -> Option<AuthAnswer> {
+        let in_chain = |kind| self.trust.order.contains(&kind);
+        if method == scram::METHOD && in_chain(AuthenticatorKind::Password) {
+            return Some(self.scram_first(conn, data.as_deref(), asked.user_name.as_deref()));
+        }
+        if self.trust.tokens.has_method(method) && in_chain(AuthenticatorKind::Jwt) {
+            let proof = Proof { token: data.unwrap_or_default(), enhanced: true };
+            return self.ask_for_token(conn, (asked, again), proof);
+        }
+        // [MQTT-4.12.0-1 v5]
+        let scram = in_chain(AuthenticatorKind::Password).then_some(scram::METHOD);
+        let mut known: Vec<&str> = scram.into_iter().collect();
+        let tokens = self.trust.tokens.methods().filter(|_| in_chain(AuthenticatorKind::Jwt));
+        for method in tokens {
+            if !known.contains(&method) {
+                known.push(method);
+            }
+        }
+        let why = match known.as_slice() {
+            [] => "this server has no authentication method".into(),
+            [one] => format!("the authentication method of this server is {one}"),
+            several => {
+                format!("the authentication methods of this server are {}", several.join(", "))
+            }
+        };
+        Some(deny(ReasonCode::BadAuthenticationMethod, &why))
+    }
+
     /// The certificate is proof enough.
     fn by_certificate(&mut self, conn: ConnId, user: Option<Arc<str>>) -> AuthAnswer {
         let Some(user) = user else {
             let why = "the certificate has no common name";
             return deny(ReasonCode::BadUserNameOrPassword, why);
         };
-        self.known.insert(conn, Arc::clone(&user));
-        allow(Some(user), None)
-    }
-
-    fn plain(
-        &mut self,
-        conn: ConnId,
-        anonymous: bool,
-        user_name: Option<Box<str>>,
-        password: Option<Box<[u8]>>,
-    ) -> Option<AuthAnswer> {
-        // Nobody can prove a name here, so it is taken for what it is said to be.
-        if self.users.is_empty() && anonymous {
-            return Some(allow(user_name.map(Arc::from), None));
-        }
-        let Some(user_name) = user_name else {
-            return Some(match (password, anonymous) {
-                (None, true) => allow(None, None),
-                (None, false) => deny(
-                    ReasonCode::NotAuthorized,
-                    "this listener does not let anonymous clients in",
-                ),
-                (Some(_), _) => wrong_password(),
-            });
-        };
-        let (user, secret) = self.user(&user_name);
-        self.last_ticket += 1;
-        let ticket = self.last_ticket;
-        if !self.checks.ask(conn, ticket, secret, password.unwrap_or_default()) {
-            return Some(deny(ReasonCode::ServerBusy, "too many logins at a time"));
-        }
-        self.running.insert(conn, Running::Password { ticket, user });
-        None
+        self.admit_user(conn, user, None)
     }
 
     /// `expected`: the user name the client gave elsewhere, which has to be the same.
     fn scram_first(
         &mut self,
         conn: ConnId,
-        method: &str,
         data: Option<&[u8]>,
         expected: Option<&str>,
     ) -> AuthAnswer {
-        if method != scram::METHOD {
-            // [MQTT-4.12.0-1 v5]
-            return deny(
-                ReasonCode::BadAuthenticationMethod,
-                "the authentication method of this server is SCRAM-SHA-256",
-            );
-        }
         let first = match ClientFirst::parse(data.unwrap_or_default()) {
             Ok(first) => first,
             Err(error) => return refuse(error),
         };
         let same = |name: &str| prepared_name(name).is_some_and(|it| *it == *first.user_name);
         if expected.is_some_and(|name| !same(name)) {
-            return deny(ReasonCode::NotAuthorized, "another user name than before");
+            return deny(ReasonCode::NotAuthorized, ANOTHER_USER);
         }
         let mut nonce = [0; 18];
         if getrandom::fill(&mut nonce).is_err() {
@@ -254,8 +509,7 @@ impl Authenticator {
         match exchange.finish(data.unwrap_or_default()) {
             Ok(proof) => {
                 let Some(user) = user else { return refuse(ScramError::WrongProof) };
-                self.known.insert(conn, Arc::clone(&user));
-                allow(Some(user), Some(proof.into_bytes().into()))
+                self.admit_user(conn, user, Some(proof.into_bytes().into()))
             }
             Err(error) => refuse(error),
         }
@@ -263,9 +517,9 @@ impl Authenticator {
 
     /// A user and what to check against; for a name that is none, something no password fits.
     fn user(&self, name: &str) -> (Option<Arc<str>>, Secret) {
-        match self.users.entry(name) {
+        match self.trust.users.entry(name) {
             Some((user, secret)) => (Some(Arc::clone(user)), secret.clone()),
-            None => (None, self.users.nobody(self.salt_of_nobody(name))),
+            None => (None, self.trust.users.nobody(self.salt_of_nobody(name))),
         }
     }
 
@@ -275,12 +529,19 @@ impl Authenticator {
     }
 }
 
-fn allow(user_name: Option<Arc<str>>, data: Option<Box<[u8]>>) -> AuthAnswer {
-    AuthAnswer::Allow { principal: Principal { user_name, ..Principal::default() }, data }
+const ANOTHER_USER: &str = "another user name than before";
+
+/// Let in without proof.
+fn allow(user_name: Option<Arc<str>>) -> AuthAnswer {
+    AuthAnswer::Allow { principal: Principal { user_name, ..Principal::default() }, data: None }
 }
 
 fn deny(reason: ReasonCode, why: &str) -> AuthAnswer {
     AuthAnswer::Deny { reason, why: why.into() }
+}
+
+fn too_many() -> AuthAnswer {
+    deny(ReasonCode::ServerBusy, "too many logins at a time")
 }
 
 fn wrong_password() -> AuthAnswer {

@@ -1,5 +1,6 @@
 //! Authentication as a shard sees it, with a client's side of SCRAM written for the purpose.
 
+use super::token::Tokens;
 use super::*;
 use crate::shard::Command;
 use crate::shard::tests_only::mailbox;
@@ -11,6 +12,7 @@ const CONN: ConnId = ConnId(7);
 struct Fixture {
     auth: Authenticator,
     pool: PasswordPool,
+    tokens: TokenPool,
     inbox: std::sync::mpsc::Receiver<Command>,
 }
 
@@ -21,10 +23,24 @@ fn fixture(users: &[(&str, &str)]) -> Fixture {
             list.insert((*name).into(), Verifier::from_password(password, 4096, b"salty salt"))
         );
     }
-    let pool = PasswordPool::start(1).unwrap();
+    believing(Trust { order: AuthenticatorKind::all(), users: list, ..Trust::default() })
+}
+
+fn believing(trust: Trust) -> Fixture {
+    let (pool, tokens) = (PasswordPool::start(1).unwrap(), TokenPool::start(1).unwrap());
     let (mailbox, inbox) = mailbox();
-    let auth = Authenticator::new(Arc::new(list), pool.asker(mailbox)).unwrap();
-    Fixture { auth, pool, inbox }
+    let checks = Checks {
+        passwords: pool.asker(mailbox.clone()),
+        tokens: tokens.asker(mailbox.clone()),
+        answers: mailbox,
+    };
+    let auth = Authenticator::new(Arc::new(trust), checks, Clock::start()).unwrap();
+    Fixture { auth, pool, tokens, inbox }
+}
+
+/// Others than before may log in with passwords.
+fn with_users(users: Users) -> Arc<Trust> {
+    Arc::new(Trust { order: AuthenticatorKind::all(), users, ..Trust::default() })
 }
 
 impl Fixture {
@@ -36,13 +52,20 @@ impl Fixture {
             method: None,
             data: None,
         };
-        if let Some(answer) = self.auth.step(CONN, Shown { anonymous, user_name: None }, request) {
+        if let Some(answer) = self.auth.step(CONN, Shown { anonymous, ..Shown::default() }, request)
+        {
             return answer;
         }
-        let Ok(Command::PasswordChecked { conn, ticket, accepted }) = self.inbox.recv() else {
-            panic!("the pool answers")
+        let answer = match self.inbox.recv() {
+            Ok(Command::PasswordChecked { conn, ticket, accepted }) => {
+                self.auth.checked(conn, ticket, accepted)
+            }
+            Ok(Command::Identified { conn, ticket, verdict }) => {
+                self.auth.identified(conn, ticket, verdict)
+            }
+            other => panic!("{other:?}"),
         };
-        self.auth.checked(conn, ticket, accepted).expect("it is the answer that is waited for")
+        answer.expect("it is the answer that is waited for")
     }
 
     fn scram(&mut self, user_name: Option<&str>, method: &str, data: &str) -> AuthAnswer {
@@ -187,6 +210,7 @@ fn the_threads_end_with_the_last_asker() {
     let it = fixture(&[]);
     drop(it.auth);
     it.pool.join(std::time::Instant::now() + std::time::Duration::from_secs(20));
+    it.tokens.join();
 }
 
 #[test]
@@ -212,14 +236,15 @@ fn a_reload_names_who_is_logged_in_as_a_user_that_is_gone_or_changed() {
     let verifier = |password| Verifier::from_password(password, 4096, b"salty salt");
     assert!(users.insert("stays".into(), verifier("x")));
     assert!(users.insert("changes".into(), verifier("y")));
-    assert_eq!(it.auth.reconfigure(Arc::new(users)), [ConnId(1), ConnId(2), CONN]);
+    assert_eq!(it.auth.reconfigure(with_users(users)), [ConnId(1), ConnId(2), CONN]);
 }
 
 #[test]
 fn a_certificate_that_gives_a_name_is_proof_enough_and_one_that_gives_none_is_not() {
     let mut it = fixture(&[("ann", "secret")]);
     let mut connect = |user_name: Option<&str>, password: Option<&str>| {
-        let shown = Shown { anonymous: true, user_name: Some(user_name.map(Into::into)) };
+        let user_name = Some(user_name.map(Into::into));
+        let shown = Shown { anonymous: true, user_name, ..Shown::default() };
         let request = AuthRequest::Connect {
             client_id: "c".into(),
             user_name: Some("bob".into()),
@@ -238,8 +263,74 @@ fn a_user_whose_hash_is_not_for_scram_is_challenged_and_not_let_in() {
     let mut it = fixture(&[]);
     let mut users = Users::default();
     assert!(users.insert("ann".into(), HashKind::Sha512.hash(b"right").unwrap()));
-    it.auth.reconfigure(Arc::new(users));
+    it.auth.reconfigure(with_users(users));
     let challenge = it.scram(None, "SCRAM-SHA-256", "n,,n=ann,r=abc");
     let proof = client_final(&challenge, "n=ann,r=abc", "right");
     assert_eq!(reason(&it.step(&proof)), Some(ReasonCode::NotAuthorized));
+}
+
+#[test]
+fn each_authenticator_has_its_turn_and_leaves_alone_what_is_not_its_own() {
+    use AuthenticatorKind::{Jwt, Password, Webhook};
+    let path = std::env::temp_dir().join(format!("noctule-chain-{}", std::process::id()));
+    std::fs::write(&path, [7; 32]).unwrap();
+    let config = crate::config::Config::parse("f", &format!("[jwt]\nsecret = {path:?}\n"));
+    let tokens = Arc::new(Tokens::load(&config.unwrap().jwt, None).unwrap());
+    std::fs::remove_file(&path).unwrap();
+    let mut users = Users::default();
+    let verifier = |password| Verifier::from_password(password, 4096, b"salty salt");
+    assert!(users.insert("ann".into(), verifier("right")));
+    assert!(users.insert("bob".into(), verifier("eyJhbGciOiJIUzI1NiJ9.e30.x")));
+    let trust = |order: &[AuthenticatorKind]| {
+        let (users, tokens) = (users.clone(), Arc::clone(&tokens));
+        Trust { order: order.to_vec(), users, tokens, hook: None }
+    };
+    let why = |answer: AuthAnswer| match answer {
+        AuthAnswer::Deny { why, .. } => why.into_string(),
+        AuthAnswer::Allow { .. } => "let in".into(),
+        AuthAnswer::Continue { .. } => "asked for more".into(),
+    };
+    let (token, wrong) = ("eyJhbGciOiJIUzI1NiJ9.e30.x", "bad user name or password");
+    let malformed = "the token is malformed";
+    for (order, name, password, expected) in [
+        (&[Jwt, Password][..], Some("ann"), Some("right"), "let in"),
+        (&[Jwt, Password], Some("ann"), Some(token), malformed),
+        (&[Jwt, Password], Some("bob"), Some(token), malformed),
+        (&[Jwt, Password], Some("eve"), Some("x"), wrong),
+        (&[Jwt, Password], None, Some(token), malformed),
+        (&[Jwt, Password], None, None, "let in"),
+        (&[Password, Jwt], Some("bob"), Some(token), "let in"),
+        (&[Password, Jwt], Some("ann"), Some(token), wrong),
+        (&[Password, Jwt], Some("eve"), Some(token), malformed),
+        (&[Jwt, Webhook], Some("ann"), Some("right"), wrong),
+        (&[Password], Some("eve"), Some(token), wrong),
+        (&[], Some("ann"), Some("right"), wrong),
+        (&[], None, None, "let in"),
+    ] {
+        let mut it = believing(trust(order));
+        let said = why(it.plain(true, name, password));
+        assert_eq!(said, expected, "{order:?} {name:?} {password:?}");
+    }
+    let methods = |order: &[AuthenticatorKind]| why(believing(trust(order)).scram(None, "K5", ""));
+    let both = "the authentication methods of this server are SCRAM-SHA-256, JWT";
+    assert_eq!(methods(&[Jwt, Password]), both);
+    assert_eq!(methods(&[Password]), "the authentication method of this server is SCRAM-SHA-256");
+    assert_eq!(methods(&[Jwt]), "the authentication method of this server is JWT");
+    assert_eq!(methods(&[]), "this server has no authentication method");
+    assert_eq!(
+        why(believing(trust(&[Jwt])).scram(None, "SCRAM-SHA-256", "n,,n=a,r=abc")),
+        "the authentication method of this server is JWT"
+    );
+}
+
+#[test]
+fn a_verdict_for_an_earlier_connection_is_dropped() {
+    let mut it = fixture(&[]);
+    it.auth.running.insert(CONN, Running::Token { ticket: 5, again: false });
+    let deny = || Verdict::Deny { reason: ReasonCode::NotAuthorized, why: "no".into() };
+    assert!(it.auth.identified(CONN, 4, deny()).is_none());
+    assert!(it.auth.identified(ConnId(8), 5, deny()).is_none());
+    assert!(it.auth.checked(CONN, 5, true).is_none(), "no password was asked for");
+    assert!(it.auth.identified(CONN, 5, deny()).is_some());
+    assert!(it.auth.identified(CONN, 5, deny()).is_none());
 }

@@ -8,11 +8,16 @@
 //! * `roles`       what the holders of a role may do, and who they are
 //! * `policies`    what all rules come to
 //! * `tls`         how a listener speaks TLS
+//! * `authenticators`  who is asked about a client
+//! * `jwt`         whose tokens are taken
+//! * `webhook`     the service that is asked who is let in
 //! * `sample`      prints the options with their defaults as a commented file
 //! * `show`        prints those in force
 
 mod acl;
+mod authenticators;
 mod durability;
+mod jwt;
 mod options;
 mod parse;
 mod policies;
@@ -21,16 +26,20 @@ mod sample;
 mod show;
 mod tls;
 mod value;
+mod webhook;
 
 #[cfg(test)]
 mod tests;
 
+pub use authenticators::AuthenticatorKind;
 pub use durability::{Class, Durability, TopicClass, state_directory};
+pub use jwt::{JwtKeys, JwtOptions};
 pub use parse::{ConfigError, Fault};
 pub use policies::{read_acl, read_roles};
 pub use sample::sample;
 pub use show::show;
 pub use tls::{ClientCertificates, TlsOptions, TlsVersion, UserNameFrom};
+pub use webhook::{WebhookFailure, WebhookOptions};
 
 use crate::auth::{PasswordLine, Users, read_lines};
 use noctule_core::grant::{Policies, Roles};
@@ -79,6 +88,12 @@ pub struct Config {
     pub roles: Option<Roles>,
     /// Who may do what: what all of these come to.
     pub policies: Policies,
+    /// Who is asked about a client, in this order.
+    pub authenticators: Vec<AuthenticatorKind>,
+    /// Whose tokens are taken.
+    pub jwt: Vec<JwtOptions>,
+    /// The service that is asked who is let in.
+    pub webhook: Option<WebhookOptions>,
 }
 
 /// A place where clients connect.
@@ -202,6 +217,9 @@ impl Config {
             strict_subscribe: None,
             roles: None,
             policies: Policies::default(),
+            authenticators: AuthenticatorKind::all(),
+            jwt: Vec::new(),
+            webhook: None,
         }
     }
 
@@ -231,6 +249,8 @@ impl Config {
         for tls in config.listeners.iter_mut().filter_map(|it| it.tls.as_mut()) {
             tls.resolve(folder);
         }
+        config.jwt.iter_mut().for_each(|jwt| jwt.resolve(folder));
+        config.webhook.iter_mut().for_each(|webhook| webhook.resolve(folder));
         if let Some(file) = &mut config.password_file {
             *file = folder.join(&*file);
             let file = file.clone();

@@ -70,6 +70,10 @@ macro_rules! opt {
     };
 }
 
+mod identity;
+
+pub(super) use identity::{JWT, WEBHOOK};
+
 /// Bytes that follow the prefix of a client id that the broker assigns.
 pub(super) const ASSIGNED_LEN: usize = 36;
 
@@ -263,6 +267,13 @@ pub(super) const TOP: &[Opt<Config>] = &[
          what is not allowed is not delivered. Not set: true, but false with an `acl_file`, as \
          mosquitto does.",
         |c| Box::new(&mut c.strict_subscribe)
+    ),
+    opt!(
+        "authenticators",
+        "Who is asked about a client, in this order, until one knows it: \"certificate\" \
+         (`user_name_from`), \"jwt\", \"password\" (users, and SCRAM), \"webhook\". Those that \
+         are not configured know nobody.",
+        |c| Box::new(&mut c.authenticators)
     ),
 ];
 

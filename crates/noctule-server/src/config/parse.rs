@@ -1,8 +1,10 @@
 //! Walks a file along the options. All faults are collected: one run of `config check` shows all.
 
+use super::jwt::JwtDraft;
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
 use super::tls::TlsDraft;
-use super::{Config, Durability, Listener, TopicClass};
+use super::webhook::WebhookDraft;
+use super::{AuthenticatorKind, Config, Durability, Listener, TopicClass};
 use crate::auth::Secret;
 use noctule_core::grant::Roles;
 use noctule_core::limits::QueueRule;
@@ -109,8 +111,19 @@ fn covers(rule: &QueueRule, clients: &str) -> bool {
 }
 
 /// Names of the tables, beside the options of the top level.
-const TABLES: [&str; 9] =
-    ["limits", "log", "admin", "listener", "users", "durability", "queue", "role", "group"];
+const TABLES: [&str; 11] = [
+    "limits",
+    "log",
+    "admin",
+    "listener",
+    "users",
+    "durability",
+    "queue",
+    "role",
+    "group",
+    "jwt",
+    "webhook",
+];
 
 pub(super) struct Walk<'t> {
     pub(super) file: &'t str,
@@ -131,6 +144,8 @@ impl Walk<'_> {
                 "listener" => config.listeners = self.listeners(value),
                 "users" => self.users(value, &mut config),
                 "role" | "group" => {}
+                "jwt" => self.jwt(value, &mut config),
+                "webhook" => self.webhook(value, &mut config),
                 // They begin with what [limits] says.
                 "queue" => queues = Some(value),
                 name => match options::TOP.iter().find(|opt| opt.name == name) {
@@ -151,6 +166,7 @@ impl Walk<'_> {
             let what = "the roles stand in here: put them all into that file, or here";
             self.fault(&(0..0), "roles_file", what.into());
         }
+        self.unused(root, &config);
         config
     }
 
@@ -173,6 +189,18 @@ impl Walk<'_> {
              assign_client_ids = false"
         );
         self.fault(&span, "limits.client_id_len_max", what);
+    }
+
+    /// What is configured is to be asked: who lets somebody in must not be left out unnoticed.
+    fn unused(&mut self, root: &DeTable<'_>, config: &Config) {
+        let kinds = [("jwt", AuthenticatorKind::Jwt), ("webhook", AuthenticatorKind::Webhook)];
+        for (name, kind) in kinds {
+            let said = root.iter().find(|(key, _)| key.get_ref() == name);
+            if let Some((key, _)) = said.filter(|_| !config.authenticators.contains(&kind)) {
+                let what = "is never asked, because `authenticators` leaves it out".to_owned();
+                self.fault(&key.span(), name, what);
+            }
+        }
     }
 
     pub(super) fn table<T>(
@@ -381,6 +409,48 @@ impl Walk<'_> {
         }
     }
 
+    /// `[[jwt]]`, or `[jwt]` for one alone.
+    fn jwt(&mut self, value: &Spanned<DeValue<'_>>, config: &mut Config) {
+        let entries = match value.get_ref().as_table() {
+            Some(_) => vec![value],
+            None => self.entries("jwt", value),
+        };
+        for entry in entries {
+            let mut draft = JwtDraft::default();
+            let before = self.faults.len();
+            self.table("jwt.", entry, options::JWT, &mut draft);
+            if self.faults.len() > before {
+                continue;
+            }
+            match draft.finish() {
+                Ok(jwt) if config.jwt.iter().any(|it| it.issuer == jwt.issuer) => {
+                    let what = match &*jwt.issuer {
+                        "" => "is missing in more than one entry: tokens are told apart by it",
+                        _ => "has an entry already",
+                    };
+                    self.fault(&entry.span(), "jwt.issuer", what.into());
+                }
+                Ok(jwt) => config.jwt.push(jwt),
+                Err((option, why)) => {
+                    self.fault(&entry.span(), &format!("jwt.{option}"), why);
+                }
+            }
+        }
+    }
+
+    fn webhook(&mut self, value: &Spanned<DeValue<'_>>, config: &mut Config) {
+        let mut draft = WebhookDraft::default();
+        let before = self.faults.len();
+        self.table("webhook.", value, options::WEBHOOK, &mut draft);
+        if self.faults.len() > before {
+            return;
+        }
+        match draft.finish() {
+            Ok(webhook) => config.webhook = Some(webhook),
+            Err((option, why)) => self.fault(&value.span(), &format!("webhook.{option}"), why),
+        }
+    }
+
     /// The tables of `[[name]]`.
     pub(super) fn entries<'v, 'i>(
         &mut self,
@@ -467,6 +537,10 @@ fn options_elsewhere(name: &str) -> Option<String> {
         "role"
     } else if holds(super::roles::RULE, name) {
         "role.rule"
+    } else if holds(options::JWT, name) {
+        "jwt"
+    } else if holds(options::WEBHOOK, name) {
+        "webhook"
     } else {
         return None;
     };

@@ -1,9 +1,11 @@
 //! The commented sample file: every option with its meaning and default.
 
 use super::Config;
+use super::jwt::JwtDraft;
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
 use super::roles::{self, GroupDraft, RoleDraft, RuleDraft};
 use super::tls::TlsDraft;
+use super::webhook::WebhookDraft;
 use noctule_core::limits::QueueRule;
 use std::fmt::Write as _;
 
@@ -67,6 +69,13 @@ pub fn sample() -> String {
     commented(&mut text, roles::RULE, &mut RuleDraft::default());
     text.push_str("\n# Users by groups, for roles to name.\n# [[group]]\n");
     commented(&mut text, roles::GROUP, &mut GroupDraft::default());
+    text.push_str(
+        "\n# Whose tokens (JWT) let clients in. Repeat for each issuer; one of the first three is \
+         needed.\n# [[jwt]]\n",
+    );
+    commented(&mut text, options::JWT, &mut JwtDraft::default());
+    text.push_str("\n# A service that says who is let in.\n# [webhook]\n");
+    commented(&mut text, options::WEBHOOK, &mut WebhookDraft::default());
     text.push_str("\n[log]\n");
     options(&mut text, options::LOG, &mut config.log);
     text.push_str("\n[admin]\n");

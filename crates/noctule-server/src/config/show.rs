@@ -1,9 +1,11 @@
 //! Prints the options in force, as a file that says the same.
 
+use super::jwt::JwtDraft;
 use super::options::{self, ListenerDraft, TopicDraft};
 use super::roles::{self, RoleDraft, RuleDraft};
 use super::sample::values;
 use super::tls::TlsDraft;
+use super::webhook::WebhookDraft;
 use super::{Class, Config};
 use std::fmt::Write as _;
 
@@ -50,6 +52,14 @@ pub fn show(config: &Config) -> String {
     }
     for role in config.roles.iter().flat_map(RoleDraft::all) {
         show_role(&mut text, role);
+    }
+    for jwt in &config.jwt {
+        text.push_str("\n[[jwt]]\n");
+        values(&mut text, options::JWT, &mut JwtDraft::of(jwt));
+    }
+    if let Some(webhook) = &config.webhook {
+        text.push_str("\n[webhook]\n");
+        values(&mut text, options::WEBHOOK, &mut WebhookDraft::of(webhook));
     }
     text.push_str("\n[log]\n");
     values(&mut text, options::LOG, &mut config.log);

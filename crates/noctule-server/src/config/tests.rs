@@ -26,6 +26,8 @@ fn the_sample_names_every_option_with_a_comment() {
     let durability = options::DURABILITY.iter().map(|opt| opt.name);
     let kept = durability.chain(options::TOPIC.iter().map(|opt| opt.name));
     let kept = kept.chain(options::QUEUE.iter().map(|opt| opt.name));
+    let kept = kept.chain(options::JWT.iter().map(|opt| opt.name));
+    let kept = kept.chain(options::WEBHOOK.iter().map(|opt| opt.name));
     for name in limits.chain(others).chain(listener).chain(rest).chain(kept) {
         let found = sample.lines().zip(sample.lines().skip(1)).any(|(above, line)| {
             line.trim_start_matches("# ").starts_with(&format!("{name} = "))
@@ -426,4 +428,75 @@ noctule.toml:8: queue.clients: \"\" is wrong: a client id, with * and ? for what
 noctule.toml:13: queue.clients: \"ab*c\" never has a say, because \"a*\" above is for all of them: \
 write it first"
     );
+}
+
+#[test]
+fn issuers_of_tokens_are_tables_and_what_is_wrong_with_one_is_said() {
+    let text = "[jwt]\njwks = \"https://id.example/keys\"\nissuer = \"a\"\naudience = [\"b\", \"c\"]\n\
+                algorithms = [\"ES256\", \"EdDSA\"]\nuser_claim = \"\"\nleeway_secs = 0\n";
+    let config = Config::parse("f", text).unwrap();
+    assert_eq!(config.jwt[0].keys, JwtKeys::JwksUrl("https://id.example/keys".into()));
+    assert_eq!(Config::parse("shown", &show(&config)).unwrap().jwt, config.jwt);
+    let text = "authenticators = [\"password\", \"jwt\"]\n[[jwt]]\nissuer = \"a\"\nsecret = \"s\"\n\
+                [[jwt]]\npublic_key = \"p\"\n";
+    let config = Config::parse("f", text).unwrap();
+    assert_eq!(config.authenticators, [AuthenticatorKind::Password, AuthenticatorKind::Jwt]);
+    let shown = Config::parse("shown", &show(&config)).unwrap();
+    assert_eq!((shown.authenticators, shown.jwt), (config.authenticators, config.jwt));
+    assert_eq!(
+        faults(
+            "authenticators = [\"password\", \"password\"]\n\
+             [[jwt]]\n\
+             [[jwt]]\nsecret = \"a\"\npublic_key = \"b\"\n\
+             [[jwt]]\nsecret = \"a\"\n\
+             [[jwt]]\njwks = \"https://u:p@h/\"\n\
+             [[jwt]]\nsecret = \"a\"\njwks_ca = \"c\"\n\
+             [[jwt]]\nalgorithms = \"none\"\nmethod = \"SCRAM-SHA-256\"\nexpiry = 1\n\
+             [[jwt]]\nsecret = \"b\"\n"
+        ),
+        "\
+noctule.toml:1: authenticators: [\"password\", \"password\"] is wrong: a list of \"certificate\", \
+\"jwt\", \"password\" and \"webhook\" expected, each once at most, in the order in which they are \
+asked
+noctule.toml:2: jwt.public_key: is missing: name what signatures are checked with, one of \
+`public_key`, `secret` and `jwks`
+noctule.toml:3: jwt.public_key: only one of `public_key`, `secret` and `jwks` can be given: each \
+issuer has a table of its own
+noctule.toml:8: jwt.jwks: a URL without a user name and password expected
+noctule.toml:10: jwt.jwks_ca: needs a `jwks` that is a URL with https
+noctule.toml:14: jwt.algorithms: \"none\" is wrong: each has to be one of HS256, HS384, HS512, \
+RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA
+noctule.toml:15: jwt.method: \"SCRAM-SHA-256\" is wrong: is the method of passwords: choose another
+noctule.toml:16: jwt.expiry: unknown option; `noctule config sample` lists them all
+noctule.toml:17: jwt.issuer: is missing in more than one entry: tokens are told apart by it"
+    );
+    assert_eq!(
+        faults("authenticators = [\"password\"]\n[jwt]\nsecret = \"a\"\n"),
+        "noctule.toml:2: jwt: is never asked, because `authenticators` leaves it out"
+    );
+}
+
+#[test]
+fn a_webhook_is_a_table_and_what_is_wrong_with_it_is_said() {
+    let text = "[webhook]\nurl = \"https://a.example/auth\"\nca = \"ca.pem\"\nbearer = \"token\"\n\
+                timeout_millis = 5\nfail = \"ignore\"\ncache_deny_secs = 0\n";
+    let config = Config::parse("f", text).unwrap();
+    let webhook = config.webhook.as_ref().unwrap();
+    assert_eq!((webhook.timeout_millis, webhook.fail), (5, WebhookFailure::Ignore));
+    assert_eq!(Config::parse("shown", &show(&config)).unwrap().webhook, config.webhook);
+    for (text, fault) in [
+        ("[webhook]\n", "1: webhook.url: is missing: where the service is"),
+        ("[webhook]\nurl = \"a\"\n", "1: webhook.url: a URL expected, like \"https://host/path\""),
+        ("[webhook]\nurl = \"http://a\"\nca = \"b\"\n", "1: webhook.ca: needs a `url` with https"),
+        (
+            "[webhook]\nfail = \"often\"\n",
+            "2: webhook.fail: \"often\" is wrong: must be \"closed\", \"open\" or \"ignore\"",
+        ),
+        (
+            "authenticators = [\"jwt\"]\n[webhook]\nurl = \"http://a\"\n",
+            "2: webhook: is never asked, because `authenticators` leaves it out",
+        ),
+    ] {
+        assert_eq!(faults(text), format!("noctule.toml:{fault}"));
+    }
 }

@@ -56,6 +56,12 @@ pub(super) struct Text<'a> {
     pub(super) check: fn(&str) -> Result<(), String>,
 }
 
+/// A list of texts, each checked by `check`; one alone needs no brackets.
+pub(super) struct Texts<'a> {
+    pub(super) slot: &'a mut Vec<Box<str>>,
+    pub(super) check: fn(&str) -> Result<(), String>,
+}
+
 /// A number of threads; 0 = chosen at start.
 pub(super) struct Auto<'a> {
     pub(super) slot: &'a mut Option<NonZeroU16>,
@@ -192,6 +198,27 @@ impl Value for Text<'_> {
         let text = value.as_str().ok_or("text in quotes expected")?;
         (self.check)(text)?;
         *self.slot = text.into();
+        Ok(())
+    }
+}
+
+impl Value for Texts<'_> {
+    fn show(&self) -> Option<String> {
+        let texts: Vec<String> = self.slot.iter().map(|text| quoted(text)).collect();
+        Some(format!("[{}]", texts.join(", ")))
+    }
+
+    fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
+        let wanted = "text in quotes expected, or a list of texts";
+        let said: Vec<&str> = match value.as_array() {
+            Some(list) => {
+                let texts = list.iter().map(|it| it.get_ref().as_str());
+                texts.collect::<Option<_>>().ok_or(wanted)?
+            }
+            None => vec![value.as_str().ok_or(wanted)?],
+        };
+        said.iter().try_for_each(|text| (self.check)(text))?;
+        *self.slot = said.into_iter().map(Into::into).collect();
         Ok(())
     }
 }

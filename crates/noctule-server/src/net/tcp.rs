@@ -6,7 +6,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use noctule_tls::Certificate;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 
 /// A short read tells that nothing is left, and the next byte makes a new event. Where readiness
 /// is emulated (Windows) only a read that would block arms the next event.
@@ -69,6 +69,11 @@ impl Socket {
     /// of interest would cost a system call whenever a socket fills up.
     pub(crate) fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// Where it comes from.
+    pub(crate) fn remote(&self) -> Option<SocketAddr> {
+        self.stream.peer_addr().ok()
     }
 
     /// The client's certificate, if it has shown one.

@@ -133,7 +133,7 @@ fn of_users(policy: &Policy, config: &Config) -> Vec<Finding> {
             }
         }
     }
-    for roles in &policy.roles {
+    if let Some(roles) = &policy.roles {
         for name in roles.rules.keys() {
             let held = roles.of_users.values().any(|all| all.contains(name))
                 || roles.of_everyone.contains(name)

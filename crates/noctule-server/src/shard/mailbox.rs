@@ -1,6 +1,6 @@
 //! What a shard is told from outside the message path, and how a sleeping shard is woken.
 
-use crate::auth::Users;
+use crate::auth::{Trust, Verdict};
 use mio::Waker;
 use noctule_core::grant::Policies;
 use noctule_core::{ConnId, Limits, Time};
@@ -20,6 +20,15 @@ pub(crate) enum Command {
         /// Right or wrong.
         accepted: bool,
     },
+    /// Somebody beside the shard found out who a client is.
+    Identified {
+        /// Whose.
+        conn: ConnId,
+        /// Which question.
+        ticket: u64,
+        /// Who it is, or why it is nobody.
+        verdict: Verdict,
+    },
     /// What a reload can change.
     Reconfigure(Arc<Reconfiguration>),
     /// End; by `deadline` at the latest.
@@ -35,7 +44,7 @@ pub(crate) struct Reconfiguration {
     /// Who may do what, if that has changed.
     pub(crate) policies: Option<Policies>,
     pub(crate) limits: Limits,
-    pub(crate) users: Arc<Users>,
+    pub(crate) trust: Arc<Trust>,
     pub(crate) sys_interval_secs: u32,
 }
 

@@ -40,7 +40,7 @@ pub(crate) use peers::Peers;
 pub(crate) use snapshot::Snapshots;
 pub use snapshot::{NetCounters, Snapshot};
 
-use crate::auth::{Authenticator, Shown, Users};
+use crate::auth::{Authenticator, Seen, Shown};
 use crate::config::UserNameFrom;
 use crate::events;
 use crate::net::{Acceptor, Socket};
@@ -125,6 +125,8 @@ pub(crate) struct ListenerPart {
     pub(crate) tenant: Tenant,
     pub(crate) allow_anonymous: bool,
     pub(crate) connections_max: u32,
+    /// Where clients find it.
+    pub(crate) address: SocketAddr,
     pub(crate) durability: Option<Durability>,
     pub(crate) acceptor: Option<Arc<Acceptor>>,
     pub(crate) user_name_from: UserNameFrom,
@@ -161,6 +163,7 @@ pub(crate) struct Shard {
     peers: Peers,
     auth: Authenticator,
     anonymous: Vec<bool>,
+    addresses: Vec<SocketAddr>,
     user_names_from: Vec<UserNameFrom>,
     /// Steps of TLS handshakes that this turn may still take.
     handshakes_left: u32,
@@ -210,6 +213,7 @@ impl Shard {
             peers: parts.peers,
             auth: parts.auth,
             anonymous: parts.listeners.iter().map(|it| it.allow_anonymous).collect(),
+            addresses: parts.listeners.iter().map(|it| it.address).collect(),
             user_names_from: parts.listeners.iter().map(|it| it.user_name_from).collect(),
             handshakes_left: 0,
             handshakes_told: (None, 0),
@@ -410,6 +414,11 @@ impl Shard {
                         self.lines.news.push_back(News::Authenticated(conn, answer));
                     }
                 }
+                Command::Identified { conn, ticket, verdict } => {
+                    if let Some(answer) = self.auth.identified(conn, ticket, verdict) {
+                        self.lines.news.push_back(News::Authenticated(conn, answer));
+                    }
+                }
                 Command::Reconfigure(new) => self.reconfigure(index, &new),
                 Command::Shutdown { deadline } => {
                     self.listeners.clear();
@@ -425,8 +434,8 @@ impl Shard {
 
     fn reconfigure(&mut self, index: &Index, new: &Reconfiguration) {
         self.limit(&new.limits);
-        for conn in self.auth.reconfigure(Arc::<Users>::clone(&new.users)) {
-            let why = "the user was removed or changed";
+        for conn in self.auth.reconfigure(Arc::clone(&new.trust)) {
+            let why = "the user, or who vouches for it, was removed or changed";
             let input = Input::Revoked { conn, reason: ReasonCode::NotAuthorized, why };
             self.broker.handle(self.now, index, input, &mut self.outbox);
         }
@@ -522,6 +531,15 @@ impl Shard {
                     user_name: match self.user_names_from[at] {
                         UserNameFrom::Nothing => None,
                         UserNameFrom::CommonName => certificate().map(|it| it.common_name()),
+                    },
+                    seen: match self.auth.wants_to_see() {
+                        false => Seen::default(),
+                        true => Seen {
+                            remote: entry.socket.as_ref().and_then(Socket::remote),
+                            listener: self.addresses.get(at).copied(),
+                            version: entry.version,
+                            common_name: certificate().and_then(|it| it.common_name()),
+                        },
                     },
                 };
                 if let Some(answer) = self.auth.step(conn, shown, *request) {

@@ -306,3 +306,58 @@ fn user_name_and_password_are_accepted_where_nobody_asks_for_them() {
         a.pings();
     });
 }
+
+/// Lets everybody in for ten seconds, and whoever sends data that says "longer" for twenty.
+fn for_a_while(world: &World) {
+    world.with_node(|node| {
+        let now = node.now();
+        let allow = move |request: &AuthRequest| {
+            let secs = match request {
+                AuthRequest::Again { data, .. } if data.as_deref() == Some(b"longer") => 20,
+                AuthRequest::Again { .. } => {
+                    return AuthAnswer::Deny {
+                        reason: ReasonCode::NotAuthorized,
+                        why: "no".into(),
+                    };
+                }
+                AuthRequest::Connect { .. } | AuthRequest::Step { .. } => 10,
+            };
+            let expires = Some(now.plus_secs(secs));
+            AuthAnswer::Allow {
+                principal: Principal { expires, ..Principal::default() },
+                data: None,
+            }
+        };
+        node.set_authenticator(Box::new(allow));
+    });
+}
+
+/// What proves who a client is may be good for a while. `[MQTT-4.13.2-1 v5]`
+#[test]
+fn a_client_is_gone_when_what_proved_it_expires_unless_it_proves_it_again() {
+    script().pure(ALONE).run(|world| {
+        for_a_while(world);
+        let a = world.connect_with(&connect("a").keep_alive(0));
+        world.connect_with(&connect("b").keep_alive(0)).disconnects();
+        world.advance_millis(9_900);
+        a.pings();
+        world.advance_millis(200);
+        a.expect_end(0xA0);
+    });
+    script().v5().pure(ALONE).run(|world| {
+        for_a_while(world);
+        let a = world.connect_with(&connect("a").keep_alive(0).with(auth_method("twice")));
+        let b = world.connect_with(&connect("b").keep_alive(0).with(auth_method("twice")));
+        a.send(step(0x19, b"longer"));
+        a.expect(auth(0).with(auth_method("twice")));
+        world.advance_millis(10_100);
+        b.expect_end(0xA0);
+        a.pings();
+        world.advance_millis(9_800);
+        a.pings();
+        world.advance_millis(200);
+        a.expect_end(0xA0);
+        let c = world.connect_with(&connect("c").with(auth_method("twice")));
+        c.expect_end(0xA0);
+    });
+}

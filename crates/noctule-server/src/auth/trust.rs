@@ -1,0 +1,103 @@
+//! Who is believed, and how a reload changes that.
+
+use super::file::AuthFileError;
+use super::http::HttpThread;
+use super::token::Tokens;
+use super::verifier::Users;
+use super::webhook::{Hook, Webhook};
+use crate::config::{AuthenticatorKind, Config};
+use std::io;
+use std::sync::Arc;
+
+/// Who is believed, and in which order that is found out. A reload brings another one.
+#[derive(Debug, Default)]
+pub(crate) struct Trust {
+    pub(crate) order: Vec<AuthenticatorKind>,
+    pub(crate) users: Users,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) hook: Option<Hook>,
+}
+
+impl Trust {
+    /// Nobody can be checked against anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.users.is_empty() && self.tokens.is_empty() && self.hook.is_none()
+    }
+}
+
+/// Who is believed beside the configured users.
+pub(crate) struct Believed {
+    tokens: Arc<Tokens>,
+    webhook: Option<Arc<Webhook>>,
+}
+
+impl Believed {
+    /// Reads the files. What is configured as it was `before` keeps what it knows.
+    ///
+    /// # Errors
+    /// One of the files is of no use.
+    pub(crate) fn load(
+        config: &Config,
+        before: Option<&Believed>,
+    ) -> Result<Believed, AuthFileError> {
+        let webhook = match &config.webhook {
+            None => None,
+            Some(options) => {
+                let same = before.and_then(|it| it.webhook.as_ref()).filter(|it| it.is(options));
+                let same = same.inspect(|it| it.refresh()).cloned();
+                Some(same.map_or_else(|| Webhook::load(options).map(Arc::new), Ok)?)
+            }
+        };
+        let tokens = Tokens::load(&config.jwt, before.map(|it| &*it.tokens))?;
+        Ok(Believed { tokens: Arc::new(tokens), webhook })
+    }
+
+    /// Believes whom the configuration says from now on; if one of its files is of no use, whom it
+    /// believed before. The HTTP thread is started if it is needed for the first time.
+    ///
+    /// # Errors
+    /// Why all stays as it was.
+    pub(crate) fn reload(
+        &mut self,
+        config: &Config,
+        http: &mut Option<HttpThread>,
+    ) -> Result<(), String> {
+        let new = Believed::load(config, Some(self)).map_err(|error| error.to_string())?;
+        if http.is_none() {
+            *http = new.http().map_err(|error| format!("the system refuses: {error}"))?;
+        }
+        *self = new;
+        Ok(())
+    }
+
+    /// A thread for HTTP, if anybody has to be asked by it.
+    pub(crate) fn http(&self) -> io::Result<Option<HttpThread>> {
+        let needed = self.webhook.is_some() || self.tokens.need_fetching();
+        needed.then(HttpThread::start).transpose()
+    }
+
+    /// Who is believed, in all.
+    pub(crate) fn trust(&self, config: &Config, http: Option<&HttpThread>) -> Trust {
+        let hook = |(webhook, http): (&Arc<Webhook>, &HttpThread)| Hook {
+            webhook: Arc::clone(webhook),
+            runtime: http.runtime().clone(),
+        };
+        Trust {
+            order: config.authenticators.clone(),
+            users: config.users.clone(),
+            tokens: Arc::clone(&self.tokens),
+            hook: self.webhook.as_ref().zip(http).map(hook),
+        }
+    }
+
+    /// Fetches the keys that come from URLs.
+    pub(crate) fn begin_fetching(&self, http: &HttpThread) {
+        self.tokens.begin_fetching(http.runtime());
+    }
+
+    /// Reads the files again that have changed.
+    pub(crate) fn refresh(&self) {
+        self.tokens.refresh();
+        self.webhook.iter().for_each(|webhook| webhook.refresh());
+    }
+}

@@ -1,0 +1,60 @@
+//! Who is asked about a client, in which order.
+
+use super::value::Value;
+use toml::de::DeValue;
+
+/// One of those who are asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AuthenticatorKind {
+    /// The certificate that it has shown.
+    Certificate,
+    /// Tokens.
+    Jwt,
+    /// Passwords, and SCRAM.
+    Password,
+    /// A service of the operator's.
+    Webhook,
+}
+
+impl AuthenticatorKind {
+    const NAMES: [(&str, AuthenticatorKind); 4] = [
+        ("certificate", AuthenticatorKind::Certificate),
+        ("jwt", AuthenticatorKind::Jwt),
+        ("password", AuthenticatorKind::Password),
+        ("webhook", AuthenticatorKind::Webhook),
+    ];
+
+    /// All, in the order in which they are asked unless another one is configured.
+    #[must_use]
+    pub fn all() -> Vec<AuthenticatorKind> {
+        AuthenticatorKind::NAMES.iter().map(|(_, it)| *it).collect()
+    }
+}
+
+impl Value for &mut Vec<AuthenticatorKind> {
+    fn show(&self) -> Option<String> {
+        let name = |kind: &AuthenticatorKind| {
+            let found = AuthenticatorKind::NAMES.iter().find(|(_, it)| it == kind);
+            found.map(|(name, _)| format!("\"{name}\""))
+        };
+        let names: Vec<String> = self.iter().filter_map(name).collect();
+        Some(format!("[{}]", names.join(", ")))
+    }
+
+    fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
+        let wanted = "a list of \"certificate\", \"jwt\", \"password\" and \"webhook\" expected, \
+                      each once at most, in the order in which they are asked";
+        let mut kinds = Vec::new();
+        for said in value.as_array().ok_or(wanted)? {
+            let said = said.get_ref().as_str();
+            let found = AuthenticatorKind::NAMES.iter().find(|(name, _)| Some(*name) == said);
+            let (_, kind) = found.ok_or(wanted)?;
+            if kinds.contains(kind) {
+                return Err(wanted.into());
+            }
+            kinds.push(*kind);
+        }
+        **self = kinds;
+        Ok(())
+    }
+}
