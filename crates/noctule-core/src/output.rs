@@ -163,6 +163,10 @@ pub enum Event {
     Refused {
         /// Client id, if one was told.
         client_id: Option<Box<str>>,
+        /// User name, if one was told.
+        user_name: Option<Box<str>>,
+        /// Namespace.
+        tenant: Tenant,
         /// Its address.
         remote: Option<SocketAddr>,
         /// Reason code.
@@ -174,10 +178,25 @@ pub enum Event {
     Disconnected {
         /// Client id.
         client_id: Box<str>,
+        /// Namespace.
+        tenant: Tenant,
         /// Its address.
         remote: Option<SocketAddr>,
         /// How.
         end: End,
+        /// It had published or subscribed.
+        useful: bool,
+    },
+    /// A client asked for what it may not do (told once between two looks at its connection).
+    Denied {
+        /// Client id.
+        client_id: Box<str>,
+        /// Its address.
+        remote: Option<SocketAddr>,
+        /// What it wanted.
+        access: Access,
+        /// Topic name or filter.
+        topic: Box<str>,
     },
     /// A session ended by its expiry interval.
     SessionExpired {
@@ -214,6 +233,15 @@ pub enum Event {
         /// Filter.
         filter: Box<str>,
     },
+}
+
+/// What a client wants of a topic.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// To publish to it.
+    Publish,
+    /// To subscribe to it.
+    Subscribe,
 }
 
 /// How a connection ended.

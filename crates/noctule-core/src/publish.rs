@@ -8,6 +8,7 @@ use crate::input::SystemPublish;
 use crate::limits::Durability;
 use crate::message::{Origin, Parts};
 use crate::outbound::Outbound;
+use crate::output::Access;
 use crate::peer::PeerMessage;
 use crate::record::Record;
 use crate::route::{LastRoute, Lent, Route};
@@ -24,7 +25,12 @@ enum Refused {
     Fatal(ReasonCode, &'static str),
     /// Only this message is refused.
     Message(ReasonCode, &'static str),
+    /// The same, because of what its publisher did before.
+    Quarantine,
 }
+
+/// Why a message of a client in quarantine is refused.
+const QUARANTINE: &str = "this client is in quarantine";
 
 impl Broker {
     /// A PUBLISH. [MQTT-3.3.4-1 v5], [MQTT-3.3.4-1 v3.1.1], [V31-3.3-1]
@@ -78,7 +84,8 @@ impl Broker {
         topic: TopicName<'_>,
         publish: &Publish<'_>,
     ) {
-        let Some(connection) = self.connections.get(conn) else { return };
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        connection.traffic.message(publish.payload.len());
         let slot = connection.session;
         // What came before was taken then, whatever has changed since. [MQTT-4.3.3-10 v5]
         if publish.qos == QoS::ExactlyOnce
@@ -88,15 +95,16 @@ impl Broker {
             self.confirm_receipt(turn, conn, Wait::default(), id);
             return;
         }
+        let Some(connection) = self.connections.get(conn) else { return };
         if let Err(refused) = self.check_publish(connection, topic, publish) {
-            self.refuse_publish(turn, conn, publish, refused);
+            self.refuse_publish(turn, conn, (topic, publish), refused);
             return;
         }
         let promised = connection.origin.durability.unwrap_or(self.limits.durability);
         let durability = self.limits.durability_of(topic, promised);
         if self.is_full_for(durability) && self.is_to_be_kept(turn, slot, (topic, publish)) {
             let refused = Refused::Message(ReasonCode::QuotaExceeded, DISK_FULL);
-            self.refuse_publish(turn, conn, publish, refused);
+            self.refuse_publish(turn, conn, (topic, publish), refused);
             return;
         }
         let origin = Origin {
@@ -281,11 +289,16 @@ impl Broker {
 
     fn route_of(&mut self, turn: &Turn<'_>, conn: ConnId, outbound: &Outbound<'_>) -> Lent {
         let mut last = self.connections.get(conn).map_or_else(Default::default, |c| c.last_route);
-        let route = self.route(turn, (outbound.tenant, outbound.topic.as_str()), &mut last);
-        if let Some(connection) = self.connections.get_mut(conn) {
+        let before = last;
+        let lent = self.route(turn, (outbound.tenant, outbound.topic.as_str()), &mut last);
+        if let Some(connection) = self.connections.get_mut(conn)
+            && last != before
+        {
             connection.last_route = last;
+            // Of one topic it is enough to count it once.
+            connection.traffic.topic(self.homes.seed.of_bytes(outbound.topic.as_str().as_bytes()));
         }
-        route
+        lent
     }
 
     /// Emits the record of a message that somebody is owed, once for all receivers.
@@ -357,6 +370,9 @@ impl Broker {
         publish: &Publish<'_>,
     ) -> Result<(), Refused> {
         let limits = &self.limits;
+        if connection.quarantined {
+            return Err(Refused::Quarantine);
+        }
         let announced = connection.v5.as_ref().map(|extras| extras.announced);
         if publish.qos > announced.map_or(limits.qos_max, |all| all.qos_max) {
             // [MQTT-3.2.2-11 v5]
@@ -421,7 +437,7 @@ impl Broker {
         &mut self,
         turn: &mut Turn<'_>,
         conn: ConnId,
-        publish: &Publish<'_>,
+        (topic, publish): (TopicName<'_>, &Publish<'_>),
         refused: Refused,
     ) {
         let Some(connection) = self.connections.get(conn) else { return };
@@ -432,6 +448,11 @@ impl Broker {
                 return;
             }
             Refused::Message(reason, why) => (reason, why),
+            Refused::Quarantine => {
+                self.counters.verdict(Verdict::Quarantined);
+                self.drop_publish(turn, conn, publish, (ReasonCode::QuotaExceeded, QUARANTINE));
+                return;
+            }
         };
         if reason == ReasonCode::QuotaExceeded && !v5 {
             self.fail(turn, conn, reason, why);
@@ -439,13 +460,26 @@ impl Broker {
         }
         if reason == ReasonCode::NotAuthorized {
             self.counters.verdict(Verdict::NotAuthorized);
+            self.denied(turn, conn, Access::Publish, topic.as_str());
+        } else if publish.qos == QoS::AtMostOnce && v5 {
+            self.fail(turn, conn, reason, why);
+            return;
         }
+        self.drop_publish(turn, conn, publish, (reason, why));
+    }
+
+    /// Refuses one message, as far as its QoS and the version allow to say so.
+    fn drop_publish(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conn: ConnId,
+        publish: &Publish<'_>,
+        (reason, why): (ReasonCode, &'static str),
+    ) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        let v5 = connection.version == Version::V5;
         let kind = match publish.qos {
-            QoS::AtMostOnce if reason == ReasonCode::NotAuthorized || !v5 => return,
-            QoS::AtMostOnce => {
-                self.fail(turn, conn, reason, why);
-                return;
-            }
+            QoS::AtMostOnce => return,
             QoS::AtLeastOnce => AckKind::PubAck,
             QoS::ExactlyOnce => AckKind::PubRec,
         };

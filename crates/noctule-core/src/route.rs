@@ -76,7 +76,7 @@ impl Route {
 }
 
 /// Where a publisher's last route lies, and at which version of the index it was good.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct LastRoute {
     at: u32,
     version: u64,

@@ -5,7 +5,7 @@ use crate::connect::too_deep;
 use crate::identity::{ConnId, SessionNumber, Tenant};
 use crate::index::{IndexChange, Match, Receiver};
 use crate::job::Ending;
-use crate::output::Event;
+use crate::output::{Access, Event};
 use crate::record::Record;
 use crate::retained::Wish;
 use crate::session::HeldSubscription;
@@ -48,6 +48,9 @@ impl Broker {
             self.fail(turn, conn, reason, why);
             return;
         }
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.traffic.useful = true;
+        }
         let mut gathered = Gathered {
             wait: Wait { request: self.waits.join_request(), ..Wait::default() },
             codes: Vec::new(),
@@ -71,6 +74,9 @@ impl Broker {
                     self.subscribe_to(turn, slot, (filter, options, id), &mut gathered);
                 }
                 Err((reason, why)) => {
+                    if reason == ReasonCode::NotAuthorized {
+                        self.denied(turn, conn, Access::Subscribe, filter.as_str());
+                    }
                     // MQTT 3.1 has no code for a failure: what was asked for is said to be
                     // granted, and nothing is delivered. [V31-3.8-3]
                     let v31 = version == Version::V31;

@@ -42,11 +42,13 @@ pub enum Verdict {
     TooOld,
     /// All queues of the shard together were full.
     QueuesFull,
+    /// Its publisher is in quarantine.
+    Quarantined,
 }
 
 impl Verdict {
     /// Number of variants.
-    pub const COUNT: usize = 18;
+    pub const COUNT: usize = 19;
 
     /// All, in order of their numbers.
     pub const ALL: [Verdict; Verdict::COUNT] = [
@@ -68,6 +70,7 @@ impl Verdict {
         Verdict::Damaged,
         Verdict::TooOld,
         Verdict::QueuesFull,
+        Verdict::Quarantined,
     ];
 
     /// The name used in metrics and logs.
@@ -92,6 +95,7 @@ impl Verdict {
             Verdict::Damaged => "damaged",
             Verdict::TooOld => "too_old",
             Verdict::QueuesFull => "queues_full",
+            Verdict::Quarantined => "quarantined",
         }
     }
 
