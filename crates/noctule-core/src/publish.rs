@@ -12,6 +12,7 @@ use crate::output::Access;
 use crate::peer::PeerMessage;
 use crate::record::Record;
 use crate::route::{LastRoute, Lent, Route};
+use crate::seed::Seed;
 use crate::store_room::DISK_FULL;
 use crate::verdict::Verdict;
 use crate::wait::{AckKind, Reply, Wait};
@@ -84,8 +85,7 @@ impl Broker {
         topic: TopicName<'_>,
         publish: &Publish<'_>,
     ) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
-        connection.traffic.message(publish.payload.len());
+        let Some(connection) = self.connections.get(conn) else { return };
         let slot = connection.session;
         // What came before was taken then, whatever has changed since. [MQTT-4.3.3-10 v5]
         if publish.qos == QoS::ExactlyOnce
@@ -95,7 +95,6 @@ impl Broker {
             self.confirm_receipt(turn, conn, Wait::default(), id);
             return;
         }
-        let Some(connection) = self.connections.get(conn) else { return };
         if let Err(refused) = self.check_publish(connection, topic, publish) {
             self.refuse_publish(turn, conn, (topic, publish), refused);
             return;
@@ -289,14 +288,15 @@ impl Broker {
 
     fn route_of(&mut self, turn: &Turn<'_>, conn: ConnId, outbound: &Outbound<'_>) -> Lent {
         let mut last = self.connections.get(conn).map_or_else(Default::default, |c| c.last_route);
-        let before = last;
+        let before = last.at;
         let lent = self.route(turn, (outbound.tenant, outbound.topic.as_str()), &mut last);
-        if let Some(connection) = self.connections.get_mut(conn)
-            && last != before
-        {
+        if let Some(connection) = self.connections.get_mut(conn) {
             connection.last_route = last;
-            // Of one topic it is enough to count it once.
-            connection.traffic.topic(self.homes.seed.of_bytes(outbound.topic.as_str().as_bytes()));
+            connection.traffic.message(outbound.payload.len());
+            // Of one topic after the other it is enough to count it once.
+            if last.at != before {
+                count_topic(connection, &self.homes.seed, outbound.topic);
+            }
         }
         lent
     }
@@ -450,6 +450,9 @@ impl Broker {
             Refused::Message(reason, why) => (reason, why),
             Refused::Quarantine => {
                 self.counters.verdict(Verdict::Quarantined);
+                if let Some(connection) = self.connections.get_mut(conn) {
+                    connection.traffic.message(publish.payload.len());
+                }
                 self.drop_publish(turn, conn, publish, (ReasonCode::QuotaExceeded, QUARANTINE));
                 return;
             }
@@ -496,4 +499,10 @@ impl Broker {
             },
         );
     }
+}
+
+/// Out of the way of those that publish to one topic.
+#[inline(never)]
+fn count_topic(connection: &mut Connection, seed: &Seed, topic: TopicName<'_>) {
+    connection.traffic.topic(seed.of_bytes(topic.as_str().as_bytes()));
 }

@@ -76,9 +76,9 @@ impl Route {
 }
 
 /// Where a publisher's last route lies, and at which version of the index it was good.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct LastRoute {
-    at: u32,
+    pub(crate) at: u32,
     version: u64,
 }
 

@@ -24,11 +24,17 @@ pub struct Traffic {
 const _: () = assert!(size_of::<Traffic>() <= 16);
 
 impl Traffic {
+    /// So many messages, of so many bytes in all.
+    #[must_use]
+    pub fn of(messages: u32, bytes: u32) -> Traffic {
+        Traffic { messages, bytes, ..Traffic::default() }
+    }
+
     /// Counts a message.
     #[inline]
     pub(crate) fn message(&mut self, bytes: usize) {
         self.messages = self.messages.wrapping_add(1);
-        self.bytes = self.bytes.saturating_add(bytes as u32);
+        self.bytes = self.bytes.wrapping_add(bytes as u32);
     }
 
     /// Adds a topic by its hash.
