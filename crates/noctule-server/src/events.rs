@@ -4,7 +4,7 @@
 //! `client refused ... remote="ADDRESS:PORT" reason="..."`.
 
 use noctule_core::Event;
-use noctule_core::output::End;
+use noctule_core::output::{Access, End};
 use std::net::SocketAddr;
 use tracing::{debug, error, info, warn};
 
@@ -30,14 +30,14 @@ pub(crate) fn log(event: &Event) {
             user_name = user_name.as_deref().unwrap_or_default(),
             "client connected"
         ),
-        Event::Refused { client_id, remote, reason, why } => warn!(
+        Event::Refused { client_id, remote, reason, why, user_name: _, tenant: _ } => warn!(
             client_id = client_id.as_deref().unwrap_or_default(),
             remote = shown(*remote),
             reason = reason.name(),
             why = &**why,
             "client refused"
         ),
-        Event::Disconnected { client_id, remote, end } => {
+        Event::Disconnected { client_id, remote, end, tenant: _, useful: _ } => {
             let (client_id, remote) = (&**client_id, shown(*remote));
             match end {
                 End::ByClient(reason) => {
@@ -55,6 +55,16 @@ pub(crate) fn log(event: &Event) {
         Event::QueueOverflow { client_id, messages } => {
             warn!(client_id = &**client_id, messages, "queue full, messages are dropped");
         }
+        Event::Denied { client_id, remote, access, topic } => info!(
+            client_id = &**client_id,
+            remote = shown(*remote),
+            access = match access {
+                Access::Publish => "publish",
+                Access::Subscribe => "subscribe",
+            },
+            topic = &**topic,
+            "permission denied"
+        ),
         Event::Damaged { client_id, place } => error!(
             client_id = &**client_id,
             place = place.0,

@@ -12,6 +12,7 @@
 //! * `config/`  file -> valid [`Config`]
 //! * `admin/`   `/metrics`, `/healthz`, `/readyz`
 //! * `server`   starts and joins all of it; `process` is what a process adds: `log`, `signals`
+//! * `defence` findings, bans, the audit log
 //! * `secrets`  files that not everybody should read
 //! * `sys`      the `$SYS` topics; `events` the broker's rare events as log lines
 //!
@@ -21,6 +22,7 @@
 mod admin;
 pub mod auth;
 pub mod config;
+mod defence;
 mod events;
 mod files;
 mod log;

@@ -148,6 +148,11 @@ impl Authenticator {
         }
     }
 
+    /// The user name that a connection has proved to have.
+    pub(crate) fn user_of(&self, conn: ConnId) -> Option<&str> {
+        self.known.get(&conn).map(|user| &**user)
+    }
+
     /// The connection is gone.
     pub(crate) fn forget(&mut self, conn: ConnId) {
         // Most connections never had to wait: no hashing for them.

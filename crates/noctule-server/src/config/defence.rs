@@ -86,16 +86,12 @@ pub(super) const DEFENCE: &[Opt<Defence>] = &[
             check: |text| Allowed::networks(text).map(drop),
         })
     ),
-    opt!(
-        "allow_users",
-        "User names that are only observed, separated by commas.",
-        |d| Box::new(Text { slot: &mut d.allow_users, check: |_| Ok(()) })
-    ),
-    opt!(
-        "allow_clients",
-        "Client ids that are only observed, separated by commas.",
-        |d| Box::new(Text { slot: &mut d.allow_clients, check: |_| Ok(()) })
-    ),
+    opt!("allow_users", "User names that are only observed, separated by commas.", |d| Box::new(
+        Text { slot: &mut d.allow_users, check: |_| Ok(()) }
+    )),
+    opt!("allow_clients", "Client ids that are only observed, separated by commas.", |d| Box::new(
+        Text { slot: &mut d.allow_clients, check: |_| Ok(()) }
+    )),
     opt!(
         "answer_loopback",
         "Whether clients of this machine are answered too, not only observed.",
@@ -111,11 +107,11 @@ pub(super) const DEFENCE: &[Opt<Defence>] = &[
         "Failed logins of an address that are no finding; one is forgiven a minute. 0: never one.",
         |d| plain(&mut d.thresholds.address_failures_max, 0, 10_000)
     ),
-    opt!(
-        "user_failures_max",
-        "The same for a user name, wherever they come from.",
-        |d| plain(&mut d.thresholds.user_failures_max, 0, 10_000)
-    ),
+    opt!("user_failures_max", "The same for a user name, wherever they come from.", |d| plain(
+        &mut d.thresholds.user_failures_max,
+        0,
+        10_000
+    )),
     opt!(
         "flaps_max",
         "Connections of a client, lost or of no use, that are no finding; one is forgiven every \
@@ -134,11 +130,11 @@ pub(super) const DEFENCE: &[Opt<Defence>] = &[
          one.",
         |d| plain(&mut d.thresholds.spike_messages_min, 0, 1_000_000_000)
     ),
-    opt!(
-        "spike_bytes_min",
-        "The same for bytes of payload a second.",
-        |d| bytes(&mut d.thresholds.spike_bytes_min, 0, 1 << 31)
-    ),
+    opt!("spike_bytes_min", "The same for bytes of payload a second.", |d| bytes(
+        &mut d.thresholds.spike_bytes_min,
+        0,
+        1 << 31
+    )),
     opt!(
         "topics_min",
         "Topics within an hour from which on sixteen times the client's own most are a finding. 0: \

@@ -3,11 +3,13 @@
 //! * `options`     every option there is: name, meaning, value; the only place that lists them
 //! * `value`       how one value is written in the file, and what is wrong with a bad one
 //! * `parse`       walks the file along the options; its errors name file, line and option
+//! * `defence`     what is watched, and what is done about it
 //! * `durability`  what is kept, and where
 //! * `tls`         how a listener speaks TLS
 //! * `sample`      prints the options with their defaults as a commented file
 //! * `show`        prints those in force
 
+mod defence;
 mod durability;
 mod options;
 mod parse;
@@ -19,6 +21,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use defence::{Audit, Defence};
 pub use durability::{Class, Durability, TopicClass, state_directory};
 pub use parse::{ConfigError, Fault};
 pub use sample::sample;
@@ -56,6 +59,10 @@ pub struct Config {
     pub log: Log,
     /// Admin listener.
     pub admin: Admin,
+    /// What is done about attacks.
+    pub defence: Defence,
+    /// What is written down.
+    pub audit: Audit,
     /// Who may log in with a password.
     pub users: Users,
     /// A file of more of them.
@@ -170,6 +177,8 @@ impl Config {
                 address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ADMIN_PORT),
                 presence: Presence::IfPossible,
             },
+            defence: Defence::default(),
+            audit: Audit::default(),
             users: Users::default(),
             password_file: None,
         }
@@ -200,6 +209,9 @@ impl Config {
         let folder = folder.parent().unwrap_or(&folder);
         for tls in config.listeners.iter_mut().filter_map(|it| it.tls.as_mut()) {
             tls.resolve(folder);
+        }
+        if let Some(file) = &mut config.audit.file {
+            *file = folder.join(&*file);
         }
         if let Some(file) = &mut config.password_file {
             *file = folder.join(&*file);

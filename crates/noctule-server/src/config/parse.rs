@@ -1,5 +1,6 @@
 //! Walks a file along the options. All faults are collected: one run of `config check` shows all.
 
+use super::defence;
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
 use super::tls::TlsDraft;
 use super::{Config, Durability, Listener, TopicClass};
@@ -87,7 +88,8 @@ fn covers(rule: &QueueRule, clients: &str) -> bool {
 }
 
 /// Names of the tables, beside the options of the top level.
-const TABLES: [&str; 7] = ["limits", "log", "admin", "listener", "users", "durability", "queue"];
+const TABLES: [&str; 9] =
+    ["limits", "log", "admin", "listener", "users", "durability", "queue", "defence", "audit"];
 
 struct Walk<'t> {
     text: &'t str,
@@ -103,6 +105,10 @@ impl Walk<'_> {
                 "limits" => self.table("limits.", value, options::LIMITS, &mut config.limits),
                 "log" => self.table("log.", value, options::LOG, &mut config.log),
                 "admin" => self.table("admin.", value, options::ADMIN, &mut config.admin),
+                "defence" => {
+                    self.table("defence.", value, defence::DEFENCE, &mut config.defence);
+                }
+                "audit" => self.table("audit.", value, defence::AUDIT, &mut config.audit),
                 "durability" => self.durability(value, &mut config.durability),
                 "listener" => config.listeners = self.listeners(value),
                 "users" => self.users(value, &mut config),
@@ -431,6 +437,10 @@ fn options_elsewhere(name: &str) -> Option<String> {
         "listener.tls"
     } else if holds(options::DURABILITY, name) {
         "durability"
+    } else if holds(defence::DEFENCE, name) {
+        "defence"
+    } else if holds(defence::AUDIT, name) {
+        "audit"
     } else {
         return None;
     };

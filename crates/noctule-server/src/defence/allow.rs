@@ -51,10 +51,6 @@ impl Network {
         let address = address.to_canonical();
         address.is_ipv4() == self.is_v4() && Network::around(address, self.bits) == self
     }
-
-    pub(crate) fn is_loopback(self) -> bool {
-        self.address.is_loopback()
-    }
 }
 
 impl FromStr for Network {
@@ -88,7 +84,7 @@ impl fmt::Display for Network {
 
 /// Those whom the configuration allows everything, and how hard others are answered.
 #[derive(Clone, Debug, Default)]
-pub struct Allowed {
+pub(crate) struct Allowed {
     answer: Answer,
     loopback: bool,
     networks: Vec<Network>,

@@ -1,8 +1,9 @@
 //! What a shard is told from outside the message path, and how a sleeping shard is woken.
 
 use crate::auth::Users;
+use crate::defence::{Allowed, Bans, Subject, Thresholds};
 use mio::Waker;
-use noctule_core::{ConnId, Limits, Time};
+use noctule_core::{ConnId, Limits, Tenant, Time};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::mpsc::Sender;
@@ -19,6 +20,22 @@ pub(crate) enum Command {
         /// Right or wrong.
         accepted: bool,
     },
+    /// Who is banned from here on.
+    Banned {
+        /// All bans.
+        bans: Arc<Bans>,
+        /// Those among them whose connections are to end.
+        cut: Arc<[Subject]>,
+    },
+    /// A finding is to be published.
+    Alert {
+        /// In these namespaces.
+        tenants: Vec<Tenant>,
+        /// To this topic.
+        topic: String,
+        /// What it says.
+        payload: String,
+    },
     /// What a reload can change.
     Reconfigure(Arc<Reconfiguration>),
     /// End; by `deadline` at the latest.
@@ -34,6 +51,8 @@ pub(crate) struct Reconfiguration {
     pub(crate) limits: Limits,
     pub(crate) users: Arc<Users>,
     pub(crate) sys_interval_secs: u32,
+    pub(crate) thresholds: Thresholds,
+    pub(crate) allowed: Arc<Allowed>,
 }
 
 /// Where commands for a shard are posted.

@@ -13,6 +13,7 @@
 //! * `peers`        channels between shards
 //! * `mailbox`      commands from outside the message path, and waking
 //! * `index_cell`   how the index is shared
+//! * `watch`        looks at connections, answers attacks, keeps out who is banned
 //! * `snapshot`     counters for others to read
 //! * `clock`        the time of a turn
 
@@ -27,6 +28,7 @@ mod mailbox;
 mod peers;
 mod relief;
 mod snapshot;
+mod watch;
 
 #[cfg(test)]
 pub(crate) mod tests_only {
@@ -39,6 +41,7 @@ pub(crate) use mailbox::{Command, Mailbox, Reconfiguration, Wake};
 pub(crate) use peers::Peers;
 pub(crate) use snapshot::Snapshots;
 pub use snapshot::{NetCounters, Snapshot};
+pub(crate) use watch::WatchParts;
 
 use crate::auth::{Authenticator, Shown, Users};
 use crate::config::UserNameFrom;
@@ -63,6 +66,7 @@ use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
+use watch::Watch;
 
 /// Events of one turn.
 const EVENTS_MAX: usize = 256;
@@ -113,6 +117,7 @@ pub(crate) struct Parts {
     pub(crate) wake: Arc<Wake>,
     pub(crate) auth: Authenticator,
     pub(crate) sys: Option<SysTopics>,
+    pub(crate) watch: WatchParts,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -172,6 +177,7 @@ pub(crate) struct Shard {
     told: Told,
     index_changes: u64,
     sys: Option<SysTopics>,
+    watch: Watch,
     shared: Arc<Shared>,
     net: NetCounters,
     copied_at: Time,
@@ -219,6 +225,7 @@ impl Shard {
             told: Told::default(),
             index_changes: 0,
             sys: parts.sys,
+            watch: Watch::new(parts.watch, shared.clock.now()),
             shared: Arc::clone(&shared),
             net: NetCounters::default(),
             copied_at: Time::default(),
@@ -294,6 +301,7 @@ impl Shard {
             self.accept_waiting(&index);
             self.relieve(&index);
             self.publish_sys(&index);
+            self.watch_clients(&index);
             self.broker.tick(self.now, &index, &mut self.outbox);
             self.settle(&index);
         }
@@ -400,8 +408,13 @@ impl Shard {
             match command {
                 Command::PasswordChecked { conn, ticket, accepted } => {
                     if let Some(answer) = self.auth.checked(conn, ticket, accepted) {
+                        let answer = self.unless_banned(conn, answer);
                         self.lines.news.push_back(News::Authenticated(conn, answer));
                     }
+                }
+                Command::Banned { bans, cut } => self.banned(index, bans, &cut),
+                Command::Alert { tenants, topic, payload } => {
+                    self.alert(index, &tenants, &topic, &payload);
                 }
                 Command::Reconfigure(new) => self.reconfigure(index, &new),
                 Command::Shutdown { deadline } => {
@@ -418,6 +431,7 @@ impl Shard {
 
     fn reconfigure(&mut self, index: &Index, new: &Reconfiguration) {
         self.limit(&new.limits);
+        self.watch.reconfigure(new.thresholds, Arc::clone(&new.allowed));
         for conn in self.auth.reconfigure(Arc::<Users>::clone(&new.users)) {
             let why = "the user was removed or changed";
             let input = Input::Revoked { conn, reason: ReasonCode::NotAuthorized, why };
@@ -468,7 +482,7 @@ impl Shard {
 
     /// Empties the outbox, but for records and index changes, which leave at the end of the turn.
     fn pass_on(&mut self) {
-        let Shard { outbox, lines, peers, .. } = self;
+        let Shard { outbox, lines, peers, watch, broker, now, .. } = self;
         for send in outbox.sends.drain(..) {
             lines.send(&outbox.frames, send);
         }
@@ -478,6 +492,7 @@ impl Shard {
         }
         for event in outbox.events.drain(..) {
             events::log(&event);
+            watch.hear(*now, broker, event);
         }
         if !self.outbox.effects.is_empty() {
             let mut effects = std::mem::take(&mut self.outbox.effects);
@@ -509,7 +524,13 @@ impl Shard {
                         UserNameFrom::CommonName => certificate().map(|it| it.common_name()),
                     },
                 };
-                if let Some(answer) = self.auth.step(conn, shown, *request) {
+                let tenant = entry.tenant;
+                let user = shown.user_name.clone().flatten();
+                let answer = self
+                    .ban_of(tenant, &request, user.as_deref())
+                    .or_else(|| self.auth.step(conn, shown, *request));
+                if let Some(answer) = answer {
+                    let answer = self.unless_banned(conn, answer);
                     self.lines.news.push_back(News::Authenticated(conn, answer));
                 }
             }
@@ -581,6 +602,7 @@ impl Shard {
             self.lines.next_deadline(),
             self.stale.then_some(copy_due),
             self.sys.as_ref().and_then(SysTopics::next_deadline),
+            self.watch.next_deadline(self.lines.connections.len()),
             accept,
             hurried.then_some(soon),
         ];
