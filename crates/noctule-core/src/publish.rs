@@ -370,9 +370,6 @@ impl Broker {
         publish: &Publish<'_>,
     ) -> Result<(), Refused> {
         let limits = &self.limits;
-        if connection.quarantined {
-            return Err(Refused::Quarantine);
-        }
         let announced = connection.v5.as_ref().map(|extras| extras.announced);
         if publish.qos > announced.map_or(limits.qos_max, |all| all.qos_max) {
             // [MQTT-3.2.2-11 v5]
@@ -394,6 +391,10 @@ impl Broker {
         if !connection.grant.may_publish(topic.as_str()) {
             let reason = ReasonCode::NotAuthorized;
             return Err(Refused::Message(reason, "not authorized to publish to this topic"));
+        }
+        // After what it may not do, which goes on being counted.
+        if connection.quarantined {
+            return Err(Refused::Quarantine);
         }
         // [U5-3.3.2-3]
         if connection.version == Version::V5

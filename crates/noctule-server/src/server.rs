@@ -262,7 +262,7 @@ impl Server {
         replay(&config, &mut parts)?;
         let kept = (ban_file, Bans::clone(&bans));
         let defence = Defence::start(posts, &config, kept, mailboxes.clone(), shared.clock)?;
-        let desk = defence.reports().cloned();
+        let desk = defence.reports().clone();
         let mut handle = Handle {
             listeners: bound.into_iter().map(|it| it.running).collect(),
             mailboxes,
@@ -564,8 +564,8 @@ impl Handle {
             changed,
             pinned: pinned.clone(),
         };
-        if let Some(reports) = self.defence.as_ref().and_then(Defence::reports) {
-            reports.insist(Report::Reloaded(Box::new(reloaded)));
+        if let Some(defence) = &self.defence {
+            defence.reports().insist(Report::Reloaded(Box::new(reloaded)));
         }
         let new = Arc::new(Reconfiguration {
             limits: limits(old),

@@ -1,5 +1,6 @@
 //! The command line of noctule. Plain `noctule` is `noctule serve`.
 
+mod bans;
 mod bench;
 mod cert;
 mod completions;
@@ -32,6 +33,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Config(config::ConfigArgs),
     Passwd(passwd::PasswdArgs),
+    Bans(bans::BansArgs),
     Cert(cert::CertArgs),
     Store(store::StoreArgs),
     Top(top::TopArgs),
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Some(Command::Serve(args)) => args.run(),
         Some(Command::Config(args)) => args.run(),
         Some(Command::Passwd(args)) => args.run(),
+        Some(Command::Bans(args)) => args.run(),
         Some(Command::Cert(args)) => args.run(),
         Some(Command::Store(args)) => args.run(),
         Some(Command::Top(args)) => args.run(),

@@ -38,7 +38,7 @@ const TOPICS_OF_A_LOOK: f32 = 64.0;
 const EXPLOSION_OF_THE_YOUNG: f32 = 10.0;
 
 /// Silence is so many times the longest there was: before three are over.
-const SILENCE: f32 = 2.5;
+const SILENCE: f32 = 2.75;
 
 /// Looks of silence that are never a finding: half a minute.
 const SILENCE_MIN: u16 = 8;
@@ -46,8 +46,9 @@ const SILENCE_MIN: u16 = 8;
 /// Who is silent for longer, an hour, is nobody who always talks.
 const TALKER_MAX: f32 = 900.0;
 
-/// Nor is one whose longest silence is so many times the usual one.
-const REGULAR: f32 = 4.0;
+/// Nor is one whose longest silence is so many times the usual one: who talks three times less by
+/// night still is, who talks by chance is not.
+const REGULAR: f32 = 3.3;
 
 /// Seconds after which one end of a connection is forgiven.
 const FORGIVEN_SECS: u32 = 30;

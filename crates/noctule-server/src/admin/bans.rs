@@ -19,9 +19,6 @@ use tokio::sync::oneshot;
 /// Seconds a ban may last: a hundred years.
 const SECS_MAX: u64 = 3_153_600_000;
 
-/// Where questions go.
-pub(super) type Desk = Option<Reports>;
-
 /// An answer of JSON with one field.
 fn say(status: StatusCode, name: &str, what: impl Into<Value>) -> Response {
     let body = json!({ name: what.into() });
@@ -33,7 +30,7 @@ fn refuse(status: StatusCode, why: &str) -> Response {
 }
 
 /// All bans.
-pub(super) async fn list(State(desk): State<Desk>) -> Response {
+pub(super) async fn list(State(desk): State<Reports>) -> Response {
     let (answer, answered) = oneshot::channel();
     match ask(desk, Question::List(answer), answered).await {
         Some(bans) => ([(CONTENT_TYPE, "application/json")], format!("{bans}\n")).into_response(),
@@ -43,7 +40,7 @@ pub(super) async fn list(State(desk): State<Desk>) -> Response {
 
 /// One more, or one changed.
 pub(super) async fn add(
-    State(desk): State<Desk>,
+    State(desk): State<Reports>,
     ConnectInfo(Peer(from)): ConnectInfo<Peer>,
     headers: HeaderMap,
     body: Bytes,
@@ -77,7 +74,7 @@ pub(super) async fn add(
 
 /// One less.
 pub(super) async fn remove(
-    State(desk): State<Desk>,
+    State(desk): State<Reports>,
     ConnectInfo(Peer(from)): ConnectInfo<Peer>,
     headers: HeaderMap,
     body: Bytes,
@@ -118,7 +115,7 @@ fn entry(from: SocketAddr, headers: &HeaderMap, body: &[u8]) -> Result<Value, Bo
 
 async fn ask<T>(desk: Desk, question: Question, answered: oneshot::Receiver<T>) -> Option<T> {
     // The thread answers at once; a full queue of reports is the worst that it has before.
-    if !desk?.insist(Report::Ask(question)) {
+    if !desk.insist(Report::Ask(question)) {
         return None;
     }
     answered.await.ok()

@@ -17,7 +17,6 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use bans::Desk;
 use socket::{Limited, Peer};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -57,11 +56,11 @@ impl AdminServer {
     pub(crate) fn start(
         socket: TcpListener,
         shared: Arc<Shared>,
-        desk: Option<Reports>,
+        desk: Reports,
     ) -> io::Result<AdminServer> {
         let address = socket.local_addr()?;
         socket.set_nonblocking(true)?;
-        let tally = desk.as_ref().map(|desk| Arc::clone(&desk.tally)).unwrap_or_default();
+        let tally = Arc::clone(&desk.tally);
         let status = Status { shared, ready: Arc::new(AtomicBool::new(true)), tally };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
@@ -93,7 +92,7 @@ impl Drop for AdminServer {
     }
 }
 
-fn router(status: Status, desk: Desk) -> Router {
+fn router(status: Status, desk: Reports) -> Router {
     let bans = get(bans::list).post(bans::add).delete(bans::remove);
     let bans = Router::new().route("/bans", bans).with_state(desk);
     Router::new()

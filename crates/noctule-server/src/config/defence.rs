@@ -143,7 +143,7 @@ pub(super) const DEFENCE: &[Opt<Defence>] = &[
     ),
     opt!(
         "silence",
-        "Whether it is a finding that a client says nothing for two and a half times its longest \
+        "Whether it is a finding that a client says nothing for almost three times its longest \
          pause, though it always talks.",
         |d| Box::new(&mut d.thresholds.silence)
     ),

@@ -22,6 +22,8 @@ pub(crate) enum Report {
     Ask(Question),
     /// The configuration was read again.
     Reloaded(Box<Reloaded>),
+    /// End.
+    Stop,
 }
 
 /// What a reload brought.

@@ -19,10 +19,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Between two looks whether bans are over, and whether they are to be saved.
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Findings that are told in a second; more are only counted.
 const TOLD_MAX: u32 = 50;
@@ -32,7 +32,7 @@ const US: &str = "noctule";
 
 /// The thread, and the way to it.
 pub(crate) struct Defence {
-    reports: Option<Reports>,
+    reports: Reports,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -91,19 +91,19 @@ impl Defence {
         watch.tally.bans.store(watch.bans.len() as u64, Ordering::Relaxed);
         let work = move || watch.run(&inbox);
         let thread = std::thread::Builder::new().name("defence".into()).spawn(work)?;
-        Ok(Defence { reports: Some(reports), thread: Some(thread) })
+        Ok(Defence { reports, thread: Some(thread) })
     }
 
     /// A way to report.
-    pub(crate) fn reports(&self) -> Option<&Reports> {
-        self.reports.as_ref()
+    pub(crate) fn reports(&self) -> &Reports {
+        &self.reports
     }
 }
 
 impl Drop for Defence {
-    /// Ends once all ways to report are gone: whoever has one is to be ended before.
+    /// What was reported before is heard; whoever reports later finds nobody.
     fn drop(&mut self) {
-        self.reports = None;
+        self.reports.insist(Report::Stop);
         if let Some(thread) = self.thread.take() {
             // A thread that panicked has been reported by the panic hook.
             let _ = thread.join();
@@ -136,20 +136,20 @@ struct Watch {
 
 impl Watch {
     fn run(&mut self, inbox: &Receiver<Report>) {
+        let mut tidied = Instant::now();
         loop {
             match inbox.recv_timeout(PAUSE) {
+                Ok(Report::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(report) => self.hear(report),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
             }
-            // As many as there are, so that a thousand bans are posted and saved once.
-            for _ in 0..1024 {
-                let Ok(report) = inbox.try_recv() else { break };
-                self.hear(report);
+            // Now and then, so that a thousand bans are posted and saved once.
+            if tidied.elapsed() >= PAUSE {
+                tidied = Instant::now();
+                self.expire();
+                self.post();
+                self.save();
             }
-            self.expire();
-            self.post();
-            self.save();
         }
         self.save();
     }
@@ -167,6 +167,7 @@ impl Watch {
             Report::Found(now, suspicion) => self.found(now, &suspicion),
             Report::Ask(question) => self.answer(question),
             Report::Reloaded(reloaded) => self.reload(*reloaded),
+            Report::Stop => {}
         }
     }
 
