@@ -113,7 +113,7 @@ fn entry(from: SocketAddr, headers: &HeaderMap, body: &[u8]) -> Result<Value, Bo
         .map_err(|error| Box::new(refuse(StatusCode::BAD_REQUEST, &error.to_string())))
 }
 
-async fn ask<T>(desk: Desk, question: Question, answered: oneshot::Receiver<T>) -> Option<T> {
+async fn ask<T>(desk: Reports, question: Question, answered: oneshot::Receiver<T>) -> Option<T> {
     // The thread answers at once; a full queue of reports is the worst that it has before.
     if !desk.insist(Report::Ask(question)) {
         return None;
