@@ -172,6 +172,9 @@ impl Broker {
                 self.kick(turn, (tenant, client_id), reason);
             }
             Input::Revoked { conn, reason, why } => self.end(turn, conn, reason, why),
+            Input::Slowed { conn } => self.hold(turn, conn),
+            Input::Unslowed { conn } => self.release(turn, conn),
+            Input::Quarantined { conn, on } => self.quarantine(conn, on),
             Input::Shutdown => self.shutdown(turn),
         }
         self.hear_myself(turn);

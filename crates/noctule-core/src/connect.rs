@@ -47,6 +47,13 @@ pub(crate) struct Applicant {
 /// promise it, and by which CONNACK answers.
 const DURABILITY: &str = "noctule-durability";
 
+impl Applicant {
+    /// The client id, and the user name, for whoever tells of its refusal.
+    pub(crate) fn into_names(self) -> (Option<Box<str>>, Option<Box<str>>) {
+        (Some(self.client_id), self.user_name)
+    }
+}
+
 /// What CONNACK says once the session is stored.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Accepted {

@@ -3,6 +3,7 @@
 use crate::alias::Aliases;
 use crate::broker::{Broker, TimerKey, Turn};
 use crate::connect::Applicant;
+use crate::defence::Traffic;
 use crate::identity::{ConnId, SessionNumber, Time};
 use crate::input::{Level, Origin};
 use crate::output::{Effect, End, Event};
@@ -40,6 +41,10 @@ pub(crate) struct Connection {
     pub(crate) unacknowledged: u16,
     /// QoS 2 messages it began on this connection and has not released.
     pub(crate) unreleased: u16,
+    /// What it did since it was last looked at.
+    pub(crate) traffic: Traffic,
+    /// What it publishes is refused for now.
+    pub(crate) quarantined: bool,
     /// Acknowledgements that wait, in order.
     pub(crate) held: VecDeque<Held>,
     /// What only MQTT 5 connections have.
@@ -170,6 +175,8 @@ impl Broker {
                 last_route: LastRoute::default(),
                 unacknowledged: 0,
                 unreleased: 0,
+                traffic: Traffic::default(),
+                quarantined: false,
                 held: VecDeque::new(),
                 v5: None,
             },
@@ -411,8 +418,14 @@ impl Broker {
         if connection.session == u32::MAX {
             if let End::ByBroker { reason, why } = end {
                 self.counters.connects_refused += 1;
+                let (client_id, user_name) = match connection.phase {
+                    Phase::Proving(applicant) => applicant.into_names(),
+                    Phase::Fresh | Phase::Accepting | Phase::Live => (None, None),
+                };
                 turn.out.events.push(Event::Refused {
-                    client_id: None,
+                    client_id,
+                    user_name,
+                    tenant: connection.origin.tenant,
                     remote: connection.origin.remote,
                     reason,
                     why,
@@ -424,8 +437,10 @@ impl Broker {
         self.counters.clients_now -= u64::from(connection.is_live());
         turn.out.events.push(Event::Disconnected {
             client_id: self.sessions.at(slot).client_id.clone(),
+            tenant: connection.origin.tenant,
             remote: connection.origin.remote,
             end: end.clone(),
+            useful: connection.traffic.was_useful(),
         });
         self.detach(turn, slot, &end);
     }

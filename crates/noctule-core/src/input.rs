@@ -133,6 +133,23 @@ pub enum Input<'a> {
         /// In plain words.
         why: &'a str,
     },
+    /// A connection is not to be read for now, for a reason that core does not know.
+    Slowed {
+        /// Which.
+        conn: ConnId,
+    },
+    /// It may be read again, after `Slowed`; said of the same connection only.
+    Unslowed {
+        /// Which.
+        conn: ConnId,
+    },
+    /// What a connection publishes is refused from here on, or not any more.
+    Quarantined {
+        /// Which.
+        conn: ConnId,
+        /// Whether it is.
+        on: bool,
+    },
     /// Refuse new connections and end all others with DISCONNECT 0x8B, as a job; afterwards
     /// `Effect::Stopped` comes out.
     Shutdown,

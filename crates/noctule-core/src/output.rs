@@ -164,6 +164,10 @@ pub enum Event {
     Refused {
         /// Client id, if one was told.
         client_id: Option<Box<str>>,
+        /// User name, if one was told.
+        user_name: Option<Box<str>>,
+        /// Namespace.
+        tenant: Tenant,
         /// Its address.
         remote: Option<SocketAddr>,
         /// Reason code.
@@ -175,10 +179,14 @@ pub enum Event {
     Disconnected {
         /// Client id.
         client_id: Box<str>,
+        /// Namespace.
+        tenant: Tenant,
         /// Its address.
         remote: Option<SocketAddr>,
         /// How.
         end: End,
+        /// It had published or subscribed.
+        useful: bool,
     },
     /// A session ended by its expiry interval.
     SessionExpired {
@@ -208,20 +216,20 @@ pub enum Event {
         /// Where it lies.
         place: Place,
     },
-    /// A client wanted what it may not do. Said the first time, the second, the fourth, and so on.
+    /// A client wanted what it may not do (told once between two looks at its connection).
     Denied {
         /// Client id.
         client_id: Box<str>,
-        /// User name.
+        /// User name, where there are rules.
         user_name: Option<Box<str>>,
+        /// Its address.
+        remote: Option<SocketAddr>,
         /// What it wanted.
         action: Actions,
         /// The topic, or filter.
         topic: Box<str>,
         /// The rule that denies it; `None`: none allows it.
         rule: Option<Source>,
-        /// How often it wanted such, since it connected.
-        times: u32,
     },
     /// A client unsubscribed, or lost the right to a subscription.
     Unsubscribed {

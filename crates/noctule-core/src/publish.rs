@@ -3,6 +3,7 @@
 use crate::broker::{Broker, Turn};
 use crate::connect::too_deep;
 use crate::connection::Connection;
+use crate::grant::Actions;
 use crate::identity::ConnId;
 use crate::input::SystemPublish;
 use crate::limits::Durability;
@@ -11,6 +12,7 @@ use crate::outbound::Outbound;
 use crate::peer::PeerMessage;
 use crate::record::Record;
 use crate::route::{LastRoute, Lent, Route};
+use crate::seed::Seed;
 use crate::store_room::DISK_FULL;
 use crate::verdict::Verdict;
 use crate::wait::{AckKind, Reply, Wait};
@@ -24,7 +26,12 @@ enum Refused {
     Fatal(ReasonCode, &'static str),
     /// Only this message is refused.
     Message(ReasonCode, &'static str),
+    /// The same, because of what its publisher did before.
+    Quarantine,
 }
+
+/// Why a message of a client in quarantine is refused.
+const QUARANTINE: &str = "this client is in quarantine";
 
 impl Broker {
     /// A PUBLISH. [MQTT-3.3.4-1 v5], [MQTT-3.3.4-1 v3.1.1], [V31-3.3-1]
@@ -88,9 +95,9 @@ impl Broker {
             return;
         }
         let way = (publish.qos, publish.retain);
-        let permitted = self.may_publish(turn, conn, topic.as_str(), way);
+        let permitted = self.may_publish(conn, topic.as_str(), way);
         if let Err(refused) = self.check_publish(conn, (topic, permitted), publish) {
-            self.refuse_publish(turn, conn, publish, refused);
+            self.refuse_publish(turn, conn, (topic, publish), refused);
             return;
         }
         let Some(connection) = self.connections.get(conn) else { return };
@@ -98,7 +105,7 @@ impl Broker {
         let durability = self.limits.durability_of(topic, promised);
         if self.is_full_for(durability) && self.is_to_be_kept(turn, slot, (topic, publish)) {
             let refused = Refused::Message(ReasonCode::QuotaExceeded, DISK_FULL);
-            self.refuse_publish(turn, conn, publish, refused);
+            self.refuse_publish(turn, conn, (topic, publish), refused);
             return;
         }
         let origin = Origin {
@@ -283,11 +290,17 @@ impl Broker {
 
     fn route_of(&mut self, turn: &Turn<'_>, conn: ConnId, outbound: &Outbound<'_>) -> Lent {
         let mut last = self.connections.get(conn).map_or_else(Default::default, |c| c.last_route);
-        let route = self.route(turn, (outbound.tenant, outbound.topic.as_str()), &mut last);
+        let before = last.at;
+        let lent = self.route(turn, (outbound.tenant, outbound.topic.as_str()), &mut last);
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.last_route = last;
+            connection.traffic.message(outbound.payload.len());
+            // Of one topic after the other it is enough to count it once.
+            if last.at != before {
+                count_topic(connection, &self.homes.seed, outbound.topic);
+            }
         }
-        route
+        lent
     }
 
     /// Emits the record of a message that somebody is owed, once for all receivers.
@@ -382,6 +395,10 @@ impl Broker {
             let reason = ReasonCode::NotAuthorized;
             return Err(Refused::Message(reason, "not authorized to publish to this topic"));
         }
+        // After what it may not do, which goes on being counted.
+        if connection.quarantined {
+            return Err(Refused::Quarantine);
+        }
         // [U5-3.3.2-3]
         if connection.version == Version::V5
             && publish.properties.others.payload_format_is_utf8()
@@ -424,7 +441,7 @@ impl Broker {
         &mut self,
         turn: &mut Turn<'_>,
         conn: ConnId,
-        publish: &Publish<'_>,
+        (topic, publish): (TopicName<'_>, &Publish<'_>),
         refused: Refused,
     ) {
         let Some(connection) = self.connections.get(conn) else { return };
@@ -435,6 +452,14 @@ impl Broker {
                 return;
             }
             Refused::Message(reason, why) => (reason, why),
+            Refused::Quarantine => {
+                self.counters.verdict(Verdict::Quarantined);
+                if let Some(connection) = self.connections.get_mut(conn) {
+                    connection.traffic.message(publish.payload.len());
+                }
+                self.drop_publish(turn, conn, publish, (ReasonCode::QuotaExceeded, QUARANTINE));
+                return;
+            }
         };
         if reason == ReasonCode::QuotaExceeded && !v5 {
             self.fail(turn, conn, reason, why);
@@ -442,13 +467,26 @@ impl Broker {
         }
         if reason == ReasonCode::NotAuthorized {
             self.counters.verdict(Verdict::NotAuthorized);
+            self.denied(turn, conn, Actions::PUBLISH, topic.as_str());
+        } else if publish.qos == QoS::AtMostOnce && v5 {
+            self.fail(turn, conn, reason, why);
+            return;
         }
+        self.drop_publish(turn, conn, publish, (reason, why));
+    }
+
+    /// Refuses one message, as far as its QoS and the version allow to say so.
+    fn drop_publish(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conn: ConnId,
+        publish: &Publish<'_>,
+        (reason, why): (ReasonCode, &'static str),
+    ) {
+        let Some(connection) = self.connections.get(conn) else { return };
+        let v5 = connection.version == Version::V5;
         let kind = match publish.qos {
-            QoS::AtMostOnce if reason == ReasonCode::NotAuthorized || !v5 => return,
-            QoS::AtMostOnce => {
-                self.fail(turn, conn, reason, why);
-                return;
-            }
+            QoS::AtMostOnce => return,
             QoS::AtLeastOnce => AckKind::PubAck,
             QoS::ExactlyOnce => AckKind::PubRec,
         };
@@ -465,4 +503,10 @@ impl Broker {
             },
         );
     }
+}
+
+/// Out of the way of those that publish to one topic.
+#[inline(never)]
+fn count_topic(connection: &mut Connection, seed: &Seed, topic: TopicName<'_>) {
+    connection.traffic.topic(seed.of_bytes(topic.as_str().as_bytes()));
 }

@@ -11,7 +11,6 @@ use crate::grant::{
     Action, Actions, Decisions, Permit, Policies, Principal, Ruling, Source, is_reserved,
 };
 use crate::identity::{ConnId, ListenerId};
-use crate::output::Event;
 use noctule_proto::{QoS, TopicFilter};
 use serde::{Deserialize, Serialize};
 
@@ -106,7 +105,6 @@ impl Broker {
     #[inline]
     pub(crate) fn may_publish(
         &mut self,
-        turn: &mut Turn<'_>,
         conn: ConnId,
         topic: &str,
         (qos, retain): (QoS, bool),
@@ -114,18 +112,12 @@ impl Broker {
         if topic.starts_with('$') && is_reserved(topic) {
             return false;
         }
-        !self.rights.in_force || self.publish_is_ruled(turn, conn, topic, (qos, retain))
+        !self.rights.in_force || self.publish_is_ruled(conn, topic, (qos, retain))
     }
 
     /// The same, where there are rules. What the connection published last, in the same way, it may
     /// publish again.
-    fn publish_is_ruled(
-        &mut self,
-        turn: &mut Turn<'_>,
-        conn: ConnId,
-        topic: &str,
-        (qos, retain): (QoS, bool),
-    ) -> bool {
+    fn publish_is_ruled(&mut self, conn: ConnId, topic: &str, (qos, retain): (QoS, bool)) -> bool {
         let Some(connection) = self.connections.get(conn) else { return false };
         let way = 1 << (qos as u8 + 3 * u8::from(retain));
         let (slot, last) = (connection.session, connection.last_route);
@@ -133,7 +125,7 @@ impl Broker {
         if again && last.permitted & way != 0 {
             return true;
         }
-        let allowed = self.is_allowed(turn, slot, (Action::Publish { qos, retain }, topic));
+        let allowed = self.is_allowed(slot, (Action::Publish { qos, retain }, topic));
         if allowed
             && again
             && let Some(connection) = self.connections.get_mut(conn)
@@ -156,21 +148,14 @@ impl Broker {
     /// Whether the will of a session may be published by now.
     pub(crate) fn may_publish_will(
         &mut self,
-        turn: &mut Turn<'_>,
         slot: u32,
         (topic, qos, retain): (&str, QoS, bool),
     ) -> bool {
-        !self.rights.in_force
-            || self.is_allowed(turn, slot, (Action::Publish { qos, retain }, topic))
+        !self.rights.in_force || self.is_allowed(slot, (Action::Publish { qos, retain }, topic))
     }
 
     /// The highest QoS with which a session may subscribe to a filter; `None`: it may not.
-    pub(crate) fn may_subscribe(
-        &mut self,
-        turn: &mut Turn<'_>,
-        slot: u32,
-        filter: &str,
-    ) -> Option<QoS> {
+    pub(crate) fn may_subscribe(&mut self, slot: u32, filter: &str) -> Option<QoS> {
         if !self.rights.in_force {
             return Some(QoS::ExactlyOnce);
         }
@@ -181,10 +166,7 @@ impl Broker {
         };
         match permit.ruling((Action::Subscribe, filter), &session.client_id) {
             Ruling::Allowed(rule) => Some(rule.map_or(QoS::ExactlyOnce, |rule| rule.qos_max)),
-            Ruling::Denied(_) | Ruling::NoRule => {
-                self.is_allowed(turn, slot, (Action::Subscribe, filter));
-                None
-            }
+            Ruling::Denied(_) | Ruling::NoRule => None,
         }
     }
 
@@ -216,33 +198,31 @@ impl Broker {
         allowed
     }
 
-    /// Asks the rules, and says so if they refuse: the first time, and then ever more rarely.
-    fn is_allowed(
-        &mut self,
-        turn: &mut Turn<'_>,
-        slot: u32,
-        (action, topic): (Action, &str),
-    ) -> bool {
+    /// Asks the rules.
+    fn is_allowed(&mut self, slot: u32, asked: (Action, &str)) -> bool {
         self.renew_permit(slot);
-        let session = self.sessions.at_mut(slot);
-        let Some(permit) = &mut session.permit else { return true };
-        let rule: Option<Source> = match permit.ruling((action, topic), &session.client_id) {
-            Ruling::Allowed(_) => return true,
+        let session = self.sessions.at(slot);
+        let permit = session.permit.as_ref();
+        permit.is_none_or(|permit| permit.ruling(asked, &session.client_id).is_allowed())
+    }
+
+    /// Whom the rules refused something, and by which rule, if it is not that none allows it.
+    pub(crate) fn why_denied(
+        &self,
+        slot: u32,
+        action: Actions,
+        topic: &str,
+    ) -> (Option<Box<str>>, Option<Source>) {
+        let session = self.sessions.at(slot);
+        let Some(permit) = &session.permit else { return (None, None) };
+        let (qos, retain) = (QoS::AtMostOnce, false);
+        let publishes = Action::Publish { qos, retain };
+        let action = if action == Actions::PUBLISH { publishes } else { Action::Subscribe };
+        let rule = match permit.ruling((action, topic), &session.client_id) {
             Ruling::Denied(rule) => Some(rule.source.clone()),
-            Ruling::NoRule => None,
+            Ruling::Allowed(_) | Ruling::NoRule => None,
         };
-        permit.denials = permit.denials.saturating_add(1);
-        if permit.denials.is_power_of_two() {
-            turn.out.events.push(Event::Denied {
-                client_id: session.client_id.clone(),
-                user_name: permit.principal.user_name.as_deref().map(Into::into),
-                action: Actions::from(action),
-                topic: topic.into(),
-                rule,
-                times: permit.denials,
-            });
-        }
-        false
+        (permit.principal.user_name.as_deref().map(Into::into), rule)
     }
 
     /// A session has a permit from here on, or others than before: subscriptions that it does not

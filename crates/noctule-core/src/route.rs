@@ -78,7 +78,7 @@ impl Route {
 /// Where a publisher's last route lies, and at which version of the index it was good.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct LastRoute {
-    at: u32,
+    pub(crate) at: u32,
     /// In which ways the publisher was found to be allowed to publish there: a bit for each QoS,
     /// without RETAIN and with it.
     pub(crate) permitted: u8,

@@ -2,6 +2,7 @@
 
 use crate::broker::{Broker, Turn};
 use crate::connect::too_deep;
+use crate::grant::Actions;
 use crate::identity::{ConnId, GroupNumber, SessionNumber, Tenant};
 use crate::index::{IndexChange, Match, Receiver};
 use crate::job::Ending;
@@ -55,6 +56,9 @@ impl Broker {
             self.fail(turn, conn, reason, why);
             return;
         }
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.traffic.useful = true;
+        }
         let mut gathered = Gathered {
             wait: Wait { request: self.waits.join_request(), ..Wait::default() },
             codes: Vec::new(),
@@ -64,7 +68,7 @@ impl Broker {
         for (at, (filter, options)) in packet.filters.into_iter().enumerate() {
             let id = packet.subscription_id.unwrap_or(0);
             let checked = if at < FILTERS_MAX {
-                self.check_filter(turn, slot, filter)
+                self.check_filter(slot, filter)
             } else {
                 Err((ReasonCode::QuotaExceeded, "too many filters in one packet"))
             };
@@ -78,6 +82,9 @@ impl Broker {
                     self.subscribe_to(turn, slot, (filter, options, id), &mut gathered);
                 }
                 Err((reason, why)) => {
+                    if reason == ReasonCode::NotAuthorized {
+                        self.denied(turn, conn, Actions::SUBSCRIBE, filter.as_str());
+                    }
                     // MQTT 3.1 has no code for a failure: what was asked for is said to be
                     // granted, and nothing is delivered. [V31-3.8-3]
                     let v31 = version == Version::V31;
@@ -127,7 +134,6 @@ impl Broker {
     /// With which QoS at most a filter may be subscribed to, as far as that is its client's right.
     fn check_filter(
         &mut self,
-        turn: &mut Turn<'_>,
         slot: u32,
         filter: TopicFilter<'_>,
     ) -> Result<QoS, (ReasonCode, &'static str)> {
@@ -137,7 +143,7 @@ impl Broker {
         if too_deep(filter.plain(), self.limits.topic_levels_max) {
             return Err((ReasonCode::TopicFilterInvalid, "filter has too many levels"));
         }
-        let Some(qos_max) = self.may_subscribe(turn, slot, filter.plain()) else {
+        let Some(qos_max) = self.may_subscribe(slot, filter.plain()) else {
             self.counters.subscribes_denied += 1;
             return Err((ReasonCode::NotAuthorized, "not authorized to subscribe"));
         };

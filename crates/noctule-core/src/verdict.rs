@@ -44,11 +44,13 @@ pub enum Verdict {
     QueuesFull,
     /// The receiver may not be given messages of the topic.
     ReceiverNotAuthorized,
+    /// Its publisher is in quarantine.
+    Quarantined,
 }
 
 impl Verdict {
     /// Number of variants.
-    pub const COUNT: usize = 19;
+    pub const COUNT: usize = 20;
 
     /// All, in order of their numbers.
     pub const ALL: [Verdict; Verdict::COUNT] = [
@@ -71,6 +73,7 @@ impl Verdict {
         Verdict::TooOld,
         Verdict::QueuesFull,
         Verdict::ReceiverNotAuthorized,
+        Verdict::Quarantined,
     ];
 
     /// The name used in metrics and logs.
@@ -96,6 +99,7 @@ impl Verdict {
             Verdict::TooOld => "too_old",
             Verdict::QueuesFull => "queues_full",
             Verdict::ReceiverNotAuthorized => "receiver_not_authorized",
+            Verdict::Quarantined => "quarantined",
         }
     }
 

@@ -22,7 +22,7 @@ impl Broker {
         if recorded {
             self.note(turn, Record::Will { session: number, will: None });
         }
-        if !self.may_publish_will(turn, slot, (&will.topic, will.qos, will.retain)) {
+        if !self.may_publish_will(slot, (&will.topic, will.qos, will.retain)) {
             self.counters.verdict(Verdict::NotAuthorized);
             return;
         }

@@ -30,14 +30,14 @@ pub(crate) fn log(event: &Event) {
             user_name = user_name.as_deref().unwrap_or_default(),
             "client connected"
         ),
-        Event::Refused { client_id, remote, reason, why } => warn!(
+        Event::Refused { client_id, remote, reason, why, user_name: _, tenant: _ } => warn!(
             client_id = client_id.as_deref().unwrap_or_default(),
             remote = shown(*remote),
             reason = reason.name(),
             why = &**why,
             "client refused"
         ),
-        Event::Disconnected { client_id, remote, end } => {
+        Event::Disconnected { client_id, remote, end, tenant: _, useful: _ } => {
             let (client_id, remote) = (&**client_id, shown(*remote));
             match end {
                 End::ByClient(reason) => {
@@ -65,15 +65,15 @@ pub(crate) fn log(event: &Event) {
             let (client_id, filter) = (&**client_id, &**filter);
             debug!(client_id, filter, qos = *qos as u8, "subscribed");
         }
-        Event::Denied { client_id, user_name, action, topic, rule, times } => {
+        Event::Denied { client_id, user_name, remote, action, topic, rule } => {
             let rule = rule.as_ref().map_or_else(|| "none allows it".into(), ToString::to_string);
             warn!(
                 client_id = &**client_id,
                 user_name = user_name.as_deref().unwrap_or_default(),
+                remote = shown(*remote),
                 action = action.to_string(),
                 topic = &**topic,
                 rule,
-                times,
                 "not authorized"
             );
         }

@@ -13,6 +13,7 @@
 //! * `admin/`   `/metrics`, `/healthz`, `/readyz`
 //! * `server`   starts and joins all of it; `process` is what a process adds: `log`, `signals`
 //! * `rules/`   what is odd about rules, and what differs between two versions of them
+//! * `defence` findings, bans, the audit log
 //! * `secrets`  files that not everybody should read
 //! * `sys`      the `$SYS` topics; `events` the broker's rare events as log lines
 //!
@@ -22,6 +23,7 @@
 mod admin;
 pub mod auth;
 pub mod config;
+mod defence;
 mod events;
 mod files;
 mod log;

@@ -5,12 +5,13 @@ use crate::auth::{
     AuthFileError, Authenticator, Believed, Checks, HttpThread, PasswordPool, TokenPool, Trust,
 };
 use crate::config::{Config, Listener, Presence, TlsOptions, UserNameFrom};
+use crate::defence::{Allowed, BanFile, Bans, Defence, Posts, Reloaded, Report, Reports};
 use crate::files;
 use crate::net::{self, Acceptor, Bound};
 use crate::secrets;
 use crate::shard::{
     self, Clock, Command, IndexCell, ListenerPart, Mailbox, Parts, Peers, Reconfiguration, Shard,
-    Shared, Snapshot, Snapshots, Wake,
+    Shared, Snapshot, Snapshots, Wake, WatchParts,
 };
 use crate::stores;
 use crate::sys::SysTopics;
@@ -51,6 +52,7 @@ pub struct Handle {
     believed: Believed,
     http: Option<HttpThread>,
     admin: Option<AdminServer>,
+    defence: Option<Defence>,
     homes: Homes,
     shared: Arc<Shared>,
     config: Config,
@@ -213,6 +215,8 @@ struct Plan<'a> {
     trust: &'a Arc<Trust>,
     passwords: &'a PasswordPool,
     tokens: &'a TokenPool,
+    bans: &'a Arc<Bans>,
+    reports: Reports,
 }
 
 impl Server {
@@ -245,7 +249,12 @@ impl Server {
         let passwords = PasswordPool::start(PASSWORD_THREADS)?;
         let token_checks = TokenPool::start(TOKEN_THREADS)?;
         let trust = Arc::new(believed.trust(&config, http.as_ref()));
+        let posts = Posts::new();
+        let ban_file = ban_file(&config);
+        let bans = Arc::new(ban_file.as_ref().map(BanFile::load).unwrap_or_default());
         let plan = Plan {
+            bans: &bans,
+            reports: posts.reports(),
             config: &config,
             homes: Homes::new(count, seed),
             shared: &shared,
@@ -266,6 +275,9 @@ impl Server {
         }
         let Plan { homes, .. } = plan;
         replay(&config, &mut parts)?;
+        let kept = (ban_file, Bans::clone(&bans));
+        let defence = Defence::start(posts, &config, kept, mailboxes.clone(), shared.clock)?;
+        let desk = defence.reports().clone();
         let mut handle = Handle {
             listeners: bound.into_iter().map(|it| it.running).collect(),
             mailboxes,
@@ -275,6 +287,7 @@ impl Server {
             believed,
             http,
             admin: None,
+            defence: Some(defence),
             homes,
             shared,
             config,
@@ -290,7 +303,7 @@ impl Server {
         }
         handle.begin_fetching();
         if let Some(socket) = admin_socket {
-            handle.admin = Some(AdminServer::start(socket, Arc::clone(&handle.shared))?);
+            handle.admin = Some(AdminServer::start(socket, Arc::clone(&handle.shared), desk)?);
         }
         Ok(handle)
     }
@@ -304,6 +317,12 @@ impl Server {
         Believed::load(config, None)?;
         Ok(())
     }
+}
+
+/// Where bans survive a restart, if anything does.
+fn ban_file(config: &Config) -> Option<BanFile> {
+    let directory = config.durability.data.as_ref().filter(|_| config.keeps_something());
+    directory.map(|directory| BanFile::in_directory(directory))
 }
 
 /// A shard's thread; `false` if it failed.
@@ -378,6 +397,12 @@ impl Plan<'_> {
             wake,
             auth,
             sys: (id.0 == 0).then(sys),
+            watch: WatchParts {
+                thresholds: self.config.defence.thresholds,
+                allowed: Arc::new(Allowed::new(&self.config.defence)),
+                bans: Arc::clone(self.bans),
+                reports: self.reports.clone(),
+            },
             shared: Arc::clone(self.shared),
         })
     }
@@ -451,6 +476,29 @@ fn alike(old: &[Listener], new: &[Listener]) -> bool {
         (listener, tls.map(|tls| tls.user_name_from))
     };
     old.iter().map(fixed).eq(new.iter().map(fixed))
+}
+
+/// Which tables and options differ, for the audit log.
+fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
+    let all = [
+        ("shards", old.shards != new.shards),
+        ("sys_interval_secs", old.sys_interval_secs != new.sys_interval_secs),
+        ("shutdown_grace_secs", old.shutdown_grace_secs != new.shutdown_grace_secs),
+        ("listener", old.listeners != new.listeners),
+        ("durability", old.durability != new.durability),
+        ("limits", old.limits != new.limits),
+        ("log", old.log != new.log),
+        ("admin", old.admin != new.admin),
+        ("defence", old.defence != new.defence),
+        ("audit", old.audit != new.audit),
+        ("users", old.users != new.users),
+        ("password_file", old.password_file != new.password_file),
+        ("rules", old.policies != new.policies),
+        ("authenticators", old.authenticators != new.authenticators),
+        ("jwt", old.jwt != new.jwt),
+        ("webhook", old.webhook != new.webhook),
+    ];
+    all.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }
 
 fn reload_tls(acceptor: &Acceptor, tls: &TlsOptions, address: SocketAddr) {
@@ -540,6 +588,7 @@ impl Handle {
             ("durability", old.durability != new.durability),
             ("log.format", old.log.format != new.log.format),
         ];
+        let changed = changed(old, new);
         secrets::warn_of_readers(new);
         for (running, new) in self.listeners.iter().zip(&new.listeners) {
             let address = running.configured.address;
@@ -563,17 +612,32 @@ impl Handle {
         old.users.clone_from(&new.users);
         old.sys_interval_secs = new.sys_interval_secs;
         old.shutdown_grace_secs = new.shutdown_grace_secs;
+        old.defence.clone_from(&new.defence);
+        old.audit.clone_from(&new.audit);
+        let pinned: Vec<&'static str> =
+            pinned.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
+        let reloaded = Reloaded {
+            defence: new.defence.clone(),
+            audit: new.audit.clone(),
+            changed,
+            pinned: pinned.clone(),
+        };
+        if let Some(defence) = &self.defence {
+            defence.reports().insist(Report::Reloaded(Box::new(reloaded)));
+        }
         let new = Arc::new(Reconfiguration {
             policies,
             limits: limits(old),
             trust: Arc::new(self.believed.trust(old, self.http.as_ref())),
             sys_interval_secs: new.sys_interval_secs,
+            thresholds: new.defence.thresholds,
+            allowed: Arc::new(Allowed::new(&new.defence)),
         });
         for mailbox in &self.mailboxes {
             mailbox.post(Command::Reconfigure(Arc::clone(&new)));
         }
         self.begin_fetching();
-        pinned.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect()
+        pinned
     }
 
     /// Fetches the keys that come from URLs.
@@ -628,6 +692,8 @@ impl Handle {
         if let Some(admin) = self.admin.take() {
             drop(admin);
         }
+        // Nobody has anything to report any more.
+        drop(self.defence.take());
         well
     }
 }

@@ -1,6 +1,7 @@
 //! The command line of noctule. Plain `noctule` is `noctule serve`.
 
 mod acl;
+mod bans;
 mod bench;
 mod cert;
 mod completions;
@@ -34,6 +35,7 @@ enum Command {
     Config(config::ConfigArgs),
     Passwd(passwd::PasswdArgs),
     Acl(acl::AclArgs),
+    Bans(bans::BansArgs),
     Cert(cert::CertArgs),
     Store(store::StoreArgs),
     Top(top::TopArgs),
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Some(Command::Config(args)) => args.run(),
         Some(Command::Passwd(args)) => args.run(),
         Some(Command::Acl(args)) => args.run(),
+        Some(Command::Bans(args)) => args.run(),
         Some(Command::Cert(args)) => args.run(),
         Some(Command::Store(args)) => args.run(),
         Some(Command::Top(args)) => args.run(),

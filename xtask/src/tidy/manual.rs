@@ -6,7 +6,7 @@ use crate::tree::Source;
 /// Where the options are listed, each as `opt!("name", ...)`: a file and a folder.
 const OPTIONS: &str = "crates/noctule-server/src/config/options";
 
-/// Looks at the options, if they are there, and at all pages of the manual.
+/// Looks at the options, where they are listed, and at all pages of the manual.
 pub(super) fn check(sources: &[Source], findings: &mut Vec<Finding>) {
     for options in sources.iter().filter(|source| source.path.starts_with(OPTIONS)) {
         check_list(sources, options, findings);
@@ -16,11 +16,13 @@ pub(super) fn check(sources: &[Source], findings: &mut Vec<Finding>) {
 fn check_list(sources: &[Source], options: &Source, findings: &mut Vec<Finding>) {
     let pages: Vec<&Source> =
         sources.iter().filter(|source| source.path.starts_with("docs/")).collect();
-    for (at, name) in names(&options.text) {
-        let quoted = format!("`{name}`");
-        if !pages.iter().any(|page| page.text.contains(&quoted)) {
-            let says = format!("option {quoted} is in no page of the manual");
-            findings.push(Finding::new("manual", options, at, says));
+    for options in sources.iter().filter(|source| OPTIONS.contains(&source.path.as_str())) {
+        for (at, name) in names(&options.text) {
+            let quoted = format!("`{name}`");
+            if !pages.iter().any(|page| page.text.contains(&quoted)) {
+                let says = format!("option {quoted} is in no page of the manual");
+                findings.push(Finding::new("manual", options, at, says));
+            }
         }
     }
 }

@@ -36,8 +36,6 @@ pub(crate) struct Permit {
     pub(crate) key: u64,
     /// A SUBSCRIBE is looked at, not only what is delivered.
     pub(crate) strict: bool,
-    /// How often it was not enough.
-    pub(crate) denials: u32,
     /// `None`: everything.
     rules: Option<Rules>,
 }
@@ -52,7 +50,7 @@ impl Permit {
         let strict = policy.strict || policy.is_open();
         let open = policy.is_open() && principal.rules.is_none();
         let rules = (!open).then(|| policy.rules_of(&principal));
-        Permit { principal, listener, version, key: 0, strict, denials: 0, rules }
+        Permit { principal, listener, version, key: 0, strict, rules }
     }
 
     /// Everything is allowed.

@@ -4,12 +4,14 @@ use crate::grant::Principal;
 use crate::identity::SessionNumber;
 use crate::input::{AuthAnswer, Input, Level, Origin, SystemPublish};
 use crate::limits::{Durability, QueueLimits};
+use crate::output::Event;
 use crate::peer::PeerMessage;
+use crate::verdict::Verdict;
 use crate::{
     Broker, ConnId, Effect, Homes, Index, Limits, ListenerId, Outbox, ShardId, Tenant, Time,
 };
-use noctule_proto::QoS;
 use noctule_proto::packet::{Packet, Role};
+use noctule_proto::{QoS, ReasonCode};
 use noctule_proto::{Version, next_frame};
 
 /// One shard, told what a server would tell it.
@@ -353,4 +355,73 @@ fn the_time_that_a_connection_may_stay_survives_a_new_process_and_ends_with_the_
     let last = &out.sends[0];
     let bytes = &out.frames[last.start as usize..(last.start + last.len) as usize];
     assert_eq!((bytes[0], bytes[2]), (0xE0, 0xA0));
+}
+
+/// A PUBLISH of MQTT 5 to `t`, with this QoS.
+fn publish(qos: u8) -> Vec<u8> {
+    let mut bytes = vec![0x30 | qos << 1, if qos == 0 { 5 } else { 7 }, 0, 1, b't'];
+    if qos > 0 {
+        bytes.extend_from_slice(&[0, 9]);
+    }
+    bytes.extend_from_slice(&[0, b'x']);
+    bytes
+}
+
+#[test]
+fn what_a_client_in_quarantine_publishes_is_refused_and_it_stays() {
+    let mut rig = Rig::new();
+    rig.connect(0, 10);
+    let conn = ConnId(0);
+    let refused = |rig: &Rig| rig.broker.counters().verdicts[Verdict::Quarantined as usize];
+    rig.tell(Input::Quarantined { conn, on: true });
+    for (qos, answer) in [(0, None), (1, Some(0x40)), (2, Some(0x50))] {
+        let out = rig.send(0, &publish(qos));
+        assert!(out.effects.is_empty(), "QoS {qos}: {:?}", out.effects);
+        assert_eq!(out.frames.first().copied(), answer, "QoS {qos}");
+        if answer.is_some() {
+            assert_eq!(out.frames[4], ReasonCode::QuotaExceeded as u8, "QoS {qos}");
+        }
+    }
+    assert_eq!(refused(&rig), 3);
+    rig.tell(Input::Quarantined { conn, on: false });
+    let out = rig.send(0, &publish(1));
+    assert_ne!(out.frames.get(4).copied(), Some(ReasonCode::QuotaExceeded as u8));
+    assert_eq!(refused(&rig), 3);
+    let look = rig.broker.look(conn).unwrap();
+    assert_eq!((look.traffic.messages, look.traffic.bytes), (4, 4));
+}
+
+#[test]
+fn a_slowed_connection_is_not_read_and_not_blamed_for_its_silence() {
+    let mut rig = Rig::new();
+    let conn = ConnId(0);
+    rig.open(0);
+    // With a keep alive of ten seconds.
+    rig.send(0, b"\x10\x0E\0\x04MQTT\x05\0\0\x0A\0\0\x01c");
+    let answer = AuthAnswer::Allow { principal: Principal::default(), data: None };
+    rig.tell(Input::Authenticated { conn, answer });
+    let out = rig.tell(Input::Slowed { conn });
+    assert_eq!(out.effects, [Effect::Pause { conn }]);
+    rig.now = rig.now.plus_secs(3600);
+    assert!(rig.idle().effects.is_empty(), "keep alive waits");
+    let out = rig.tell(Input::Unslowed { conn });
+    assert_eq!(out.effects, [Effect::Resume { conn }]);
+    rig.now = rig.now.plus_secs(16);
+    assert_eq!(rig.idle().effects, [Effect::Close { conn }], "now it counts again");
+}
+
+#[test]
+fn denials_are_counted_each_and_told_once_between_two_looks() {
+    let mut rig = Rig::new();
+    rig.connect(0, 10);
+    let forged = [0x30, 9, 0, 6, b'$', b'S', b'Y', b'S', b'/', b'x', 0];
+    for round in 0..2 {
+        let mut told = 0;
+        for _ in 0..5 {
+            let events = rig.send(0, &forged).events;
+            told += events.iter().filter(|it| matches!(it, Event::Denied { .. })).count();
+        }
+        let look = rig.broker.look(ConnId(0)).unwrap();
+        assert_eq!((told, look.traffic.denials, look.traffic.messages), (1, 5, 0), "{round}");
+    }
 }

@@ -1,16 +1,23 @@
 //! Counts in Prometheus' text format. Each field of core's `Counters` has an arm in `help`; the
-//! only label is the verdict, so the number of samples is fixed.
+//! only labels are verdict and kind, so the number of samples is fixed.
 
+use crate::defence::Tally;
 use crate::memory;
 use crate::shard::Snapshot;
+use noctule_core::defence::Kind;
 use noctule_core::limits::Durability;
 use noctule_core::verdict::Verdict;
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The whole page.
-pub(super) fn text(sum: &Snapshot, uptime_millis: u64, promised: Durability) -> String {
+pub(super) fn text(
+    sum: &Snapshot,
+    uptime_millis: u64,
+    (promised, tally): (Durability, &Tally),
+) -> String {
     let mut page = Page(String::with_capacity(16 * 1024));
     page.family("build_info", "gauge", "Version of the broker; always 1.");
     page.sample("build_info", Some(("version", env!("CARGO_PKG_VERSION"))), 1);
@@ -56,6 +63,7 @@ pub(super) fn text(sum: &Snapshot, uptime_millis: u64, promised: Durability) -> 
         net.records_waiting_now,
     );
     page.gauge("store_full", "1 while the disk of the store is full.", net.store_full_now);
+    page.defence(tally);
     page.counter("turns", "Turns of the shards' loops.", net.turns);
     page.process(uptime);
     page.0
@@ -88,6 +96,34 @@ impl Page {
         for (name, help, value) in gauges {
             writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}")
                 .expect("writing to a String cannot fail");
+        }
+    }
+
+    /// What was found, and what became of it.
+    fn defence(&mut self, tally: &Tally) {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let name = "findings_total";
+        self.family(name, "counter", "Attacks and other oddities found, by their kind.");
+        for (kind, counter) in Kind::ALL.iter().zip(&tally.found) {
+            self.sample(name, Some(("kind", kind.name())), count(counter));
+        }
+        self.gauge("bans", "Bans there are.", count(&tally.bans));
+        for (name, help, counter) in [
+            ("banned_refused", "Connections and CONNECTs refused for a ban.", &tally.banned),
+            ("findings_untold", "Findings counted and not told, being too many.", &tally.untold),
+            (
+                "reports_dropped",
+                "Reports of the shards that found no room.",
+                &tally.reports_dropped,
+            ),
+            ("audit_dropped", "Lines of the audit log that found no room.", &tally.audit_dropped),
+            (
+                "audit_failed",
+                "Lines of the audit log that could not be written.",
+                &tally.audit_failed,
+            ),
+        ] {
+            self.counter(name, help, count(counter));
         }
     }
 
@@ -180,7 +216,7 @@ mod tests {
         sum.core.bytes_sent = 8;
         sum.core.clients_now = 3;
         sum.core.verdicts[Verdict::Expired as usize] = 5;
-        let page = text(&sum, 1500, Durability::Fsync);
+        let page = text(&sum, 1500, (Durability::Fsync, &Tally::default()));
         let mut kinds = HashMap::new();
         let mut seen = HashSet::new();
         for line in page.lines() {

@@ -1,12 +1,15 @@
 //! The admin listener: HTTP on a thread of its own, off the message path.
 //!
 //! * `/metrics`  counts in Prometheus' text format
+//! * `/bans`     who is not let in; can be changed from this machine
 //! * `/healthz`  200 while the process runs
 //! * `/readyz`   200 while clients are served, 503 when the broker is stopping
 
+mod bans;
 mod metrics;
 mod socket;
 
+use crate::defence::{Reports, Tally};
 use crate::shard::Shared;
 use axum::Router;
 use axum::extract::State;
@@ -14,7 +17,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use socket::Limited;
+use socket::{Limited, Peer};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -45,17 +48,23 @@ pub(crate) struct AdminServer {
 struct Status {
     shared: Arc<Shared>,
     ready: Arc<AtomicBool>,
+    tally: Arc<Tally>,
 }
 
 impl AdminServer {
-    /// Serves on a socket that listens already.
-    pub(crate) fn start(socket: TcpListener, shared: Arc<Shared>) -> io::Result<AdminServer> {
+    /// Serves on a socket that listens already; questions about bans go to `desk`.
+    pub(crate) fn start(
+        socket: TcpListener,
+        shared: Arc<Shared>,
+        desk: Reports,
+    ) -> io::Result<AdminServer> {
         let address = socket.local_addr()?;
         socket.set_nonblocking(true)?;
-        let status = Status { shared, ready: Arc::new(AtomicBool::new(true)) };
+        let tally = Arc::clone(&desk.tally);
+        let status = Status { shared, ready: Arc::new(AtomicBool::new(true)), tally };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
-        let app = router(status.clone());
+        let app = router(status.clone(), desk);
         let serve = move || runtime.block_on(serve(socket, app, stopped));
         let thread = std::thread::Builder::new().name("admin".into()).spawn(serve)?;
         Ok(AdminServer { address, status, stop: Some(stop), thread: Some(thread) })
@@ -83,12 +92,15 @@ impl Drop for AdminServer {
     }
 }
 
-fn router(status: Status) -> Router {
+fn router(status: Status, desk: Reports) -> Router {
+    let bans = get(bans::list).post(bans::add).delete(bans::remove);
+    let bans = Router::new().route("/bans", bans).with_state(desk);
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(status)
+        .merge(bans)
 }
 
 async fn serve(socket: TcpListener, app: Router, stopped: oneshot::Receiver<()>) {
@@ -98,6 +110,7 @@ async fn serve(socket: TcpListener, app: Router, stopped: oneshot::Receiver<()>)
     };
     let (begin, begun) = oneshot::channel::<()>();
     let socket = Limited::new(socket, CONNECTIONS_MAX, REQUEST_MAX);
+    let app = app.into_make_service_with_connect_info::<Peer>();
     let server = axum::serve(socket, app).with_graceful_shutdown(async {
         // Both an answer and a dropped sender mean the end.
         let _ = begun.await;
@@ -119,7 +132,11 @@ async fn serve(socket: TcpListener, app: Router, stopped: oneshot::Receiver<()>)
 
 async fn metrics(State(status): State<Status>) -> impl IntoResponse {
     let uptime = status.shared.clock.uptime_millis(status.shared.clock.now());
-    let text = metrics::text(&status.shared.snapshots.sum(), uptime, status.shared.durability);
+    let text = metrics::text(
+        &status.shared.snapshots.sum(),
+        uptime,
+        (status.shared.durability, &status.tally),
+    );
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 

@@ -263,6 +263,11 @@ impl Authenticator {
         }
     }
 
+    /// The user name that a connection has proved to have.
+    pub(crate) fn user_of(&self, conn: ConnId) -> Option<&str> {
+        self.known.get(&conn).and_then(|known| known.principal.user_name.as_deref())
+    }
+
     /// The connection is gone.
     pub(crate) fn forget(&mut self, conn: ConnId) {
         // Most connections never had to wait: no hashing for them.

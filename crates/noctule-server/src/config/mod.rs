@@ -3,6 +3,7 @@
 //! * `options`     every option there is: name, meaning, value; the only place that lists them
 //! * `value`       how one value is written in the file, and what is wrong with a bad one
 //! * `parse`       walks the file along the options; its errors name file, line and option
+//! * `defence`     what is watched, and what is done about it
 //! * `durability`  what is kept, and where
 //! * `acl`         files of rules as mosquitto has them
 //! * `roles`       what the holders of a role may do, and who they are
@@ -16,6 +17,7 @@
 
 mod acl;
 mod authenticators;
+mod defence;
 mod durability;
 mod jwt;
 mod options;
@@ -32,6 +34,7 @@ mod webhook;
 mod tests;
 
 pub use authenticators::AuthenticatorKind;
+pub use defence::{Audit, Defence};
 pub use durability::{Class, Durability, TopicClass, state_directory};
 pub use jwt::{JwtKeys, JwtOptions};
 pub use parse::{ConfigError, Fault};
@@ -73,6 +76,10 @@ pub struct Config {
     pub log: Log,
     /// Admin listener.
     pub admin: Admin,
+    /// What is done about attacks.
+    pub defence: Defence,
+    /// What is written down.
+    pub audit: Audit,
     /// Who may log in with a password.
     pub users: Users,
     /// A file of more of them.
@@ -210,6 +217,8 @@ impl Config {
                 address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ADMIN_PORT),
                 presence: Presence::IfPossible,
             },
+            defence: Defence::default(),
+            audit: Audit::default(),
             users: Users::default(),
             password_file: None,
             acl_file: None,
@@ -251,6 +260,9 @@ impl Config {
         }
         config.jwt.iter_mut().for_each(|jwt| jwt.resolve(folder));
         config.webhook.iter_mut().for_each(|webhook| webhook.resolve(folder));
+        if let Some(file) = &mut config.audit.file {
+            *file = folder.join(&*file);
+        }
         if let Some(file) = &mut config.password_file {
             *file = folder.join(&*file);
             let file = file.clone();

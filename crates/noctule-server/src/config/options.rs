@@ -1,4 +1,5 @@
-//! Every option there is. The parser, the sample and the hints of error messages read these lists.
+//! Every option there is, with those in `defence`. The parser, the sample and the hints of error
+//! messages read these lists.
 
 use super::tls::{ClientCertificates, TlsDraft, TlsVersion, UserNameFrom};
 use super::value::{Auto, Choice, ChoiceOrNone, Number, Text, Unit, Value};
@@ -64,11 +65,13 @@ pub(super) struct UserDraft {
     pub(super) verifier: Box<str>,
 }
 
+/// An option of a list.
 macro_rules! opt {
     ($name:literal, $doc:expr, $slot:expr) => {
-        Opt { name: $name, doc: $doc, slot: $slot }
+        $crate::config::options::Opt { name: $name, doc: $doc, slot: $slot }
     };
 }
+pub(super) use opt;
 
 mod identity;
 
@@ -83,7 +86,7 @@ const U32: u64 = u32::MAX as u64;
 const PACKET_MAX: u64 = 268_435_455 + 5;
 const I64: u64 = i64::MAX as u64;
 
-fn plain<'a, T>(slot: &'a mut T, min: u64, max: u64) -> Box<dyn Value + 'a>
+pub(super) fn plain<'a, T>(slot: &'a mut T, min: u64, max: u64) -> Box<dyn Value + 'a>
 where
     T: Copy + TryFrom<u64>,
     u64: From<T>,
@@ -91,7 +94,7 @@ where
     Box::new(Number { slot, range: min..=max, unit: Unit::Plain })
 }
 
-fn bytes<'a, T>(slot: &'a mut T, min: u64, max: u64) -> Box<dyn Value + 'a>
+pub(super) fn bytes<'a, T>(slot: &'a mut T, min: u64, max: u64) -> Box<dyn Value + 'a>
 where
     T: Copy + TryFrom<u64>,
     u64: From<T>,
@@ -147,7 +150,7 @@ const CLASSES: &[(&str, Class)] =
     &[("fsync", Class::Fsync), ("os", Class::Os), ("memory", Class::Memory)];
 
 /// A file, or a folder; not set if it is empty.
-fn path(slot: &mut Option<PathBuf>) -> Box<dyn Value + '_> {
+pub(super) fn path(slot: &mut Option<PathBuf>) -> Box<dyn Value + '_> {
     struct File<'a>(&'a mut Option<PathBuf>);
     impl Value for File<'_> {
         fn show(&self) -> Option<String> {

@@ -1,5 +1,6 @@
 //! Walks a file along the options. All faults are collected: one run of `config check` shows all.
 
+use super::defence;
 use super::jwt::JwtDraft;
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
 use super::tls::TlsDraft;
@@ -111,7 +112,7 @@ fn covers(rule: &QueueRule, clients: &str) -> bool {
 }
 
 /// Names of the tables, beside the options of the top level.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 13] = [
     "limits",
     "log",
     "admin",
@@ -123,6 +124,8 @@ const TABLES: [&str; 11] = [
     "group",
     "jwt",
     "webhook",
+    "defence",
+    "audit",
 ];
 
 pub(super) struct Walk<'t> {
@@ -140,6 +143,10 @@ impl Walk<'_> {
                 "limits" => self.table("limits.", value, options::LIMITS, &mut config.limits),
                 "log" => self.table("log.", value, options::LOG, &mut config.log),
                 "admin" => self.table("admin.", value, options::ADMIN, &mut config.admin),
+                "defence" => {
+                    self.table("defence.", value, defence::DEFENCE, &mut config.defence);
+                }
+                "audit" => self.table("audit.", value, defence::AUDIT, &mut config.audit),
                 "durability" => self.durability(value, &mut config.durability),
                 "listener" => config.listeners = self.listeners(value),
                 "users" => self.users(value, &mut config),
@@ -541,6 +548,10 @@ fn options_elsewhere(name: &str) -> Option<String> {
         "jwt"
     } else if holds(options::WEBHOOK, name) {
         "webhook"
+    } else if holds(defence::DEFENCE, name) {
+        "defence"
+    } else if holds(defence::AUDIT, name) {
+        "audit"
     } else {
         return None;
     };

@@ -1,6 +1,7 @@
 //! The commented sample file: every option with its meaning and default.
 
 use super::Config;
+use super::defence;
 use super::jwt::JwtDraft;
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
 use super::roles::{self, GroupDraft, RoleDraft, RuleDraft};
@@ -14,8 +15,9 @@ const HEAD: &str = "\
 #
 #   noctule serve -c FILE         start with this file
 #   noctule config check FILE     say what is wrong with it
-#   kill -HUP PID                 read it again: limits, log level, users, rules, TLS, $SYS interval
-#                                 and grace time take effect at once; the rest needs a restart
+#   kill -HUP PID                 read it again: limits, log level, users, rules, TLS, defence,
+#                                 audit, $SYS interval and grace time take effect at once;
+#                                 the rest needs a restart
 ";
 
 /// Columns a comment may take.
@@ -80,6 +82,10 @@ pub fn sample() -> String {
     options(&mut text, options::LOG, &mut config.log);
     text.push_str("\n[admin]\n");
     options(&mut text, options::ADMIN, &mut config.admin);
+    text.push_str("\n[defence]\n");
+    options(&mut text, defence::DEFENCE, &mut config.defence);
+    text.push_str("\n[audit]\n");
+    options(&mut text, defence::AUDIT, &mut config.audit);
     text.push_str("\n[limits]\n");
     options(&mut text, options::LIMITS, &mut config.limits);
     text.push_str(

@@ -1,5 +1,6 @@
 //! Prints the options in force, as a file that says the same.
 
+use super::defence;
 use super::jwt::JwtDraft;
 use super::options::{self, ListenerDraft, TopicDraft};
 use super::roles::{self, RoleDraft, RuleDraft};
@@ -65,6 +66,10 @@ pub fn show(config: &Config) -> String {
     values(&mut text, options::LOG, &mut config.log);
     text.push_str("\n[admin]\n");
     values(&mut text, options::ADMIN, &mut config.admin);
+    text.push_str("\n[defence]\n");
+    values(&mut text, defence::DEFENCE, &mut config.defence);
+    text.push_str("\n[audit]\n");
+    values(&mut text, defence::AUDIT, &mut config.audit);
     text.push_str("\n[limits]\n");
     values(&mut text, options::LIMITS, &mut config.limits);
     for rule in &mut config.limits.queue_rules {

@@ -59,6 +59,10 @@ impl Shard {
                 Ok((stream, remote)) => {
                     let id = super::listener_id(listener.at);
                     let tenant = listener.tenant;
+                    if self.watch.bans.bans_address(remote.ip(), self.now) {
+                        self.watch.turned_away(self.now, Some(remote.ip()));
+                        continue;
+                    }
                     if !listener.has_room() {
                         self.net.connections_refused += 1;
                         listener.say_full(self.now, remote);

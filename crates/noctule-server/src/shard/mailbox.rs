@@ -1,9 +1,10 @@
 //! What a shard is told from outside the message path, and how a sleeping shard is woken.
 
 use crate::auth::{Trust, Verdict};
+use crate::defence::{Allowed, Bans, Subject, Thresholds};
 use mio::Waker;
 use noctule_core::grant::Policies;
-use noctule_core::{ConnId, Limits, Time};
+use noctule_core::{ConnId, Limits, Tenant, Time};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::mpsc::Sender;
@@ -29,6 +30,22 @@ pub(crate) enum Command {
         /// Who it is, or why it is nobody.
         verdict: Verdict,
     },
+    /// Who is banned from here on.
+    Banned {
+        /// All bans.
+        bans: Arc<Bans>,
+        /// Those among them whose connections are to end.
+        cut: Arc<[Subject]>,
+    },
+    /// A finding is to be published.
+    Alert {
+        /// In these namespaces.
+        tenants: Vec<Tenant>,
+        /// To this topic.
+        topic: String,
+        /// What it says.
+        payload: String,
+    },
     /// What a reload can change.
     Reconfigure(Arc<Reconfiguration>),
     /// End; by `deadline` at the latest.
@@ -46,6 +63,8 @@ pub(crate) struct Reconfiguration {
     pub(crate) limits: Limits,
     pub(crate) trust: Arc<Trust>,
     pub(crate) sys_interval_secs: u32,
+    pub(crate) thresholds: Thresholds,
+    pub(crate) allowed: Arc<Allowed>,
 }
 
 /// Where commands for a shard are posted.

@@ -13,6 +13,7 @@
 //! * `peers`        channels between shards
 //! * `mailbox`      commands from outside the message path, and waking
 //! * `index_cell`   how the index is shared
+//! * `watch`        looks at connections, answers attacks, keeps out who is banned
 //! * `snapshot`     counters for others to read
 //! * `clock`        the time of a turn
 
@@ -27,6 +28,7 @@ mod mailbox;
 mod peers;
 mod relief;
 mod snapshot;
+mod watch;
 
 #[cfg(test)]
 pub(crate) mod tests_only {
@@ -39,6 +41,7 @@ pub(crate) use mailbox::{Command, Mailbox, Reconfiguration, Wake};
 pub(crate) use peers::Peers;
 pub(crate) use snapshot::Snapshots;
 pub use snapshot::{NetCounters, Snapshot};
+pub(crate) use watch::WatchParts;
 
 use crate::auth::{Authenticator, Seen, Shown};
 use crate::config::UserNameFrom;
@@ -64,6 +67,7 @@ use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
+use watch::Watch;
 
 /// Events of one turn.
 const EVENTS_MAX: usize = 256;
@@ -115,6 +119,7 @@ pub(crate) struct Parts {
     pub(crate) wake: Arc<Wake>,
     pub(crate) auth: Authenticator,
     pub(crate) sys: Option<SysTopics>,
+    pub(crate) watch: WatchParts,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -177,6 +182,7 @@ pub(crate) struct Shard {
     told: Told,
     index_changes: u64,
     sys: Option<SysTopics>,
+    watch: Watch,
     shared: Arc<Shared>,
     net: NetCounters,
     copied_at: Time,
@@ -225,6 +231,7 @@ impl Shard {
             told: Told::default(),
             index_changes: 0,
             sys: parts.sys,
+            watch: Watch::new(parts.watch, shared.clock.now()),
             shared: Arc::clone(&shared),
             net: NetCounters::default(),
             copied_at: Time::default(),
@@ -305,6 +312,7 @@ impl Shard {
             self.accept_waiting(&index);
             self.relieve(&index);
             self.publish_sys(&index);
+            self.watch_clients(&index);
             self.broker.tick(self.now, &index, &mut self.outbox);
             self.settle(&index);
         }
@@ -411,13 +419,19 @@ impl Shard {
             match command {
                 Command::PasswordChecked { conn, ticket, accepted } => {
                     if let Some(answer) = self.auth.checked(conn, ticket, accepted) {
+                        let answer = self.unless_banned(conn, answer);
                         self.lines.news.push_back(News::Authenticated(conn, answer));
                     }
                 }
                 Command::Identified { conn, ticket, verdict } => {
                     if let Some(answer) = self.auth.identified(conn, ticket, verdict) {
+                        let answer = self.unless_banned(conn, answer);
                         self.lines.news.push_back(News::Authenticated(conn, answer));
                     }
+                }
+                Command::Banned { bans, cut } => self.banned(index, bans, &cut),
+                Command::Alert { tenants, topic, payload } => {
+                    self.alert(index, &tenants, &topic, &payload);
                 }
                 Command::Reconfigure(new) => self.reconfigure(index, &new),
                 Command::Shutdown { deadline } => {
@@ -434,6 +448,7 @@ impl Shard {
 
     fn reconfigure(&mut self, index: &Index, new: &Reconfiguration) {
         self.limit(&new.limits);
+        self.watch.reconfigure(new.thresholds, Arc::clone(&new.allowed));
         for conn in self.auth.reconfigure(Arc::clone(&new.trust)) {
             let why = "the user, or who vouches for it, was removed or changed";
             let input = Input::Revoked { conn, reason: ReasonCode::NotAuthorized, why };
@@ -492,7 +507,7 @@ impl Shard {
 
     /// Empties the outbox, but for records and index changes, which leave at the end of the turn.
     fn pass_on(&mut self) {
-        let Shard { outbox, lines, peers, .. } = self;
+        let Shard { outbox, lines, peers, watch, broker, now, .. } = self;
         for send in outbox.sends.drain(..) {
             lines.send(&outbox.frames, send);
         }
@@ -502,6 +517,7 @@ impl Shard {
         }
         for event in outbox.events.drain(..) {
             events::log(&event);
+            watch.hear(*now, broker, event);
         }
         if !self.outbox.effects.is_empty() {
             let mut effects = std::mem::take(&mut self.outbox.effects);
@@ -542,7 +558,13 @@ impl Shard {
                         },
                     },
                 };
-                if let Some(answer) = self.auth.step(conn, shown, *request) {
+                let tenant = entry.tenant;
+                let user = shown.user_name.clone().flatten();
+                let answer = self
+                    .ban_of(tenant, &request, user.as_deref())
+                    .or_else(|| self.auth.step(conn, shown, *request));
+                if let Some(answer) = answer {
+                    let answer = self.unless_banned(conn, answer);
                     self.lines.news.push_back(News::Authenticated(conn, answer));
                 }
             }
@@ -614,6 +636,7 @@ impl Shard {
             self.lines.next_deadline(),
             self.stale.then_some(copy_due),
             self.sys.as_ref().and_then(SysTopics::next_deadline),
+            self.watch.next_deadline(self.lines.connections.len()),
             accept,
             hurried.then_some(soon),
         ];

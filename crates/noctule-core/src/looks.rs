@@ -1,0 +1,66 @@
+//! What the broker tells of its connections to whoever watches them, and what it does for him.
+
+use crate::broker::{Broker, Turn};
+use crate::defence::{ClientKey, Look};
+use crate::grant::Actions;
+use crate::identity::{ConnId, Tenant};
+use crate::output::Event;
+use std::net::SocketAddr;
+
+impl Broker {
+    /// What the client of a connection did since the last look; `None`: there is none, or not yet.
+    pub fn look(&mut self, conn: ConnId) -> Option<Look> {
+        let connection = self.connections.get_mut(conn).filter(|it| it.is_live())?;
+        let traffic = connection.traffic.take();
+        let session = self.sessions.at(connection.session);
+        let client = self.client_key(session.tenant, &session.client_id);
+        Some(Look { client, tenant: session.tenant, traffic })
+    }
+
+    /// One past the greatest number a connection ever had here.
+    #[must_use]
+    pub fn connections_end(&self) -> u32 {
+        self.connections.end()
+    }
+
+    /// By what a client is known to those who watch.
+    #[must_use]
+    pub fn client_key(&self, tenant: Tenant, client_id: &str) -> ClientKey {
+        ClientKey::of(self.homes.seed.of((tenant, client_id)))
+    }
+
+    /// Who is behind a connection, and where it comes from.
+    #[must_use]
+    pub fn client_of(&self, conn: ConnId) -> Option<(Tenant, &str, Option<SocketAddr>)> {
+        let connection = self.connections.get(conn).filter(|it| it.session != u32::MAX)?;
+        let session = self.sessions.at(connection.session);
+        Some((session.tenant, &session.client_id, connection.origin.remote))
+    }
+
+    pub(crate) fn quarantine(&mut self, conn: ConnId, on: bool) {
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.quarantined = on;
+        }
+    }
+
+    /// Counts what a client may not do, and tells of it now and then.
+    pub(crate) fn denied(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conn: ConnId,
+        action: Actions,
+        topic: &str,
+    ) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let traffic = &mut connection.traffic;
+        traffic.denials = traffic.denials.saturating_add(1);
+        if std::mem::replace(&mut traffic.denial_told, true) {
+            return;
+        }
+        let (slot, remote) = (connection.session, connection.origin.remote);
+        let (user_name, rule) = self.why_denied(slot, action, topic);
+        let client_id = self.sessions.at(slot).client_id.clone();
+        let topic = topic.into();
+        turn.out.events.push(Event::Denied { client_id, user_name, remote, action, topic, rule });
+    }
+}

@@ -1,0 +1,170 @@
+//! What is watched, what is done about it, and what is written down: `[defence]` and `[audit]`.
+
+use super::options::{Opt, bytes, opt, path, plain};
+use super::value::{Choice, Text};
+use crate::defence::{Allowed, Answer, Thresholds};
+use std::path::PathBuf;
+
+/// What is done about those who attack.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Defence {
+    /// The hardest answer.
+    pub answer: Answer,
+    /// Seconds a ban lasts.
+    pub ban_secs: u32,
+    /// Whether loopback addresses are answered like others.
+    pub answer_loopback: bool,
+    /// Addresses and networks that are only observed.
+    pub allow_addresses: Box<str>,
+    /// Users who are.
+    pub allow_users: Box<str>,
+    /// Clients that are, by their client id.
+    pub allow_clients: Box<str>,
+    /// Whether findings are published.
+    pub alerts: bool,
+    /// From where on something is a finding.
+    pub thresholds: Thresholds,
+}
+
+impl Default for Defence {
+    /// Everything is watched and told, and nothing done: an answer that is wrong hurts.
+    fn default() -> Defence {
+        Defence {
+            answer: Answer::Observe,
+            ban_secs: 600,
+            answer_loopback: false,
+            allow_addresses: Box::default(),
+            allow_users: Box::default(),
+            allow_clients: Box::default(),
+            alerts: true,
+            thresholds: Thresholds::default(),
+        }
+    }
+}
+
+/// What is written down of who came, who was refused, and who changed something.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Audit {
+    /// Where to; nothing is written without.
+    pub file: Option<PathBuf>,
+    /// Bytes of the file from which on another one is begun.
+    pub file_bytes_max: u64,
+    /// Older files that are kept.
+    pub files_max: u16,
+}
+
+impl Default for Audit {
+    fn default() -> Audit {
+        Audit { file: None, file_bytes_max: 16 * 1024 * 1024, files_max: 8 }
+    }
+}
+
+/// How hard an answer may be.
+const ANSWERS: &[(&str, Answer)] = &[
+    ("observe", Answer::Observe),
+    ("slow", Answer::Slow),
+    ("quarantine", Answer::Quarantine),
+    ("ban", Answer::Ban),
+];
+
+/// Options of `[defence]`.
+pub(super) const DEFENCE: &[Opt<Defence>] = &[
+    opt!(
+        "answer",
+        "The hardest answer to a finding: \"observe\" (it is told), \"slow\" (the client is not \
+         read for a while), \"quarantine\" (what it publishes is refused for a while) or \"ban\". \
+         Who is found again is answered one step harder, up to this.",
+        |d| Box::new(Choice { slot: &mut d.answer, words: ANSWERS })
+    ),
+    opt!("ban_secs", "Seconds a ban lasts.", |d| plain(&mut d.ban_secs, 1, 31_536_000)),
+    opt!(
+        "allow_addresses",
+        "Addresses and networks that are only observed, separated by commas, like \
+         \"192.0.2.7, 10.0.0.0/8, 2001:db8::/32\".",
+        |d| Box::new(Text {
+            slot: &mut d.allow_addresses,
+            check: |text| Allowed::networks(text).map(drop),
+        })
+    ),
+    opt!("allow_users", "User names that are only observed, separated by commas.", |d| Box::new(
+        Text { slot: &mut d.allow_users, check: |_| Ok(()) }
+    )),
+    opt!("allow_clients", "Client ids that are only observed, separated by commas.", |d| Box::new(
+        Text { slot: &mut d.allow_clients, check: |_| Ok(()) }
+    )),
+    opt!(
+        "answer_loopback",
+        "Whether clients of this machine are answered too, not only observed.",
+        |d| Box::new(&mut d.answer_loopback)
+    ),
+    opt!(
+        "alerts",
+        "Publish findings to $SYS/broker/alerts/KIND. They name clients, users and addresses.",
+        |d| Box::new(&mut d.alerts)
+    ),
+    opt!(
+        "address_failures_max",
+        "Failed logins of an address that are no finding; one is forgiven a minute. 0: never one.",
+        |d| plain(&mut d.thresholds.address_failures_max, 0, 10_000)
+    ),
+    opt!("user_failures_max", "The same for a user name, wherever they come from.", |d| plain(
+        &mut d.thresholds.user_failures_max,
+        0,
+        10_000
+    )),
+    opt!(
+        "flaps_max",
+        "Connections of a client, lost or of no use, that are no finding; one is forgiven every \
+         half minute. 0: never one.",
+        |d| plain(&mut d.thresholds.flaps_max, 0, 250)
+    ),
+    opt!(
+        "denials_max",
+        "Denied publishes and subscribes of a client, in a second, that are no finding. 0: never \
+         one.",
+        |d| plain(&mut d.thresholds.denials_max, 0, 10_000)
+    ),
+    opt!(
+        "spike_messages_min",
+        "Messages a second from which on eight times the client's own peak are a finding. 0: never \
+         one.",
+        |d| plain(&mut d.thresholds.spike_messages_min, 0, 1_000_000_000)
+    ),
+    opt!("spike_bytes_min", "The same for bytes of payload a second.", |d| bytes(
+        &mut d.thresholds.spike_bytes_min,
+        0,
+        1 << 31
+    )),
+    opt!(
+        "topics_min",
+        "Topics within an hour from which on sixteen times the client's own most are a finding. 0: \
+         never one.",
+        |d| plain(&mut d.thresholds.topics_min, 0, 1_000_000)
+    ),
+    opt!(
+        "silence",
+        "Whether it is a finding that a client says nothing for almost three times its longest \
+         pause, though it always talks.",
+        |d| Box::new(&mut d.thresholds.silence)
+    ),
+];
+
+/// Options of `[audit]`.
+pub(super) const AUDIT: &[Opt<Audit>] = &[
+    opt!(
+        "file",
+        "A file for who connected, was refused, left, was banned, and what was changed: one JSON \
+         object a line. A relative path begins at the folder of this file.",
+        |a| path(&mut a.file)
+    ),
+    opt!(
+        "file_bytes_max",
+        "Bytes of the file from which on it is renamed, and another one begun.",
+        |a| bytes(&mut a.file_bytes_max, 4096, 1 << 40)
+    ),
+    opt!("files_max", "Older files that are kept: FILE.1, FILE.2, ...", |a| plain(
+        &mut a.files_max,
+        1,
+        1000
+    )),
+];
