@@ -12,7 +12,8 @@ use crate::session::HeldSubscription;
 use crate::store_room::DISK_FULL;
 use crate::wait::{Reply, Wait};
 use noctule_proto::packet::{RetainHandling, Subscribe, SubscribeOptions, Unsubscribe};
-use noctule_proto::{ReasonCode, TopicFilter, Version};
+use noctule_proto::{QoS, ReasonCode, TopicFilter, Version};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Filters of one SUBSCRIBE or UNSUBSCRIBE that are looked at: with more, one packet could stall a
@@ -31,6 +32,10 @@ struct Gathered {
     codes: Vec<u8>,
     why: Option<&'static str>,
     wishes: Vec<Wish>,
+    /// Highest QoS that the client is granted.
+    qos_max: QoS,
+    /// Retained messages are there for it.
+    retain_available: bool,
 }
 
 impl Broker {
@@ -48,35 +53,30 @@ impl Broker {
             self.fail(turn, conn, reason, why);
             return;
         }
+        let (qos_max, retain_available) = self.held_to(connection);
         let mut gathered = Gathered {
             wait: Wait { request: self.waits.join_request(), ..Wait::default() },
             codes: Vec::new(),
             why: None,
             wishes: Vec::new(),
+            qos_max,
+            retain_available,
         };
         for (at, (filter, options)) in packet.filters.into_iter().enumerate() {
+            let options = if bridge { for_bridge(options) } else { options };
             let id = packet.subscription_id.unwrap_or(0);
-            let checked = if at < FILTERS_MAX {
-                self.check_filter(conn, slot, filter)
+            let asked = (filter, options, id);
+            let done = if at < FILTERS_MAX {
+                self.subscribe_one(turn, (conn, slot), asked, &mut gathered)
             } else {
                 Err((ReasonCode::QuotaExceeded, "too many filters in one packet"))
             };
-            match checked {
-                Ok(()) => {
-                    // [V31-3.9-1], [MQTT-3.2.2-10 v5], [MQTT-3.9.3-1 v5], [MQTT-3.9.3-1 v3.1.1]
-                    let qos = options.qos.min(self.limits.qos_max);
-                    let options = SubscribeOptions { qos, ..options };
-                    let options = if bridge { for_bridge(options) } else { options };
-                    gathered.codes.push(qos as u8);
-                    self.subscribe_to(turn, slot, (filter, options, id), &mut gathered);
-                }
-                Err((reason, why)) => {
-                    // MQTT 3.1 has no code for a failure: what was asked for is said to be
-                    // granted, and nothing is delivered. [V31-3.8-3]
-                    let v31 = version == Version::V31;
-                    gathered.codes.push(if v31 { options.qos as u8 } else { reason as u8 });
-                    gathered.why = Some(why);
-                }
+            if let Err((reason, why)) = done {
+                // MQTT 3.1 has no code for a failure: what was asked for is said to be granted,
+                // and nothing is delivered. [V31-3.8-3]
+                let v31 = version == Version::V31;
+                gathered.codes.push(if v31 { options.qos as u8 } else { reason as u8 });
+                gathered.why = Some(why);
             }
         }
         let reply = Reply::SubAck {
@@ -86,6 +86,30 @@ impl Broker {
             wishes: gathered.wishes,
         };
         self.reply(turn, conn, gathered.wait, reply);
+    }
+
+    /// One filter, as the client says it.
+    fn subscribe_one(
+        &mut self,
+        turn: &mut Turn<'_>,
+        (conn, slot): (ConnId, u32),
+        (filter, options, id): (TopicFilter<'_>, SubscribeOptions, u32),
+        gathered: &mut Gathered,
+    ) -> Result<(), (ReasonCode, &'static str)> {
+        let meant = self.mounted_filter(conn, filter);
+        let filter = match &meant {
+            Cow::Borrowed(_) => filter,
+            Cow::Owned(whole) => TopicFilter::parse(whole).map_err(|_| {
+                let why = "filter is too long with what the broker puts before it";
+                (ReasonCode::TopicFilterInvalid, why)
+            })?,
+        };
+        self.check_filter(conn, slot, filter)?;
+        // [V31-3.9-1], [MQTT-3.2.2-10 v5], [MQTT-3.9.3-1 v5], [MQTT-3.9.3-1 v3.1.1]
+        let qos = options.qos.min(gathered.qos_max);
+        gathered.codes.push(qos as u8);
+        self.subscribe_to(turn, slot, (filter, SubscribeOptions { qos, ..options }, id), gathered);
+        Ok(())
     }
 
     /// What a v5 client asks for although it was told that it is switched off.
@@ -198,7 +222,7 @@ impl Broker {
             RetainHandling::IfNew => new,
             RetainHandling::Never => false,
         };
-        if wanted && self.limits.retain_available {
+        if wanted && gathered.retain_available {
             let live_since = u64::MAX;
             gathered.wishes.push(Wish { filter, options, subscription_id: id, live_since });
         }
@@ -224,8 +248,9 @@ impl Broker {
                 codes.push(ReasonCode::ImplementationSpecificError as u8);
                 continue;
             }
+            let meant = self.mounted_filter(conn, filter);
             let session = self.sessions.at_mut(slot);
-            let Some(held) = session.subscriptions.remove(filter.as_str()) else {
+            let Some(held) = session.subscriptions.remove(&meant) else {
                 codes.push(ReasonCode::NoSubscriptionExisted as u8);
                 continue;
             };
@@ -245,10 +270,11 @@ impl Broker {
                     left.insert(group);
                 }
                 None if filter.share().is_some() => {}
+                // It is not shared, so this is all of it.
                 None => {
-                    self.withdraw_wish(slot, filter.plain());
+                    self.withdraw_wish(slot, &meant);
                     self.counters.subscriptions_now -= 1;
-                    wait.index = self.remove_from_index(turn, tenant, filter.plain(), number);
+                    wait.index = self.remove_from_index(turn, tenant, &meant, number);
                 }
             }
             self.counters.shared_subscriptions_now -= u64::from(filter.share().is_some());

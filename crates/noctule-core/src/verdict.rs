@@ -42,11 +42,15 @@ pub enum Verdict {
     TooOld,
     /// All queues of the shard together were full.
     QueuesFull,
+    /// Its publisher publishes more than it may.
+    OverRate,
+    /// The topic lies outside of the mount point of the receiver's listener.
+    OutsideMount,
 }
 
 impl Verdict {
     /// Number of variants.
-    pub const COUNT: usize = 18;
+    pub const COUNT: usize = 20;
 
     /// All, in order of their numbers.
     pub const ALL: [Verdict; Verdict::COUNT] = [
@@ -68,6 +72,8 @@ impl Verdict {
         Verdict::Damaged,
         Verdict::TooOld,
         Verdict::QueuesFull,
+        Verdict::OverRate,
+        Verdict::OutsideMount,
     ];
 
     /// The name used in metrics and logs.
@@ -92,6 +98,8 @@ impl Verdict {
             Verdict::Damaged => "damaged",
             Verdict::TooOld => "too_old",
             Verdict::QueuesFull => "queues_full",
+            Verdict::OverRate => "over_rate",
+            Verdict::OutsideMount => "outside_mount",
         }
     }
 

@@ -5,27 +5,36 @@
 //! * `parse`       walks the file along the options; its errors name file, line and option
 //! * `durability`  what is kept, and where
 //! * `tls`         how a listener speaks TLS
+//! * `cidr`        networks, and which of them a listener takes connections from
+//! * `rates`       how much one client, or one address, may do
+//! * `spelling`    how lists and the like are written
 //! * `sample`      prints the options with their defaults as a commented file
 //! * `show`        prints those in force
 
+mod cidr;
 mod durability;
 mod options;
 mod parse;
+mod rates;
 mod sample;
 mod show;
+mod spelling;
 mod tls;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
+pub use cidr::{Admission, Cidr};
 pub use durability::{Class, Durability, TopicClass, state_directory};
 pub use parse::{ConfigError, Fault};
+pub use rates::AddressLimits;
 pub use sample::sample;
 pub use show::show;
 pub use tls::{ClientCertificates, TlsOptions, TlsVersion, UserNameFrom};
 
 use crate::auth::{PasswordLine, Users, read_lines};
+use noctule_core::limits::ListenerLimits;
 use noctule_core::{Limits, Tenant};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU16;
@@ -52,6 +61,8 @@ pub struct Config {
     pub durability: Durability,
     /// Bounds of the broker.
     pub limits: Limits,
+    /// Bounds of one source address.
+    pub address_limits: AddressLimits,
     /// Log output.
     pub log: Log,
     /// Admin listener.
@@ -77,6 +88,12 @@ pub struct Listener {
     pub presence: Presence,
     /// What acknowledgements to its clients promise, if not what the broker's do.
     pub durability: Option<Class>,
+    /// The network interface that connections must come in by; `None`: any.
+    pub interface: Option<Box<str>>,
+    /// Where connections may come from.
+    pub admission: Admission,
+    /// What it allows its clients, where that is less than the broker does.
+    pub limits: ListenerLimits,
     /// How it speaks TLS, if it does.
     pub tls: Option<TlsOptions>,
 }
@@ -145,6 +162,9 @@ impl Listener {
             connections_max: 1_000_000,
             presence: Presence::Required,
             durability: None,
+            interface: None,
+            admission: Admission::default(),
+            limits: ListenerLimits::default(),
             tls: None,
         }
     }
@@ -164,6 +184,7 @@ impl Config {
             listeners: vec![loopback(Ipv4Addr::LOCALHOST.into()), v6],
             durability: Durability::default(),
             limits: Limits::default(),
+            address_limits: AddressLimits::default(),
             log: Log { format: LogFormat::Text, level: LogLevel::Info },
             admin: Admin {
                 enabled: true,

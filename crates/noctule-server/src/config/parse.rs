@@ -1,6 +1,7 @@
 //! Walks a file along the options. All faults are collected: one run of `config check` shows all.
 
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
+use super::rates;
 use super::tls::TlsDraft;
 use super::{Config, Durability, Listener, TopicClass};
 use crate::auth::Secret;
@@ -100,7 +101,7 @@ impl Walk<'_> {
         let mut queues = None;
         for (key, value) in root {
             match key.get_ref().as_ref() {
-                "limits" => self.table("limits.", value, options::LIMITS, &mut config.limits),
+                "limits" => self.limits(value, &mut config),
                 "log" => self.table("log.", value, options::LOG, &mut config.log),
                 "admin" => self.table("admin.", value, options::ADMIN, &mut config.admin),
                 "durability" => self.durability(value, &mut config.durability),
@@ -143,6 +144,26 @@ impl Walk<'_> {
              assign_client_ids = false"
         );
         self.fault(&span, "limits.client_id_len_max", what);
+    }
+
+    /// `[limits]`, which has tables of its own.
+    fn limits(&mut self, value: &Spanned<DeValue<'_>>, config: &mut Config) {
+        let Some(table) = value.get_ref().as_table() else {
+            return self.table("limits.", value, options::LIMITS, &mut config.limits);
+        };
+        let is_table = |name: &str| ["client", "address"].contains(&name);
+        let (tables, others): (Vec<_>, Vec<_>) =
+            table.iter().partition(|(key, _)| is_table(key.get_ref().as_ref()));
+        self.options("limits.", others.into_iter(), options::LIMITS, &mut config.limits);
+        for (key, said) in tables {
+            if key.get_ref().as_ref() == "client" {
+                let client = &mut config.limits.client;
+                self.table("limits.client.", said, rates::CLIENT, client);
+            } else {
+                let address = &mut config.address_limits;
+                self.table("limits.address.", said, rates::ADDRESS, address);
+            }
+        }
     }
 
     fn table<T>(
@@ -199,7 +220,10 @@ impl Walk<'_> {
             let mut draft = ListenerDraft::default();
             self.listener(entry, &mut draft);
             let listener = self.finish_listener(entry, draft);
-            let taken = |it: &Listener| it.address == listener.address && it.address.port() != 0;
+            let taken = |it: &Listener| {
+                let alike = it.address == listener.address && it.interface == listener.interface;
+                alike && it.address.port() != 0
+            };
             if listeners.iter().any(taken) {
                 let what = format!("another listener is at {} already", listener.address);
                 self.fault(&entry.span(), "listener", what);
@@ -407,6 +431,9 @@ impl ListenerDraft {
             connections_max: self.connections_max,
             presence: self.presence,
             durability: self.durability,
+            interface: self.interface,
+            admission: self.admission,
+            limits: self.limits,
             ..defaults
         }
     }
@@ -431,6 +458,10 @@ fn options_elsewhere(name: &str) -> Option<String> {
         "listener.tls"
     } else if holds(options::DURABILITY, name) {
         "durability"
+    } else if holds(rates::CLIENT, name) {
+        "limits.client"
+    } else if holds(rates::ADDRESS, name) {
+        "limits.address"
     } else {
         return None;
     };

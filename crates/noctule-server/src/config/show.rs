@@ -1,6 +1,7 @@
 //! Prints the options in force, as a file that says the same.
 
 use super::options::{self, ListenerDraft, TopicDraft};
+use super::rates;
 use super::sample::values;
 use super::tls::TlsDraft;
 use super::{Class, Config};
@@ -24,6 +25,9 @@ pub fn show(config: &Config) -> String {
             connections_max: listener.connections_max,
             presence: listener.presence,
             durability: Some(listener.durability.unwrap_or(class)),
+            interface: listener.interface.clone(),
+            admission: listener.admission.clone(),
+            limits: listener.limits.clone(),
             tls: None,
         };
         values(&mut text, options::LISTENER, &mut draft);
@@ -51,6 +55,10 @@ pub fn show(config: &Config) -> String {
     values(&mut text, options::ADMIN, &mut config.admin);
     text.push_str("\n[limits]\n");
     values(&mut text, options::LIMITS, &mut config.limits);
+    text.push_str("\n[limits.client]\n");
+    values(&mut text, rates::CLIENT, &mut config.limits.client);
+    text.push_str("\n[limits.address]\n");
+    values(&mut text, rates::ADDRESS, &mut config.address_limits);
     for rule in &mut config.limits.queue_rules {
         text.push_str("\n[[queue]]\n");
         values(&mut text, options::QUEUE, rule);

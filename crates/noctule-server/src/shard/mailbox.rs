@@ -1,6 +1,7 @@
 //! What a shard is told from outside the message path, and how a sleeping shard is woken.
 
 use crate::auth::Users;
+use crate::config::{AddressLimits, Admission};
 use mio::Waker;
 use noctule_core::{ConnId, Limits, Time};
 use std::sync::Arc;
@@ -34,6 +35,17 @@ pub(crate) struct Reconfiguration {
     pub(crate) limits: Limits,
     pub(crate) users: Arc<Users>,
     pub(crate) sys_interval_secs: u32,
+    pub(crate) address_limits: AddressLimits,
+    /// Of each listener, in order of the configuration.
+    pub(crate) doors: Vec<Door>,
+}
+
+/// Whom a listener lets in, which a reload can change.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) connections_max: u32,
+    pub(crate) allow_anonymous: bool,
 }
 
 /// Where commands for a shard are posted.

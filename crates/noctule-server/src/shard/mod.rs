@@ -4,6 +4,7 @@
 //! each; `tick`; append the outbox's records to the store; apply its index changes; write once to
 //! each connection that has something to be sent; sleep. See `Shard::turn`.
 //!
+//! * `addresses`    what source addresses have open
 //! * `intake`       the way in: accept, receive, decode
 //! * `lines`        sockets and their buffers, the way out
 //! * `connections`  one small entry for each connection
@@ -16,6 +17,7 @@
 //! * `snapshot`     counters for others to read
 //! * `clock`        the time of a turn
 
+mod addresses;
 mod clock;
 mod connections;
 mod held;
@@ -33,15 +35,16 @@ pub(crate) mod tests_only {
     pub(crate) use super::mailbox::for_tests as mailbox;
 }
 
+pub(crate) use addresses::Addresses;
 pub(crate) use clock::Clock;
 pub(crate) use index_cell::IndexCell;
-pub(crate) use mailbox::{Command, Mailbox, Reconfiguration, Wake};
+pub(crate) use mailbox::{Command, Door, Mailbox, Reconfiguration, Wake};
 pub(crate) use peers::Peers;
 pub(crate) use snapshot::Snapshots;
 pub use snapshot::{NetCounters, Snapshot};
 
 use crate::auth::{Authenticator, Shown, Users};
-use crate::config::UserNameFrom;
+use crate::config::{AddressLimits, UserNameFrom};
 use crate::events;
 use crate::net::{Acceptor, Socket};
 use crate::sys::SysTopics;
@@ -89,6 +92,8 @@ pub(crate) struct Shared {
     pub(crate) snapshots: Snapshots,
     /// Open connections of each listener.
     pub(crate) open: Arc<[AtomicU32]>,
+    /// What source addresses have open.
+    pub(crate) addresses: Addresses,
     /// Shards whose broker has not stopped yet.
     pub(crate) running: AtomicU16,
     pub(crate) clock: Clock,
@@ -104,6 +109,7 @@ pub(crate) struct Parts {
     pub(crate) poll: Poll,
     pub(crate) broker: Broker,
     pub(crate) limits: Limits,
+    pub(crate) address_limits: AddressLimits,
     pub(crate) store: Box<dyn Store>,
     /// What the broker has replayed already.
     pub(crate) replayed: Replayed,
@@ -121,8 +127,7 @@ pub(crate) struct ListenerPart {
     /// `None`: another shard accepts for it.
     pub(crate) socket: Option<TcpListener>,
     pub(crate) tenant: Tenant,
-    pub(crate) allow_anonymous: bool,
-    pub(crate) connections_max: u32,
+    pub(crate) door: Door,
     pub(crate) durability: Option<Durability>,
     pub(crate) acceptor: Option<Arc<Acceptor>>,
     pub(crate) user_name_from: UserNameFrom,
@@ -133,7 +138,7 @@ struct ShardListener {
     socket: mio::net::TcpListener,
     at: usize,
     tenant: Tenant,
-    connections_max: u32,
+    door: Door,
     durability: Option<Durability>,
     acceptor: Option<Arc<Acceptor>>,
     /// Connections may wait, and no event will tell of them.
@@ -141,8 +146,8 @@ struct ShardListener {
     again_at: Option<Time>,
     /// When the log last said that the system refuses.
     said_at: Option<Time>,
-    /// When it last said that the listener is full.
-    said_full_at: Option<Time>,
+    /// When it last said that somebody was not let in.
+    said_refused_at: Option<Time>,
     open: Arc<[AtomicU32]>,
 }
 
@@ -154,8 +159,10 @@ pub(crate) struct Shard {
     outbox: Outbox,
     lines: Lines,
     chunk: Box<[u8]>,
-    /// Limit in force.
-    packet_size_max: u32,
+    /// Limits in force.
+    packet_sizes_max: Vec<u32>,
+    half_open_max: usize,
+    address_limits: AddressLimits,
     peers: Peers,
     auth: Authenticator,
     anonymous: Vec<bool>,
@@ -204,10 +211,12 @@ impl Shard {
             outbox: Outbox::default(),
             lines: Lines::new(poll.registry().try_clone()?, Arc::clone(&shared.open)),
             chunk: vec![0; intake::CHUNK].into_boxed_slice(),
-            packet_size_max: 0,
+            packet_sizes_max: vec![0; parts.listeners.len()],
+            half_open_max: 0,
+            address_limits: parts.address_limits,
             peers: parts.peers,
             auth: parts.auth,
-            anonymous: parts.listeners.iter().map(|it| it.allow_anonymous).collect(),
+            anonymous: parts.listeners.iter().map(|it| it.door.allow_anonymous).collect(),
             user_names_from: parts.listeners.iter().map(|it| it.user_name_from).collect(),
             handshakes_left: 0,
             handshakes_told: (None, 0),
@@ -259,13 +268,13 @@ impl Shard {
                 socket,
                 at,
                 tenant: part.tenant,
-                connections_max: part.connections_max,
+                door: part.door,
                 durability: part.durability,
                 acceptor: part.acceptor,
                 waiting: true,
                 again_at: None,
                 said_at: None,
-                said_full_at: None,
+                said_refused_at: None,
                 open: Arc::clone(&self.shared.open),
             });
         }
@@ -273,7 +282,10 @@ impl Shard {
     }
 
     fn limit(&mut self, limits: &Limits) {
-        self.packet_size_max = limits.packet_size_max;
+        for (at, size_max) in self.packet_sizes_max.iter_mut().enumerate() {
+            *size_max = limits.packet_size_max_at(listener_id(at));
+        }
+        self.half_open_max = limits.half_open_max as usize;
         self.lines.backlog_high = limits.backlog_high as usize;
     }
 
@@ -418,6 +430,15 @@ impl Shard {
 
     fn reconfigure(&mut self, index: &Index, new: &Reconfiguration) {
         self.limit(&new.limits);
+        self.address_limits = new.address_limits;
+        for (anonymous, door) in self.anonymous.iter_mut().zip(&new.doors) {
+            *anonymous = door.allow_anonymous;
+        }
+        for listener in &mut self.listeners {
+            if let Some(door) = new.doors.get(listener.at) {
+                listener.door.clone_from(door);
+            }
+        }
         for conn in self.auth.reconfigure(Arc::<Users>::clone(&new.users)) {
             let why = "the user was removed or changed";
             let input = Input::Revoked { conn, reason: ReasonCode::NotAuthorized, why };
@@ -534,8 +555,9 @@ impl Shard {
         let Some(entry) = self.lines.connections.get_mut(conn) else { return };
         let durability = self.durabilities[usize::from(entry.listener.0)];
         let from = Origin { listener: entry.listener, tenant: entry.tenant, remote, durability };
+        let admitted = self.lines.take_admitted(conn);
         let Some(socket) = self.lines.take(conn) else { return };
-        self.peers.send_home(home, Arrival { socket, from, bytes: bytes.to_vec() });
+        self.peers.send_home(home, Arrival { socket, from, admitted, bytes: bytes.to_vec() });
     }
 
     fn change_index(&mut self, shared: &Shared) {
