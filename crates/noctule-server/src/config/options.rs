@@ -581,7 +581,7 @@ pub(super) const LIMITS: &[Opt<Limits>] = &[
     )),
     opt!(
         "half_open_max",
-        "Connections of a shard that have not sent their CONNECT yet; beyond, the oldest is closed.",
+        "Connections of a shard that have not sent their CONNECT; beyond, the oldest is closed.",
         |l| plain(&mut l.half_open_max, 1, U32)
     ),
     opt!(

@@ -94,7 +94,8 @@ pub(super) const CLIENT: &[Opt<ClientLimits>] = &[
     opt!(
         "over_rate",
         "What becomes of more: \"wait\" (the client is not read for a while), \"refuse\" (QoS 1 \
-         and 2: 0x97, before MQTT 5 the connection ends; QoS 0 is dropped) or \"disconnect\" (0x96).",
+         and 2: 0x97, before MQTT 5 the connection ends; QoS 0 is dropped) or \"disconnect\" \
+         (0x96).",
         |c| Box::new(Choice { slot: &mut c.over_rate, words: OVER_RATE })
     ),
     opt!(

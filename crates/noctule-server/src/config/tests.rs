@@ -327,16 +327,17 @@ connects_per_min = 1
         "\
 noctule.toml:2: listener.allow: \"10.0.0.0/8\" is wrong: a list of networks expected, like \
 [\"10.0.0.0/8\", \"::1\"]
-noctule.toml:3: listener.deny: [\"10.0.0.1/8\"] is wrong: \"10.0.0.1/8\" begins in its middle: write \
-\"10.0.0.0/8\"
-noctule.toml:4: listener.versions: [\"4\"] is wrong: a list of \"3.1\", \"3.1.1\" and \"5.0\" expected
+noctule.toml:3: listener.deny: [\"10.0.0.1/8\"] is wrong: \"10.0.0.1/8\" begins in its middle: \
+write \"10.0.0.0/8\"
+noctule.toml:4: listener.versions: [\"4\"] is wrong: a list of \"3.1\", \"3.1.1\" and \"5.0\" \
+expected
 noctule.toml:5: listener.qos_max: 3 is wrong: must be 0, 1 or 2
-noctule.toml:6: listener.mount_point: \"site\" is wrong: must end with /, as \"site/\": a filter like # \
-goes behind it
-noctule.toml:9: listener.mount_point: \"a/#/\" is wrong: holds a wildcard; the beginning of a topic \
-name expected, like \"site/\"
-noctule.toml:12: listener.mount_point: \"$SYS/\" is wrong: must not lie under $SYS/ or $share/, which \
-mean something already
+noctule.toml:6: listener.mount_point: \"site\" is wrong: must end with /, as \"site/\": a filter \
+like # goes behind it
+noctule.toml:9: listener.mount_point: \"a/#/\" is wrong: holds a wildcard; the beginning of a \
+topic name expected, like \"site/\"
+noctule.toml:12: listener.mount_point: \"$SYS/\" is wrong: must not lie under $SYS/ or $share/, \
+which mean something already
 noctule.toml:13: listener.interface: \"a name that is too long\" is wrong: the name of a network \
 interface expected, like \"eth0\"
 noctule.toml:15: limits.client.over_rate: \"stop\" is wrong: must be \"wait\", \"refuse\" or \
