@@ -3,6 +3,7 @@
 use crate::apply::Replay;
 use crate::connection::Connections;
 use crate::counters::Counters;
+use crate::crowd::Crowd;
 use crate::expiry::Expiries;
 use crate::identity::{ConnId, GroupNumber, Homes, MessageId, ShardId, Time};
 use crate::index::Index;
@@ -19,6 +20,7 @@ use crate::session::{Outgoing, Pending, Sessions};
 use crate::share::Groups;
 use crate::spare::Spares;
 use crate::store_room::StoreRoom;
+use crate::terms::{DUES_MAX, Dues};
 use crate::timer::Timers;
 use crate::wait::Waits;
 use serde::{Deserialize, Serialize};
@@ -59,6 +61,8 @@ pub struct Broker {
     pub(crate) spares: Spares<Outgoing>,
     /// Whether the store takes more, and who waits for it.
     pub(crate) store_room: StoreRoom,
+    /// Clients that did much lately, where that is bounded.
+    pub(crate) dues: Crowd<Dues>,
     /// Deliveries left in this turn before the rest becomes a job.
     pub(crate) budget: u32,
     pub(crate) stopping: bool,
@@ -80,6 +84,8 @@ pub struct Broker {
 pub(crate) enum TimerKey {
     /// Time to CONNECT, keep alive.
     Connection(ConnId),
+    /// A client that published too much may go on.
+    Slowed(ConnId),
     /// Will delay, session expiry, stalled receivers; by slot.
     Session(u32),
     /// The next retained message expires.
@@ -133,6 +139,7 @@ impl Broker {
             pending: Pending::default(),
             spares: Spares::default(),
             store_room: StoreRoom::default(),
+            dues: Crowd::new(DUES_MAX),
             budget: limits.turn_budget,
             stopping: false,
             rights: Rights::default(),
@@ -165,7 +172,7 @@ impl Broker {
             Input::Fetched { session, messages } => self.fetched(turn, session, messages),
             Input::StoreRoom(room) => self.store_room(turn, room),
             Input::Publish(publish) => self.system_publish(turn, publish),
-            Input::Reconfigured(limits) => self.reconfigure(*limits),
+            Input::Reconfigured(limits) => self.reconfigure(turn.now, *limits),
             Input::Policies(policies) => self.set_policies(policies),
             Input::Identified { conn, principal } => self.identified(conn, principal),
             Input::Kick { tenant, client_id, reason } => {
@@ -194,6 +201,7 @@ impl Broker {
             self.budget -= 1;
             match key {
                 TimerKey::Connection(conn) => self.connection_due(turn, conn),
+                TimerKey::Slowed(conn) => self.slowed_due(turn, conn),
                 TimerKey::Session(slot) => self.session_due(turn, slot),
                 TimerKey::Retained => self.retained_due(turn),
                 TimerKey::Orphans => self.orphans_due(turn),
@@ -225,9 +233,12 @@ impl Broker {
     }
 
     /// Other limits, from now on: what is beyond them already goes when more comes.
-    fn reconfigure(&mut self, limits: Limits) {
-        let rules = std::mem::replace(&mut self.limits, limits).queue_rules;
-        if rules != self.limits.queue_rules {
+    fn reconfigure(&mut self, now: Time, limits: Limits) {
+        let old = std::mem::replace(&mut self.limits, limits);
+        if old.client != self.limits.client {
+            self.agree_anew(now);
+        }
+        if old.queue_rules != self.limits.queue_rules {
             for (_, session) in self.sessions.iter_mut() {
                 session.queue_choice = self.limits.queue_choice(&session.client_id);
             }

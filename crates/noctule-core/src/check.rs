@@ -26,6 +26,10 @@ impl Broker {
             live += u64::from(connection.is_live());
             let timer = TimerKey::Connection(conn);
             assert!(self.timers.holds(timer, connection.timer), "{conn:?}: timer out of step");
+            if let Some(slowed) = connection.slowed_until() {
+                let armed = self.timers.holds(TimerKey::Slowed(conn), slowed);
+                assert!(armed && connection.holds > 0, "{conn:?}: slowed and not held");
+            }
             let waits_for_connect = matches!(connection.phase, Phase::Fresh | Phase::Proving(_));
             assert_eq!(
                 connection.session == u32::MAX,

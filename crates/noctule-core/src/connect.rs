@@ -4,9 +4,10 @@ use crate::alias::Aliases;
 use crate::broker::{Broker, TimerKey, Turn};
 use crate::connection::{Announced, Extras, Phase, Proving};
 use crate::grant::Principal;
-use crate::identity::{ConnId, Tenant};
+use crate::identity::{ConnId, ListenerId, Tenant};
 use crate::input::AuthAnswer;
-use crate::limits::{Durability, Limits};
+use crate::limits::{Durability, Limits, Offer};
+use crate::mount::{mounted, too_long};
 use crate::output::{AuthRequest, Effect, Event};
 use crate::record::StoredWill;
 use crate::session::Link;
@@ -74,15 +75,16 @@ impl Broker {
         connection.bridge = connect.bridge;
         let size_max = connect.properties.maximum_packet_size;
         connection.packet_size_max = size_max.map_or(u32::MAX, NonZeroU32::get);
-        let tenant = connection.origin.tenant;
-        if let Err((reason, why)) = self.check_connect(connect) {
+        let (tenant, listener) = (connection.origin.tenant, connection.origin.listener);
+        if let Err((reason, why)) = self.check_connect(listener, connect) {
             self.refuse(turn, conn, reason, why);
             return;
         }
         let assigned = connect.client_id.is_empty();
         let client_id: Box<str> =
             if assigned { self.assign_id(tenant) } else { connect.client_id.into() };
-        let mut will = connect.will.as_ref().map(stored_will);
+        let mount_point = self.limits.mount_point(listener);
+        let mut will = connect.will.as_ref().map(|will| stored_will(will, mount_point));
         if connect.version != Version::V5
             && let Some(will) = &mut will
         {
@@ -106,8 +108,13 @@ impl Broker {
     }
 
     /// [MQTT-3.1.3-5 v5], [MQTT-3.1.3-5 v3.1.1].
-    fn check_connect(&self, connect: &Connect<'_>) -> Result<(), Refusal> {
+    fn check_connect(&self, listener: ListenerId, connect: &Connect<'_>) -> Result<(), Refusal> {
         let limits = &self.limits;
+        // [MQTT-3.1.2-2 v5], [MQTT-3.1.2-2 v3.1.1]
+        if !limits.serves(listener, connect.version) {
+            let why = "this version of MQTT is not served here";
+            return Err((ReasonCode::UnsupportedProtocolVersion, why));
+        }
         if self.stopping {
             return Err((ReasonCode::ServerUnavailable, "the broker is shutting down"));
         }
@@ -130,20 +137,30 @@ impl Broker {
         if properties.authentication_data.is_some() && properties.authentication_method.is_none() {
             return Err((ReasonCode::ProtocolError, "authentication data without a method"));
         }
-        connect.will.as_ref().map_or(Ok(()), |will| self.check_will(will))
+        connect.will.as_ref().map_or(Ok(()), |will| self.check_will(listener, will))
     }
 
-    fn check_will(&self, will: &Will<'_>) -> Result<(), Refusal> {
-        if will.qos > self.limits.qos_max {
+    fn check_will(&self, listener: ListenerId, will: &Will<'_>) -> Result<(), Refusal> {
+        let offer = self.limits.offer(listener);
+        if will.qos > offer.qos_max {
             // [MQTT-3.2.2-12 v5]
             return Err((ReasonCode::QoSNotSupported, "will QoS above the maximum"));
         }
-        if will.retain && !self.limits.retain_available {
+        if will.retain && !offer.retain_available {
             // [MQTT-3.2.2-13 v5]
             return Err((ReasonCode::RetainNotSupported, "retained messages are switched off"));
         }
-        if too_deep(will.topic.as_str(), self.limits.topic_levels_max) {
+        let topic = mounted(self.limits.mount_point(listener), will.topic.as_str());
+        if too_deep(&topic, self.limits.topic_levels_max) {
             return Err((ReasonCode::TopicNameInvalid, "will topic has too many levels"));
+        }
+        if too_long(&topic) {
+            let why = "will topic is too long with what the broker puts before it";
+            return Err((ReasonCode::TopicNameInvalid, why));
+        }
+        let bytes = topic.len() + will.payload.len() + will.others.encoded_len();
+        if bytes > self.limits.client.will_bytes_max as usize {
+            return Err((ReasonCode::QuotaExceeded, "the will is larger than the broker keeps"));
         }
         // [U5-3.1.3-2]
         if will.others.payload_format_is_utf8() && core::str::from_utf8(will.payload).is_err() {
@@ -373,6 +390,12 @@ impl Broker {
             self.refuse(turn, conn, ReasonCode::QuotaExceeded, "too many sessions");
             return;
         }
+        let client = (tenant, &*applicant.client_id);
+        if !applicant.assigned && !self.may_connect(turn, conn, client) {
+            let why = "this client identifier connects too often";
+            self.refuse(turn, conn, ReasonCode::ConnectionRateExceeded, why);
+            return;
+        }
         let expiry = applicant.session_expiry_secs;
         if expiry > 0 && self.is_full_for(durability) {
             self.refuse(turn, conn, ReasonCode::QuotaExceeded, DISK_FULL);
@@ -416,8 +439,9 @@ impl Broker {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.phase = Phase::Live;
         connection.keep_alive_secs = keep_alive;
+        let offer = self.limits.offer(connection.origin.listener);
         let aliases = Aliases::new(applicant.alias_max.min(self.limits.topic_alias_out_max));
-        let aliased = aliases.outgoing_allowed();
+        let aliased = v5 && aliases.outgoing_allowed();
         if v5 {
             connection.v5 = Some(Box::new(Extras {
                 aliases,
@@ -427,8 +451,8 @@ impl Broker {
                 announced: Announced {
                     receive_maximum: self.limits.receive_maximum,
                     topic_alias_max: self.limits.topic_alias_max,
-                    qos_max: self.limits.qos_max,
-                    retain_available: self.limits.retain_available,
+                    qos_max: offer.qos_max,
+                    retain_available: offer.retain_available,
                 },
                 may_expire_late: applicant.expiry_asked,
             }));
@@ -446,7 +470,7 @@ impl Broker {
             // [MQTT-4.12.0-6 v5]
             authentication_data: auth_data.as_deref().filter(|_| applicant.method.is_some()),
             user_properties: told.as_properties(),
-            ..announced(&self.limits, &applicant)
+            ..announced(&self.limits, offer, &applicant)
         };
         let reason = ReasonCode::Success;
         let packet = Packet::ConnAck(ConnAck { session_present, reason, properties });
@@ -471,9 +495,12 @@ impl Broker {
         }
         let window = applicant.receive_maximum.min(self.limits.inflight_max);
         let packet_size_max = connection.packet_size_max;
+        self.agree(turn.now, conn);
+        let own_topics = aliased || self.is_mounted(conn);
         let session = self.sessions.at_mut(slot);
         session.queue.recall(&mut self.pending);
-        session.link = Some(Link { conn, v5, aliased, congested: false, window, packet_size_max });
+        session.link =
+            Some(Link { conn, v5, own_topics, congested: false, window, packet_size_max });
         self.release(turn, conn);
         self.resume(turn, slot);
     }
@@ -575,7 +602,7 @@ impl Broker {
 }
 
 /// What every successful v5 CONNACK tells of the broker's limits.
-fn announced<'a>(limits: &Limits, applicant: &'a Applicant) -> ConnAckProperties<'a> {
+fn announced<'a>(limits: &Limits, offer: Offer, applicant: &'a Applicant) -> ConnAckProperties<'a> {
     let off = |available: bool| (!available).then_some(false);
     let expiry = applicant.session_expiry_secs;
     ConnAckProperties {
@@ -583,9 +610,9 @@ fn announced<'a>(limits: &Limits, applicant: &'a Applicant) -> ConnAckProperties
         session_expiry_secs: applicant.expiry_lowered.then_some(expiry),
         receive_maximum: NonZeroU16::new(limits.receive_maximum),
         // [MQTT-3.2.2-9 v5]
-        maximum_qos: (limits.qos_max != QoS::ExactlyOnce).then_some(limits.qos_max),
-        retain_available: off(limits.retain_available),
-        maximum_packet_size: NonZeroU32::new(limits.packet_size_max),
+        maximum_qos: (offer.qos_max != QoS::ExactlyOnce).then_some(offer.qos_max),
+        retain_available: off(offer.retain_available),
+        maximum_packet_size: NonZeroU32::new(offer.packet_size_max),
         // [MQTT-3.1.3-7 v5]
         assigned_client_id: applicant.assigned.then_some(&*applicant.client_id),
         topic_alias_maximum: Some(limits.topic_alias_max).filter(|max| *max > 0),
@@ -607,11 +634,11 @@ fn auth_packet<'a>(
     Packet::Auth(Auth { reason, method, data, reason_string: None, user_properties })
 }
 
-fn stored_will(will: &Will<'_>) -> Box<StoredWill> {
+fn stored_will(will: &Will<'_>, mount_point: &str) -> Box<StoredWill> {
     let mut properties = Vec::new();
     will.others.copy_to(&mut properties);
     Box::new(StoredWill {
-        topic: will.topic.as_str().into(),
+        topic: mounted(mount_point, will.topic.as_str()).into(),
         properties: properties.into(),
         payload: will.payload.into(),
         qos: will.qos,

@@ -8,6 +8,7 @@ use crate::identity::{ConnId, SessionNumber, Time};
 use crate::input::{Level, Origin};
 use crate::output::{Effect, End, Event};
 use crate::route::LastRoute;
+use crate::terms::Terms;
 use crate::timer::Deadline;
 use crate::wait::{AckKind, Held, Reply, Wait};
 use noctule_proto::packet::{Connect, Disconnect, Packet};
@@ -49,6 +50,8 @@ pub(crate) struct Connection {
     pub(crate) held: VecDeque<Held>,
     /// What only MQTT 5 connections have.
     pub(crate) v5: Option<Box<Extras>>,
+    /// What only some live connections are subject to.
+    pub(crate) terms: Option<Box<Terms>>,
 }
 
 /// How far a connection is.
@@ -179,6 +182,7 @@ impl Broker {
                 quarantined: false,
                 held: VecDeque::new(),
                 v5: None,
+                terms: None,
             },
         );
         // [U5-3.1.4-1]: a connection that sends no CONNECT is not kept.
@@ -205,6 +209,7 @@ impl Broker {
         self.counters.bytes_received += u64::from(size);
         let Some(connection) = self.connections.get_mut(conn) else { return };
         match connection.phase {
+            Phase::Live if connection.terms.is_some() => self.packet_on_terms(turn, conn, p, size),
             Phase::Live => self.live_packet(turn, conn, p),
             Phase::Fresh => match p {
                 Packet::Connect(connect) => self.connect(turn, conn, connect),
@@ -227,7 +232,7 @@ impl Broker {
         }
     }
 
-    fn live_packet(&mut self, turn: &mut Turn<'_>, conn: ConnId, packet: &Packet<'_>) {
+    pub(crate) fn live_packet(&mut self, turn: &mut Turn<'_>, conn: ConnId, packet: &Packet<'_>) {
         match packet {
             Packet::Publish(publish) => self.publish(turn, conn, publish),
             Packet::PubAck(ack) => self.acknowledged(turn, conn, AckKind::PubAck, ack),
@@ -405,6 +410,7 @@ impl Broker {
         self.timers.cancel(TimerKey::Connection(conn), &mut connection.timer);
         self.forget_expiry(conn);
         self.waits.forget(conn);
+        self.remember_dues(turn.now, conn, &mut connection);
         if connection.holds > 0 {
             // Its number may be given to another connection, which these do not hold.
             self.full_peers.forget(conn);

@@ -46,6 +46,8 @@ counters! {
     connects_accepted,
     /// CONNECTs refused.
     connects_refused,
+    /// CONNECTs refused because their client id connects too often.
+    connects_over_rate,
     /// Connections ended by a newer one with the same client id.
     takeovers,
     /// Sessions resumed (Session Present 1).
@@ -98,6 +100,10 @@ counters! {
     aliases_replaced,
     /// Publishers put on hold because all their receivers are behind.
     publishers_held,
+    /// Times a publisher was not read for a while because it published more than it may.
+    publishers_slowed,
+    /// Messages not taken because their publisher publishes more than it may.
+    publishes_over_rate,
     /// Times a channel to a peer was full.
     peer_channel_full,
     /// Turns in which a job had work left.

@@ -41,6 +41,8 @@ pub(crate) struct Form {
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
     pub(crate) dup: bool,
+    /// Bytes taken off the topic: the mount point of the receiver.
+    pub(crate) cut: u16,
     /// 0 = none.
     pub(crate) subscription_id: u32,
 }
@@ -48,7 +50,7 @@ pub(crate) struct Form {
 impl Form {
     /// The form of a first sending; the version is the receiver's to say.
     pub(crate) fn first((qos, retain, subscription_id): (QoS, bool, u32)) -> Form {
-        Form { v5: false, qos, retain, dup: false, subscription_id }
+        Form { v5: false, qos, retain, dup: false, cut: 0, subscription_id }
     }
 }
 
@@ -65,8 +67,13 @@ struct Encoded {
 /// header 5, lengths 2 + 4, packet identifier 2, expiry 5, alias 3, Subscription Identifier 5.
 const OVERHEAD_MAX: usize = 26;
 
-/// A frame too large for its receiver `[MQTT-3.1.2-25 v5]`.
-pub(crate) struct TooLarge;
+/// Why a frame is not for its receiver.
+pub(crate) enum Unsent {
+    /// It is too large `[MQTT-3.1.2-25 v5]`.
+    TooLarge,
+    /// Its topic is none that the receiver may see.
+    Outside,
+}
 
 impl<'a> Outbound<'a> {
     /// From a PUBLISH that was just received; `topic` with aliases resolved.
@@ -150,6 +157,14 @@ impl<'a> Outbound<'a> {
         self.shared.as_ref().expect("it was made")
     }
 
+    /// The topic without so many of its first bytes, which are a whole mount point.
+    pub(crate) fn topic_without(&self, cut: u16) -> TopicName<'a> {
+        match cut {
+            0 => self.topic,
+            cut => TopicName::trusted(&self.topic.as_str()[usize::from(cut)..]),
+        }
+    }
+
     /// Bytes that it takes at most, in whatever form.
     pub(crate) fn size_bound(&self) -> usize {
         OVERHEAD_MAX + self.topic.as_str().len() + self.others.encoded_len() + self.payload.len()
@@ -162,7 +177,7 @@ impl<'a> Outbound<'a> {
         (conn, size_max): (ConnId, u32),
         form: Form,
         id: Option<PacketId>,
-    ) -> Result<u32, TooLarge> {
+    ) -> Result<u32, Unsent> {
         let at = match self.frames.iter().position(|kept| kept.is_some_and(|k| k.form == form)) {
             Some(at) => at,
             None => self.encode(turn, form),
@@ -171,7 +186,7 @@ impl<'a> Outbound<'a> {
         let body = (self.payload.len() > SHARE_ABOVE).then(|| self.shared());
         let size = encoded.len + body.as_ref().map_or(0, |_| self.payload.len() as u32);
         if size > size_max {
-            return Err(TooLarge);
+            return Err(Unsent::TooLarge);
         }
         turn.out.sends.push(Send {
             conn,
@@ -190,14 +205,14 @@ impl<'a> Outbound<'a> {
         (conn, size_max): (ConnId, u32),
         (form, alias, known): (Form, NonZeroU16, bool),
         id: Option<PacketId>,
-    ) -> Result<u32, TooLarge> {
+    ) -> Result<u32, Unsent> {
         let mark = turn.out.frames.len();
-        let topic = if known { TopicName::trusted("") } else { self.topic };
+        let topic = if known { TopicName::EMPTY } else { self.topic_without(form.cut) };
         let (encoded, inline) = self.write(turn, form, topic, Some(alias));
         let size = encoded.len + if inline { 0 } else { self.payload.len() as u32 };
         if size > size_max {
             turn.out.frames.truncate(mark);
-            return Err(TooLarge);
+            return Err(Unsent::TooLarge);
         }
         turn.out.sends.push(Send {
             conn,
@@ -210,7 +225,7 @@ impl<'a> Outbound<'a> {
     }
 
     fn encode(&mut self, turn: &mut Turn<'_>, form: Form) -> usize {
-        let (encoded, _) = self.write(turn, form, self.topic, None);
+        let (encoded, _) = self.write(turn, form, self.topic_without(form.cut), None);
         let at = self.frames.iter().position(Option::is_none).unwrap_or(0);
         self.frames[at] = Some(encoded);
         at

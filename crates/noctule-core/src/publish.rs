@@ -21,7 +21,7 @@ use noctule_proto::{PacketId, QoS, ReasonCode, TopicName, Version};
 use std::sync::Arc;
 
 /// Why a PUBLISH is not taken.
-enum Refused {
+pub(crate) enum Refused {
     /// The connection ends with this code.
     Fatal(ReasonCode, &'static str),
     /// Only this message is refused.
@@ -36,8 +36,7 @@ const QUARANTINE: &str = "this client is in quarantine";
 impl Broker {
     /// A PUBLISH. [MQTT-3.3.4-1 v5], [MQTT-3.3.4-1 v3.1.1], [V31-3.3-1]
     pub(crate) fn publish(&mut self, turn: &mut Turn<'_>, conn: ConnId, publish: &Publish<'_>) {
-        self.counters.publishes_received += 1;
-        self.counters.publish_bytes_received += publish.payload.len() as u64;
+        self.count_publish(publish);
         // The topic of an alias lies in the connection, which is needed mutably meanwhile.
         let mut scratch = std::mem::take(&mut self.scratch);
         match self.resolve_topic(conn, publish, &mut scratch) {
@@ -50,9 +49,15 @@ impl Broker {
         self.scratch = scratch;
     }
 
+    #[inline]
+    pub(crate) fn count_publish(&mut self, publish: &Publish<'_>) {
+        self.counters.publishes_received += 1;
+        self.counters.publish_bytes_received += publish.payload.len() as u64;
+    }
+
     /// `Some` if the topic is an alias's and was copied to `scratch`.
     /// [MQTT-3.3.2-12 v5].
-    fn resolve_topic(
+    pub(crate) fn resolve_topic(
         &mut self,
         conn: ConnId,
         publish: &Publish<'_>,
@@ -78,7 +83,7 @@ impl Broker {
         Ok(Some(()))
     }
 
-    fn publish_to(
+    pub(crate) fn publish_to(
         &mut self,
         turn: &mut Turn<'_>,
         conn: ConnId,
@@ -373,13 +378,12 @@ impl Broker {
     ) -> Result<(), Refused> {
         let Some(connection) = self.connections.get(conn) else { return Ok(()) };
         let limits = &self.limits;
-        let announced = connection.v5.as_ref().map(|extras| extras.announced);
-        if publish.qos > announced.map_or(limits.qos_max, |all| all.qos_max) {
+        let (qos_max, retain_available) = self.held_to(connection);
+        if publish.qos > qos_max {
             // [MQTT-3.2.2-11 v5]
             return Err(Refused::Fatal(ReasonCode::QoSNotSupported, "QoS above the maximum"));
         }
-        if publish.retain && !announced.map_or(limits.retain_available, |all| all.retain_available)
-        {
+        if publish.retain && !retain_available {
             // [MQTT-3.2.2-14 v5]
             let reason = ReasonCode::RetainNotSupported;
             return Err(Refused::Fatal(reason, "retained messages are switched off"));
@@ -410,6 +414,19 @@ impl Broker {
         Ok(())
     }
 
+    /// The highest QoS that a client may publish with, and whether RETAIN may be set: what CONNACK
+    /// said, or what is in force for those that were told nothing.
+    #[inline]
+    pub(crate) fn held_to(&self, connection: &Connection) -> (QoS, bool) {
+        match &connection.v5 {
+            Some(extras) => (extras.announced.qos_max, extras.announced.retain_available),
+            None => {
+                let offer = self.limits.offer(connection.origin.listener);
+                (offer.qos_max, offer.retain_available)
+            }
+        }
+    }
+
     /// [MQTT-3.3.4-7 v5], [MQTT-4.9.0-1 v5], [MQTT-4.9.0-2 v5]
     fn check_window(&self, connection: &Connection, publish: &Publish<'_>) -> Result<(), Refused> {
         let session = self.sessions.at(connection.session);
@@ -437,7 +454,7 @@ impl Broker {
     /// [MQTT-3.3.5-2 v3.1.1], [V31-3.3-2]: 3.x has no error reply, so it is acknowledged and
     /// dropped.
     /// [U5-4.13.2-1].
-    fn refuse_publish(
+    pub(crate) fn refuse_publish(
         &mut self,
         turn: &mut Turn<'_>,
         conn: ConnId,

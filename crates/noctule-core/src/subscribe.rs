@@ -14,6 +14,7 @@ use crate::store_room::DISK_FULL;
 use crate::wait::{Reply, Wait};
 use noctule_proto::packet::{RetainHandling, Subscribe, SubscribeOptions, Unsubscribe};
 use noctule_proto::{QoS, ReasonCode, TopicFilter, Version};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Filters of one SUBSCRIBE or UNSUBSCRIBE that are looked at: with more, one packet could stall a
@@ -32,6 +33,10 @@ struct Gathered {
     codes: Vec<u8>,
     why: Option<&'static str>,
     wishes: Vec<Wish>,
+    /// Highest QoS that the client is granted.
+    qos_max: QoS,
+    /// Retained messages are there for it.
+    retain_available: bool,
 }
 
 /// What an UNSUBSCRIBE gathers on its way.
@@ -56,41 +61,36 @@ impl Broker {
             self.fail(turn, conn, reason, why);
             return;
         }
-        if let Some(connection) = self.connections.get_mut(conn) {
-            connection.traffic.useful = true;
-        }
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        connection.traffic.useful = true;
+        let Some(connection) = self.connections.get(conn) else { return };
+        let (qos_max, retain_available) = self.held_to(connection);
         let mut gathered = Gathered {
             wait: Wait { request: self.waits.join_request(), ..Wait::default() },
             codes: Vec::new(),
             why: None,
             wishes: Vec::new(),
+            qos_max,
+            retain_available,
         };
         for (at, (filter, options)) in packet.filters.into_iter().enumerate() {
+            let options = if bridge { for_bridge(options) } else { options };
             let id = packet.subscription_id.unwrap_or(0);
-            let checked = if at < FILTERS_MAX {
-                self.check_filter(slot, filter)
+            let asked = (filter, options, id);
+            let done = if at < FILTERS_MAX {
+                self.subscribe_one(turn, (conn, slot), asked, &mut gathered)
             } else {
                 Err((ReasonCode::QuotaExceeded, "too many filters in one packet"))
             };
-            match checked {
-                Ok(qos_max) => {
-                    // [V31-3.9-1], [MQTT-3.2.2-10 v5], [MQTT-3.9.3-1 v5], [MQTT-3.9.3-1 v3.1.1]
-                    let qos = options.qos.min(self.limits.qos_max).min(qos_max);
-                    let options = SubscribeOptions { qos, ..options };
-                    let options = if bridge { for_bridge(options) } else { options };
-                    gathered.codes.push(qos as u8);
-                    self.subscribe_to(turn, slot, (filter, options, id), &mut gathered);
+            if let Err((reason, why)) = done {
+                if reason == ReasonCode::NotAuthorized {
+                    self.denied(turn, conn, Actions::SUBSCRIBE, filter.as_str());
                 }
-                Err((reason, why)) => {
-                    if reason == ReasonCode::NotAuthorized {
-                        self.denied(turn, conn, Actions::SUBSCRIBE, filter.as_str());
-                    }
-                    // MQTT 3.1 has no code for a failure: what was asked for is said to be
-                    // granted, and nothing is delivered. [V31-3.8-3]
-                    let v31 = version == Version::V31;
-                    gathered.codes.push(if v31 { options.qos as u8 } else { reason as u8 });
-                    gathered.why = Some(why);
-                }
+                // MQTT 3.1 has no code for a failure: what was asked for is said to be granted,
+                // and nothing is delivered. [V31-3.8-3]
+                let v31 = version == Version::V31;
+                gathered.codes.push(if v31 { options.qos as u8 } else { reason as u8 });
+                gathered.why = Some(why);
             }
         }
         let reply = Reply::SubAck {
@@ -100,6 +100,30 @@ impl Broker {
             wishes: gathered.wishes,
         };
         self.reply(turn, conn, gathered.wait, reply);
+    }
+
+    /// One filter, as the client says it.
+    fn subscribe_one(
+        &mut self,
+        turn: &mut Turn<'_>,
+        (conn, slot): (ConnId, u32),
+        (filter, options, id): (TopicFilter<'_>, SubscribeOptions, u32),
+        gathered: &mut Gathered,
+    ) -> Result<(), (ReasonCode, &'static str)> {
+        let meant = self.mounted_filter(conn, filter);
+        let filter = match &meant {
+            Cow::Borrowed(_) => filter,
+            Cow::Owned(whole) => TopicFilter::parse(whole).map_err(|_| {
+                let why = "filter is too long with what the broker puts before it";
+                (ReasonCode::TopicFilterInvalid, why)
+            })?,
+        };
+        let qos_max = self.check_filter(slot, filter)?.min(gathered.qos_max);
+        // [V31-3.9-1], [MQTT-3.2.2-10 v5], [MQTT-3.9.3-1 v5], [MQTT-3.9.3-1 v3.1.1]
+        let qos = options.qos.min(qos_max);
+        gathered.codes.push(qos as u8);
+        self.subscribe_to(turn, slot, (filter, SubscribeOptions { qos, ..options }, id), gathered);
+        Ok(())
     }
 
     /// What a v5 client asks for although it was told that it is switched off.
@@ -209,7 +233,7 @@ impl Broker {
             RetainHandling::IfNew => new,
             RetainHandling::Never => false,
         };
-        if wanted && self.limits.retain_available {
+        if wanted && gathered.retain_available {
             let live_since = u64::MAX;
             gathered.wishes.push(Wish { filter, options, subscription_id: id, live_since });
         }
@@ -232,10 +256,16 @@ impl Broker {
         for (at, filter) in packet.filters.into_iter().enumerate() {
             codes.push(match at < FILTERS_MAX {
                 false => ReasonCode::ImplementationSpecificError as u8,
-                true => match self.end_subscription(turn, slot, filter, &mut leaving) {
-                    false => ReasonCode::NoSubscriptionExisted as u8,
-                    true => ReasonCode::Success as u8,
-                },
+                true => {
+                    // One that is too long with the mount point was never there.
+                    let meant = self.mounted_filter(conn, filter);
+                    let ended = TopicFilter::parse(&meant)
+                        .is_ok_and(|meant| self.end_subscription(turn, slot, meant, &mut leaving));
+                    match ended {
+                        false => ReasonCode::NoSubscriptionExisted as u8,
+                        true => ReasonCode::Success as u8,
+                    }
+                }
             });
         }
         let Leaving { mut wait, groups } = leaving;

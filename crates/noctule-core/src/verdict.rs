@@ -46,11 +46,15 @@ pub enum Verdict {
     ReceiverNotAuthorized,
     /// Its publisher is in quarantine.
     Quarantined,
+    /// Its publisher publishes more than it may.
+    OverRate,
+    /// The topic lies outside of the mount point of the receiver's listener.
+    OutsideMount,
 }
 
 impl Verdict {
     /// Number of variants.
-    pub const COUNT: usize = 20;
+    pub const COUNT: usize = 22;
 
     /// All, in order of their numbers.
     pub const ALL: [Verdict; Verdict::COUNT] = [
@@ -74,6 +78,8 @@ impl Verdict {
         Verdict::QueuesFull,
         Verdict::ReceiverNotAuthorized,
         Verdict::Quarantined,
+        Verdict::OverRate,
+        Verdict::OutsideMount,
     ];
 
     /// The name used in metrics and logs.
@@ -100,6 +106,8 @@ impl Verdict {
             Verdict::QueuesFull => "queues_full",
             Verdict::ReceiverNotAuthorized => "receiver_not_authorized",
             Verdict::Quarantined => "quarantined",
+            Verdict::OverRate => "over_rate",
+            Verdict::OutsideMount => "outside_mount",
         }
     }
 

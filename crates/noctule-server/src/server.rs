@@ -4,18 +4,19 @@ use crate::admin::AdminServer;
 use crate::auth::{
     AuthFileError, Authenticator, Believed, Checks, HttpThread, PasswordPool, TokenPool, Trust,
 };
-use crate::config::{Config, Listener, Presence, TlsOptions, UserNameFrom};
+use crate::config::{Admission, Config, Listener, Presence, TlsOptions, UserNameFrom};
 use crate::defence::{Allowed, BanFile, Bans, Defence, Posts, Reloaded, Report, Reports};
 use crate::files;
 use crate::net::{self, Acceptor, Bound};
 use crate::secrets;
 use crate::shard::{
-    self, Clock, Command, IndexCell, ListenerPart, Mailbox, Parts, Peers, Reconfiguration, Shard,
-    Shared, Snapshot, Snapshots, Wake, WatchParts,
+    self, Addresses, Clock, Command, Door, IndexCell, ListenerPart, Mailbox, Parts, Peers,
+    Reconfiguration, Shard, Shared, Snapshot, Snapshots, Wake, WatchParts,
 };
 use crate::stores;
 use crate::sys::SysTopics;
 use mio::{Poll, Waker};
+use noctule_core::limits::ListenerLimits;
 use noctule_core::{Broker, Homes, Index, Limits, ShardId, Tenant};
 use noctule_store::{Replayed, Store, StoreError};
 use noctule_tls::TlsFileError;
@@ -353,6 +354,7 @@ fn shared(config: &Config, count: u16, listeners: usize) -> io::Result<Shared> {
         index: IndexCell::new(Index::new(random()?)),
         snapshots: Snapshots::new(count),
         open: (0..listeners).map(|_| AtomicU32::new(0)).collect(),
+        addresses: Addresses::new(),
         running: AtomicU16::new(count),
         clock: Clock::start(),
         durability: config.durability.class.into(),
@@ -366,6 +368,7 @@ fn limits(config: &Config) -> Limits {
     Limits {
         durability: config.durability.class.into(),
         durability_of_topics: topics.map(|it| (it.filter().into(), it.class().into())).collect(),
+        listeners: config.listeners.iter().map(|it| it.limits.clone()).collect(),
         ..config.limits.clone()
     }
 }
@@ -389,6 +392,7 @@ impl Plan<'_> {
             broker: Broker::new(id, self.homes.clone(), limits(self.config)),
             limits: limits(self.config),
             policies: self.config.policies.clone(),
+            address_limits: self.config.address_limits,
             store: joints.store,
             replayed: Replayed::default(),
             listeners: joints.listeners,
@@ -421,9 +425,8 @@ impl Opened {
         ListenerPart {
             socket: self.sockets.next(),
             tenant: configured.tenant,
-            allow_anonymous: configured.allow_anonymous,
-            connections_max: configured.connections_max,
             address: self.running.address.unwrap_or(configured.address),
+            door: door(configured),
             durability: configured.durability.map(Into::into),
             acceptor: self.running.acceptor.clone(),
             user_name_from: configured
@@ -438,17 +441,18 @@ fn listen(config: &Config, shards: u16) -> Result<Vec<Opened>, StartError> {
     let mut all = Vec::new();
     for listener in &config.listeners {
         let configured = listener.clone();
-        let (address, sockets) = match net::bind(listener.address, shards) {
-            Ok(Bound { address, sockets }) => (Some(address), sockets),
-            Err(error) => {
-                let error = StartError::Listen { address: listener.address, error };
-                match listener.presence {
-                    Presence::Required => return Err(error),
-                    Presence::IfPossible => tracing::warn!("going on without: {error}"),
+        let (address, sockets) =
+            match net::bind(listener.address, listener.interface.as_deref(), shards) {
+                Ok(Bound { address, sockets }) => (Some(address), sockets),
+                Err(error) => {
+                    let error = StartError::Listen { address: listener.address, error };
+                    match listener.presence {
+                        Presence::Required => return Err(error),
+                        Presence::IfPossible => tracing::warn!("going on without: {error}"),
+                    }
+                    (None, Vec::new())
                 }
-                (None, Vec::new())
-            }
-        };
+            };
         let running = Running { configured, address, acceptor: acceptor(listener)? };
         all.push(Opened { running, sockets: sockets.into_iter() });
     }
@@ -466,14 +470,33 @@ fn acceptor(listener: &Listener) -> Result<Option<Arc<Acceptor>>, StartError> {
     Ok(acceptor.map(Arc::new))
 }
 
+/// Whom a listener lets in.
+fn door(listener: &Listener) -> Door {
+    Door {
+        admission: Arc::new(listener.admission.clone()),
+        connections_max: listener.connections_max,
+        allow_anonymous: listener.allow_anonymous,
+    }
+}
+
 /// Whether listeners differ in nothing but what can be changed while they run.
 fn alike(old: &[Listener], new: &[Listener]) -> bool {
+    let fixed = |listener: &Listener| Listener {
+        allow_anonymous: false,
+        connections_max: 0,
+        admission: Admission::default(),
+        limits: ListenerLimits {
+            // Topics that are kept begin with it.
+            mount_point: listener.limits.mount_point.clone(),
+            ..ListenerLimits::default()
+        },
+        tls: None,
+        acl_file: None,
+        roles_file: None,
+        ..listener.clone()
+    };
     let fixed = |listener: &Listener| {
-        let mut listener = listener.clone();
-        let tls = listener.tls.take();
-        listener.acl_file = None;
-        listener.roles_file = None;
-        (listener, tls.map(|tls| tls.user_name_from))
+        (fixed(listener), listener.tls.as_ref().map(|tls| tls.user_name_from))
     };
     old.iter().map(fixed).eq(new.iter().map(fixed))
 }
@@ -608,6 +631,10 @@ impl Handle {
             Err(why) => tracing::error!("tokens and webhook stay as they were: {why}"),
         }
         old.authenticators.clone_from(&new.authenticators);
+        if alike(&old.listeners, &new.listeners) {
+            old.listeners.clone_from(&new.listeners);
+        }
+        old.address_limits = new.address_limits;
         old.limits.clone_from(&new.limits);
         old.users.clone_from(&new.users);
         old.sys_interval_secs = new.sys_interval_secs;
@@ -632,6 +659,8 @@ impl Handle {
             sys_interval_secs: new.sys_interval_secs,
             thresholds: new.defence.thresholds,
             allowed: Arc::new(Allowed::new(&new.defence)),
+            address_limits: new.address_limits,
+            doors: old.listeners.iter().map(door).collect(),
         });
         for mailbox in &self.mailboxes {
             mailbox.post(Command::Reconfigure(Arc::clone(&new)));

@@ -117,6 +117,8 @@ fn a_reload_changes_users_and_limits_and_names_what_it_cannot_change() {
     while login(&broker, Version::V5, "ann", "wrong").1 == ReasonCode::Success {}
     assert_eq!(login(&broker, Version::V5, "ann", "right").1, ReasonCode::Success);
     new.listeners[0].connections_max = 5;
+    assert!(broker.reload(&new).is_empty());
+    new.listeners[0].limits.mount_point = "site/".into();
     new.shards = None;
     assert_eq!(broker.reload(&new), ["shards", "listener"]);
     let mut before = Client::connect(broker.addresses()[0], Version::V5, "other");

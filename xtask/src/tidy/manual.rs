@@ -3,20 +3,14 @@
 use super::Finding;
 use crate::tree::Source;
 
-/// Where the options are listed, each as `opt!("name", ...)`: a file and a folder.
-const OPTIONS: &str = "crates/noctule-server/src/config/options";
+/// Where lists of options are, each as `opt!("name", ...)`.
+const OPTIONS: &str = "crates/noctule-server/src/config/";
 
-/// Looks at the options, where they are listed, and at all pages of the manual.
+/// Looks at the options, if they are there, and at all pages of the manual.
 pub(super) fn check(sources: &[Source], findings: &mut Vec<Finding>) {
-    for options in sources.iter().filter(|source| source.path.starts_with(OPTIONS)) {
-        check_list(sources, options, findings);
-    }
-}
-
-fn check_list(sources: &[Source], options: &Source, findings: &mut Vec<Finding>) {
     let pages: Vec<&Source> =
         sources.iter().filter(|source| source.path.starts_with("docs/")).collect();
-    for options in sources.iter().filter(|source| OPTIONS.contains(&source.path.as_str())) {
+    for options in sources.iter().filter(|source| source.path.starts_with(OPTIONS)) {
         for (at, name) in names(&options.text) {
             let quoted = format!("`{name}`");
             if !pages.iter().any(|page| page.text.contains(&quoted)) {
@@ -47,8 +41,8 @@ mod tests {
     fn an_option_that_no_page_names_is_found() {
         let source = |path: &str, text: &str| Source { path: path.into(), text: text.into() };
         let options = "opt!(\"one\", \"...\"),\nopt!(\n    \"two\",\n    \"...\"\n)\n";
-        let list = "crates/noctule-server/src/config/options.rs";
-        let tree = [source(list, options), source("docs/x.md", "`one` is there, two is not")];
+        let path = format!("{OPTIONS}options.rs");
+        let tree = [source(&path, options), source("docs/x.md", "`one` is there, two is not")];
         let mut findings = Vec::new();
         check(&tree, &mut findings);
         let says: Vec<&str> = findings.iter().map(|finding| finding.says.as_str()).collect();

@@ -1,7 +1,13 @@
 //! Every bound of the broker, each with what happens beyond it.
 
+mod client;
+mod listener;
 mod queues;
 
+pub(crate) use client::PublishRates;
+pub use client::{ClientLimits, OverRate};
+pub(crate) use listener::Offer;
+pub use listener::{ListenerLimits, Versions};
 pub(crate) use queues::QueueChoice;
 pub use queues::{Overflow, QueueLimits, QueueRule};
 
@@ -47,6 +53,8 @@ pub struct Limits {
     pub sessions_max: u32,
     /// Connections of a shard; beyond: closed, or CONNACK 0x89.
     pub connections_max: u32,
+    /// Connections of a shard whose CONNECT is awaited; beyond, the server closes the oldest.
+    pub half_open_max: u32,
     /// Messages waiting in one share group for a member with room; beyond, the queue's `overflow`
     /// decides.
     pub share_queue_max: u32,
@@ -81,6 +89,10 @@ pub struct Limits {
     pub queues_messages_max: u64,
     /// Bytes of messages waiting for all sessions of a shard; beyond, the newest is dropped.
     pub queues_bytes_max: u64,
+    /// How much one client may do.
+    pub client: ClientLimits,
+    /// What listeners allow, by their numbers; one that is not there allows all of the above.
+    pub listeners: Vec<ListenerLimits>,
     /// Deliveries a job may make in one turn (about 1 ms of work).
     pub turn_budget: u32,
     /// Bytes of cached routes a shard may keep.
@@ -143,6 +155,7 @@ impl Default for Limits {
             retained_bytes_max: 4 * 1024 * 1024 * 1024,
             sessions_max: 10_000_000,
             connections_max: 10_000_000,
+            half_open_max: 50_000,
             share_queue_max: 100_000,
             backlog_high: 1024 * 1024,
             stall_millis: 1000,
@@ -159,6 +172,8 @@ impl Default for Limits {
             durability_of_topics: Vec::new(),
             queues_messages_max: u64::MAX,
             queues_bytes_max: u64::MAX,
+            client: ClientLimits::default(),
+            listeners: Vec::new(),
             turn_budget: 4096,
             route_cache_bytes: 8 * 1024 * 1024,
         }

@@ -2,11 +2,12 @@
 
 use super::{Again, Next, Outgoing};
 use crate::broker::{Broker, Turn};
-use crate::identity::GroupNumber;
+use crate::identity::{ConnId, GroupNumber};
 use crate::index::Receiver;
 use crate::limits::Durability;
 use crate::message::Message;
-use crate::outbound::{Form, Outbound};
+use crate::mount;
+use crate::outbound::{Form, Outbound, Unsent};
 use crate::output::Event;
 use crate::peer::{PeerMessage, Target};
 use crate::record::{Body, Manner, Record};
@@ -34,7 +35,8 @@ enum Fate {
 enum Sent {
     Yes,
     /// Too large for the client: counted as delivered `[MQTT-3.1.2-25 v5]`, for a share group as
-    /// well `[U5-3.1.2-5]`.
+    /// well `[U5-3.1.2-5]`. The same for what lies outside of its mount point: its session has
+    /// subscribed to it, or was owed it, at another listener.
     Never,
 }
 
@@ -329,27 +331,9 @@ impl Broker {
         let to = (link.conn, link.packet_size_max);
         let subscription_id = if link.v5 { form.subscription_id } else { 0 };
         let form = Form { v5: link.v5, subscription_id, ..form };
-        let extras = match link.aliased {
-            true => self.connections.get_mut(link.conn).and_then(|found| found.v5.as_mut()),
-            false => None,
-        };
-        let sent = match extras {
-            None => outbound.send(turn, to, form, id),
-            Some(extras) => match extras.aliases.choose(outbound.topic.as_str()) {
-                None => outbound.send(turn, to, form, id),
-                Some(chosen) => {
-                    let how = (form, chosen.alias, chosen.known);
-                    let sent = outbound.send_aliased(turn, to, how, id);
-                    self.counters.aliases_replaced += u64::from(chosen.replaced);
-                    if sent.is_err() && !chosen.known {
-                        // Perhaps it was the alias that made it too large. [MQTT-3.1.2-25 v5]
-                        extras.aliases.unlearn(chosen.alias);
-                        outbound.send(turn, to, form, id)
-                    } else {
-                        sent
-                    }
-                }
-            },
+        let sent = match link.own_topics {
+            false => outbound.send(turn, to, form, id),
+            true => self.send_in_own_words(turn, outbound, to, (form, id)),
         };
         match sent {
             Ok(size) => {
@@ -359,11 +343,40 @@ impl Broker {
                 self.counters.publish_bytes_sent += outbound.payload.len() as u64;
                 Sent::Yes
             }
-            Err(_) => {
-                self.counters.verdict(Verdict::TooLarge);
+            Err(unsent) => {
+                self.counters.verdict(match unsent {
+                    Unsent::TooLarge => Verdict::TooLarge,
+                    Unsent::Outside => Verdict::OutsideMount,
+                });
                 Sent::Never
             }
         }
+    }
+
+    /// The same for a connection with topic aliases, or with a mount point.
+    fn send_in_own_words(
+        &mut self,
+        turn: &mut Turn<'_>,
+        outbound: &mut Outbound<'_>,
+        to: (ConnId, u32),
+        (form, id): (Form, Option<PacketId>),
+    ) -> Result<u32, Unsent> {
+        let connection = self.connections.get_mut(to.0);
+        let Some(connection) = connection else { return outbound.send(turn, to, form, id) };
+        let cut = mount::cut(connection.mount_point(), outbound.topic).ok_or(Unsent::Outside)?;
+        let form = Form { cut, ..form };
+        let Some(extras) = &mut connection.v5 else { return outbound.send(turn, to, form, id) };
+        let Some(chosen) = extras.aliases.choose(outbound.topic_without(cut).as_str()) else {
+            return outbound.send(turn, to, form, id);
+        };
+        let sent = outbound.send_aliased(turn, to, (form, chosen.alias, chosen.known), id);
+        self.counters.aliases_replaced += u64::from(chosen.replaced);
+        if sent.is_err() && !chosen.known {
+            // Perhaps it was the alias that made it too large. [MQTT-3.1.2-25 v5]
+            extras.aliases.unlearn(chosen.alias);
+            return outbound.send(turn, to, form, id);
+        }
+        sent
     }
 
     /// Leaves a message for a session that is away to the log, where it is by the end of the turn.

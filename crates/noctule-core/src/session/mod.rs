@@ -131,8 +131,8 @@ pub(crate) struct Again {
 pub(crate) struct Link {
     pub(crate) conn: ConnId,
     pub(crate) v5: bool,
-    /// Topic aliases may be used.
-    pub(crate) aliased: bool,
+    /// Topics are written in a way of the connection's own: by aliases, or without its mount point.
+    pub(crate) own_topics: bool,
     /// Its socket takes no more.
     pub(crate) congested: bool,
     /// QoS 1 and 2 messages it takes unsettled.

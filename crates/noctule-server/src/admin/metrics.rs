@@ -47,6 +47,21 @@ pub(super) fn text(
         net.connections_refused,
     );
     page.counter(
+        "listener_connections_denied",
+        "Connections closed as they came, because their listener does not take their address.",
+        net.connections_denied,
+    );
+    page.counter(
+        "address_connections_refused",
+        "Connections closed as they came, because their address has, or opens, too many.",
+        net.addresses_refused,
+    );
+    page.counter(
+        "half_open_connections_cut",
+        "Connections closed because too many had not sent their CONNECT.",
+        net.half_open_cut,
+    );
+    page.counter(
         "connections_cut",
         "Connections cut, because unfinished packets took too much memory.",
         net.connections_cut,
@@ -163,6 +178,7 @@ fn help(name: &str) -> &'static str {
         "connects_accepted" => "CONNECTs accepted.",
         "connects_refused" => "CONNECTs refused.",
         "subscribes_denied" => "Filters of SUBSCRIBE refused: the client may not.",
+        "connects_over_rate" => "CONNECTs refused because their client id connects too often.",
         "takeovers" => "Connections ended by a newer one with the same client id.",
         "sessions_resumed" => "Sessions resumed by a CONNECT.",
         "protocol_errors" => "Connections ended for a breach of the protocol.",
@@ -188,6 +204,10 @@ fn help(name: &str) -> &'static str {
         "share_redelivered" => "Messages of a share group handed to another member.",
         "aliases_replaced" => "Topic aliases given a new topic by the broker.",
         "publishers_held" => "Publishers not read for a while, all their receivers being behind.",
+        "publishers_slowed" => {
+            "Publishers not read for a while: they published more than they may."
+        }
+        "publishes_over_rate" => "Messages not taken: their publisher publishes more than it may.",
         "peer_channel_full" => "Times the channel from a shard to another was full.",
         "jobs_continued" => "Turns in which long work was left.",
         "route_hits" => "Routes found in the cache.",

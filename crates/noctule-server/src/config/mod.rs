@@ -12,20 +12,26 @@
 //! * `authenticators`  who is asked about a client
 //! * `jwt`         whose tokens are taken
 //! * `webhook`     the service that is asked who is let in
+//! * `cidr`        networks, and which of them a listener takes connections from
+//! * `rates`       how much one client, or one address, may do
+//! * `spelling`    how lists and the like are written
 //! * `sample`      prints the options with their defaults as a commented file
 //! * `show`        prints those in force
 
 mod acl;
 mod authenticators;
+mod cidr;
 mod defence;
 mod durability;
 mod jwt;
 mod options;
 mod parse;
 mod policies;
+mod rates;
 mod roles;
 mod sample;
 mod show;
+mod spelling;
 mod tls;
 mod value;
 mod webhook;
@@ -34,11 +40,13 @@ mod webhook;
 mod tests;
 
 pub use authenticators::AuthenticatorKind;
+pub use cidr::{Admission, Cidr};
 pub use defence::{Audit, Defence};
 pub use durability::{Class, Durability, TopicClass, state_directory};
 pub use jwt::{JwtKeys, JwtOptions};
 pub use parse::{ConfigError, Fault};
 pub use policies::{read_acl, read_roles};
+pub use rates::AddressLimits;
 pub use sample::sample;
 pub use show::show;
 pub use tls::{ClientCertificates, TlsOptions, TlsVersion, UserNameFrom};
@@ -46,6 +54,7 @@ pub use webhook::{WebhookFailure, WebhookOptions};
 
 use crate::auth::{PasswordLine, Users, read_lines};
 use noctule_core::grant::{Policies, Roles};
+use noctule_core::limits::ListenerLimits;
 use noctule_core::{Limits, Tenant};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU16;
@@ -72,6 +81,8 @@ pub struct Config {
     pub durability: Durability,
     /// Bounds of the broker.
     pub limits: Limits,
+    /// Bounds of one source address.
+    pub address_limits: AddressLimits,
     /// Log output.
     pub log: Log,
     /// Admin listener.
@@ -118,6 +129,12 @@ pub struct Listener {
     pub presence: Presence,
     /// What acknowledgements to its clients promise, if not what the broker's do.
     pub durability: Option<Class>,
+    /// The network interface that connections must come in by; `None`: any.
+    pub interface: Option<Box<str>>,
+    /// Where connections may come from.
+    pub admission: Admission,
+    /// What it allows its clients, where that is less than the broker does.
+    pub limits: ListenerLimits,
     /// How it speaks TLS, if it does.
     pub tls: Option<TlsOptions>,
     /// Its own file of rules as mosquitto has them.
@@ -190,6 +207,9 @@ impl Listener {
             connections_max: 1_000_000,
             presence: Presence::Required,
             durability: None,
+            interface: None,
+            admission: Admission::default(),
+            limits: ListenerLimits::default(),
             tls: None,
             acl_file: None,
             roles_file: None,
@@ -211,6 +231,7 @@ impl Config {
             listeners: vec![loopback(Ipv4Addr::LOCALHOST.into()), v6],
             durability: Durability::default(),
             limits: Limits::default(),
+            address_limits: AddressLimits::default(),
             log: Log { format: LogFormat::Text, level: LogLevel::Info },
             admin: Admin {
                 enabled: true,

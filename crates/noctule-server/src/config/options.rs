@@ -1,13 +1,15 @@
 //! Every option there is, with those in `defence`. The parser, the sample and the hints of error
 //! messages read these lists.
 
+use super::spelling;
 use super::tls::{ClientCertificates, TlsDraft, TlsVersion, UserNameFrom};
 use super::value::{Auto, Choice, ChoiceOrNone, Number, Text, Unit, Value};
 use super::{
-    Admin, Class, Config, Durability, Log, LogFormat, LogLevel, PORT, Presence, SHARDS_MAX,
+    Admin, Admission, Class, Config, Durability, Log, LogFormat, LogLevel, PORT, Presence,
+    SHARDS_MAX,
 };
 use noctule_core::Limits;
-use noctule_core::limits::{Overflow, QueueRule};
+use noctule_core::limits::{ListenerLimits, Overflow, QueueRule};
 use noctule_proto::text::is_clean;
 use noctule_proto::{QoS, TopicFilter};
 use std::net::{IpAddr, Ipv4Addr};
@@ -29,6 +31,9 @@ pub(super) struct ListenerDraft {
     pub(super) connections_max: u32,
     pub(super) presence: Presence,
     pub(super) durability: Option<Class>,
+    pub(super) interface: Option<Box<str>>,
+    pub(super) admission: Admission,
+    pub(super) limits: ListenerLimits,
     pub(super) tls: Option<TlsDraft>,
     pub(super) acl_file: Option<PathBuf>,
     pub(super) roles_file: Option<PathBuf>,
@@ -44,6 +49,9 @@ impl Default for ListenerDraft {
             connections_max: 1_000_000,
             presence: Presence::Required,
             durability: None,
+            interface: None,
+            admission: Admission::default(),
+            limits: ListenerLimits::default(),
             tls: None,
             acl_file: None,
             roles_file: None,
@@ -81,10 +89,10 @@ pub(super) use identity::{JWT, WEBHOOK};
 pub(super) const ASSIGNED_LEN: usize = 36;
 
 const U16: u64 = u16::MAX as u64;
-const U32: u64 = u32::MAX as u64;
+pub(super) const U32: u64 = u32::MAX as u64;
 /// The largest packet the standard can express: a Remaining Length of four bytes and the header.
 const PACKET_MAX: u64 = 268_435_455 + 5;
-const I64: u64 = i64::MAX as u64;
+pub(super) const I64: u64 = i64::MAX as u64;
 
 pub(super) fn plain<'a, T>(slot: &'a mut T, min: u64, max: u64) -> Box<dyn Value + 'a>
 where
@@ -325,6 +333,46 @@ pub(super) const LISTENER: &[Opt<ListenerDraft>] = &[
     ),
     opt!("acl_file", ACL_FILE_HERE, |l| path(&mut l.acl_file)),
     opt!("roles_file", ROLES_FILE_HERE, |l| path(&mut l.roles_file)),
+    opt!(
+        "interface",
+        "Network interface that connections must come in by, like \"eth0\" (Linux). Not set: any \
+         that has the address.",
+        |l| spelling::interface(&mut l.interface)
+    ),
+    opt!("allow", "Networks that clients may come from, like \"10.0.0.0/8\". Empty: any.", |l| {
+        Box::new(&mut l.admission.allow)
+    }),
+    opt!("deny", "Networks that nobody may come from, whatever `allow` says.", |l| Box::new(
+        &mut l.admission.deny
+    )),
+    opt!("versions", "Versions of MQTT that are served; others are refused (0x84).", |l| {
+        Box::new(&mut l.limits.versions)
+    }),
+    opt!(
+        "qos_max",
+        "Highest QoS accepted here (announced), if `limits.qos_max` is not less.",
+        |l| qos(&mut l.limits.qos_max)
+    ),
+    opt!(
+        "retain_available",
+        "Retained messages are supported here (announced), if `limits.retain_available`.",
+        |l| Box::new(&mut l.limits.retain_available)
+    ),
+    opt!(
+        "packet_size_max",
+        "Largest packet accepted here (announced), if `limits.packet_size_max` is not less.",
+        |l| Box::new(Number {
+            slot: &mut l.limits.packet_size_max,
+            range: 128..=U32,
+            unit: Unit::BytesOrNoBound,
+        })
+    ),
+    opt!(
+        "mount_point",
+        "What all topics of its clients begin with, unseen by them, like \"site-1/\". Empty: with \
+         what the clients say.",
+        |l| Box::new(Text { slot: &mut l.limits.mount_point, check: spelling::check_mount_point })
+    ),
 ];
 
 const ACL_FILE_HERE: &str = "For its clients, an `acl_file` instead of that of all listeners.";
@@ -565,6 +613,11 @@ pub(super) const LIMITS: &[Opt<Limits>] = &[
         1,
         U32
     )),
+    opt!(
+        "half_open_max",
+        "Connections of a shard that have not sent their CONNECT; beyond, the oldest is closed.",
+        |l| plain(&mut l.half_open_max, 1, U32)
+    ),
     opt!(
         "share_queue_max",
         "Messages waiting in one share group for a member with room; beyond, `overflow` decides.",

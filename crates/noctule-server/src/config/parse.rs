@@ -3,6 +3,7 @@
 use super::defence;
 use super::jwt::JwtDraft;
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
+use super::rates;
 use super::tls::TlsDraft;
 use super::webhook::WebhookDraft;
 use super::{AuthenticatorKind, Config, Durability, Listener, TopicClass};
@@ -140,7 +141,7 @@ impl Walk<'_> {
         let mut queues = None;
         for (key, value) in root {
             match key.get_ref().as_ref() {
-                "limits" => self.table("limits.", value, options::LIMITS, &mut config.limits),
+                "limits" => self.limits(value, &mut config),
                 "log" => self.table("log.", value, options::LOG, &mut config.log),
                 "admin" => self.table("admin.", value, options::ADMIN, &mut config.admin),
                 "defence" => {
@@ -210,6 +211,26 @@ impl Walk<'_> {
         }
     }
 
+    /// `[limits]`, which has tables of its own.
+    fn limits(&mut self, value: &Spanned<DeValue<'_>>, config: &mut Config) {
+        let Some(table) = value.get_ref().as_table() else {
+            return self.table("limits.", value, options::LIMITS, &mut config.limits);
+        };
+        let is_table = |name: &str| ["client", "address"].contains(&name);
+        let (tables, others): (Vec<_>, Vec<_>) =
+            table.iter().partition(|(key, _)| is_table(key.get_ref().as_ref()));
+        self.options("limits.", others.into_iter(), options::LIMITS, &mut config.limits);
+        for (key, said) in tables {
+            if key.get_ref().as_ref() == "client" {
+                let client = &mut config.limits.client;
+                self.table("limits.client.", said, rates::CLIENT, client);
+            } else {
+                let address = &mut config.address_limits;
+                self.table("limits.address.", said, rates::ADDRESS, address);
+            }
+        }
+    }
+
     pub(super) fn table<T>(
         &mut self,
         prefix: &str,
@@ -264,7 +285,10 @@ impl Walk<'_> {
             let mut draft = ListenerDraft::default();
             self.listener(entry, &mut draft);
             let listener = self.finish_listener(entry, draft);
-            let taken = |it: &Listener| it.address == listener.address && it.address.port() != 0;
+            let taken = |it: &Listener| {
+                let alike = it.address == listener.address && it.interface == listener.interface;
+                alike && it.address.port() != 0
+            };
             if listeners.iter().any(taken) {
                 let what = format!("another listener is at {} already", listener.address);
                 self.fault(&entry.span(), "listener", what);
@@ -516,6 +540,9 @@ impl ListenerDraft {
             durability: self.durability,
             acl_file: self.acl_file,
             roles_file: self.roles_file,
+            interface: self.interface,
+            admission: self.admission,
+            limits: self.limits,
             ..defaults
         }
     }
@@ -552,6 +579,10 @@ fn options_elsewhere(name: &str) -> Option<String> {
         "defence"
     } else if holds(defence::AUDIT, name) {
         "audit"
+    } else if holds(rates::CLIENT, name) {
+        "limits.client"
+    } else if holds(rates::ADDRESS, name) {
+        "limits.address"
     } else {
         return None;
     };

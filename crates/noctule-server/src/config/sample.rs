@@ -4,6 +4,7 @@ use super::Config;
 use super::defence;
 use super::jwt::JwtDraft;
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
+use super::rates;
 use super::roles::{self, GroupDraft, RoleDraft, RuleDraft};
 use super::tls::TlsDraft;
 use super::webhook::WebhookDraft;
@@ -88,6 +89,10 @@ pub fn sample() -> String {
     options(&mut text, defence::AUDIT, &mut config.audit);
     text.push_str("\n[limits]\n");
     options(&mut text, options::LIMITS, &mut config.limits);
+    text.push_str("\n# How much one client may do.\n[limits.client]\n");
+    options(&mut text, rates::CLIENT, &mut config.limits.client);
+    text.push_str("\n# The same of one source address; of IPv6 of one /64.\n[limits.address]\n");
+    options(&mut text, rates::ADDRESS, &mut config.address_limits);
     text.push_str(
         "\n# Bounds of the queues of some clients. Repeat for others; the first that is for a \
          client decides.\n# What an entry leaves out is as in [limits].\n# [[queue]]\n",

@@ -3,6 +3,7 @@
 use super::defence;
 use super::jwt::JwtDraft;
 use super::options::{self, ListenerDraft, TopicDraft};
+use super::rates;
 use super::roles::{self, RoleDraft, RuleDraft};
 use super::sample::values;
 use super::tls::TlsDraft;
@@ -28,6 +29,9 @@ pub fn show(config: &Config) -> String {
             connections_max: listener.connections_max,
             presence: listener.presence,
             durability: Some(listener.durability.unwrap_or(class)),
+            interface: listener.interface.clone(),
+            admission: listener.admission.clone(),
+            limits: listener.limits.clone(),
             tls: None,
             acl_file: listener.acl_file.clone(),
             roles_file: listener.roles_file.clone(),
@@ -72,6 +76,10 @@ pub fn show(config: &Config) -> String {
     values(&mut text, defence::AUDIT, &mut config.audit);
     text.push_str("\n[limits]\n");
     values(&mut text, options::LIMITS, &mut config.limits);
+    text.push_str("\n[limits.client]\n");
+    values(&mut text, rates::CLIENT, &mut config.limits.client);
+    text.push_str("\n[limits.address]\n");
+    values(&mut text, rates::ADDRESS, &mut config.address_limits);
     for rule in &mut config.limits.queue_rules {
         text.push_str("\n[[queue]]\n");
         values(&mut text, options::QUEUE, rule);

@@ -28,6 +28,8 @@ fn the_sample_names_every_option_with_a_comment() {
     let kept = kept.chain(options::QUEUE.iter().map(|opt| opt.name));
     let kept = kept.chain(options::JWT.iter().map(|opt| opt.name));
     let kept = kept.chain(options::WEBHOOK.iter().map(|opt| opt.name));
+    let rates = rates::CLIENT.iter().map(|opt| opt.name);
+    let kept = kept.chain(rates).chain(rates::ADDRESS.iter().map(|opt| opt.name));
     for name in limits.chain(others).chain(listener).chain(rest).chain(kept) {
         let found = sample.lines().zip(sample.lines().skip(1)).any(|(above, line)| {
             line.trim_start_matches("# ").starts_with(&format!("{name} = "))
@@ -48,7 +50,14 @@ fn every_field_of_the_limits_is_an_option() {
     // What is said of durability and of queues has tables of its own.
     for name in names(&fields).filter(|name| !name.starts_with("durability")) {
         let known = options::LIMITS.iter().any(|opt| opt.name == name);
-        assert!(known || ["queue", "queue_rules"].contains(&name), "{name} cannot be configured");
+        // Each of these has a table.
+        let table = ["queue", "queue_rules", "client", "listeners"].contains(&name);
+        assert!(known || table, "{name} cannot be configured");
+    }
+    let fields = format!("{:#?}", Limits::default().client);
+    for name in names(&fields) {
+        let known = rates::CLIENT.iter().any(|opt| opt.name == name);
+        assert!(known, "{name} cannot be configured");
     }
     let fields = format!("{:#?}", QueueLimits::default());
     for name in names(&fields) {
@@ -241,6 +250,103 @@ session_expiry_secs_max = 5
     assert!(
         plain.contains("\nallow_anonymous = true\n")
             && plain.contains("\ndurability = \"fsync\"\n")
+    );
+}
+
+#[test]
+fn listeners_and_rates_say_what_they_allow() {
+    let text = r#"
+[[listener]]
+interface = "eth0"
+allow = ["10.0.0.0/8", "::1"]
+deny = ["10.1.0.0/16"]
+versions = ["3.1.1", "5"]
+qos_max = 1
+retain_available = false
+packet_size_max = "64 KiB"
+mount_point = "site/1/"
+[[listener]]
+interface = "eth1"
+[limits.client]
+connects_per_min = 6
+publish_bytes_per_sec = "1 MiB"
+over_rate = "refuse"
+[limits.address]
+connections_max = 100
+half_open_max = "no bound"
+"#;
+    if !cfg!(target_os = "linux") {
+        assert!(faults(text).contains("listener.interface: \"eth0\" is wrong: is for Linux alone"));
+        return;
+    }
+    let config = Config::parse("f", text).unwrap();
+    let [first, second] = config.listeners.as_slice() else { panic!("there are two") };
+    assert_eq!(first.interface.as_deref(), Some("eth0"));
+    assert!(first.admission.admits("10.2.0.1".parse().unwrap()));
+    assert!(!first.admission.admits("10.1.0.1".parse().unwrap()));
+    let limits = &first.limits;
+    assert_eq!((limits.qos_max, limits.packet_size_max), (QoS::AtLeastOnce, 65_536));
+    assert!(!limits.retain_available && &*limits.mount_point == "site/1/");
+    assert!(!limits.versions.contains(noctule_proto::Version::V31));
+    assert_eq!(second.limits, ListenerLimits::default());
+    let client = config.limits.client;
+    assert_eq!((client.connects_per_min, client.publish_bytes_per_sec), (6, 1 << 20));
+    assert_eq!(client.over_rate, noctule_core::limits::OverRate::Refuse);
+    let address = AddressLimits { connections_max: 100, ..AddressLimits::default() };
+    assert_eq!(config.address_limits, address);
+    let shown = show(&config);
+    let mut again = Config::parse("shown", &shown).expect(&shown);
+    // What was left to be chosen is said now.
+    again.listeners.iter_mut().for_each(|it| it.durability = None);
+    again.durability.data.clone_from(&config.durability.data);
+    assert_eq!(again, config, "{shown}");
+}
+
+#[test]
+fn errors_of_listeners_and_rates_say_what_would_be_right() {
+    assert_eq!(
+        faults(
+            r##"[[listener]]
+allow = "10.0.0.0/8"
+deny = ["10.0.0.1/8"]
+versions = ["4"]
+qos_max = 3
+mount_point = "site"
+[[listener]]
+port = 1
+mount_point = "a/#/"
+[[listener]]
+port = 2
+mount_point = "$SYS/"
+interface = "a name that is too long"
+[limits.client]
+over_rate = "stop"
+publishes = 1
+[limits]
+connects_per_min = 1
+"##
+        ),
+        "\
+noctule.toml:2: listener.allow: \"10.0.0.0/8\" is wrong: a list of networks expected, like \
+[\"10.0.0.0/8\", \"::1\"]
+noctule.toml:3: listener.deny: [\"10.0.0.1/8\"] is wrong: \"10.0.0.1/8\" begins in its middle: \
+write \"10.0.0.0/8\"
+noctule.toml:4: listener.versions: [\"4\"] is wrong: a list of \"3.1\", \"3.1.1\" and \"5.0\" \
+expected
+noctule.toml:5: listener.qos_max: 3 is wrong: must be 0, 1 or 2
+noctule.toml:6: listener.mount_point: \"site\" is wrong: must end with /, as \"site/\": a filter \
+like # goes behind it
+noctule.toml:9: listener.mount_point: \"a/#/\" is wrong: holds a wildcard; the beginning of a \
+topic name expected, like \"site/\"
+noctule.toml:12: listener.mount_point: \"$SYS/\" is wrong: must not lie under $SYS/ or $share/, \
+which mean something already
+noctule.toml:13: listener.interface: \"a name that is too long\" is wrong: the name of a network \
+interface expected, like \"eth0\"
+noctule.toml:15: limits.client.over_rate: \"stop\" is wrong: must be \"wait\", \"refuse\" or \
+\"disconnect\"
+noctule.toml:16: limits.client.publishes: unknown option; `noctule config sample` lists them all
+noctule.toml:18: limits.connects_per_min: unknown option here; did you mean \
+`limits.client.connects_per_min`?"
     );
 }
 

@@ -1,12 +1,14 @@
 //! The way in: accepted and arriving connections, received bytes, whole packets.
 
+use super::addresses::TooMany;
 use super::connections::{Farewell, Intake, Phase};
 use super::held::Holder;
 use super::peers::Arrival;
 use super::{Shard, ShardListener};
 use crate::net::{Received, Socket, is_hello};
+use mio::net::TcpStream;
 use noctule_core::input::Origin;
-use noctule_core::{ConnId, Index, Input, Time};
+use noctule_core::{ConnId, Index, Input};
 use noctule_proto::packet::{LastPublish, Role};
 use noctule_proto::{Cause, DecodeError, Packet, next_frame};
 use std::io::ErrorKind;
@@ -41,12 +43,22 @@ const ACCEPTED_MAX: usize = 64;
 /// Milliseconds until the next try when the system has no file descriptors left.
 const ACCEPT_AGAIN_MILLIS: u64 = 100;
 
-/// Seconds until the log says again that the system refuses, or that a listener is full.
+/// Seconds until the log says again that the system refuses, or that somebody is not let in.
 const SAID_AGAIN_SECS: u64 = 10;
 
 /// Sends and peer messages that are passed on before more packets are handled: they stay in the
 /// cache that way, and a chunk of tiny publishes to many subscribers stays small.
 const SETTLE_AT: usize = 256;
+
+/// Why a connection is closed as it comes.
+enum Refused {
+    /// Its listener does not take connections from there.
+    Denied,
+    /// Its address has, or opens, too many.
+    TooMany(TooMany),
+    /// Its listener has as many as it may.
+    Full,
+}
 
 impl Shard {
     /// Accepts what waits at a listener.
@@ -57,25 +69,9 @@ impl Shard {
             listener.again_at = None;
             match listener.socket.accept() {
                 Ok((stream, remote)) => {
-                    let id = super::listener_id(listener.at);
-                    let tenant = listener.tenant;
-                    if self.watch.bans.bans_address(remote.ip(), self.now) {
-                        self.watch.turned_away(self.now, Some(remote.ip()));
-                        continue;
+                    if let Err(refused) = self.take_in(index, at, stream, remote) {
+                        self.turn_away(at, remote, refused);
                     }
-                    if !listener.has_room() {
-                        self.net.connections_refused += 1;
-                        listener.say_full(self.now, remote);
-                        continue;
-                    }
-                    let acceptor = listener.acceptor.as_deref();
-                    let Ok(socket) = Socket::accepted(stream, acceptor) else {
-                        self.lines.uncount(id);
-                        continue;
-                    };
-                    let (remote, durability) = (Some(remote), listener.durability);
-                    let from = Origin { listener: id, tenant, remote, durability };
-                    self.open(index, socket, from);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error)
@@ -103,10 +99,91 @@ impl Shard {
         self.listeners[at].waiting = true;
     }
 
+    /// Takes a connection in, if its listener and its address may have another one. Nothing was
+    /// spent on it before that is decided: no handshake, no memory.
+    fn take_in(
+        &mut self,
+        index: &Index,
+        at: usize,
+        stream: TcpStream,
+        remote: SocketAddr,
+    ) -> Result<(), Refused> {
+        let listener = &self.listeners[at];
+        if self.watch.bans.bans_address(remote.ip(), self.now) {
+            self.watch.turned_away(self.now, Some(remote.ip()));
+            return Ok(());
+        }
+        if !listener.door.admission.admits(remote.ip()) {
+            return Err(Refused::Denied);
+        }
+        let mut admitted = None;
+        if self.address_limits.are_any() {
+            let addresses = &self.shared.addresses;
+            let admission = addresses.admit(&self.address_limits, remote.ip(), self.now);
+            admitted = Some(admission.map_err(Refused::TooMany)?);
+        }
+        if !listener.has_room() {
+            return Err(Refused::Full);
+        }
+        let (id, tenant) = (super::listener_id(listener.at), listener.tenant);
+        let Ok(socket) = Socket::accepted(stream, listener.acceptor.as_deref()) else {
+            self.lines.uncount(id);
+            return Ok(());
+        };
+        let (remote, durability) = (Some(remote), listener.durability);
+        let from = Origin { listener: id, tenant, remote, durability };
+        let conn = self.open(index, socket, from);
+        if let (Some(conn), Some(admitted)) = (conn, admitted) {
+            self.lines.admit(conn, admitted);
+        }
+        self.cut_strangers(index);
+        Ok(())
+    }
+
+    /// Counts a connection that was not taken in, and says so now and then.
+    fn turn_away(&mut self, at: usize, remote: SocketAddr, refused: Refused) {
+        match refused {
+            Refused::Denied => self.net.connections_denied += 1,
+            Refused::TooMany(_) => self.net.addresses_refused += 1,
+            Refused::Full => self.net.connections_refused += 1,
+        }
+        let listener = &mut self.listeners[at];
+        if listener.said_refused_at.is_some_and(|at| self.now < at.plus_secs(SAID_AGAIN_SECS)) {
+            return;
+        }
+        listener.said_refused_at = Some(self.now);
+        let remote = remote.to_string();
+        match refused {
+            Refused::Denied => {
+                tracing::warn!(remote, "a listener does not take connections from there: closed");
+            }
+            Refused::TooMany(which) => {
+                tracing::warn!(remote, why = which.why(), "an address is refused: closed");
+            }
+            Refused::Full => {
+                let max = listener.door.connections_max;
+                tracing::warn!(remote, "a listener has its {max} connections: closing what comes");
+            }
+        }
+    }
+
+    /// Closes who has waited longest to send a CONNECT, while too many do: those who mean it have
+    /// sent it by then.
+    fn cut_strangers(&mut self, index: &Index) {
+        while let Some(conn) = self.lines.stranger_beyond(self.half_open_max) {
+            self.net.half_open_cut += 1;
+            self.forget(index, conn);
+            self.lines.remove(conn);
+        }
+    }
+
     /// A connection whose CONNECT says that it is at home here.
     pub(super) fn arrive(&mut self, index: &Index, arrival: Arrival) {
-        let Arrival { socket, from, bytes } = arrival;
+        let Arrival { socket, from, admitted, bytes } = arrival;
         let Some(conn) = self.open(index, Socket::arrived(socket), from) else { return };
+        if let Some(admitted) = admitted {
+            self.lines.admit(conn, admitted);
+        }
         // What was decrypted already makes no event.
         self.lines.queue(conn);
         let used = self.decode(index, conn, &bytes);
@@ -231,14 +308,15 @@ impl Shard {
     fn decode(&mut self, index: &Index, conn: ConnId, bytes: &[u8]) -> usize {
         let Some(entry) = self.lines.connections.get_mut(conn) else { return bytes.len() };
         let mut version = entry.version;
+        let size_max = self.packet_sizes_max[usize::from(entry.listener.0)];
         let mut remote = None;
         let mut at = 0;
         let mut last = LastPublish::default();
         while at < bytes.len() {
             let start = at;
             let size_max = match version {
-                Some(_) => self.packet_size_max,
-                None => self.packet_size_max.min(CONNECT_MAX),
+                Some(_) => size_max,
+                None => size_max.min(CONNECT_MAX),
             };
             let frame = match next_frame(&bytes[at..], size_max) {
                 Ok(Some(frame)) => frame,
@@ -266,6 +344,7 @@ impl Shard {
                     entry.version = version;
                 }
                 remote = self.lines.take_remote(conn);
+                self.lines.has_connected(conn);
             }
             let size = frame.len as u32;
             let input = Input::Packet { conn, packet: &packet, size };
@@ -377,19 +456,10 @@ impl Shard {
 }
 
 impl ShardListener {
-    /// Says that somebody found no room, now and then.
-    fn say_full(&mut self, now: Time, remote: SocketAddr) {
-        if self.said_full_at.is_none_or(|at| now >= at.plus_secs(SAID_AGAIN_SECS)) {
-            self.said_full_at = Some(now);
-            let (remote, max) = (remote.to_string(), self.connections_max);
-            tracing::warn!(remote, "a listener has its {max} connections: closing what comes");
-        }
-    }
-
     /// Counts one more connection, if there is room for it.
     fn has_room(&self) -> bool {
         let before = self.open[self.at].fetch_add(1, Ordering::Relaxed);
-        if before < self.connections_max {
+        if before < self.door.connections_max {
             return true;
         }
         self.open[self.at].fetch_sub(1, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows a packet. What the broker has to be told of comes out as [`News`].
 
+use super::addresses::Admitted;
 use super::connections::{Connection, Connections, Farewell, Intake, Outlet, Phase};
 use super::held::Held;
 use super::relief::Starved;
@@ -63,6 +64,10 @@ pub(super) struct Lines {
     /// Where connections come from whose CONNECT is awaited: it may show that they are at home at
     /// another shard.
     remotes: HashMap<ConnId, SocketAddr>,
+    /// The same connections, in the order in which they came, and some that are gone.
+    strangers: VecDeque<(ConnId, u16)>,
+    /// Connections that count for their address, while there is a bound.
+    admitted: HashMap<ConnId, Admitted>,
     outputs: Pool<Output>,
     pub(super) scratch: Scratch,
     dirty: Vec<ConnId>,
@@ -84,6 +89,8 @@ impl Lines {
             bytes_waiting: 0,
             packets_waiting: 0,
             remotes: HashMap::new(),
+            strangers: VecDeque::new(),
+            admitted: HashMap::new(),
             outputs: Pool::new(),
             scratch: Scratch::default(),
             dirty: Vec::new(),
@@ -98,6 +105,7 @@ impl Lines {
         let conn = self.connections.add(socket, from);
         if let Some(remote) = from.remote {
             self.remotes.insert(conn, remote);
+            self.line_up(conn);
         }
         let entry = self.connections.get_mut(conn)?;
         let watched = entry.socket.as_mut()?.watch(&self.registry, Token(conn.0 as usize));
@@ -140,6 +148,52 @@ impl Lines {
         stream.ok()
     }
 
+    /// Puts a connection at the end of those whose CONNECT is awaited.
+    fn line_up(&mut self, conn: ConnId) {
+        while let Some(first) = self.strangers.front().copied()
+            && !self.is_stranger(first)
+        {
+            self.strangers.pop_front();
+        }
+        let epoch = self.connections.get_mut(conn).map_or(0, |entry| entry.epoch);
+        self.strangers.push_back((conn, epoch));
+    }
+
+    fn is_stranger(&mut self, (conn, epoch): (ConnId, u16)) -> bool {
+        let same = self.connections.get_mut(conn).is_some_and(|entry| entry.epoch == epoch);
+        same && self.remotes.contains_key(&conn)
+    }
+
+    /// Who waits longest to send a CONNECT, if more than so many do.
+    pub(super) fn stranger_beyond(&mut self, max: usize) -> Option<ConnId> {
+        if self.remotes.len() <= max {
+            return None;
+        }
+        while let Some(first) = self.strangers.pop_front() {
+            if self.is_stranger(first) {
+                return Some(first.0);
+            }
+        }
+        None
+    }
+
+    /// A connection counts for its address.
+    pub(super) fn admit(&mut self, conn: ConnId, admitted: Admitted) {
+        self.admitted.insert(conn, admitted);
+    }
+
+    /// The CONNECT of a connection has come.
+    pub(super) fn has_connected(&mut self, conn: ConnId) {
+        if let Some(admitted) = self.admitted.get_mut(&conn) {
+            admitted.has_connected();
+        }
+    }
+
+    /// How a connection counts for its address; it does no more.
+    pub(super) fn take_admitted(&mut self, conn: ConnId) -> Option<Admitted> {
+        self.admitted.remove(&conn)
+    }
+
     /// Where a connection comes from, told once.
     pub(super) fn take_remote(&mut self, conn: ConnId) -> Option<SocketAddr> {
         self.remotes.remove(&conn)
@@ -165,6 +219,7 @@ impl Lines {
         let listener = entry.listener;
         self.connections.remove(conn);
         self.remotes.remove(&conn);
+        self.admitted.remove(&conn);
         Some(listener)
     }
 

@@ -1,6 +1,7 @@
 //! What a shard is told from outside the message path, and how a sleeping shard is woken.
 
 use crate::auth::{Trust, Verdict};
+use crate::config::{AddressLimits, Admission};
 use crate::defence::{Allowed, Bans, Subject, Thresholds};
 use mio::Waker;
 use noctule_core::grant::Policies;
@@ -65,6 +66,17 @@ pub(crate) struct Reconfiguration {
     pub(crate) sys_interval_secs: u32,
     pub(crate) thresholds: Thresholds,
     pub(crate) allowed: Arc<Allowed>,
+    pub(crate) address_limits: AddressLimits,
+    /// Of each listener, in order of the configuration.
+    pub(crate) doors: Vec<Door>,
+}
+
+/// Whom a listener lets in, which a reload can change.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) connections_max: u32,
+    pub(crate) allow_anonymous: bool,
 }
 
 /// Where commands for a shard are posted.

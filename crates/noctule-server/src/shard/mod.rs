@@ -4,6 +4,7 @@
 //! each; `tick`; append the outbox's records to the store; apply its index changes; write once to
 //! each connection that has something to be sent; sleep. See `Shard::turn`.
 //!
+//! * `addresses`    what source addresses have open
 //! * `intake`       the way in: accept, receive, decode
 //! * `lines`        sockets and their buffers, the way out
 //! * `connections`  one small entry for each connection
@@ -17,6 +18,7 @@
 //! * `snapshot`     counters for others to read
 //! * `clock`        the time of a turn
 
+mod addresses;
 mod clock;
 mod connections;
 mod held;
@@ -35,16 +37,17 @@ pub(crate) mod tests_only {
     pub(crate) use super::mailbox::for_tests as mailbox;
 }
 
+pub(crate) use addresses::Addresses;
 pub(crate) use clock::Clock;
 pub(crate) use index_cell::IndexCell;
-pub(crate) use mailbox::{Command, Mailbox, Reconfiguration, Wake};
+pub(crate) use mailbox::{Command, Door, Mailbox, Reconfiguration, Wake};
 pub(crate) use peers::Peers;
 pub(crate) use snapshot::Snapshots;
 pub use snapshot::{NetCounters, Snapshot};
 pub(crate) use watch::WatchParts;
 
 use crate::auth::{Authenticator, Seen, Shown};
-use crate::config::UserNameFrom;
+use crate::config::{AddressLimits, UserNameFrom};
 use crate::events;
 use crate::net::{Acceptor, Socket};
 use crate::sys::SysTopics;
@@ -94,6 +97,8 @@ pub(crate) struct Shared {
     pub(crate) snapshots: Snapshots,
     /// Open connections of each listener.
     pub(crate) open: Arc<[AtomicU32]>,
+    /// What source addresses have open.
+    pub(crate) addresses: Addresses,
     /// Shards whose broker has not stopped yet.
     pub(crate) running: AtomicU16,
     pub(crate) clock: Clock,
@@ -110,6 +115,7 @@ pub(crate) struct Parts {
     pub(crate) broker: Broker,
     pub(crate) limits: Limits,
     pub(crate) policies: Policies,
+    pub(crate) address_limits: AddressLimits,
     pub(crate) store: Box<dyn Store>,
     /// What the broker has replayed already.
     pub(crate) replayed: Replayed,
@@ -128,10 +134,9 @@ pub(crate) struct ListenerPart {
     /// `None`: another shard accepts for it.
     pub(crate) socket: Option<TcpListener>,
     pub(crate) tenant: Tenant,
-    pub(crate) allow_anonymous: bool,
-    pub(crate) connections_max: u32,
     /// Where clients find it.
     pub(crate) address: SocketAddr,
+    pub(crate) door: Door,
     pub(crate) durability: Option<Durability>,
     pub(crate) acceptor: Option<Arc<Acceptor>>,
     pub(crate) user_name_from: UserNameFrom,
@@ -142,7 +147,7 @@ struct ShardListener {
     socket: mio::net::TcpListener,
     at: usize,
     tenant: Tenant,
-    connections_max: u32,
+    door: Door,
     durability: Option<Durability>,
     acceptor: Option<Arc<Acceptor>>,
     /// Connections may wait, and no event will tell of them.
@@ -150,8 +155,8 @@ struct ShardListener {
     again_at: Option<Time>,
     /// When the log last said that the system refuses.
     said_at: Option<Time>,
-    /// When it last said that the listener is full.
-    said_full_at: Option<Time>,
+    /// When it last said that somebody was not let in.
+    said_refused_at: Option<Time>,
     open: Arc<[AtomicU32]>,
 }
 
@@ -163,8 +168,10 @@ pub(crate) struct Shard {
     outbox: Outbox,
     lines: Lines,
     chunk: Box<[u8]>,
-    /// Limit in force.
-    packet_size_max: u32,
+    /// Limits in force.
+    packet_sizes_max: Vec<u32>,
+    half_open_max: usize,
+    address_limits: AddressLimits,
     peers: Peers,
     auth: Authenticator,
     anonymous: Vec<bool>,
@@ -215,11 +222,13 @@ impl Shard {
             outbox: Outbox::default(),
             lines: Lines::new(poll.registry().try_clone()?, Arc::clone(&shared.open)),
             chunk: vec![0; intake::CHUNK].into_boxed_slice(),
-            packet_size_max: 0,
+            packet_sizes_max: vec![0; parts.listeners.len()],
+            half_open_max: 0,
+            address_limits: parts.address_limits,
             peers: parts.peers,
             auth: parts.auth,
-            anonymous: parts.listeners.iter().map(|it| it.allow_anonymous).collect(),
             addresses: parts.listeners.iter().map(|it| it.address).collect(),
+            anonymous: parts.listeners.iter().map(|it| it.door.allow_anonymous).collect(),
             user_names_from: parts.listeners.iter().map(|it| it.user_name_from).collect(),
             handshakes_left: 0,
             handshakes_told: (None, 0),
@@ -277,13 +286,13 @@ impl Shard {
                 socket,
                 at,
                 tenant: part.tenant,
-                connections_max: part.connections_max,
+                door: part.door,
                 durability: part.durability,
                 acceptor: part.acceptor,
                 waiting: true,
                 again_at: None,
                 said_at: None,
-                said_full_at: None,
+                said_refused_at: None,
                 open: Arc::clone(&self.shared.open),
             });
         }
@@ -291,7 +300,10 @@ impl Shard {
     }
 
     fn limit(&mut self, limits: &Limits) {
-        self.packet_size_max = limits.packet_size_max;
+        for (at, size_max) in self.packet_sizes_max.iter_mut().enumerate() {
+            *size_max = limits.packet_size_max_at(listener_id(at));
+        }
+        self.half_open_max = limits.half_open_max as usize;
         self.lines.backlog_high = limits.backlog_high as usize;
     }
 
@@ -449,6 +461,15 @@ impl Shard {
     fn reconfigure(&mut self, index: &Index, new: &Reconfiguration) {
         self.limit(&new.limits);
         self.watch.reconfigure(new.thresholds, Arc::clone(&new.allowed));
+        self.address_limits = new.address_limits;
+        for (anonymous, door) in self.anonymous.iter_mut().zip(&new.doors) {
+            *anonymous = door.allow_anonymous;
+        }
+        for listener in &mut self.listeners {
+            if let Some(door) = new.doors.get(listener.at) {
+                listener.door.clone_from(door);
+            }
+        }
         for conn in self.auth.reconfigure(Arc::clone(&new.trust)) {
             let why = "the user, or who vouches for it, was removed or changed";
             let input = Input::Revoked { conn, reason: ReasonCode::NotAuthorized, why };
@@ -589,8 +610,9 @@ impl Shard {
         let Some(entry) = self.lines.connections.get_mut(conn) else { return };
         let durability = self.durabilities[usize::from(entry.listener.0)];
         let from = Origin { listener: entry.listener, tenant: entry.tenant, remote, durability };
+        let admitted = self.lines.take_admitted(conn);
         let Some(socket) = self.lines.take(conn) else { return };
-        self.peers.send_home(home, Arrival { socket, from, bytes: bytes.to_vec() });
+        self.peers.send_home(home, Arrival { socket, from, admitted, bytes: bytes.to_vec() });
     }
 
     fn change_index(&mut self, shared: &Shared) {

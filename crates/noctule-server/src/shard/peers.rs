@@ -5,6 +5,7 @@
 //! sleeps. If its ring is full, batches wait here, in order, and core is told to read nobody who
 //! adds to them: nothing is dropped, and nobody blocks.
 
+use super::addresses::Admitted;
 use super::mailbox::Wake;
 use crate::net::Moved;
 use noctule_core::ShardId;
@@ -34,6 +35,8 @@ const TAKEN_MAX: usize = 8;
 pub(crate) struct Arrival {
     pub(crate) socket: Moved,
     pub(crate) from: Origin,
+    /// How it counts for its address.
+    pub(crate) admitted: Option<Admitted>,
     /// What was received, from its CONNECT on.
     pub(crate) bytes: Vec<u8>,
 }

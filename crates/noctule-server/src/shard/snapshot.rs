@@ -11,6 +11,12 @@ pub(crate) const INTERVAL_MILLIS: u64 = 100;
 pub struct NetCounters {
     /// Connections closed as they came, because their listener was full.
     pub connections_refused: u64,
+    /// Connections closed as they came, because of where they come from.
+    pub connections_denied: u64,
+    /// Connections closed as they came, because their address has, or opens, too many.
+    pub addresses_refused: u64,
+    /// Connections closed because too many had not sent their CONNECT.
+    pub half_open_cut: u64,
     /// Failed accepts, mostly for want of file descriptors.
     pub accepts_failed: u64,
     /// TLS handshakes that failed.
@@ -37,6 +43,9 @@ impl NetCounters {
     /// Adds those of another shard.
     pub fn add(&mut self, other: &NetCounters) {
         self.connections_refused += other.connections_refused;
+        self.connections_denied += other.connections_denied;
+        self.addresses_refused += other.addresses_refused;
+        self.half_open_cut += other.half_open_cut;
         self.accepts_failed += other.accepts_failed;
         self.handshakes_failed += other.handshakes_failed;
         self.connections_cut += other.connections_cut;

@@ -44,7 +44,11 @@ pub(crate) struct Client {
 impl Client {
     /// A connection without CONNECT.
     pub(crate) fn open(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect(address).expect("the broker listens");
+        Client::over(TcpStream::connect(address).expect("the broker listens"))
+    }
+
+    /// A connection that is there already.
+    pub(crate) fn over(stream: TcpStream) -> Client {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -57,6 +61,24 @@ impl Client {
         let reason = client.connect_with(&Connect::new(version, id));
         assert_eq!(reason, ReasonCode::Success);
         client
+    }
+
+    /// Sends this CONNECT and is accepted; `None`: the connection was closed instead.
+    pub(crate) fn try_connect(&mut self, connect: &Connect<'_>) -> Option<()> {
+        self.version = connect.version;
+        let mut bytes = Vec::new();
+        Packet::Connect(connect.clone()).encode(self.version, &mut bytes);
+        self.stream.write_all(&bytes).ok()?;
+        let mut first = [0];
+        if self.stream.read(&mut first).ok()? == 0 {
+            return None;
+        }
+        self.received.extend_from_slice(&first);
+        self.next(|packet| match packet {
+            Packet::ConnAck(ack) => assert_eq!(ack.reason, ReasonCode::Success),
+            other => panic!("a CONNACK expected: {other:?}"),
+        });
+        Some(())
     }
 
     /// Sends this CONNECT; answers the reason code of the CONNACK.

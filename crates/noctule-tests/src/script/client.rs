@@ -57,8 +57,8 @@ impl std::fmt::Debug for Client {
 
 /// What the client sends.
 impl Client {
-    pub(super) fn open(stage: &Rc<RefCell<Stage>>, version: Version) -> Client {
-        let line = stage.borrow_mut().transport.open();
+    pub(super) fn open(stage: &Rc<RefCell<Stage>>, listener: u16, version: Version) -> Client {
+        let line = stage.borrow_mut().transport.open(listener);
         let state = RefCell::new(State::default());
         Client { stage: Rc::clone(stage), line, version, state }
     }
@@ -350,8 +350,8 @@ impl Client {
         self.expect_closed();
     }
 
-    /// An acknowledgement, whether or not there were subscribers.
-    fn expect_accepted(&self, ack: Packet) {
+    /// Expects this acknowledgement, whether or not there were subscribers.
+    pub fn expect_accepted(&self, ack: Packet) {
         let found = self.next_packet();
         let accepted = [0x00, 0x10].contains(&found.code);
         assert!(accepted && (found.first, found.id) == (ack.first, ack.id), "{found:?}");

@@ -5,6 +5,7 @@ use super::line::{self, Line};
 use super::transport::{Arrival, Patience, Transport};
 use crate::node::Node;
 use noctule_core::grant::Policies;
+use noctule_core::limits::ListenerLimits;
 use noctule_core::{Limits, ShardId, Tenant};
 use noctule_proto::Version;
 use noctule_server::auth::Verifier;
@@ -39,9 +40,9 @@ pub struct Tcp {
     writer: Option<usize>,
     /// One connection at home on each shard, which asks that shard for a turn.
     probes: Vec<TcpStream>,
-    address: SocketAddr,
-    /// Where TLS is spoken, if the lines do that.
-    secure: Option<SocketAddr>,
+    /// Where the lines go, by listener.
+    addresses: Vec<SocketAddr>,
+    security: Security,
     server: Handle,
 }
 
@@ -66,15 +67,21 @@ impl Tcp {
             let verifier = Verifier::from_password(password, 4096, b"of the sea");
             config.users.insert(user_name.as_str().into(), verifier);
         }
-        if security == Security::Tls {
-            let tls = Some(line::server_options());
-            config.listeners.push(Listener { tls, ..config.listeners[0].clone() });
+        // The first is for the probes, the others are those of the script.
+        let plain = config.listeners[0].clone();
+        let tls = (security == Security::Tls).then(line::server_options);
+        let own = match limits.listeners.as_slice() {
+            [] => &[ListenerLimits::default()],
+            own => own,
+        };
+        for own in own {
+            let listener = Listener { limits: own.clone(), tls: tls.clone(), ..plain.clone() };
+            config.listeners.push(listener);
         }
         let server = Server::start(config).expect("a loopback port can be had");
-        let address = server.addresses()[0];
-        let secure = server.addresses().get(1).copied();
+        let addresses = server.addresses()[1..].to_vec();
         let (lines, probes) = (Vec::new(), Vec::new());
-        let mut tcp = Tcp { lines, writer: None, probes, address, secure, server };
+        let mut tcp = Tcp { lines, writer: None, probes, addresses, security, server };
         tcp.probes = (0..shards).map(|shard| tcp.probe(ShardId(shard), accounts.first())).collect();
         tcp
     }
@@ -88,7 +95,7 @@ impl Tcp {
 
     /// A client whose home is this shard: were a shard without one, nobody would wait for it.
     fn probe(&self, shard: ShardId, account: Option<&(String, String)>) -> TcpStream {
-        let mut stream = self.connect(self.address);
+        let mut stream = self.connect(self.server.addresses()[0]);
         let at_home = |id: &String| self.server.home_of(Tenant(0), id) == shard;
         let id = (0u32..).map(|number| format!("probe-{number}")).find(at_home);
         let mut hello = connect(&id.expect("every shard is home to somebody"));
@@ -112,12 +119,13 @@ impl Tcp {
 }
 
 impl Transport for Tcp {
-    fn open(&mut self) -> usize {
+    fn open(&mut self, listener: u16) -> usize {
         let line = self.lines.len();
         self.turn_of(line);
-        let opened = match self.secure {
-            Some(address) => Line::secure(self.connect(address)),
-            None => Line::Plain(self.connect(self.address)),
+        let stream = self.connect(self.addresses[usize::from(listener)]);
+        let opened = match self.security {
+            Security::Tls => Line::secure(stream),
+            Security::Plain => Line::Plain(stream),
         };
         self.lines.push(Some(opened));
         line

@@ -2,7 +2,7 @@
 
 use crate::node::{LineId, Node};
 use noctule_core::grant::Policies;
-use noctule_core::{Limits, ShardId};
+use noctule_core::{Limits, ListenerId, ShardId, Tenant};
 
 /// What reached a client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,8 +26,8 @@ pub enum Patience {
 
 /// A broker that scripts talk to.
 pub trait Transport {
-    /// Opens a connection and returns its number.
-    fn open(&mut self) -> usize;
+    /// Opens a connection to a listener, the first being 0, and returns its number.
+    fn open(&mut self, listener: u16) -> usize;
 
     /// The client sends bytes.
     fn write(&mut self, line: usize, bytes: &[u8]);
@@ -68,10 +68,10 @@ impl Pure {
 }
 
 impl Transport for Pure {
-    fn open(&mut self) -> usize {
+    fn open(&mut self, listener: u16) -> usize {
         // Connections come in anywhere, so that most have to move to their home.
         let shard = ShardId(self.lines.len() as u16 % self.node.shards());
-        self.lines.push(self.node.open(shard));
+        self.lines.push(self.node.open_in(shard, ListenerId(listener), Tenant(0)));
         self.lines.len() - 1
     }
 

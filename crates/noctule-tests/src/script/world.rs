@@ -69,7 +69,21 @@ impl World {
     /// The same, in this version.
     #[must_use]
     pub fn line_of(&self, version: Version) -> Client {
-        Client::open(&self.stage, version)
+        Client::open(&self.stage, 0, version)
+    }
+
+    /// A client with a clean session that came by this listener of `Limits::listeners`.
+    #[must_use]
+    pub fn connect_at(&self, listener: u16, connect: &Connect) -> Client {
+        let client = self.line_at(listener);
+        client.connects(connect);
+        client
+    }
+
+    /// A connection to this listener on which nothing was said yet.
+    #[must_use]
+    pub fn line_at(&self, listener: u16) -> Client {
+        Client::open(&self.stage, listener, self.version)
     }
 
     /// A client with a clean session.

@@ -2,7 +2,7 @@
 
 use super::chance::Chance;
 use noctule_core::Limits;
-use noctule_core::limits::{Durability, Overflow, QueueLimits, QueueRule};
+use noctule_core::limits::{ClientLimits, Durability, Overflow, QueueLimits, QueueRule};
 
 /// The shape of one run.
 #[derive(Clone, Debug)]
@@ -41,6 +41,15 @@ impl Plan {
             for queue in others.chain([&mut limits.queue]) {
                 queue.messages_max = queue.messages_max.max(20);
             }
+        }
+        if chance.percent(25) {
+            // Publishers are not read now and then; nothing may be lost or out of order by that.
+            limits.client = ClientLimits {
+                publishes_per_sec: chance.pick(&[50, 200]),
+                publishes_burst: chance.pick(&[1, 3]),
+                publish_bytes_per_sec: 20_000,
+                ..ClientLimits::default()
+            };
         }
         Plan {
             clients: chance.between(10, 15) as usize,
