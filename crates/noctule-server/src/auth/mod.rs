@@ -13,12 +13,13 @@
 //! * `http`      how others are asked
 //! * `file`      files that say who is believed
 //!
-//! A chain: `Trust::order` says who is asked, and the first who knows the client decides. A
-//! certificate that gives a user name (`user_name_from`) is known; so is a password that wants to be
-//! a token, if there are issuers of any, and a user name that is configured; a webhook knows whom it
-//! likes. Nobody knows the rest: a client with a name or a password is refused, without both the
-//! listener decides. If nothing is configured that anybody could be checked against, a listener that
-//! lets anonymous clients in lets every name in. An Authentication Method names one of the chain.
+//! A chain: `Trust::order` says who is asked, and the first who knows the client decides. Known is
+//! who has shown a certificate that gives a user name (`user_name_from`), who sends a password that
+//! wants to be a token, if there are issuers of any, and who gives a user name that is configured;
+//! a webhook knows whom it likes. Nobody knows the rest: a client with a name or a password is
+//! refused, without both the listener decides. If nothing is configured that anybody could be
+//! checked against, a listener that lets anonymous clients in lets every name in. An Authentication
+//! Method names one of the chain.
 
 mod file;
 mod http;
