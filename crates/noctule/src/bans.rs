@@ -1,4 +1,5 @@
-//! `noctule bans`: who is not let in by a running broker, asked and changed over its admin listener.
+//! `noctule bans`: who is not let in by a running broker, asked and changed over its admin
+//! listener.
 
 use crate::failed;
 use anyhow::{Context, Result, bail, ensure};
@@ -14,8 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Show and change who is not let in by a running broker.
 ///
-/// It is asked over its admin listener, which takes changes from its own machine only. Bans survive a
-/// restart, where the broker keeps anything.
+/// It is asked over its admin listener, which takes changes from its own machine only. Bans survive
+/// a restart, where the broker keeps anything.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct BansArgs {

@@ -198,8 +198,11 @@ impl Client {
         if round.is_multiple_of(FADE) {
             self.messages.fade();
             self.bytes.fade();
-            self.gap.fade();
             self.topics_of_hour.fade();
+        }
+        // Slower: a day may pass without the longest pause of who talks by chance.
+        if round.is_multiple_of(4 * FADE) {
+            self.gap.fade();
         }
         let spikes = self.spikes(traffic, millis.max(1), than);
         let topics = self.topics(round, traffic, than);

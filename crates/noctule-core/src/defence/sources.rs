@@ -1,7 +1,8 @@
 //! Where logins fail: addresses, or user names, each a bucket that leaks.
 //!
 //! A table of fixed size in sets of eight. In a full set the one gives way that has the least left
-//! to forgive: a thousand addresses that fail once each cannot push out one that fails all the time.
+//! to forgive: a thousand addresses that fail once each cannot push out one that fails all the
+//! time.
 
 use crate::identity::Time;
 

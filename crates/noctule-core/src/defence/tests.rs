@@ -1,3 +1,5 @@
+//! The detector, told what a client does look by look.
+
 use super::level::{Level, Middle};
 use super::sketch::Sketch;
 use super::*;

@@ -1,8 +1,8 @@
 //! The audit log: lines into a file, from a thread of its own, so that a slow disk holds up nobody.
 //!
-//! The file is begun anew when it is large, the old ones being called FILE.1, FILE.2 and so on; it is
-//! opened again on a reload, for those who rotate it themselves. Lines beyond a bound are dropped
-//! and counted; a file that cannot be written is told of in the log, and tried again.
+//! The file is begun anew when it is large, the old ones being called FILE.1, FILE.2 and so on; it
+//! is opened again on a reload, for those who rotate it themselves. Lines beyond a bound are
+//! dropped and counted; a file that cannot be written is told of in the log, and tried again.
 
 use super::Tally;
 use crate::config::Audit;

@@ -345,7 +345,10 @@ impl Watch {
         let now = self.clock.now();
         let admin = "admin";
         match question {
-            Question::List(answer) => drop(answer.send(super::to_json(&self.bans))),
+            Question::List(answer) => {
+                self.expire();
+                drop(answer.send(super::to_json(&self.bans)));
+            }
             Question::Add(subject, secs, why, answer) => {
                 let until = secs.map(|secs| now.plus_secs(secs.into()));
                 self.ban(now, subject, Ban { until, why, by: admin.into() }, true);

@@ -2,8 +2,8 @@
 //! address.
 
 use anyhow::{Context, Result, bail, ensure};
-use noctule_proto::packet::{Connect, Publish};
-use noctule_proto::{Packet, TopicName, Version};
+use noctule_proto::packet::{Connect, Publish, PublishProperties};
+use noctule_proto::{Packet, QoS, TopicName, Version};
 use noctule_server::auth::Verifier;
 use noctule_tests::process;
 use std::fs::{self, File};
@@ -24,8 +24,8 @@ impl Home {
         fs::create_dir_all(&path)?;
         let verifier = Verifier::from_password("right", 4096, b"a salt of its own");
         let config = format!(
-            "{config}\n[[listener]]\nport = 0\n[[users]]\nname = \"ann\"\nverifier = \"{verifier}\"\n\
-             [admin]\nbind = \"127.0.0.1:0\"\n"
+            "{config}\n[[listener]]\nport = 0\n[[users]]\nname = \"ann\"\n\
+             verifier = \"{verifier}\"\n[admin]\nbind = \"127.0.0.1:0\"\n"
         );
         fs::write(path.join("noctule.toml"), config)?;
         Ok(Home(path))
@@ -170,7 +170,7 @@ impl<'a> Visitor<'a> {
         connect.user_name = Some(self.user);
         connect.password = Some(self.password.as_bytes());
         // A broker that closes at once may be faster than the packet.
-        let _ = stream.write_all(&encode(&Packet::Connect(connect), self.version)?);
+        let _ = stream.write_all(&encode(&Packet::Connect(connect), self.version));
         let mut head = [0; 4];
         if stream.read_exact(&mut head).is_err() {
             return Ok(None);
@@ -187,16 +187,25 @@ impl<'a> Visitor<'a> {
     }
 }
 
-fn encode(packet: &Packet<'_>, version: Version) -> Result<Vec<u8>> {
+fn encode(packet: &Packet<'_>, version: Version) -> Vec<u8> {
     let mut bytes = Vec::new();
-    packet.encode(version, &mut bytes).map_err(|error| anyhow::anyhow!("{error:?}"))?;
-    Ok(bytes)
+    packet.encode(version, &mut bytes);
+    bytes
 }
 
 /// A QoS 0 message.
 pub(crate) fn publish(topic: &str, payload: &[u8]) -> Result<Vec<u8>> {
     let topic = TopicName::parse(topic).map_err(|error| anyhow::anyhow!("{error:?}"))?;
-    encode(&Packet::Publish(Publish::new(topic, payload)), Version::V5)
+    let publish = Publish {
+        dup: false,
+        qos: QoS::AtMostOnce,
+        retain: false,
+        topic,
+        packet_id: None,
+        properties: PublishProperties::default(),
+        payload,
+    };
+    Ok(encode(&Packet::Publish(publish), Version::V5))
 }
 
 fn connect_from(from: IpAddr, to: SocketAddr) -> Result<TcpStream> {
