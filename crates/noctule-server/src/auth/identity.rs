@@ -1,6 +1,6 @@
 //! Who a client turned out to be, and what it is asked about for that.
 
-use noctule_core::grant::{Actions, List, Pattern, Placeholders, Rule, Source};
+use noctule_core::grant::{Actions, List, Pattern, Rule, Source};
 use noctule_proto::{QoS, ReasonCode};
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub(crate) struct Identity {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Permission {
     pub(crate) action: Action,
-    pub(crate) filter: Box<str>,
+    pub(crate) filter: Pattern,
     pub(crate) effect: Effect,
 }
 
@@ -59,24 +59,26 @@ pub(crate) enum Verdict {
     NotMine,
 }
 
-/// Permissions as rules.
-pub(super) fn list(permissions: &[Permission]) -> List {
+/// Permissions as core heeds them: what is denied is denied, and so is what none of them allows.
+pub(super) fn rules(permissions: &[Permission]) -> List {
+    let file: Arc<str> = "what the client was let in by".into();
     let mut list = List::default();
-    let source = Source { file: "the login".into(), line: 0 };
     for permission in permissions {
-        // Names are filled in already.
-        let pattern = Pattern::parse(&permission.filter, Placeholders::Literal);
-        let Ok(pattern) = pattern else { continue };
         let actions = match permission.action {
             Action::Publish => Actions::PUBLISH,
             Action::Subscribe => Actions::READ,
         };
-        let (qos_max, retain) = (QoS::ExactlyOnce, true);
-        let rule = Rule { actions, pattern, qos_max, retain, source: source.clone() };
-        match permission.effect {
-            Effect::Allow => list.allow.push(rule),
-            Effect::Deny => list.deny.push(rule),
-        }
+        let rules = match permission.effect {
+            Effect::Allow => &mut list.allow,
+            Effect::Deny => &mut list.deny,
+        };
+        rules.push(Rule {
+            actions,
+            pattern: permission.filter.clone(),
+            qos_max: QoS::ExactlyOnce,
+            retain: true,
+            source: Source { file: Arc::clone(&file), line: 0 },
+        });
     }
     list
 }

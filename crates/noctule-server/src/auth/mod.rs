@@ -426,7 +426,7 @@ impl Authenticator {
         // The broker's clock need not agree with the system's.
         let in_millis = |at: u64| self.clock.now().plus_millis(at.saturating_sub(now_millis()));
         let expires = identity.expires_millis.map(in_millis);
-        let rules = identity.permissions.as_deref().map(|all| Arc::new(identity::list(all)));
+        let rules = identity.permissions.as_deref().map(|all| Arc::new(identity::rules(all)));
         let principal =
             Principal { user_name: identity.user_name, roles: identity.roles, rules, expires };
         self.known.insert(conn, Known { principal: principal.clone(), by });

@@ -42,7 +42,16 @@ pub(crate) enum Told {
     /// DISCONNECT with this code.
     Gone(ReasonCode, String),
     Pong,
+    /// PUBACK, or SUBACK of one filter, with this code.
+    Answered(u8),
     Closed,
+}
+
+/// What a client does with a topic.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Action {
+    Publish,
+    Subscribe,
 }
 
 /// Its connection.
@@ -86,6 +95,25 @@ impl Client {
             reason_string: None,
             user_properties: UserProperties::default(),
         }))
+    }
+
+    /// What a PUBLISH at QoS 1, or a SUBSCRIBE, of this topic is answered.
+    pub(crate) fn may(&mut self, what: Action, topic: &str) -> Result<bool> {
+        let len = u8::try_from(topic.len())?;
+        let head: &[u8] = match what {
+            Action::Publish => &[0x32, len + 5, 0, len],
+            Action::Subscribe => &[0x82, len + 6, 0, 1, 0, 0, len],
+        };
+        let tail: &[u8] = match what {
+            Action::Publish => &[0, 1, 0],
+            Action::Subscribe => &[1],
+        };
+        self.stream.write_all(&[head, topic.as_bytes(), tail].concat())?;
+        match self.told()? {
+            Told::Answered(0x87) => Ok(false),
+            Told::Answered(code) if code < 0x80 => Ok(true),
+            other => bail!("{other:?}"),
+        }
     }
 
     pub(crate) fn ping(&mut self) -> Result<()> {
@@ -132,6 +160,8 @@ fn told(packet: &Packet<'_>) -> Result<Told> {
         Packet::Auth(it) => Told::Auth(it.reason),
         Packet::Disconnect(it) => Told::Gone(it.reason, text(it.reason_string)),
         Packet::PingResp => Told::Pong,
+        Packet::PubAck(it) => Told::Answered(it.reason as u8),
+        Packet::SubAck(it) => Told::Answered(*it.codes.first().context("one code")?),
         other => bail!("{other:?}"),
     })
 }

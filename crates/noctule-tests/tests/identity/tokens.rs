@@ -1,6 +1,6 @@
 //! Tokens.
 
-use crate::client::{Client, Hello, Told, answer};
+use crate::client::{Action, Client, Hello, Told, answer};
 use crate::service::{Answer, Service};
 use crate::signer::{Signer, coded, in_secs, key_set, with_secret};
 use crate::{Broker, eventually};
@@ -151,6 +151,36 @@ fn a_connection_ends_with_its_token_unless_a_fresh_one_comes_in_time() -> Result
 
 fn short_lived(secs: i64) -> String {
     with_secret(HS256, &claims(secs), SECRET)
+}
+
+#[test]
+fn a_token_says_what_its_bearer_may_do_itself_and_by_its_roles() -> Result<()> {
+    use Action::{Publish, Subscribe};
+    let tables = "[jwt]\nsecret = \"secret\"\n\
+                  [[role]]\nname = \"reader\"\n\
+                  [[role.rule]]\nallow = [\"subscribe\", \"receive\"]\ntopics = [\"news/#\"]\n";
+    let broker = Broker::start(&[("secret", SECRET)], tables)?;
+    let acl = r#""acl":{"publish":["up/%c/#"],"subscribe":["down/%u"],"deny":["up/dev/x"]}"#;
+    let more = format!("{acl},\"roles\":\"reader\",\"sub\"");
+    let token = with_secret(HS256, &claims(60).replace("\"sub\"", &more), SECRET);
+    let hello = Hello { password: Some(token.as_bytes()), ..Hello::default() };
+    let mut client = Client::hello(broker.address()?, &hello)?;
+    ensure!(client.told()? == Told::Accepted);
+    for (what, topic, may) in [
+        (Publish, "up/dev/a", true),
+        (Publish, "up/dev/x", false),
+        (Publish, "up/other/a", false),
+        (Publish, "down/ann", false),
+        (Publish, "news/a", false),
+        (Subscribe, "down/ann", true),
+        (Subscribe, "down/bob", false),
+        (Subscribe, "up/dev/a", false),
+        (Subscribe, "news/#", true),
+        (Subscribe, "#", false),
+    ] {
+        ensure!(client.may(what, topic)? == may, "{what:?} {topic}");
+    }
+    Ok(())
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use super::TokenError;
 use crate::auth::identity::{Action, Effect, Permission};
-use noctule_proto::TopicFilter;
+use noctule_core::grant::{Pattern, Placeholders};
 use serde_json::Value;
 
 /// Filters that one client may be given.
@@ -61,9 +61,10 @@ impl Reader<'_> {
         let one = std::slice::from_ref(said);
         for filter in said.as_array().map_or(one, Vec::as_slice) {
             let filter = self.filled(filter.as_str().ok_or(TokenError::BadPermissions)?)?;
-            // A permission is for topics, however they are shared.
-            let parsed = TopicFilter::parse(&filter).map_err(|_| TokenError::BadPermissions)?;
-            if parsed.share().is_some() || self.found.len() >= FILTERS_MAX {
+            // The names are in it already: what looks like a placeholder now is a part of one.
+            let filter = Pattern::parse(&filter, Placeholders::Literal);
+            let filter = filter.map_err(|_| TokenError::BadPermissions)?;
+            if self.found.len() >= FILTERS_MAX {
                 return Err(TokenError::BadPermissions);
             }
             for action in actions {

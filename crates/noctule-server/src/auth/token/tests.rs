@@ -287,7 +287,7 @@ fn a_token_says_who_its_bearer_is_and_what_it_may_do() {
     assert_eq!(found.user_name.as_deref(), Some("Ann"));
     assert_eq!(found.roles.iter().map(|it| &**it).collect::<Vec<_>>(), ["a", "b"]);
     let permissions = found.permissions.unwrap();
-    assert_eq!(permissions.iter().map(|it| &*it.filter).collect::<Vec<_>>(), ["Ann/dev"]);
+    assert_eq!(permissions.iter().map(|it| it.filter.as_str()).collect::<Vec<_>>(), ["Ann/dev"]);
     // The connection lasts as long as the token would be taken.
     assert_eq!(found.expires_millis, Some(NOW + 60_000 + 30_000));
     let open = "user_claim = \"\"\nexpiry_required = false\n";
