@@ -11,7 +11,8 @@
 //! * `auth/`    who a client is
 //! * `config/`  file -> valid [`Config`]
 //! * `admin/`   `/metrics`, `/healthz`, `/readyz`
-//! * `server`   starts and joins all of it; `process` is what a process adds: `log`, `signals`
+//! * `server`   starts and joins all of it (`start_error`: why not); `process` is what a process
+//!   adds: `log`, `signals`
 //! * `rules/`   what is odd about rules, and what differs between two versions of them
 //! * `defence` findings, bans, the audit log
 //! * `secrets`  files that not everybody should read
@@ -35,10 +36,12 @@ mod secrets;
 mod server;
 mod shard;
 mod signals;
+mod start_error;
 mod stores;
 mod sys;
 
 pub use config::{Config, ConfigError};
 pub use process::{Keep, Options, RunError, run, store_directory};
-pub use server::{Handle, Server, StartError};
+pub use server::{Handle, Server};
 pub use shard::{NetCounters, Snapshot};
+pub use start_error::StartError;

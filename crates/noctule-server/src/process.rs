@@ -2,8 +2,9 @@
 
 use crate::config::{Config, ConfigError, LogLevel, PORT, state_directory};
 use crate::log::LogOutput;
-use crate::server::{Handle, Server, StartError};
+use crate::server::{Handle, Server};
 use crate::signals::{Request, SignalThread};
+use crate::start_error::StartError;
 use std::fmt;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,7 @@
 //! Starts the threads of a broker, and joins them.
 
 use crate::admin::AdminServer;
-use crate::auth::{
-    AuthFileError, Authenticator, Believed, Checks, HttpThread, PasswordPool, TokenPool, Trust,
-};
+use crate::auth::{Authenticator, Believed, Checks, HttpThread, PasswordPool, TokenPool, Trust};
 use crate::config::{Admission, Config, Listener, Presence, TlsOptions, UserNameFrom};
 use crate::defence::{Allowed, BanFile, Bans, Defence, Posts, Reloaded, Report, Reports};
 use crate::files;
@@ -13,17 +11,16 @@ use crate::shard::{
     self, Addresses, Clock, Command, Door, IndexCell, ListenerPart, Mailbox, Parts, Peers,
     Reconfiguration, Shard, Shared, Snapshot, Snapshots, Wake, WatchParts,
 };
+use crate::start_error::StartError;
 use crate::stores;
 use crate::sys::SysTopics;
 use mio::{Poll, Waker};
 use noctule_core::limits::ListenerLimits;
 use noctule_core::{Broker, Homes, Index, Limits, ShardId, Tenant};
-use noctule_store::{Replayed, Store, StoreError};
-use noctule_tls::TlsFileError;
+use noctule_store::{Replayed, Store};
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, AtomicU32};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Barrier};
@@ -66,110 +63,6 @@ struct Running {
     acceptor: Option<Arc<Acceptor>>,
 }
 
-/// Why a broker could not start.
-#[derive(Debug)]
-pub enum StartError {
-    /// Clients cannot connect there.
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// Why not.
-        error: io::Error,
-    },
-    /// The admin listener cannot listen there.
-    Admin {
-        /// Where.
-        address: SocketAddr,
-        /// Why not.
-        error: io::Error,
-    },
-    /// The system refuses threads, random numbers, or the like.
-    System(io::Error),
-    /// No listener is left to listen.
-    NoListener,
-    /// Something is to be kept, and no directory is named.
-    NoDirectory,
-    /// A listener cannot speak TLS.
-    Tls {
-        /// Which.
-        address: SocketAddr,
-        /// Why not.
-        error: TlsFileError,
-    },
-    /// A file of tokens or of a webhook is of no use.
-    Auth(AuthFileError),
-    /// What is to be kept cannot be kept there, or what was kept cannot be read.
-    Store {
-        /// Directory.
-        directory: PathBuf,
-        /// Why not.
-        error: StoreError,
-    },
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (StartError::Listen { address, error } | StartError::Admin { address, error }) = self
-        else {
-            return match self {
-                StartError::System(error) => write!(f, "the system refuses: {error}"),
-                StartError::NoDirectory => f.write_str(
-                    "something is to be kept, but no directory is named: set `durability.data`",
-                ),
-                StartError::Store { directory, error } => store_error(f, directory, error),
-                StartError::Auth(error) => {
-                    write!(f, "clients could not be authenticated: {error}")
-                }
-                StartError::Tls { address, error } => {
-                    write!(f, "no TLS on {address}: {error}")?;
-                    error.likely_fix().map_or(Ok(()), |fix| write!(f, ". {fix}"))
-                }
-                _ => f.write_str("none of the addresses can be listened on"),
-            };
-        };
-        write!(f, "cannot listen on {address}: ")?;
-        match (error.kind(), self) {
-            (io::ErrorKind::AddrInUse, StartError::Listen { .. }) => write!(
-                f,
-                "the port is in use, probably by another broker. Stop that one, or choose another \
-                 port: noctule serve -p PORT"
-            ),
-            (io::ErrorKind::AddrInUse, _) => {
-                f.write_str("the port is in use. Choose another one: [admin] bind = \"...\"")
-            }
-            (io::ErrorKind::PermissionDenied, _) => f.write_str(
-                "not permitted. Ports below 1024 need a privilege; choose a greater one",
-            ),
-            (io::ErrorKind::AddrNotAvailable, _) => {
-                f.write_str("this machine does not have that address")
-            }
-            _ => error.fmt(f),
-        }
-    }
-}
-
-fn store_error(f: &mut fmt::Formatter<'_>, directory: &Path, error: &StoreError) -> fmt::Result {
-    let shown = directory.display();
-    match error {
-        StoreError::InUse { pid: Some(pid) } => write!(
-            f,
-            "{shown} is in use by another broker, process {pid}. Stop that one, or choose another \
-             directory: noctule serve --data DIR"
-        ),
-        StoreError::Damaged { .. } => write!(
-            f,
-            "{error} (in {shown}). Nothing was changed. noctule store check {shown} says how much \
-             is damaged, noctule store salvage {shown} makes a broker start from the rest and says \
-             what is lost. Or start from a backup, or another directory: noctule serve --data DIR"
-        ),
-        error => write!(
-            f,
-            "cannot keep anything in {shown}: {error}. Choose another directory with --data DIR, \
-             or keep nothing: --memory"
-        ),
-    }
-}
-
 /// Brings the brokers of all shards to where an earlier run was.
 fn replay(config: &Config, parts: &mut [Parts]) -> Result<(), StartError> {
     let shards = parts.iter_mut().map(|part| (&mut part.broker, &mut part.store)).collect();
@@ -181,20 +74,6 @@ fn replay(config: &Config, parts: &mut [Parts]) -> Result<(), StartError> {
         part.replayed = replayed;
     }
     Ok(())
-}
-
-impl std::error::Error for StartError {}
-
-impl From<AuthFileError> for StartError {
-    fn from(error: AuthFileError) -> StartError {
-        StartError::Auth(error)
-    }
-}
-
-impl From<io::Error> for StartError {
-    fn from(error: io::Error) -> StartError {
-        StartError::System(error)
-    }
 }
 
 /// Runs when a shard's thread ends, however it ends.
@@ -293,15 +172,7 @@ impl Server {
             shared,
             config,
         };
-        for part in parts {
-            let ended = ended.clone();
-            let name = format!("shard-{}", part.id.0);
-            let run = move || {
-                let _ended = Ended(Some(Box::new(ended)));
-                shard_thread(part)
-            };
-            handle.shards.push(std::thread::Builder::new().name(name).spawn(run)?);
-        }
+        handle.run(parts, ended)?;
         handle.begin_fetching();
         if let Some(socket) = admin_socket {
             handle.admin = Some(AdminServer::start(socket, Arc::clone(&handle.shared), desk)?);
@@ -667,6 +538,24 @@ impl Handle {
         }
         self.begin_fetching();
         pinned
+    }
+
+    /// Starts the threads of the shards.
+    fn run(
+        &mut self,
+        parts: Vec<Parts>,
+        ended: impl Fn() + Clone + Send + 'static,
+    ) -> io::Result<()> {
+        for part in parts {
+            let ended = ended.clone();
+            let name = format!("shard-{}", part.id.0);
+            let run = move || {
+                let _ended = Ended(Some(Box::new(ended)));
+                shard_thread(part)
+            };
+            self.shards.push(std::thread::Builder::new().name(name).spawn(run)?);
+        }
+        Ok(())
     }
 
     /// Fetches the keys that come from URLs.

@@ -1,8 +1,8 @@
 //! What a broker keeps: the store of each shard, opened, and what an earlier run left in it.
 
 use crate::config::Config;
-use crate::server::StartError;
 use crate::shard::Wake;
+use crate::start_error::StartError;
 use noctule_core::Broker;
 use noctule_store::log::Options;
 use noctule_store::{MemoryStore, Replayed, Store, StoreError, Waker};

@@ -284,6 +284,9 @@ fn first(found: &[(u64, Found)], kind: Kind, began: u64) -> Option<u64> {
     found.iter().find(|(_, found)| found.kind == kind).map(|(at, _)| at - began)
 }
 
+/// What is to be found, and what a client does at an instant.
+type Attack<'a> = (Kind, &'a mut dyn FnMut(u64, &mut Traffic));
+
 #[test]
 fn each_attack_of_a_client_is_found_within_ten_seconds() {
     let end = DAY + 600;
@@ -292,7 +295,7 @@ fn each_attack_of_a_client_is_found_within_ten_seconds() {
         // How much of the look was after the attack began.
         let share = |at: u64| (at + LOOK).saturating_sub(began).min(LOOK) as u32;
         let mut fresh = 0;
-        let attacks: [(Kind, &mut dyn FnMut(u64, &mut Traffic)); 4] = [
+        let attacks: [Attack<'_>; 4] = [
             (Kind::RateSpike, &mut |at, traffic| traffic.messages += 2000 * share(at)),
             (Kind::SizeSpike, &mut |at, traffic| {
                 traffic.messages += share(at);

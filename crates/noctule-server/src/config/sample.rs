@@ -1,6 +1,5 @@
 //! The commented sample file: every option with its meaning and default.
 
-use super::Config;
 use super::defence;
 use super::jwt::JwtDraft;
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
@@ -8,6 +7,7 @@ use super::rates;
 use super::roles::{self, GroupDraft, RoleDraft, RuleDraft};
 use super::tls::TlsDraft;
 use super::webhook::WebhookDraft;
+use super::{Config, Listener};
 use noctule_core::limits::QueueRule;
 use std::fmt::Write as _;
 
@@ -34,25 +34,7 @@ pub fn sample() -> String {
         "\n# Where clients connect. Repeat [[listener]] for each address. Without any: these.\n",
     );
     for at in 0..config.listeners.len() {
-        let listener = &config.listeners[at];
-        let mut draft = ListenerDraft {
-            bind: listener.address.ip(),
-            port: listener.address.port(),
-            presence: listener.presence,
-            ..ListenerDraft::default()
-        };
-        text.push_str("\n[[listener]]\n");
-        match at {
-            0 => {
-                options(&mut text, options::LISTENER, &mut draft);
-                text.push_str(
-                    "\n# TLS of the listener above. noctule cert makes what it needs to begin \
-                     with.\n# [listener.tls]\n",
-                );
-                commented(&mut text, options::TLS, &mut TlsDraft::default());
-            }
-            _ => values(&mut text, options::LISTENER, &mut draft),
-        }
+        listener(&mut text, at, &config.listeners[at]);
     }
     text.push_str("\n[durability]\n");
     options(&mut text, options::DURABILITY, &mut config.durability);
@@ -64,8 +46,8 @@ pub fn sample() -> String {
     text.push_str("\n# Who may log in. Print an entry with: noctule passwd NAME\n# [[users]]\n");
     commented(&mut text, options::USER, &mut UserDraft::default());
     text.push_str(
-        "\n# Who may do what. Without any rules, everybody may do everything. Repeat for each role; \
-         what any\n# role of a client denies is denied.\n# [[role]]\n",
+        "\n# Who may do what. Without any rules, everybody may do everything. Repeat for each \
+         role; what any\n# role of a client denies is denied.\n# [[role]]\n",
     );
     commented(&mut text, roles::ROLE, &mut RoleDraft::default());
     text.push_str("#\n# A rule of the role above. Repeat for each.\n# [[role.rule]]\n");
@@ -100,6 +82,26 @@ pub fn sample() -> String {
     let mut rule = QueueRule { clients: Box::default(), queue: config.limits.queue };
     commented(&mut text, options::QUEUE, &mut rule);
     text
+}
+
+/// The first listener has the comments.
+fn listener(text: &mut String, at: usize, listener: &Listener) {
+    let mut draft = ListenerDraft {
+        bind: listener.address.ip(),
+        port: listener.address.port(),
+        presence: listener.presence,
+        ..ListenerDraft::default()
+    };
+    text.push_str("\n[[listener]]\n");
+    if at > 0 {
+        return values(text, options::LISTENER, &mut draft);
+    }
+    options(text, options::LISTENER, &mut draft);
+    text.push_str(
+        "\n# TLS of the listener above. noctule cert makes what it needs to begin with.\n\
+         # [listener.tls]\n",
+    );
+    commented(text, options::TLS, &mut TlsDraft::default());
 }
 
 /// Options with their comments.

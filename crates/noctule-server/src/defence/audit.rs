@@ -10,7 +10,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -109,10 +109,7 @@ fn write_lines(queue: &Receiver<Line>, mut output: Output, tally: &Tally) {
                 }
             }
             if text.len() < 64 * 1024 {
-                next = match queue.try_recv() {
-                    Ok(line) => Some(line),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-                };
+                next = queue.try_recv().ok();
             }
         }
         output.write(&mut text, tally);

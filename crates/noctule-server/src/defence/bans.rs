@@ -160,7 +160,7 @@ impl Bans {
     /// All, in order.
     pub(crate) fn sorted(&self) -> Vec<(&Subject, &Ban)> {
         let mut all: Vec<_> = self.all.iter().collect();
-        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        all.sort_by_key(|(subject, _)| *subject);
         all
     }
 

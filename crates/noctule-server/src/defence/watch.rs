@@ -178,14 +178,16 @@ impl Watch {
                 let key = self.hasher.hash_one(super::Network::of_client(remote.ip()));
                 self.addresses.succeeded(now, key);
             }
-            Event::Refused { client_id: Some(_), user_name, remote, reason, .. }
-                if matches!(
-                    reason,
+            Event::Refused {
+                client_id: Some(_),
+                user_name,
+                remote,
+                reason:
                     ReasonCode::BadUserNameOrPassword
-                        | ReasonCode::NotAuthorized
-                        | ReasonCode::BadAuthenticationMethod
-                ) =>
-            {
+                    | ReasonCode::NotAuthorized
+                    | ReasonCode::BadAuthenticationMethod,
+                ..
+            } => {
                 let address = remote.map(|remote| remote.ip());
                 if let Some(address) = address {
                     self.login_failed_from(now, address);

@@ -6,6 +6,7 @@
 //!
 //! * `addresses`    what source addresses have open
 //! * `intake`       the way in: accept, receive, decode
+//! * `logins`       who clients are, asked of the authenticators
 //! * `lines`        sockets and their buffers, the way out
 //! * `connections`  one small entry for each connection
 //! * `held`         received bytes that wait
@@ -15,6 +16,7 @@
 //! * `mailbox`      commands from outside the message path, and waking
 //! * `index_cell`   how the index is shared
 //! * `watch`        looks at connections, answers attacks, keeps out who is banned
+//! * `reconfigure`  what a reload changes
 //! * `snapshot`     counters for others to read
 //! * `clock`        the time of a turn
 
@@ -26,8 +28,10 @@ mod index_cell;
 mod intake;
 mod keep;
 mod lines;
+mod logins;
 mod mailbox;
 mod peers;
+mod reconfigure;
 mod relief;
 mod snapshot;
 mod watch;
@@ -46,10 +50,10 @@ pub(crate) use snapshot::Snapshots;
 pub use snapshot::{NetCounters, Snapshot};
 pub(crate) use watch::WatchParts;
 
-use crate::auth::{Authenticator, Seen, Shown};
+use crate::auth::Authenticator;
 use crate::config::{AddressLimits, UserNameFrom};
 use crate::events;
-use crate::net::{Acceptor, Socket};
+use crate::net::Acceptor;
 use crate::sys::SysTopics;
 use connections::Phase;
 use keep::Told;
@@ -62,7 +66,6 @@ use noctule_core::limits::Durability;
 use noctule_core::{
     Broker, ConnId, Effect, Index, Input, Limits, ListenerId, Outbox, ShardId, Tenant, Time,
 };
-use noctule_proto::ReasonCode;
 use noctule_store::{Fetched, Progress, Replayed, Store, StoreError};
 use peers::Arrival;
 use std::net::{SocketAddr, TcpListener};
@@ -458,38 +461,6 @@ impl Shard {
         }
     }
 
-    fn reconfigure(&mut self, index: &Index, new: &Reconfiguration) {
-        self.limit(&new.limits);
-        self.watch.reconfigure(new.thresholds, Arc::clone(&new.allowed));
-        self.address_limits = new.address_limits;
-        for (anonymous, door) in self.anonymous.iter_mut().zip(&new.doors) {
-            *anonymous = door.allow_anonymous;
-        }
-        for listener in &mut self.listeners {
-            if let Some(door) = new.doors.get(listener.at) {
-                listener.door.clone_from(door);
-            }
-        }
-        for conn in self.auth.reconfigure(Arc::clone(&new.trust)) {
-            let why = "the user, or who vouches for it, was removed or changed";
-            let input = Input::Revoked { conn, reason: ReasonCode::NotAuthorized, why };
-            self.broker.handle(self.now, index, input, &mut self.outbox);
-        }
-        if let Some(policies) = &new.policies {
-            let input = Input::Policies(policies.clone());
-            self.broker.handle(self.now, index, input, &mut self.outbox);
-            for (conn, principal) in self.auth.known() {
-                let input = Input::Identified { conn, principal };
-                self.broker.handle(self.now, index, input, &mut self.outbox);
-            }
-        }
-        if let Some(sys) = &mut self.sys {
-            sys.set_interval(new.sys_interval_secs, self.now);
-        }
-        let limits = Box::new(new.limits.clone());
-        self.broker.handle(self.now, index, Input::Reconfigured(limits), &mut self.outbox);
-    }
-
     fn publish_sys(&mut self, index: &Index) {
         let Some(sys) = &mut self.sys else { return };
         if sys.next_deadline().is_none_or(|due| due > self.now) {
@@ -559,36 +530,7 @@ impl Shard {
                 self.turn_phase(conn, Phase::Paused, Phase::Open);
                 self.lines.queue(conn);
             }
-            Effect::Authenticate { conn, request } => {
-                let Some(entry) = self.lines.connections.get_mut(conn) else { return };
-                let at = usize::from(entry.listener.0);
-                let certificate = || entry.socket.as_ref().and_then(Socket::certificate);
-                let shown = Shown {
-                    anonymous: self.anonymous[at],
-                    user_name: match self.user_names_from[at] {
-                        UserNameFrom::Nothing => None,
-                        UserNameFrom::CommonName => certificate().map(|it| it.common_name()),
-                    },
-                    seen: match self.auth.wants_to_see() {
-                        false => Seen::default(),
-                        true => Seen {
-                            remote: entry.socket.as_ref().and_then(Socket::remote),
-                            listener: self.addresses.get(at).copied(),
-                            version: entry.version,
-                            common_name: certificate().and_then(|it| it.common_name()),
-                        },
-                    },
-                };
-                let tenant = entry.tenant;
-                let user = shown.user_name.clone().flatten();
-                let answer = self
-                    .ban_of(tenant, &request, user.as_deref())
-                    .or_else(|| self.auth.step(conn, shown, *request));
-                if let Some(answer) = answer {
-                    let answer = self.unless_banned(conn, answer);
-                    self.lines.news.push_back(News::Authenticated(conn, answer));
-                }
-            }
+            Effect::Authenticate { conn, request } => self.authenticate(conn, *request),
             Effect::Stopped => {
                 if let Stopping::By(deadline) = self.stopping {
                     self.stopping = Stopping::Stopped(deadline);

@@ -155,10 +155,10 @@ fn who_asks_for_what_it_may_not_do_is_answered_step_by_step() -> Result<()> {
         std::thread::sleep(Duration::from_millis(100));
         let log = broker.log();
         for answer in ["observe", "slow", "quarantine", "ban"] {
-            let line = format!("kind=\"denied\" address=\"127.0.0.1\" client_id=\"bad\"");
+            let line = "kind=\"denied\" address=\"127.0.0.1\" client_id=\"bad\"";
             let told = log
                 .lines()
-                .any(|it| it.contains(&line) && it.contains(&format!("answer=\"{answer}\"")));
+                .any(|it| it.contains(line) && it.contains(&format!("answer=\"{answer}\"")));
             if told && !seen_at.iter().any(|(seen, _)| *seen == answer) {
                 seen_at.push((answer, began.elapsed()));
             }

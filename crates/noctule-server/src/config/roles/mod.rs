@@ -97,10 +97,10 @@ pub(super) const GROUP: &[Opt<GroupDraft>] = &[
 impl RoleDraft {
     /// Roles as a file would say them.
     pub(super) fn all(roles: &Roles) -> Vec<RoleDraft> {
-        let draft = |(name, rules): (&Box<str>, &Arc<List>)| {
+        let draft = |(name, rules): (&str, &Arc<List>)| {
             let users = roles.of_users.iter().filter(|(_, held)| held.contains(name));
             RoleDraft {
-                name: name.clone(),
+                name: name.into(),
                 users: users.map(|(user, _)| user.clone()).collect(),
                 groups: Vec::new(),
                 everyone: roles.of_everyone.contains(name),
@@ -108,7 +108,7 @@ impl RoleDraft {
                 rules: (**rules).clone(),
             }
         };
-        roles.rules.iter().map(draft).collect()
+        roles.rules.iter().map(|(name, rules)| draft((name, rules))).collect()
     }
 }
 
@@ -163,12 +163,17 @@ impl RuleDraft {
     }
 }
 
-/// What roles and groups come to. A group that a role names and that is not there: the role, and
-/// the group.
+/// A role names a group that is not there.
+pub(super) struct NoSuchGroup {
+    pub(super) role: Box<str>,
+    pub(super) group: Box<str>,
+}
+
+/// What roles and groups come to.
 pub(super) fn finish(
     roles: Vec<RoleDraft>,
     groups: Vec<GroupDraft>,
-) -> Result<Roles, Vec<(Box<str>, Box<str>)>> {
+) -> Result<Roles, Vec<NoSuchGroup>> {
     let groups: BTreeMap<Box<str>, Vec<Box<str>>> =
         groups.into_iter().map(|group| (group.name, group.users)).collect();
     let (mut all, mut unknown) = (Roles::default(), Vec::new());
@@ -177,7 +182,7 @@ pub(super) fn finish(
         for group in role.groups {
             match groups.get(&group) {
                 Some(members) => users.extend(members.iter().cloned()),
-                None => unknown.push((role.name.clone(), group)),
+                None => unknown.push(NoSuchGroup { role: role.name.clone(), group }),
             }
         }
         for user in users {

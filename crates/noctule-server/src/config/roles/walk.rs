@@ -33,7 +33,7 @@ impl Walk<'_> {
         match roles::finish(all, groups) {
             Ok(roles) => Some(roles),
             Err(unknown) => {
-                for (role, group) in unknown {
+                for roles::NoSuchGroup { role, group } in unknown {
                     let span = spans.iter().find(|(name, _)| *name == role);
                     let span = span.map_or(0..0, |(_, span)| span.clone());
                     self.fault(&span, "role.groups", format!("there is no group {group:?}"));

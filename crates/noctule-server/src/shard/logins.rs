@@ -1,0 +1,43 @@
+//! Who clients are, asked of the authenticators.
+
+use super::Shard;
+use super::lines::News;
+use crate::auth::{Seen, Shown};
+use crate::config::UserNameFrom;
+use crate::net::Socket;
+use noctule_core::ConnId;
+use noctule_core::output::AuthRequest;
+
+impl Shard {
+    /// Finds out who a client is, or has it found out.
+    pub(super) fn authenticate(&mut self, conn: ConnId, request: AuthRequest) {
+        let Some(entry) = self.lines.connections.get_mut(conn) else { return };
+        let at = usize::from(entry.listener.0);
+        let certificate = || entry.socket.as_ref().and_then(Socket::certificate);
+        let shown = Shown {
+            anonymous: self.anonymous[at],
+            user_name: match self.user_names_from[at] {
+                UserNameFrom::Nothing => None,
+                UserNameFrom::CommonName => certificate().map(|it| it.common_name()),
+            },
+            seen: match self.auth.wants_to_see() {
+                false => Seen::default(),
+                true => Seen {
+                    remote: entry.socket.as_ref().and_then(Socket::remote),
+                    listener: self.addresses.get(at).copied(),
+                    version: entry.version,
+                    common_name: certificate().and_then(|it| it.common_name()),
+                },
+            },
+        };
+        let tenant = entry.tenant;
+        let user = shown.user_name.clone().flatten();
+        let answer = self
+            .ban_of(tenant, &request, user.as_deref())
+            .or_else(|| self.auth.step(conn, shown, request));
+        if let Some(answer) = answer {
+            let answer = self.unless_banned(conn, answer);
+            self.lines.news.push_back(News::Authenticated(conn, answer));
+        }
+    }
+}
