@@ -12,6 +12,9 @@
     reason = "an example measures time and prints"
 )]
 
+use noctule_core::grant::{
+    Actions, List, Pattern, Placeholders, Policies, Policy, Roles, Rule, Source,
+};
 use noctule_core::identity::Place;
 use noctule_core::input::{AuthAnswer, Origin};
 use noctule_core::limits::{Durability, QueueLimits};
@@ -20,8 +23,9 @@ use noctule_core::{
     Broker, ConnId, Effect, Homes, Index, Input, Limits, ListenerId, Outbox, ShardId, Tenant, Time,
 };
 use noctule_proto::packet::{LastPublish, Role};
-use noctule_proto::{Packet, Version, next_frame};
+use noctule_proto::{Packet, QoS, Version, next_frame};
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::Instant;
 
 struct Bench {
@@ -81,12 +85,7 @@ impl Bench {
         let effects = std::mem::take(&mut self.outbox.effects);
         for effect in effects {
             if let Effect::Authenticate { conn, .. } = effect {
-                let answer = AuthAnswer::Allow {
-                    grant: Default::default(),
-                    data: None,
-                    user_name: None,
-                    expires: None,
-                };
+                let answer = AuthAnswer::Allow { principal: Default::default(), data: None };
                 let input = Input::Authenticated { conn, answer };
                 self.broker.handle(self.now, &self.index, input, &mut self.outbox);
             }
@@ -103,6 +102,29 @@ impl Bench {
         }
         self.broker.tick(self.now, &self.index, &mut self.outbox);
         sends
+    }
+
+    /// With rules for everybody: the third of them allows what is done here.
+    fn ruled() -> Bench {
+        let mut bench = Bench::new();
+        let rule = |(line, filter): (u32, &str)| Rule {
+            actions: Actions::ALL,
+            pattern: Pattern::parse(filter, Placeholders::Anywhere).expect("a filter"),
+            qos_max: QoS::ExactlyOnce,
+            retain: true,
+            source: Source { file: "rules".into(), line },
+        };
+        let allow = [(1, "own/%c/#"), (2, "news/+"), (3, "bench/#")].map(rule).into();
+        let list = List { deny: [(4, "bench/secret/#")].map(rule).into(), allow };
+        let roles = Roles {
+            rules: [("all".into(), Arc::new(list))].into(),
+            of_anonymous: ["all".into()].into(),
+            ..Roles::default()
+        };
+        let policy = Policy { roles: Some(roles), acl: None, strict: true };
+        let input = Input::Policies(Policies::of_all(policy));
+        bench.broker.handle(bench.now, &bench.index, input, &mut bench.outbox);
+        bench
     }
 
     /// Keeps records as a store does, but for the disk.
@@ -184,18 +206,23 @@ type Step = Box<dyn FnMut() -> u64>;
 type Case = (&'static str, fn() -> Step);
 
 /// The cases, by the names that `cargo xtask count` knows them by.
-const CASES: [Case; 6] = [
+const CASES: [Case; 8] = [
     ("pairs-qos0", pairs_qos0),
     ("pairs-qos1", pairs_qos1),
     ("fan-out-qos0", fan_out_qos0),
     ("kept-qos1", kept_qos1),
     ("v5-properties", v5_properties),
     ("subscribe", subscribe),
+    ("ruled-pairs-qos0", ruled_pairs_qos0),
+    ("ruled-fan-out-qos0", ruled_fan_out_qos0),
 ];
 
 /// Fifty pairs.
 fn pairs() -> Bench {
-    let mut bench = Bench::new();
+    pairs_of(Bench::new())
+}
+
+fn pairs_of(mut bench: Bench) -> Bench {
     for pair in 0..50 {
         bench.connect(2 * pair);
         bench.connect(2 * pair + 1);
@@ -211,6 +238,16 @@ fn topic(pair: u32) -> String {
 /// 32 messages in each read.
 fn pairs_qos0() -> Step {
     let (mut bench, mut pair) = (pairs(), 0);
+    let frames: Vec<Vec<u8>> = (0..50).map(|pair| publishes(&topic(pair), 0, 32)).collect();
+    Box::new(move || {
+        pair = (pair + 1) % 50;
+        bench.feed(2 * pair, Some(Version::V311), &frames[pair as usize])
+    })
+}
+
+/// The same, with rules for everybody, some of which name the client.
+fn ruled_pairs_qos0() -> Step {
+    let (mut bench, mut pair) = (pairs_of(Bench::ruled()), 0);
     let frames: Vec<Vec<u8>> = (0..50).map(|pair| publishes(&topic(pair), 0, 32)).collect();
     Box::new(move || {
         pair = (pair + 1) % 50;
@@ -239,7 +276,15 @@ fn pairs_qos1() -> Step {
 
 /// One publisher, 100 subscribers, 16 messages in each read.
 fn fan_out_qos0() -> Step {
-    let mut bench = Bench::new();
+    fan_out(Bench::new())
+}
+
+/// The same, with rules.
+fn ruled_fan_out_qos0() -> Step {
+    fan_out(Bench::ruled())
+}
+
+fn fan_out(mut bench: Bench) -> Step {
     bench.connect(0);
     for conn in 1..=100 {
         bench.connect(conn);

@@ -221,7 +221,7 @@ mod tests {
     fn a_large_file_is_begun_anew_and_so_many_are_kept() {
         let home = home("rotate");
         let path = home.join("audit.json");
-        let config = Audit { file: Some(path.clone()), file_bytes_max: 4096, files_max: 2 };
+        let config = Audit { file: Some(path), file_bytes_max: 4096, files_max: 2 };
         let tally = Arc::new(Tally::default());
         let log = AuditLog::start(&config, Arc::clone(&tally)).unwrap();
         for n in 0..2000 {
