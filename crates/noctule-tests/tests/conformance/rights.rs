@@ -285,6 +285,6 @@ fn denials_are_told_with_the_rule() {
             _ => None,
         });
         let told = told.collect::<Vec<_>>();
-        assert_eq!(told, ["a ann publish watched/x ", "e eve publish all/read-only rules:30"]);
+        assert_eq!(told, ["a ann publish watched/x ", "e eve publish all/read-only rules:27"]);
     });
 }
