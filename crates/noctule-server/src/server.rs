@@ -8,7 +8,7 @@ use crate::files;
 use crate::net::{self, Acceptor, Bound};
 use crate::secrets;
 use crate::shard::{
-    self, Addresses, Clock, Command, Door, IndexCell, ListenerPart, Mailbox, Parts, Peers,
+    self, Addresses, Clock, Command, Door, IndexCell, ListenerPart, Mailbox, NamedBy, Parts, Peers,
     Reconfiguration, Shard, Shared, Snapshot, Snapshots, Wake, WatchParts,
 };
 use crate::start_error::StartError;
@@ -300,10 +300,7 @@ impl Opened {
             door: door(configured),
             durability: configured.durability.map(Into::into),
             acceptor: self.running.acceptor.clone(),
-            user_name_from: configured
-                .tls
-                .as_ref()
-                .map_or(UserNameFrom::Nothing, |tls| tls.user_name_from),
+            named_by: named_by(configured),
         }
     }
 }
@@ -350,6 +347,14 @@ fn door(listener: &Listener) -> Door {
     }
 }
 
+fn named_by(listener: &Listener) -> NamedBy {
+    let tls = listener.tls.as_ref();
+    NamedBy {
+        from: tls.map_or(UserNameFrom::Nothing, |tls| tls.user_name_from),
+        bound: tls.is_some_and(|tls| tls.bind_client_id),
+    }
+}
+
 /// Whether listeners differ in nothing but what can be changed while they run.
 fn alike(old: &[Listener], new: &[Listener]) -> bool {
     let fixed = |listener: &Listener| Listener {
@@ -366,9 +371,7 @@ fn alike(old: &[Listener], new: &[Listener]) -> bool {
         roles_file: None,
         ..listener.clone()
     };
-    let fixed = |listener: &Listener| {
-        (fixed(listener), listener.tls.as_ref().map(|tls| tls.user_name_from))
-    };
+    let fixed = |listener: &Listener| (fixed(listener), named_by(listener));
     old.iter().map(fixed).eq(new.iter().map(fixed))
 }
 

@@ -10,17 +10,22 @@ const BOOLEAN: u8 = 0x01;
 const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
 const OCTET_STRING: u8 = 0x04;
-const OID: u8 = 0x06;
-const UTF8_STRING: u8 = 0x0c;
-const PRINTABLE_STRING: u8 = 0x13;
-const TELETEX_STRING: u8 = 0x14;
-const IA5_STRING: u8 = 0x16;
+pub(crate) const OID: u8 = 0x06;
+pub(crate) const UTF8_STRING: u8 = 0x0c;
+pub(crate) const PRINTABLE_STRING: u8 = 0x13;
+pub(crate) const TELETEX_STRING: u8 = 0x14;
+pub(crate) const IA5_STRING: u8 = 0x16;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
+pub(crate) const SEQUENCE: u8 = 0x30;
+pub(crate) const SET: u8 = 0x31;
 const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
+
+/// Tags of alternative names.
+const MAILBOX: u8 = 0x81;
+const HOST: u8 = 0x82;
+const URI: u8 = 0x86;
 
 const COMMON_NAME: &[u8] = &[0x55, 4, 3];
 const ALTERNATIVE_NAMES: &[u8] = &[0x55, 29, 17];
@@ -143,6 +148,22 @@ impl<'a> Certificate<'a> {
         self.common_names().first().map(|name| Arc::from(*name))
     }
 
+    /// The whole name of whom it is for, as RFC 2253 writes it: `CN=ann,O=Acme,C=DE`.
+    #[must_use]
+    pub fn subject(&self) -> Option<Arc<str>> {
+        crate::subject::text(self.subject).map(Arc::from)
+    }
+
+    /// The first of its alternative names that is text: of a host, a mailbox, or a URI.
+    #[must_use]
+    pub fn alternative_name(&self) -> Option<Arc<str>> {
+        let text = |(tag, content)| match tag {
+            MAILBOX | HOST | URI => str::from_utf8(content).ok(),
+            _ => None,
+        };
+        self.alternative_names().into_iter().find_map(text).map(Arc::from)
+    }
+
     /// The tags and contents of its alternative names.
     pub fn alternative_names(&self) -> Vec<(u8, &'a [u8])> {
         let mut names = Vec::new();
@@ -226,12 +247,12 @@ fn bits(content: &[u8]) -> Option<&[u8]> {
 }
 
 /// What is left of a sequence of values.
-struct Der<'a>(&'a [u8]);
+pub(crate) struct Der<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Der<'a> {
     /// The next value: its tag, its content, and the whole of it. `None` at the end, and where
     /// there is no value.
-    fn next(&mut self) -> Option<(u8, &'a [u8], &'a [u8])> {
+    pub(crate) fn next(&mut self) -> Option<(u8, &'a [u8], &'a [u8])> {
         let (tag, rest) = self.0.split_first()?;
         let (first, rest) = rest.split_first()?;
         let (length, rest) = match first {
@@ -259,7 +280,7 @@ impl<'a> Der<'a> {
     }
 
     /// The content of the next value, which must have this tag.
-    fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
+    pub(crate) fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
         self.whole(tag).map(|(_, content)| content)
     }
 

@@ -10,6 +10,7 @@
 //! * `issuers`      which certificates are believed, beside what webpki believes
 //! * `pem`          text in PEM form
 //! * `revoked`      certificates that were taken back
+//! * `subject`      the name of whom a certificate is for, as text
 //! * `suites`       names of cipher suites
 //! * `error`        what is wrong with files and names
 //!
@@ -22,6 +23,7 @@ mod error;
 mod issuers;
 mod pem;
 mod revoked;
+mod subject;
 mod suites;
 
 pub use certificate::{Age, Certificate};

@@ -92,6 +92,8 @@ pub(crate) struct Shown {
     /// The user name that its certificate gives it, where that counts; `Some(None)`: it has shown
     /// one that gives none.
     pub(crate) user_name: Option<Option<Arc<str>>>,
+    /// Its client id has to be the same.
+    pub(crate) bound: bool,
     /// What nobody but a webhook wants to know.
     pub(crate) seen: Seen,
 }
@@ -304,7 +306,7 @@ impl Authenticator {
             match kind {
                 AuthenticatorKind::Certificate => {
                     if let Some(user) = applicant.shown.user_name.clone() {
-                        return Some(self.by_certificate(conn, user));
+                        return Some(self.by_certificate(conn, user, &applicant));
                     }
                 }
                 AuthenticatorKind::Jwt => {
@@ -469,11 +471,20 @@ impl Authenticator {
     }
 
     /// The certificate is proof enough.
-    fn by_certificate(&mut self, conn: ConnId, user: Option<Arc<str>>) -> AuthAnswer {
+    fn by_certificate(
+        &mut self,
+        conn: ConnId,
+        user: Option<Arc<str>>,
+        applicant: &Applicant,
+    ) -> AuthAnswer {
         let Some(user) = user else {
-            let why = "the certificate has no common name";
+            let why = "the certificate has no name of the kind that is taken for a user name";
             return deny(ReasonCode::BadUserNameOrPassword, why);
         };
+        if applicant.shown.bound && *applicant.asked.client_id != *user {
+            let why = "the client identifier is not the name in the certificate";
+            return deny(ReasonCode::ClientIdentifierNotValid, why);
+        }
         self.admit_user(conn, user, None)
     }
 

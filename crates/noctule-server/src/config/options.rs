@@ -174,8 +174,12 @@ pub(super) fn path(slot: &mut Option<PathBuf>) -> Box<dyn Value + '_> {
 }
 
 /// What may be taken for a user name.
-const USER_NAMES: &[(&str, UserNameFrom)] =
-    &[("nothing", UserNameFrom::Nothing), ("common_name", UserNameFrom::CommonName)];
+const USER_NAMES: &[(&str, UserNameFrom)] = &[
+    ("nothing", UserNameFrom::Nothing),
+    ("common_name", UserNameFrom::CommonName),
+    ("subject", UserNameFrom::Subject),
+    ("alternative_name", UserNameFrom::AlternativeName),
+];
 
 /// The options of `[listener.tls]`.
 pub(super) const TLS: &[Opt<TlsDraft>] = &[
@@ -210,8 +214,14 @@ pub(super) const TLS: &[Opt<TlsDraft>] = &[
     opt!(
         "user_name_from",
         "What a client's certificate says about it: \"nothing\" (it logs in as others do), or \
-         \"common_name\" (that is its user name, and it needs no password).",
+         \"common_name\", \"subject\" (like \"CN=ann,O=Acme\") or \"alternative_name\" (the first \
+         host, mailbox or URI): that is its user name, and it needs no password.",
         |t| Box::new(Choice { slot: &mut t.user_name_from, words: USER_NAMES })
+    ),
+    opt!(
+        "bind_client_id",
+        "Whether a client's id has to be the name that its certificate gives it.",
+        |t| Box::new(&mut t.bind_client_id)
     ),
     opt!(
         "crl",

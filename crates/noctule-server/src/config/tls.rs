@@ -15,6 +15,8 @@ pub struct TlsOptions {
     pub client_certificates: ClientCertificates,
     /// What such a certificate says about its client.
     pub user_name_from: UserNameFrom,
+    /// Its client id has to be the same.
+    pub bind_client_id: bool,
     /// Client certificates that were taken back.
     pub crl: Option<PathBuf>,
     /// The oldest version that is spoken.
@@ -41,6 +43,10 @@ pub enum UserNameFrom {
     Nothing,
     /// Its common name is the user name, and proof enough.
     CommonName,
+    /// Its whole subject, as RFC 2253 writes it.
+    Subject,
+    /// The first of its alternative names that is text.
+    AlternativeName,
 }
 
 /// A version of TLS.
@@ -77,6 +83,7 @@ pub(super) struct TlsDraft {
     pub(super) client_ca: Box<str>,
     pub(super) client_certificates: Option<ClientCertificates>,
     pub(super) user_name_from: UserNameFrom,
+    pub(super) bind_client_id: bool,
     pub(super) crl: Box<str>,
     pub(super) minimum_version: TlsVersion,
     pub(super) ciphers: Box<str>,
@@ -90,6 +97,7 @@ impl Default for TlsDraft {
             client_ca: Box::default(),
             client_certificates: None,
             user_name_from: UserNameFrom::Nothing,
+            bind_client_id: false,
             crl: Box::default(),
             minimum_version: TlsVersion::V12,
             ciphers: Box::default(),
@@ -108,6 +116,7 @@ impl TlsDraft {
             client_ca: optional(&options.client_ca),
             client_certificates: Some(options.client_certificates),
             user_name_from: options.user_name_from,
+            bind_client_id: options.bind_client_id,
             crl: optional(&options.crl),
             minimum_version: options.minimum_version,
             ciphers: options.ciphers.join(":").into(),
@@ -141,6 +150,10 @@ impl TlsDraft {
                 return Err(("crl", why));
             }
         }
+        if self.bind_client_id && self.user_name_from == UserNameFrom::Nothing {
+            let why = "needs a name to bind it to: say where `user_name_from` takes it from";
+            return Err(("bind_client_id", why));
+        }
         let names = self.ciphers.split([':', ',', ' ']).filter(|name| !name.is_empty());
         Ok(TlsOptions {
             certificate: PathBuf::from(&*self.certificate),
@@ -148,6 +161,7 @@ impl TlsDraft {
             client_ca,
             client_certificates,
             user_name_from: self.user_name_from,
+            bind_client_id: self.bind_client_id,
             crl: path(&self.crl),
             minimum_version: self.minimum_version,
             ciphers: names.map(str::to_owned).collect(),

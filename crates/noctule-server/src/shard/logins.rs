@@ -16,10 +16,13 @@ impl Shard {
         let certificate = || entry.socket.as_ref().and_then(Socket::certificate);
         let shown = Shown {
             anonymous: self.anonymous[at],
-            user_name: match self.user_names_from[at] {
+            user_name: match self.named_by[at].from {
                 UserNameFrom::Nothing => None,
                 UserNameFrom::CommonName => certificate().map(|it| it.common_name()),
+                UserNameFrom::Subject => certificate().map(|it| it.subject()),
+                UserNameFrom::AlternativeName => certificate().map(|it| it.alternative_name()),
             },
+            bound: self.named_by[at].bound,
             seen: match self.auth.wants_to_see() {
                 false => Seen::default(),
                 true => Seen {

@@ -132,6 +132,14 @@ pub(crate) struct Parts {
     pub(crate) shared: Arc<Shared>,
 }
 
+/// How the certificates of a listener's clients name them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NamedBy {
+    pub(crate) from: UserNameFrom,
+    /// Client ids have to be the same.
+    pub(crate) bound: bool,
+}
+
 /// A listener as one shard needs it.
 pub(crate) struct ListenerPart {
     /// `None`: another shard accepts for it.
@@ -142,7 +150,7 @@ pub(crate) struct ListenerPart {
     pub(crate) door: Door,
     pub(crate) durability: Option<Durability>,
     pub(crate) acceptor: Option<Arc<Acceptor>>,
-    pub(crate) user_name_from: UserNameFrom,
+    pub(crate) named_by: NamedBy,
 }
 
 /// A listener this shard accepts from.
@@ -179,7 +187,7 @@ pub(crate) struct Shard {
     auth: Authenticator,
     anonymous: Vec<bool>,
     addresses: Vec<SocketAddr>,
-    user_names_from: Vec<UserNameFrom>,
+    named_by: Vec<NamedBy>,
     /// Steps of TLS handshakes that this turn may still take.
     handshakes_left: u32,
     /// When the log last told of a failed handshake, and how many it has not told of since.
@@ -232,7 +240,7 @@ impl Shard {
             auth: parts.auth,
             addresses: parts.listeners.iter().map(|it| it.address).collect(),
             anonymous: parts.listeners.iter().map(|it| it.door.allow_anonymous).collect(),
-            user_names_from: parts.listeners.iter().map(|it| it.user_name_from).collect(),
+            named_by: parts.listeners.iter().map(|it| it.named_by).collect(),
             handshakes_left: 0,
             handshakes_told: (None, 0),
             durabilities: parts.listeners.iter().map(|it| it.durability).collect(),

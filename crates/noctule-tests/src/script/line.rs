@@ -74,6 +74,7 @@ pub(super) fn server_options() -> TlsOptions {
         client_ca: None,
         client_certificates: ClientCertificates::None,
         user_name_from: UserNameFrom::Nothing,
+        bind_client_id: false,
         crl: None,
         minimum_version: TlsVersion::V12,
         ciphers: Vec::new(),

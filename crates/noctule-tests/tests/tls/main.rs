@@ -113,6 +113,34 @@ fn an_optional_certificate_may_be_missing_but_not_bad() -> Result<()> {
 }
 
 #[test]
+fn a_certificate_names_its_client_and_binds_its_client_id() -> Result<()> {
+    let mut pki = Pki::new("bound")?;
+    pki.client("ann", None)?;
+    let ca = pki.path("ca.crt");
+    for (from, name, other) in [("common_name", "ann", "CN=ann"), ("subject", "CN=ann", "ann")] {
+        let options =
+            format!("client_ca = {ca:?}\nuser_name_from = {from:?}\nbind_client_id = true");
+        let broker = Broker::start(&pki, &options)?;
+        let port = broker.address.port().to_string();
+        let publish = |id: &str| -> Result<std::process::Output> {
+            let mut command = Command::new(noctule_tests::process::binary()?);
+            command.args(["pub", "-h", "localhost", "-p", &port, "-i", id, "-t", "x", "-m", "y"]);
+            command.arg("--cafile").arg(&ca).args(["-V", "5"]);
+            command.arg("--cert").arg(pki.path("ann.crt"));
+            command.arg("--key").arg(pki.path("ann.key"));
+            Ok(command.output()?)
+        };
+        let let_in = publish(name)?;
+        ensure!(let_in.status.success(), "{let_in:?}");
+        broker.await_log(&format!("user_name=\"{name}\""), 1)?;
+        let refused = publish(other)?;
+        ensure!(refused.status.code() == Some(0x85), "{refused:?}");
+        broker.await_log("the client identifier is not the name in the certificate", 1)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn what_speaks_the_other_language_is_named() -> Result<()> {
     let pki = Pki::new("languages")?;
     let broker = Broker::start(&pki, "")?;
