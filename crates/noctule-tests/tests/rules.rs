@@ -65,14 +65,15 @@ fn mosquitto(program: &str, broker: &BrokerProcess, user: &str) -> Command {
 fn mosquittos_file_means_to_its_clients_what_it_meant() -> Result<()> {
     let folder = Folder::new("mosquitto")?;
     let acl = folder.write("acl", ACL)?;
-    let broker = BrokerProcess::start_with(&format!("acl_file = {acl:?}\n"))?;
+    let config = format!("acl_file = {acl:?}\n[log]\nlevel = \"debug\"\n");
+    let broker = BrokerProcess::start_with(&config)?;
     if Needs::MosquittoClients.program().is_none() {
         return Ok(());
     }
     let mut listening = mosquitto("mosquitto_sub", &broker, "ann");
-    listening.args(["-d", "-v", "-t", "#", "-F", "%t %p"]);
+    listening.args(["-t", "#", "-F", "%t %p"]);
     let mut ann = Terminal::open("mosquitto_sub", &mut listening)?;
-    while !ann.next_line()?.contains("Subscribed") {}
+    await_log(&broker, "subscribed")?;
     let publish = |topic: &str, payload: &str| -> Result<Output> {
         let mut command = mosquitto("mosquitto_pub", &broker, "bob");
         Ok(command.args(["-d", "-t", topic, "-m", payload]).output()?)
