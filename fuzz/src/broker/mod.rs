@@ -342,7 +342,7 @@ fn conn(link: usize) -> ConnId {
 }
 
 fn allow(data: Option<Box<[u8]>>) -> AuthAnswer {
-    AuthAnswer::Allow { grant: Default::default(), data, user_name: None }
+    AuthAnswer::Allow { principal: Default::default(), data }
 }
 
 /// Bounds so tight that a short script runs into them.
