@@ -83,7 +83,7 @@ pub(super) use opt;
 
 mod identity;
 
-pub(super) use identity::{JWT, WEBHOOK};
+pub(super) use identity::{JWT, USER, WEBHOOK};
 
 /// Bytes that follow the prefix of a client id that the broker assigns.
 pub(super) const ASSIGNED_LEN: usize = 36;
@@ -496,29 +496,6 @@ pub(super) const ADMIN: &[Opt<Admin>] = &[
         "required",
         "Whether the start fails if the address cannot be had; otherwise the log says so.",
         |a| presence(&mut a.presence)
-    ),
-];
-
-/// Options of `[[users]]`.
-pub(super) const USER: &[Opt<UserDraft>] = &[
-    opt!("name", "User name.", |u| Box::new(Text {
-        slot: &mut u.name,
-        check: |name| match name {
-            "" => Err("must not be empty".into()),
-            _ => Ok(()),
-        },
-    })),
-    opt!(
-        "verifier",
-        "What its password is checked against, as printed by `noctule passwd NAME`. Serves user \
-         name and password as well as SCRAM-SHA-256.",
-        |u| Box::new(Text {
-            slot: &mut u.verifier,
-            check: |text| match text.parse::<crate::auth::Secret>() {
-                Ok(_) => Ok(()),
-                Err(error) => Err(error.to_string()),
-            },
-        })
     ),
 ];
 

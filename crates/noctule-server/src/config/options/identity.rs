@@ -3,7 +3,7 @@
 use super::super::jwt::JwtDraft;
 use super::super::value::{Choice, Text, Texts};
 use super::super::webhook::{WebhookDraft, WebhookFailure};
-use super::{Opt, U16, plain, text};
+use super::{Opt, U16, UserDraft, plain, text};
 use crate::auth::Algorithm;
 use noctule_proto::text::is_clean;
 
@@ -154,6 +154,29 @@ pub(in crate::config) const WEBHOOK: &[Opt<WebhookDraft>] = &[
                 ("open", WebhookFailure::Open),
                 ("ignore", WebhookFailure::Ignore),
             ],
+        })
+    ),
+];
+
+/// Options of `[[users]]`.
+pub(in crate::config) const USER: &[Opt<UserDraft>] = &[
+    opt!("name", "User name.", |u| Box::new(Text {
+        slot: &mut u.name,
+        check: |name| match name {
+            "" => Err("must not be empty".into()),
+            _ => Ok(()),
+        },
+    })),
+    opt!(
+        "verifier",
+        "What its password is checked against, as printed by `noctule passwd NAME`. Serves user \
+         name and password as well as SCRAM-SHA-256.",
+        |u| Box::new(Text {
+            slot: &mut u.verifier,
+            check: |text| match text.parse::<crate::auth::Secret>() {
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            },
         })
     ),
 ];
