@@ -174,7 +174,7 @@ impl Broker {
             Input::Publish(publish) => self.system_publish(turn, publish),
             Input::Reconfigured(limits) => self.reconfigure(turn.now, *limits),
             Input::Policies(policies) => self.set_policies(policies),
-            Input::Identified { conn, principal } => self.identified(conn, principal),
+            Input::Identified { conn, principal } => self.identified(turn, conn, principal),
             Input::Kick { tenant, client_id, reason } => {
                 self.kick(turn, (tenant, client_id), reason);
             }

@@ -243,7 +243,6 @@ impl Broker {
                 let proved = principal.user_name.as_deref().map(Into::into);
                 applicant.user_name = proved.or(applicant.user_name);
                 self.set_expiry(conn, principal.expires);
-                self.set_expiry(conn, principal.expires);
                 self.accept(turn, conn, *applicant, (principal, data));
             }
             AuthAnswer::Continue { data } => {
@@ -331,7 +330,8 @@ impl Broker {
         let (reason, data) = match answer {
             AuthAnswer::Allow { principal, data } => {
                 extras.proving = Proving::No;
-                self.proved_anew(turn, conn, principal);
+                self.set_expiry(conn, principal.expires);
+                self.identified(turn, conn, principal);
                 (ReasonCode::Success, data)
             }
             AuthAnswer::Continue { data } => {
@@ -345,18 +345,6 @@ impl Broker {
             }
         };
         self.send(turn, conn, &auth_packet(reason, method.as_deref(), data.as_deref()));
-    }
-
-    /// A client may be allowed something else by now.
-    fn proved_anew(&mut self, turn: &mut Turn<'_>, conn: ConnId, principal: Principal) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
-        connection.last_route.permitted = 0;
-        let (slot, listener) = (connection.session, connection.origin.listener);
-        self.set_expiry(conn, principal.expires);
-        self.set_expiry(conn, principal.expires);
-        let client_id = self.sessions.at(slot).client_id.clone();
-        let permit = self.permit(principal, listener, &client_id);
-        self.take_permit(turn, slot, permit);
     }
 
     /// Permission given: the session is found or made. [MQTT-3.1.4-3 v5], [MQTT-3.1.4-4 v5]
@@ -391,7 +379,7 @@ impl Broker {
             return;
         }
         let client = (tenant, &*applicant.client_id);
-        if !applicant.assigned && !self.may_connect(turn, conn, client) {
+        if !applicant.assigned && !self.may_connect(turn, client) {
             let why = "this client identifier connects too often";
             self.refuse(turn, conn, ReasonCode::ConnectionRateExceeded, why);
             return;

@@ -37,6 +37,7 @@ pub(crate) struct Connection {
     /// Slot of its session, once accepted.
     pub(crate) session: u32,
     /// Where the route of its last PUBLISH lies.
+    #[serde(skip)]
     pub(crate) last_route: LastRoute,
     /// QoS 1 messages whose PUBACK is held.
     pub(crate) unacknowledged: u16,
@@ -129,9 +130,9 @@ impl Connections {
         self.slots.get_mut(conn.0 as usize)?.take()
     }
 
-    /// What they may publish has to be found out again.
-    pub(crate) fn forget_permitted(&mut self) {
-        self.slots.iter_mut().flatten().for_each(|it| it.last_route.permitted = 0);
+    /// Where they publish, and whether they may, has to be found out again.
+    pub(crate) fn forget_routes(&mut self) {
+        self.slots.iter_mut().flatten().for_each(|it| it.last_route = LastRoute::default());
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ConnId, &Connection)> {

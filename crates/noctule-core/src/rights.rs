@@ -42,7 +42,7 @@ impl Broker {
         rights.policies = policies;
         rights.version += 1;
         rights.decisions.clear();
-        self.connections.forget_permitted();
+        self.connections.forget_routes();
         self.jobs.recheck();
     }
 
@@ -89,16 +89,17 @@ impl Broker {
         self.sessions.at_mut(slot).permit = self.permit(principal, listener, &client_id);
     }
 
-    /// Who a connected client is, if that was found out before anybody asked.
-    pub(crate) fn identified(&mut self, conn: ConnId, principal: Principal) {
-        let Some(connection) = self.connections.get_mut(conn) else { return };
-        if !connection.is_live() {
+    /// A connected client has proved who it is, perhaps once more; or that was known before there
+    /// were rules.
+    pub(crate) fn identified(&mut self, turn: &mut Turn<'_>, conn: ConnId, principal: Principal) {
+        let Some(connection) = self.connections.get_mut(conn).filter(|it| it.is_live()) else {
             return;
-        }
+        };
         connection.last_route.permitted = 0;
         let (slot, listener) = (connection.session, connection.origin.listener);
         let client_id = self.sessions.at(slot).client_id.clone();
-        self.sessions.at_mut(slot).permit = self.permit(principal, listener, &client_id);
+        let permit = self.permit(principal, listener, &client_id);
+        self.take_permit(turn, slot, permit);
     }
 
     /// Whether a connected client may publish a message.

@@ -10,7 +10,6 @@ use crate::seed::Seed;
 use crate::verdict::Verdict;
 use hashbrown::HashTable;
 use noctule_proto::QoS;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Who receives a topic, grouped by shard.
@@ -75,12 +74,15 @@ impl Route {
     }
 }
 
+/// Numbers of routes that are given before they begin anew: enough are left for those in between.
+const NUMBERS_MAX: u32 = 1 << 31;
+
 /// Where a publisher's last route lies, and at which version of the index it was good.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct LastRoute {
     pub(crate) at: u32,
     /// In which ways the publisher was found to be allowed to publish there: a bit for each QoS,
-    /// without RETAIN and with it.
+    /// without RETAIN and with it. No other topic's route is ever at the same number.
     pub(crate) permitted: u8,
     version: u64,
 }
@@ -92,10 +94,13 @@ impl Default for LastRoute {
 }
 
 /// Routes by topic, bounded in bytes: when full it is emptied, which costs each topic one question.
+/// Each has a number, which no route of another topic is given: publishers know theirs by it.
 #[derive(Debug, Default)]
 pub(crate) struct RouteCache {
     /// `None` while a route is being used.
     routes: Vec<Option<Box<Route>>>,
+    /// Number of the first of them.
+    first: u32,
     by_topic: HashTable<u32>,
     bytes: usize,
     /// Routes lent out.
@@ -105,7 +110,7 @@ pub(crate) struct RouteCache {
 
 impl RouteCache {
     fn get(&self, at: u32) -> Option<&Route> {
-        self.routes.get(at as usize)?.as_deref()
+        self.routes.get(position(self.first, at)?)?.as_deref()
     }
 
     fn find(&self, hash: u64, tenant: Tenant, topic: &str) -> Option<u32> {
@@ -116,18 +121,25 @@ impl RouteCache {
     fn insert(&mut self, seed: &Seed, hash: u64, route: Route, bytes_max: usize) -> u32 {
         // A route in use cannot be hashed again, so the table is emptied, never grown, meanwhile.
         if self.bytes + route.bytes() > bytes_max || (self.lent > 0 && self.grows()) {
+            self.first += self.routes.len() as u32;
             self.routes.clear();
             self.by_topic.clear();
             self.bytes = 0;
         }
         self.bytes += route.bytes();
-        let at = self.routes.len() as u32;
+        let at = self.first + self.routes.len() as u32;
         self.routes.push(Some(Box::new(route)));
-        let routes = &self.routes;
+        let (routes, first) = (&self.routes, self.first);
         self.by_topic.insert_unique(hash, at, |at| {
-            routes[*at as usize].as_ref().map_or(0, |route| key(seed, route.tenant, &route.topic))
+            let route = position(first, *at).and_then(|at| routes.get(at)?.as_ref());
+            route.map_or(0, |route| key(seed, route.tenant, &route.topic))
         });
         at
+    }
+
+    /// Whether numbers have run out, and none is in use: who remembers one has to forget it.
+    fn is_worn_out(&self) -> bool {
+        self.first > NUMBERS_MAX && self.lent == 0
     }
 
     fn grows(&self) -> bool {
@@ -135,7 +147,8 @@ impl RouteCache {
     }
 
     fn replace(&mut self, at: u32, route: Route) {
-        if let Some(old) = &mut self.routes[at as usize] {
+        let place = position(self.first, at).and_then(|at| self.routes.get_mut(at)?.as_mut());
+        if let Some(old) = place {
             self.bytes = self.bytes + route.bytes() - old.bytes();
             **old = route;
         }
@@ -143,7 +156,7 @@ impl RouteCache {
 
     /// Lends a route out, so that the broker can be changed while it is walked.
     fn lend(&mut self, at: u32) -> Option<Box<Route>> {
-        let route = self.routes.get_mut(at as usize)?.take()?;
+        let route = self.routes.get_mut(position(self.first, at)?)?.take()?;
         self.lent += 1;
         Some(route)
     }
@@ -151,10 +164,15 @@ impl RouteCache {
     fn give_back(&mut self, at: u32, route: Box<Route>) {
         self.lent = self.lent.saturating_sub(1);
         // The cache may have been emptied meanwhile.
-        if let Some(place @ None) = self.routes.get_mut(at as usize) {
+        let place = position(self.first, at).and_then(|at| self.routes.get_mut(at));
+        if let Some(place @ None) = place {
             *place = Some(route);
         }
     }
+}
+
+fn position(first: u32, at: u32) -> Option<usize> {
+    at.checked_sub(first).map(|at| at as usize)
 }
 
 fn key(seed: &Seed, tenant: Tenant, topic: &str) -> u64 {
@@ -223,6 +241,10 @@ impl Broker {
                 at
             }
             None => {
+                if self.routes.is_worn_out() {
+                    self.routes = RouteCache::default();
+                    self.connections.forget_routes();
+                }
                 let bytes_max = self.limits.route_cache_bytes as usize;
                 self.routes.insert(&self.homes.seed, hash, route, bytes_max)
             }
@@ -368,5 +390,41 @@ fn target(found: &Match) -> Target {
         options: found.options,
         subscription_id: found.subscription_id,
         group: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_is_given_twice_however_often_the_cache_is_emptied() {
+        let (seed, mut cache) = (Seed::new(7), RouteCache::default());
+        let insert = |cache: &mut RouteCache, topic: &str| {
+            let route = Route {
+                tenant: Tenant(0),
+                topic: topic.into(),
+                generation: 0,
+                here: Arc::new([]),
+                slots: Arc::new([]),
+                there: Vec::new(),
+                recorded: false,
+                receipts: [None, None],
+                by_publisher: false,
+            };
+            // There is room for one at a time.
+            cache.insert(&seed, key(&seed, Tenant(0), topic), route, 0)
+        };
+        let first = insert(&mut cache, "a");
+        assert!(cache.get(first).is_some_and(|route| route.is_of(Tenant(0), "a")));
+        let second = insert(&mut cache, "b");
+        assert!(first != second && cache.get(first).is_none());
+        assert_eq!(cache.find(key(&seed, Tenant(0), "b"), Tenant(0), "b"), Some(second));
+        let lent = cache.lend(second).unwrap();
+        let third = insert(&mut cache, "c");
+        cache.give_back(second, lent);
+        assert!(cache.get(third).is_some_and(|route| route.is_of(Tenant(0), "c")));
+        cache.first = NUMBERS_MAX + 1;
+        assert!(cache.is_worn_out());
     }
 }

@@ -6,7 +6,7 @@ use crate::broker::{Broker, TimerKey, Turn};
 use crate::connection::Connection;
 use crate::crowd::Known;
 use crate::identity::{ConnId, Tenant, Time};
-use crate::limits::{ClientLimits, OverRate, PublishRates};
+use crate::limits::{OverRate, PublishRates};
 use crate::mount::too_long;
 use crate::publish::Refused;
 use crate::rate::Bucket;
@@ -87,24 +87,14 @@ impl Connection {
 }
 
 impl Broker {
-    /// How much the client of a connection may do.
-    fn client_limits(&self, _conn: ConnId) -> &ClientLimits {
-        &self.limits.client
-    }
-
     /// By which number a client is known among those who did something lately.
     fn known_as(&self, (tenant, client_id): (Tenant, &str)) -> u64 {
         self.homes.seed.of((3u8, tenant, client_id))
     }
 
     /// Whether a client may connect once more by now.
-    pub(crate) fn may_connect(
-        &mut self,
-        turn: &Turn<'_>,
-        conn: ConnId,
-        client: (Tenant, &str),
-    ) -> bool {
-        let Some(rate) = self.client_limits(conn).connect_rate() else { return true };
+    pub(crate) fn may_connect(&mut self, turn: &Turn<'_>, client: (Tenant, &str)) -> bool {
+        let Some(rate) = self.limits.client.connect_rate() else { return true };
         let place = self.dues.place(self.known_as(client), turn.now);
         let may = self.dues.at(place).connects.take(turn.now, rate, 1).is_ok();
         self.counters.connects_over_rate += u64::from(!may);
@@ -117,7 +107,7 @@ impl Broker {
         let session = self.sessions.at(connection.session);
         let mount_point: Box<str> = self.limits.mount_point(connection.origin.listener).into();
         let client = self.known_as((session.tenant, &session.client_id));
-        let rates = self.client_limits(conn).publish_rates().map(|of| self.rates(now, of, client));
+        let rates = self.limits.client.publish_rates().map(|of| self.rates(now, of, client));
         if mount_point.is_empty() && rates.is_none() {
             return;
         }
@@ -134,8 +124,8 @@ impl Broker {
 
     /// Other rates are in force, for those who are connected too.
     pub(crate) fn agree_anew(&mut self, now: Time) {
+        let rates = self.limits.client.publish_rates();
         for conn in (0..self.connections.end()).map(ConnId) {
-            let rates = self.client_limits(conn).publish_rates();
             let Some(connection) = self.connections.get_mut(conn) else { continue };
             if !connection.is_live() {
                 continue;

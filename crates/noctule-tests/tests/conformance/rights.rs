@@ -288,3 +288,30 @@ fn denials_are_told_with_the_rule() {
         assert_eq!(told, ["a ann publish watched/x ", "e eve publish all/read-only rules:27"]);
     });
 }
+
+/// What a connection was found to be allowed is remembered beside its route. Another topic may come
+/// to lie where that route lay.
+#[test]
+fn a_right_to_one_topic_is_none_to_another_that_takes_its_place() {
+    let tight = script().limits(|limits| limits.route_cache_bytes = 0);
+    tight.rules(RULES).v5().run(|world| {
+        let a = world.connect_with(&connect("a").user_name(b"ann"));
+        let eve = world.connect_with(&connect("e").user_name(b"eve"));
+        eve.subscribes("watched/#", 1);
+        for round in 1..4 {
+            for _ in 0..3 {
+                a.send(publish("all/x", "").qos(1, 1));
+                a.expect(puback(1).code(0x10));
+            }
+            // It has the only place there is.
+            eve.send(publish("all/y", "").qos(1, 1));
+            eve.expect(puback(1).code(0x10));
+            let other = world.connect_with(&connect(&format!("o{round}")).user_name(b"eve"));
+            other.publishes(publish("watched/x", "yes").qos(1, 0));
+            eve.receives(publish("watched/x", "yes").qos(1, 0));
+            a.send(publish("watched/x", "no").qos(1, 2));
+            a.expect(puback(2).code(0x87));
+            eve.expect_nothing();
+        }
+    });
+}
