@@ -13,6 +13,7 @@
 //! * `admin/`   `/metrics`, `/healthz`, `/readyz`
 //! * `server`   starts and joins all of it (`start_error`: why not); `process` is what a process
 //!   adds: `log`, `signals`
+//! * `cidr`     networks, for listeners, rates and bans
 //! * `rules/`   what is odd about rules, and what differs between two versions of them
 //! * `defence` findings, bans, the audit log
 //! * `secrets`  files that not everybody should read
@@ -23,6 +24,7 @@
 
 mod admin;
 pub mod auth;
+mod cidr;
 pub mod config;
 mod defence;
 mod events;

@@ -478,9 +478,14 @@ impl Handle {
     /// and need a restart.
     pub fn reload(&mut self, new: &Config) -> Vec<&'static str> {
         let old = &mut self.config;
+        // Rules of one listener belong to it, and other listeners begin with a restart.
+        let alike = alike(&old.listeners, &new.listeners);
+        let for_all = |it: &Config| it.policies.by_listener.is_empty();
+        let fit = alike || (for_all(old) && for_all(new));
+        let policies = (fit && old.policies != new.policies).then(|| new.policies.clone());
         let pinned = [
             ("shards", old.shards != new.shards),
-            ("listener", !alike(&old.listeners, &new.listeners)),
+            ("listener", !alike),
             ("admin", old.admin != new.admin),
             ("durability", old.durability != new.durability),
             ("log.format", old.log.format != new.log.format),
@@ -495,8 +500,9 @@ impl Handle {
                 reload_tls(acceptor, tls, address);
             }
         }
-        let policies = (old.policies != new.policies).then(|| new.policies.clone());
-        old.policies.clone_from(&new.policies);
+        if let Some(policies) = &policies {
+            old.policies.clone_from(policies);
+        }
         match self.believed.reload(new, &mut self.http) {
             Ok(()) => {
                 old.jwt.clone_from(&new.jwt);
@@ -505,7 +511,7 @@ impl Handle {
             Err(why) => tracing::error!("tokens and webhook stay as they were: {why}"),
         }
         old.authenticators.clone_from(&new.authenticators);
-        if alike(&old.listeners, &new.listeners) {
+        if alike {
             old.listeners.clone_from(&new.listeners);
         }
         old.address_limits = new.address_limits;

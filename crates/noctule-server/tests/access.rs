@@ -3,12 +3,14 @@
 
 mod wire;
 
+use noctule_core::grant::{Policies, Policy, Roles};
 use noctule_proto::packet::Connect;
 use noctule_proto::{Packet, QoS, ReasonCode, Version};
 use noctule_server::auth::{HashKind, Verifier};
 use noctule_server::{Config, Handle, Server, StartError};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use wire::{Client, broker, broker_with};
 
 fn with_user(config: &mut Config) {
@@ -125,6 +127,42 @@ fn a_reload_changes_users_and_limits_and_names_what_it_cannot_change() {
     let bytes = before.publish_bytes("t", &[0; 2000], QoS::AtMostOnce);
     before.write(&bytes);
     assert_eq!(before.farewell(), ReasonCode::PacketTooLarge);
+}
+
+/// Other listeners begin with a restart, and what holds for each of them does too: it is by their
+/// order that rules are theirs.
+#[test]
+fn rules_of_listeners_stay_with_them_when_a_reload_finds_others() {
+    let open = Arc::new(Policy::default());
+    let closed = Arc::new(Policy { roles: Some(Roles::default()), acl: None, strict: true });
+    let policies = |by_listener: [&Arc<Policy>; 2]| Policies {
+        by_listener: by_listener.map(Arc::clone).into(),
+        otherwise: Arc::clone(&open),
+    };
+    let two = |config: &mut Config, by_listener| {
+        config.listeners.push(config.listeners[0].clone());
+        config.policies = policies(by_listener);
+    };
+    let mut broker = broker_with(1, |config| two(config, [&open, &closed]));
+    let publish = |client: &mut Client| {
+        let bytes = client.publish_bytes("t", b"x", QoS::AtLeastOnce);
+        client.write(&bytes);
+        client.next(|packet| match packet {
+            Packet::PubAck(ack) => ack.reason,
+            other => panic!("{other:?}"),
+        })
+    };
+    let mut new = Config::for_tests();
+    new.shards = std::num::NonZeroU16::new(1);
+    two(&mut new, [&closed, &open]);
+    new.listeners[0].limits.mount_point = "site/".into();
+    with_user(&mut new);
+    let [first, second] = [0, 1].map(|at| broker.addresses()[at]);
+    let mut clients = [first, second].map(|it| Client::connect(it, Version::V5, &it.to_string()));
+    assert_eq!(broker.reload(&new), ["listener"]);
+    while login(&broker, Version::V5, "ann", "wrong").1 == ReasonCode::Success {}
+    let reasons = clients.each_mut().map(publish);
+    assert_eq!(reasons, [ReasonCode::NoMatchingSubscribers, ReasonCode::NotAuthorized]);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What is watched, what is done about it, and what is written down: `[defence]` and `[audit]`.
 
 use super::options::{Opt, bytes, opt, path, plain};
-use super::value::{Choice, Text};
-use crate::defence::{Allowed, Answer, Thresholds};
+use super::value::{Choice, Texts, Value};
+use crate::cidr::Cidr;
+use crate::defence::{Answer, Thresholds};
 use std::path::PathBuf;
 
 /// What is done about those who attack.
@@ -15,11 +16,11 @@ pub struct Defence {
     /// Whether loopback addresses are answered like others.
     pub answer_loopback: bool,
     /// Addresses and networks that are only observed.
-    pub allow_addresses: Box<str>,
+    pub allow_addresses: Vec<Cidr>,
     /// Users who are.
-    pub allow_users: Box<str>,
+    pub allow_users: Vec<Box<str>>,
     /// Clients that are, by their client id.
-    pub allow_clients: Box<str>,
+    pub allow_clients: Vec<Box<str>>,
     /// Whether findings are published.
     pub alerts: bool,
     /// From where on something is a finding.
@@ -33,9 +34,9 @@ impl Default for Defence {
             answer: Answer::Observe,
             ban_secs: 600,
             answer_loopback: false,
-            allow_addresses: Box::default(),
-            allow_users: Box::default(),
-            allow_clients: Box::default(),
+            allow_addresses: Vec::new(),
+            allow_users: Vec::new(),
+            allow_clients: Vec::new(),
             alerts: true,
             thresholds: Thresholds::default(),
         }
@@ -67,6 +68,11 @@ const ANSWERS: &[(&str, Answer)] = &[
     ("ban", Answer::Ban),
 ];
 
+/// Any texts.
+fn names(slot: &mut Vec<Box<str>>) -> Box<dyn Value + '_> {
+    Box::new(Texts { slot, check: |_| Ok(()) })
+}
+
 /// Options of `[defence]`.
 pub(super) const DEFENCE: &[Opt<Defence>] = &[
     opt!(
@@ -79,19 +85,11 @@ pub(super) const DEFENCE: &[Opt<Defence>] = &[
     opt!("ban_secs", "Seconds a ban lasts.", |d| plain(&mut d.ban_secs, 1, 31_536_000)),
     opt!(
         "allow_addresses",
-        "Addresses and networks that are only observed, separated by commas, like \
-         \"192.0.2.7, 10.0.0.0/8, 2001:db8::/32\".",
-        |d| Box::new(Text {
-            slot: &mut d.allow_addresses,
-            check: |text| Allowed::networks(text).map(drop),
-        })
+        "Addresses and networks that are only observed, like [\"192.0.2.7\", \"10.0.0.0/8\"].",
+        |d| Box::new(&mut d.allow_addresses)
     ),
-    opt!("allow_users", "User names that are only observed, separated by commas.", |d| Box::new(
-        Text { slot: &mut d.allow_users, check: |_| Ok(()) }
-    )),
-    opt!("allow_clients", "Client ids that are only observed, separated by commas.", |d| Box::new(
-        Text { slot: &mut d.allow_clients, check: |_| Ok(()) }
-    )),
+    opt!("allow_users", "User names that are only observed.", |d| names(&mut d.allow_users)),
+    opt!("allow_clients", "Client ids that are only observed.", |d| names(&mut d.allow_clients)),
     opt!(
         "answer_loopback",
         "Whether clients of this machine are answered too, not only observed.",

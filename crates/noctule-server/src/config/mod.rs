@@ -12,15 +12,15 @@
 //! * `authenticators`  who is asked about a client
 //! * `jwt`         whose tokens are taken
 //! * `webhook`     the service that is asked who is let in
-//! * `cidr`        networks, and which of them a listener takes connections from
+//! * `admission`   which networks a listener takes connections from
 //! * `rates`       how much one client, or one address, may do
 //! * `spelling`    how lists and the like are written
 //! * `sample`      prints the options with their defaults as a commented file
 //! * `show`        prints those in force
 
 mod acl;
+mod admission;
 mod authenticators;
-mod cidr;
 mod defence;
 mod durability;
 mod jwt;
@@ -39,8 +39,9 @@ mod webhook;
 #[cfg(test)]
 mod tests;
 
+pub use crate::cidr::Cidr;
+pub use admission::Admission;
 pub use authenticators::AuthenticatorKind;
-pub use cidr::{Admission, Cidr};
 pub use defence::{Audit, Defence};
 pub use durability::{Class, Durability, TopicClass, state_directory};
 pub use jwt::{JwtKeys, JwtOptions};

@@ -1,7 +1,7 @@
-//! How the file writes what is more than a number, a word or a text: lists, and text with rules.
+//! How the file writes networks, versions, interfaces and mount points.
 
-use super::cidr::Cidr;
-use super::value::Value;
+use super::value::{Value, list, texts};
+use crate::cidr::Cidr;
 use noctule_core::limits::Versions;
 use noctule_proto::{TopicName, Version};
 use toml::de::DeValue;
@@ -12,17 +12,6 @@ const INTERFACE_LEN_MAX: usize = 15;
 /// Versions of MQTT by their names.
 const VERSIONS: [(&str, Version); 3] =
     [("3.1", Version::V31), ("3.1.1", Version::V311), ("5.0", Version::V5)];
-
-/// The texts of a list, or `None`.
-fn texts<'v>(value: &'v DeValue<'_>) -> Option<Vec<&'v str>> {
-    value.as_array()?.iter().map(|it| it.get_ref().as_str()).collect()
-}
-
-/// A list of texts as TOML writes it.
-fn list(texts: impl Iterator<Item = String>) -> String {
-    let quoted: Vec<String> = texts.map(|text| format!("\"{text}\"")).collect();
-    format!("[{}]", quoted.join(", "))
-}
 
 impl Value for &mut Vec<Cidr> {
     fn show(&self) -> Option<String> {
@@ -40,7 +29,7 @@ impl Value for &mut Vec<Cidr> {
 impl Value for &mut Versions {
     fn show(&self) -> Option<String> {
         let served = VERSIONS.iter().filter(|(_, version)| self.contains(*version));
-        Some(list(served.map(|(name, _)| (*name).to_owned())))
+        Some(list(served.map(|(name, _)| name)))
     }
 
     fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {

@@ -204,23 +204,31 @@ impl Value for Text<'_> {
 
 impl Value for Texts<'_> {
     fn show(&self) -> Option<String> {
-        let texts: Vec<String> = self.slot.iter().map(|text| quoted(text)).collect();
-        Some(format!("[{}]", texts.join(", ")))
+        Some(list(&*self.slot))
     }
 
     fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
-        let wanted = "text in quotes expected, or a list of texts";
-        let said: Vec<&str> = match value.as_array() {
-            Some(list) => {
-                let texts = list.iter().map(|it| it.get_ref().as_str());
-                texts.collect::<Option<_>>().ok_or(wanted)?
-            }
-            None => vec![value.as_str().ok_or(wanted)?],
-        };
+        let said = one_or_more(value).ok_or("text in quotes expected, or a list of texts")?;
         said.iter().try_for_each(|text| (self.check)(text))?;
         *self.slot = said.into_iter().map(Into::into).collect();
         Ok(())
     }
+}
+
+/// The texts of a list; `None`: it is anything else.
+pub(super) fn texts<'v>(value: &'v DeValue<'_>) -> Option<Vec<&'v str>> {
+    value.as_array()?.iter().map(|it| it.get_ref().as_str()).collect()
+}
+
+/// The same; one text alone needs no brackets.
+pub(super) fn one_or_more<'v>(value: &'v DeValue<'_>) -> Option<Vec<&'v str>> {
+    value.as_str().map(|text| vec![text]).or_else(|| texts(value))
+}
+
+/// A list of texts as TOML writes it.
+pub(super) fn list(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let texts: Vec<String> = texts.into_iter().map(|text| quoted(text.as_ref())).collect();
+    format!("[{}]", texts.join(", "))
 }
 
 impl Value for Auto<'_> {

@@ -1,6 +1,6 @@
 //! Who is not let in, and until when. The list is a value: shards look into a copy of their own.
 
-use super::allow::Network;
+use crate::cidr::Cidr;
 use noctule_core::{Tenant, Time};
 use std::collections::HashMap;
 use std::fmt;
@@ -13,7 +13,7 @@ const BANS_MAX: usize = 65_536;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub(crate) enum Subject {
     /// Everybody from there.
-    Address(Network),
+    Address(Cidr),
     /// A client, by its id.
     Client(Tenant, Box<str>),
     /// Whoever has the user name.
@@ -125,9 +125,10 @@ impl Bans {
     /// Whether an address is banned.
     pub(crate) fn bans_address(&self, address: IpAddr, now: Time) -> bool {
         let address = address.to_canonical();
-        self.sizes.iter().filter(|(v4, _)| *v4 == address.is_ipv4()).any(|(_, bits)| {
-            self.is_banned(&Subject::Address(Network::around(address, *bits)), now)
-        })
+        self.sizes
+            .iter()
+            .filter(|(v4, _)| *v4 == address.is_ipv4())
+            .any(|(_, bits)| self.is_banned(&Subject::Address(Cidr::around(address, *bits)), now))
     }
 
     /// Whether a client, or the user that it says it is, is banned.

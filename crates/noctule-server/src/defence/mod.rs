@@ -24,7 +24,7 @@ mod watch;
 
 pub(crate) use noctule_core::defence::{Answer, Thresholds};
 
-pub(crate) use allow::{Allowed, Network};
+pub(crate) use allow::Allowed;
 pub(crate) use audit::AuditLog;
 pub(crate) use bans::{Bans, Subject};
 pub(crate) use report::{Question, Reloaded, Report, Reports, Suspicion, Tally};

@@ -7,6 +7,7 @@ use super::{
     Allowed, AuditLog, BanFile, Bans, Question, Reloaded, Report, Reports, Subject, Suspicion,
     Tally,
 };
+use crate::cidr::Cidr;
 use crate::config;
 use crate::shard::{Clock, Command, Mailbox};
 use noctule_core::defence::{Answer, Found, Kind, Sources};
@@ -175,7 +176,7 @@ impl Watch {
     fn login(&mut self, now: Time, event: &Event) {
         match event {
             Event::Connected { remote: Some(remote), .. } => {
-                let key = self.hasher.hash_one(super::Network::of_client(remote.ip()));
+                let key = self.hasher.hash_one(Cidr::of_client(remote.ip()));
                 self.addresses.succeeded(now, key);
             }
             Event::Refused {
@@ -209,7 +210,7 @@ impl Watch {
     }
 
     fn login_failed_from(&mut self, now: Time, address: IpAddr) {
-        let network = super::Network::of_client(address);
+        let network = Cidr::of_client(address);
         // What was under way when it was banned is not told again.
         if self.bans.is_banned(&Subject::Address(network), now) {
             return;
@@ -252,7 +253,7 @@ impl Watch {
         }
         let subject = match (&it.client, it.address) {
             (Some((tenant, client_id)), _) => Subject::Client(*tenant, client_id.clone()),
-            (None, Some(address)) => Subject::Address(super::Network::of_client(address)),
+            (None, Some(address)) => Subject::Address(Cidr::of_client(address)),
             (None, None) => return,
         };
         let until = now.plus_secs(self.config.ban_secs.into());

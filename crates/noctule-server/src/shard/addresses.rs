@@ -3,6 +3,7 @@
 //! One table for all shards of a node, asked as a connection comes and told as it goes, and only
 //! while there is a bound: the way of a message does not touch it.
 
+use crate::cidr::Cidr;
 use crate::config::AddressLimits;
 use noctule_core::Time;
 use noctule_core::crowd::{Crowd, Known, Place};
@@ -77,7 +78,7 @@ impl Addresses {
         address: IpAddr,
         now: Time,
     ) -> Result<Admitted, TooMany> {
-        let number = self.hash.hash_one(site(address));
+        let number = self.hash.hash_one(Cidr::of_client(address));
         let mut table = lock(&self.table);
         let place = table.place(number, now);
         let known = table.at(place);
@@ -117,14 +118,6 @@ impl Drop for Admitted {
 
 fn lock(table: &Mutex<Crowd<Address>>) -> MutexGuard<'_, Crowd<Address>> {
     table.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Who is behind an address: of IPv6 a /64, of which anybody has all addresses.
-fn site(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.into(),
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
-    }
 }
 
 #[cfg(test)]

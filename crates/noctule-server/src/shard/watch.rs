@@ -250,7 +250,7 @@ impl Shard {
             let Some((tenant, client_id, remote)) = self.broker.client_of(conn) else { continue };
             let user = self.auth.user_of(conn);
             let meant = cut.iter().any(|subject| match subject {
-                Subject::Address(network) => remote.is_some_and(|it| network.holds(it.ip())),
+                Subject::Address(network) => remote.is_some_and(|it| network.contains(it.ip())),
                 Subject::Client(of, name) => (*of, &**name) == (tenant, client_id),
                 Subject::User(name) => user == Some(&**name),
             });

@@ -4,7 +4,7 @@
 mod walk;
 
 use super::options::Opt;
-use super::value::{Number, Unit, Value};
+use super::value::{Number, Text, Unit, Value, list, one_or_more, texts};
 use noctule_core::grant::{Actions, List, Pattern, Placeholders, Roles, Rule, Source};
 use noctule_proto::QoS;
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,7 +53,7 @@ macro_rules! opt {
 
 /// Options of `[[role]]`, beside its rules.
 pub(super) const ROLE: &[Opt<RoleDraft>] = &[
-    opt!("name", "Name of the role.", |r| Box::new(Name(&mut r.name))),
+    opt!("name", "Name of the role.", |r| name(&mut r.name)),
     opt!("users", "User names that have the role.", |r| Box::new(Names(&mut r.users))),
     opt!("groups", "Groups whose users have it.", |r| Box::new(Names(&mut r.groups))),
     opt!("everyone", "Whether everybody who has a user name has it.", |r| Box::new(
@@ -90,7 +90,7 @@ pub(super) const RULE: &[Opt<RuleDraft>] = &[
 
 /// Options of `[[group]]`.
 pub(super) const GROUP: &[Opt<GroupDraft>] = &[
-    opt!("name", "Name of the group.", |g| Box::new(Name(&mut g.name))),
+    opt!("name", "Name of the group.", |g| name(&mut g.name)),
     opt!("users", "User names in it.", |g| Box::new(Names(&mut g.users))),
 ];
 
@@ -200,18 +200,12 @@ pub(super) fn finish(
 }
 
 /// A name that is not empty.
-struct Name<'a>(&'a mut Box<str>);
-
-impl Value for Name<'_> {
-    fn show(&self) -> Option<String> {
-        Some(toml::Value::from(&**self.0).to_string())
-    }
-
-    fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
-        let name = value.as_str().filter(|name| !name.is_empty());
-        *self.0 = name.ok_or("a name in quotes expected")?.into();
-        Ok(())
-    }
+fn name(slot: &mut Box<str>) -> Box<dyn Value + '_> {
+    let check = |text: &str| match text {
+        "" => Err("a name in quotes expected".into()),
+        _ => Ok(()),
+    };
+    Box::new(Text { slot, check })
 }
 
 /// A list of names.
@@ -219,15 +213,13 @@ struct Names<'a>(&'a mut Vec<Box<str>>);
 
 impl Value for Names<'_> {
     fn show(&self) -> Option<String> {
-        Some(shown(&*self.0))
+        Some(list(&*self.0))
     }
 
     fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
         let wanted = "a list of names expected, like [\"ann\", \"bob\"]";
-        let names = value.as_array().ok_or(wanted)?.iter();
-        let names = names.map(|name| name.get_ref().as_str().filter(|name| !name.is_empty()));
-        let names = names.map(|name| name.map(prepared));
-        *self.0 = names.collect::<Option<_>>().ok_or(wanted)?;
+        let names = texts(value).filter(|names| !names.contains(&""));
+        *self.0 = names.ok_or(wanted)?.into_iter().map(prepared).collect();
         Ok(())
     }
 }
@@ -242,12 +234,12 @@ struct Topics<'a>(&'a mut Vec<Box<str>>);
 
 impl Value for Topics<'_> {
     fn show(&self) -> Option<String> {
-        Some(shown(&*self.0))
+        Some(list(&*self.0))
     }
 
     fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
         let wanted = "a topic filter expected, or a list of them, like [\"a/%c/#\", \"b\"]";
-        for text in one_or_more(value, wanted)? {
+        for text in one_or_more(value).ok_or(wanted)? {
             if let Err(error) = Pattern::parse(text, Placeholders::Anywhere) {
                 return Err(format!("{text:?} is no topic filter: {error}"));
             }
@@ -263,12 +255,12 @@ struct Words<'a>(&'a mut Actions);
 impl Value for Words<'_> {
     fn show(&self) -> Option<String> {
         let words = self.0.to_string();
-        (!self.0.is_empty()).then(|| shown(words.split(", ")))
+        (!self.0.is_empty()).then(|| list(words.split(", ")))
     }
 
     fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
         let wanted = "\"publish\", \"subscribe\", \"receive\" or \"all\" expected, or a list";
-        for word in one_or_more(value, wanted)? {
+        for word in one_or_more(value).ok_or(wanted)? {
             *self.0 = self.0.and(match word {
                 "publish" => Actions::PUBLISH,
                 "subscribe" => Actions::READ,
@@ -279,20 +271,6 @@ impl Value for Words<'_> {
         }
         if self.0.is_empty() { Err(wanted.into()) } else { Ok(()) }
     }
-}
-
-/// A text, or a list of texts.
-fn one_or_more<'v>(value: &'v DeValue<'_>, wanted: &str) -> Result<Vec<&'v str>, String> {
-    if let Some(text) = value.as_str() {
-        return Ok(vec![text]);
-    }
-    let texts = value.as_array().map(|all| all.iter().map(|text| text.get_ref().as_str()));
-    texts.and_then(Iterator::collect).ok_or_else(|| wanted.into())
-}
-
-fn shown(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
-    let texts = texts.into_iter().map(|text| toml::Value::from(text.as_ref()));
-    toml::Value::Array(texts.collect()).to_string()
 }
 
 #[cfg(test)]

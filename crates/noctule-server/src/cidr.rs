@@ -1,40 +1,44 @@
-//! Networks, and which of them a listener takes connections from.
+//! Networks, and what stands for one client among addresses.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
 /// A network, as `10.0.0.0/8` or `2001:db8::/32`; an address alone is the network of itself.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Cidr {
     network: IpAddr,
     bits: u8,
 }
 
-/// Where connections may come from.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Admission {
-    /// From there alone; from anywhere if it is empty.
-    pub allow: Vec<Cidr>,
-    /// Not from there, whatever is allowed.
-    pub deny: Vec<Cidr>,
-}
-
 impl Cidr {
+    /// The network of this size that an address lies in.
+    pub(crate) fn around(address: IpAddr, bits: u8) -> Cidr {
+        // An IPv4 client of a socket for both is the same client.
+        let address = address.to_canonical();
+        let bits = bits.min(if address.is_ipv4() { 32 } else { 128 });
+        Cidr { network: masked(address, bits), bits }
+    }
+
+    /// What stands for one client: an address of IPv4, or the 64 bits that a customer of an IPv6
+    /// provider chooses the rest of.
+    pub(crate) fn of_client(address: IpAddr) -> Cidr {
+        Cidr::around(address, if address.to_canonical().is_ipv4() { 32 } else { 64 })
+    }
+
+    pub(crate) fn bits(self) -> u8 {
+        self.bits
+    }
+
+    pub(crate) fn is_v4(self) -> bool {
+        self.network.is_ipv4()
+    }
+
     /// Whether an address lies in it. An IPv4 address in the clothes of IPv6 is one of IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let same_kind = address.to_canonical().is_ipv4() == self.network.is_ipv4();
         same_kind && masked(address.to_canonical(), self.bits) == self.network
-    }
-}
-
-impl Admission {
-    /// Whether an address may come in.
-    #[must_use]
-    pub fn admits(&self, address: IpAddr) -> bool {
-        let within = |list: &[Cidr]| list.iter().any(|it| it.contains(address));
-        (self.allow.is_empty() || within(&self.allow)) && !within(&self.deny)
     }
 }
 
@@ -78,8 +82,13 @@ impl FromStr for Cidr {
 }
 
 impl fmt::Display for Cidr {
+    /// A single address without its bits, as fail2ban and people expect it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.network, self.bits)
+        match (self.network, self.bits) {
+            (IpAddr::V4(address), 32) => address.fmt(f),
+            (IpAddr::V6(address), 128) => address.fmt(f),
+            (network, bits) => write!(f, "{network}/{bits}"),
+        }
     }
 }
 
@@ -123,17 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn deny_wins_over_allow_and_no_allow_is_everybody() {
-        let list = |text: &str| text.split_whitespace().map(|it| it.parse().unwrap()).collect();
-        let admits = |allow, deny, address: &str| {
-            Admission { allow: list(allow), deny: list(deny) }.admits(address.parse().unwrap())
-        };
-        assert!(admits("", "", "1.2.3.4"));
-        assert!(admits("10.0.0.0/8 ::1", "", "::1"));
-        assert!(!admits("10.0.0.0/8 ::1", "", "1.2.3.4"));
-        assert!(!admits("10.0.0.0/8", "10.1.0.0/16", "10.1.2.3"));
-        assert!(admits("10.0.0.0/8", "10.1.0.0/16", "10.2.2.3"));
-        assert!(!admits("", "0.0.0.0/0", "10.2.2.3"));
-        assert!(admits("", "0.0.0.0/0", "::1"));
+    fn a_client_is_an_address_or_what_a_customer_is_given() {
+        for (address, client) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8::1", "2001:db8::/64"),
+        ] {
+            assert_eq!(Cidr::of_client(address.parse().unwrap()).to_string(), client);
+        }
+        assert_eq!(Cidr::around("10.1.2.3".parse().unwrap(), 8).to_string(), "10.0.0.0/8");
     }
 }
