@@ -122,10 +122,8 @@ impl Server {
         let wakes: Vec<Arc<Wake>> = polls.iter().map(|(_, wake)| Arc::clone(wake)).collect();
         // A broker that cannot keep what it promises takes no connection.
         let stores = stores::open(&config, &wakes)?;
-        let mut bound = listen(&config, count)?;
-        let admin_socket = admin_socket(&config)?;
         let seed = random()?;
-        let shared = Arc::new(shared(&config, count, bound.len())?);
+        let shared = Arc::new(shared(&config, count, config.listeners.len())?);
         let passwords = PasswordPool::start(PASSWORD_THREADS)?;
         let token_checks = TokenPool::start(TOKEN_THREADS)?;
         let trust = Arc::new(believed.trust(&config, http.as_ref()));
@@ -148,13 +146,19 @@ impl Server {
             let (commands, inbox) = channel();
             let mailbox = Mailbox { commands, wake };
             let id = ShardId(u16::try_from(at).expect("shards are counted in 16 bits"));
-            let listeners = bound.iter_mut().map(|it| it.part()).collect();
-            let joints = Joints { poll, peers, store, commands: inbox, listeners };
+            let joints = Joints { poll, peers, store, commands: inbox };
             parts.push(plan.parts(id, joints, mailbox.clone())?);
             mailboxes.push(mailbox);
         }
         let Plan { homes, .. } = plan;
         replay(&config, &mut parts)?;
+        // Not before: those who waited while a store is read would give up and come again, and
+        // their two connections would be heard in any order.
+        let mut bound = listen(&config, count)?;
+        let admin_socket = admin_socket(&config)?;
+        for part in &mut parts {
+            part.listeners = bound.iter_mut().map(Opened::part).collect();
+        }
         let kept = (ban_file, Bans::clone(&bans));
         let defence = Defence::start(posts, &config, kept, mailboxes.clone(), shared.clock)?;
         let desk = defence.reports().clone();
@@ -216,7 +220,6 @@ struct Joints {
     peers: Peers,
     store: Box<dyn Store>,
     commands: Receiver<Command>,
-    listeners: Vec<ListenerPart>,
 }
 
 /// What all shards share.
@@ -266,7 +269,7 @@ impl Plan<'_> {
             address_limits: self.config.address_limits,
             store: joints.store,
             replayed: Replayed::default(),
-            listeners: joints.listeners,
+            listeners: Vec::new(),
             peers: joints.peers,
             commands: joints.commands,
             wake,

@@ -1,7 +1,7 @@
 //! A connection to the broker that never blocks: one thread looks after all of them, so that what
 //! was acknowledged has one order.
 
-use crate::script::packet::{Packet, frame_len};
+use crate::script::packet::{Packet, frame_len, kind};
 use anyhow::{Result, anyhow};
 use noctule_proto::Version;
 use std::io::{ErrorKind, Read, Write};
@@ -10,6 +10,9 @@ use std::time::Duration;
 
 /// Bytes that wait for the socket at most; who has more to say waits.
 const PENDING_MAX: usize = 256 * 1024;
+
+/// The reason code `Session taken over`.
+const TAKEN_OVER: u8 = 0x8E;
 
 /// A connection.
 #[derive(Debug)]
@@ -97,8 +100,12 @@ impl Line {
         let wrong = |wrong: String| anyhow!("the broker sent no packet: {wrong}");
         while let Some((len, _)) = frame_len(&self.arrived[at..]).map_err(wrong)? {
             let Some(bytes) = self.arrived.get(at..at + len) else { break };
-            packets.push(Packet::parse(bytes, self.version).map_err(wrong)?);
+            let packet = Packet::parse(bytes, self.version).map_err(wrong)?;
             at += len;
+            // Of two connections of a client, the one that was given up may be heard last.
+            if !(packet.kind() == kind::DISCONNECT && packet.code == TAKEN_OVER) {
+                packets.push(packet);
+            }
         }
         self.arrived.drain(..at);
         Ok(packets)
