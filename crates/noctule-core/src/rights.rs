@@ -42,6 +42,7 @@ impl Broker {
         rights.policies = policies;
         rights.version += 1;
         rights.decisions.clear();
+        self.routes.clear();
         self.connections.forget_routes();
         self.jobs.recheck();
     }
@@ -86,7 +87,20 @@ impl Broker {
             }
         };
         let client_id = session.client_id.clone();
-        self.sessions.at_mut(slot).permit = self.permit(principal, listener, &client_id);
+        let permit = self.permit(principal, listener, &client_id);
+        self.put_permit(slot, permit);
+    }
+
+    /// Whether that is another than before. Who receives what is found out anew, if it is.
+    fn put_permit(&mut self, slot: u32, permit: Option<Box<Permit>>) -> bool {
+        let key = |permit: &Option<Box<Permit>>| permit.as_ref().map(|permit| permit.key);
+        let session = self.sessions.at_mut(slot);
+        let other = key(&session.permit) != key(&permit);
+        session.permit = permit;
+        if other && session.subscriptions.len() > 0 {
+            self.routes.clear();
+        }
+        other
     }
 
     /// A connected client has proved who it is, perhaps once more; or that was known before there
@@ -234,10 +248,7 @@ impl Broker {
         slot: u32,
         permit: Option<Box<Permit>>,
     ) {
-        let session = self.sessions.at_mut(slot);
-        let before = std::mem::replace(&mut session.permit, permit);
-        let key = |permit: &Option<Box<Permit>>| permit.as_ref().map(|permit| permit.key);
-        if key(&before) != key(&session.permit) {
+        if self.put_permit(slot, permit) {
             self.recheck_subscriptions(turn, slot);
         }
     }

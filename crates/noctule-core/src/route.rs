@@ -6,6 +6,7 @@ use crate::index::{Match, Receiver};
 use crate::outbound::Outbound;
 use crate::peer::{Delivery, PeerMessage, Target};
 use crate::record::Receivers;
+use crate::rights::Asked;
 use crate::seed::Seed;
 use crate::verdict::Verdict;
 use hashbrown::HashTable;
@@ -24,6 +25,8 @@ pub(crate) struct Route {
     slots: Arc<[u32]>,
     /// Receivers elsewhere.
     pub(crate) there: Vec<(ShardId, Arc<[Target]>)>,
+    /// Of those who have subscribed, how many here may not be given it, and are not among `here`.
+    withheld: u32,
     /// Among them are some whose deliveries of QoS 1 and 2 are recorded.
     recorded: bool,
     /// What the records of messages of QoS 1 and of QoS 2 say of them, unless that depends on who
@@ -121,10 +124,7 @@ impl RouteCache {
     fn insert(&mut self, seed: &Seed, hash: u64, route: Route, bytes_max: usize) -> u32 {
         // A route in use cannot be hashed again, so the table is emptied, never grown, meanwhile.
         if self.bytes + route.bytes() > bytes_max || (self.lent > 0 && self.grows()) {
-            self.first += self.routes.len() as u32;
-            self.routes.clear();
-            self.by_topic.clear();
-            self.bytes = 0;
+            self.clear();
         }
         self.bytes += route.bytes();
         let at = self.first + self.routes.len() as u32;
@@ -140,6 +140,14 @@ impl RouteCache {
     /// Whether numbers have run out, and none is in use: who remembers one has to forget it.
     fn is_worn_out(&self) -> bool {
         self.first > NUMBERS_MAX && self.lent == 0
+    }
+
+    /// Forgets all: who receives what has changed.
+    pub(crate) fn clear(&mut self) {
+        self.first += self.routes.len() as u32;
+        self.routes.clear();
+        self.by_topic.clear();
+        self.bytes = 0;
     }
 
     fn grows(&self) -> bool {
@@ -235,7 +243,9 @@ impl Broker {
         }
         self.counters.route_misses += 1;
         let route = self.ask_index(turn, (tenant, topic), generation);
-        match found {
+        // Asking may have shown that rights have changed, and the cache was emptied.
+        let is_there = |at: &u32| self.routes.get(*at).is_some_and(|it| it.is_of(tenant, topic));
+        match found.filter(is_there) {
             Some(at) => {
                 self.routes.replace(at, route);
                 at
@@ -262,14 +272,16 @@ impl Broker {
         turn.index.route(tenant, topic, &mut matches);
         // Stable: receivers of one shard keep the order of the index.
         matches.sort_by_key(|found| found.shard);
-        let mut here: Arc<[Target]> = Arc::new([]);
-        let mut there = Vec::new();
+        let (mut here, mut withheld) = (Arc::new([]) as Arc<[Target]>, 0);
+        let mut there: Vec<(ShardId, Arc<[Target]>)> = Vec::new();
+        let mut hash = None;
         for group in matches.chunk_by(|a, b| a.shard == b.shard) {
-            let targets = group.iter().map(target).collect();
             if group[0].shard == self.me {
-                here = targets;
+                let permitted = group.iter().filter(|found| self.is_for(found, topic, &mut hash));
+                here = permitted.map(target).collect();
+                withheld = (group.len() - here.len()) as u32;
             } else {
-                there.push((group[0].shard, targets));
+                there.push((group[0].shard, group.iter().map(target).collect()));
             }
         }
         self.routes.matches = matches;
@@ -285,7 +297,28 @@ impl Broker {
         });
         let by_publisher = targets().any(|target| target.options.no_local);
         let (topic, receipts) = (topic.into(), [None, None]);
-        Route { tenant, topic, generation, here, slots, there, recorded, receipts, by_publisher }
+        Route {
+            tenant,
+            topic,
+            generation,
+            here,
+            slots,
+            there,
+            withheld,
+            recorded,
+            receipts,
+            by_publisher,
+        }
+    }
+
+    /// Whether somebody at home here who has subscribed may be given messages of a topic. Share
+    /// groups ask their members when they are given one.
+    fn is_for(&mut self, found: &Match, topic: &str, hash: &mut Option<u64>) -> bool {
+        let slot = match found.receiver {
+            Receiver::Session(number) => self.sessions.slot_of(number),
+            Receiver::Group(_) => None,
+        };
+        slot.is_none_or(|slot| self.may_receive(slot, Asked { topic, hash }))
     }
 
     /// Gives a message to all receivers of a route: those here now, the others through their
@@ -298,6 +331,8 @@ impl Broker {
         outbound: &mut Outbound<'_>,
         conn: Option<ConnId>,
     ) {
+        self.counters.verdicts[Verdict::ReceiverNotAuthorized as usize] +=
+            u64::from(route.withheld);
         if route.is_empty() {
             self.counters.verdict(Verdict::NoSubscriber);
             return;
@@ -376,10 +411,13 @@ impl Broker {
         sole: bool,
     ) -> bool {
         match target.receiver {
+            // Its right was looked at when the route was made.
             Receiver::Session(number) if self.sessions.is_at(slot, number) => {
-                self.deliver(turn, slot, (outbound, sole), target)
+                self.deliver_permitted(turn, slot, (outbound, sole), target)
             }
-            _ => self.deliver_to(turn, target, outbound, sole),
+            Receiver::Session(_) | Receiver::Group(_) => {
+                self.deliver_to(turn, target, outbound, sole)
+            }
         }
     }
 }
@@ -408,6 +446,7 @@ mod tests {
                 here: Arc::new([]),
                 slots: Arc::new([]),
                 there: Vec::new(),
+                withheld: 0,
                 recorded: false,
                 receipts: [None, None],
                 by_publisher: false,

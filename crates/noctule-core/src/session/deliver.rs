@@ -52,6 +52,22 @@ impl Broker {
         (outbound, sole): (&mut Outbound<'_>, bool),
         target: &Target,
     ) -> bool {
+        let asked = Asked { topic: outbound.topic.as_str(), hash: &mut outbound.topic_hash };
+        if !self.may_receive(slot, asked) {
+            self.withhold(turn, slot, outbound, target);
+            return false;
+        }
+        self.deliver_permitted(turn, slot, (outbound, sole), target)
+    }
+
+    /// The same for a session that is known to be allowed to receive the topic.
+    pub(crate) fn deliver_permitted(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        (outbound, sole): (&mut Outbound<'_>, bool),
+        target: &Target,
+    ) -> bool {
         let session = self.sessions.at(slot);
         let left = |group| session.work.leaving.iter().any(|(_, left)| Some(*left) == group);
         if !session.work.leaving.is_empty() && left(target.group) {
@@ -63,11 +79,6 @@ impl Broker {
             return false;
         }
         let awaits_retained = session.work.awaited.is_some();
-        let asked = Asked { topic: outbound.topic.as_str(), hash: &mut outbound.topic_hash };
-        if !self.may_receive(slot, asked) {
-            self.withhold(turn, slot, outbound, target);
-            return false;
-        }
         // [V31-2.1-3], [MQTT-3.3.1-12 v5], [MQTT-3.3.1-13 v5], [MQTT-3.3.1-9 v3.1.1]
         let retain = outbound.retain && target.options.retain_as_published;
         // [V31-3.3-4], [MQTT-3.8.4-8 v5], [MQTT-3.8.4-6 v3.1.1]

@@ -157,6 +157,30 @@ fn without_strict_subscribe_anything_is_taken_and_only_what_is_allowed_comes() {
     });
 }
 
+/// What a session is given depends on who holds it, while a publisher goes on to the same topic.
+#[test]
+fn a_session_that_another_user_resumes_is_given_what_that_user_may_have() {
+    script().rules(&format!("strict_subscribe = false\n{RULES}")).run(|world| {
+        let other = world.connect_with(&connect("o").user_name(b"eve"));
+        let may = world.connect_with(&connect("m").user_name(b"eve"));
+        may.subscribes("watched/#", 0);
+        let eve = world.connect_with(&resume("s").user_name(b"eve"));
+        eve.subscribes("watched/#", 0);
+        for (user, given) in [("eve", true), ("ann", false), ("eve", true)] {
+            let held = world.connect_with(&resume("s").user_name(user.as_bytes()));
+            for _ in 0..2 {
+                other.send(publish("watched/x", user));
+                may.receives(publish("watched/x", user));
+            }
+            if given {
+                held.receives(publish("watched/x", user));
+                held.receives(publish("watched/x", user));
+            }
+            held.expect_nothing();
+        }
+    });
+}
+
 /// `[MQTT-3.1.4-2 v5]`
 #[test]
 fn a_will_that_may_not_be_published_is_refused_at_connect() {
