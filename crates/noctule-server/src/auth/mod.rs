@@ -10,6 +10,7 @@
 //! * `token`     JSON Web Tokens, with threads of their own
 //! * `identity`  who a client turned out to be
 //! * `webhook`   a service of the operator's
+//! * `grants`    what it says that clients may do
 //! * `http`      how others are asked
 //! * `file`      files that say who is believed
 //!
@@ -22,6 +23,7 @@
 //! Method names one of the chain.
 
 mod file;
+mod grants;
 mod http;
 mod identity;
 mod password_file;
@@ -49,18 +51,19 @@ pub(crate) use verifier::prepared_name;
 
 use crate::config::AuthenticatorKind;
 use crate::shard::{Clock, Mailbox};
+use grants::Grants;
 use identity::{Asked, Identity};
-use noctule_core::ConnId;
 use noctule_core::grant::Principal;
 use noctule_core::input::AuthAnswer;
 use noctule_core::output::AuthRequest;
+use noctule_core::{ConnId, Time};
 use noctule_proto::{ReasonCode, Version};
 use scram::{ClientFirst, Exchange, ScramError};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use token::{Proof, now_millis};
-use webhook::Hook;
+use webhook::{About, Hook};
 
 /// Those who find out what takes long.
 pub(crate) struct Checks {
@@ -81,6 +84,7 @@ pub(crate) struct Authenticator {
     /// Who a connection is that proved it: a re-authentication cannot change it, a reload can end
     /// it.
     known: HashMap<ConnId, Known>,
+    grants: Grants,
     last_ticket: u64,
 }
 
@@ -116,6 +120,16 @@ struct Applicant {
     asked: Asked,
     password: Option<Box<[u8]>>,
     shown: Shown,
+}
+
+/// What comes of an answer.
+pub(crate) enum Outcome {
+    /// The client is let in, or not.
+    Answer(AuthAnswer),
+    /// It is in, and has other rights than before.
+    Changed(Principal),
+    /// It is in, and may not be.
+    Lost(ReasonCode, Box<str>),
 }
 
 /// Who a connection is.
@@ -164,6 +178,7 @@ impl Authenticator {
             secret,
             running: HashMap::new(),
             known: HashMap::new(),
+            grants: Grants::default(),
             last_ticket: 0,
         })
     }
@@ -201,6 +216,21 @@ impl Authenticator {
         shown: Shown,
         request: AuthRequest,
     ) -> Option<AuthAnswer> {
+        if let AuthRequest::Connect { client_id, .. } = &request
+            && self.permissions_secs().is_some()
+        {
+            self.grants.begin(conn, client_id, &shown);
+        }
+        let answer = self.first_step(conn, shown, request)?;
+        self.permitted(conn, answer)
+    }
+
+    fn first_step(
+        &mut self,
+        conn: ConnId,
+        shown: Shown,
+        request: AuthRequest,
+    ) -> Option<AuthAnswer> {
         match request {
             AuthRequest::Connect { client_id, user_name, password, method: None, .. } => {
                 let asked = Asked { client_id, user_name: user_name.map(Into::into) };
@@ -231,7 +261,8 @@ impl Authenticator {
                 let user = user.clone().filter(|_| accepted);
                 self.running.remove(&conn);
                 let Some(user) = user else { return Some(wrong_password()) };
-                Some(self.admit_user(conn, user, None))
+                let answer = self.admit_user(conn, user, None);
+                self.permitted(conn, answer)
             }
             _ => None,
         }
@@ -243,27 +274,33 @@ impl Authenticator {
         conn: ConnId,
         ticket: u64,
         verdict: Verdict,
-    ) -> Option<AuthAnswer> {
+    ) -> Option<Outcome> {
+        if self.grants.asked(conn, ticket) {
+            return self.granted(conn, verdict);
+        }
         let waits = match self.running.get(&conn)? {
             Running::Token { ticket, .. } | Running::Webhook { ticket, .. } => *ticket,
             Running::Password { .. } | Running::Scram { .. } => return None,
         };
         let running = if waits == ticket { self.running.remove(&conn)? } else { return None };
-        match verdict {
-            Verdict::Deny { reason, why } => Some(AuthAnswer::Deny { reason, why }),
-            Verdict::Allow(identity) => Some(match running {
+        let answer = match verdict {
+            Verdict::Deny { reason, why } => AuthAnswer::Deny { reason, why },
+            Verdict::Allow(identity) => match running {
                 Running::Token { again, .. } => self.by_token(conn, *identity, again),
-                Running::Webhook { .. } => self.by_webhook(conn, *identity),
+                Running::Webhook { .. } => {
+                    return Some(Outcome::Answer(self.by_webhook(conn, *identity)));
+                }
                 Running::Password { .. } | Running::Scram { .. } => wrong_password(),
-            }),
+            },
             Verdict::NotMine => match running {
-                Running::Webhook { applicant, next, .. } => self.ask(conn, applicant, next),
+                Running::Webhook { applicant, next, .. } => self.ask(conn, applicant, next)?,
                 // Nobody else takes tokens.
                 Running::Token { .. } | Running::Password { .. } | Running::Scram { .. } => {
-                    Some(wrong_password())
+                    wrong_password()
                 }
             },
-        }
+        };
+        self.permitted(conn, answer).map(Outcome::Answer)
     }
 
     /// The user name that a connection has proved to have.
@@ -280,6 +317,7 @@ impl Authenticator {
         if !self.known.is_empty() {
             self.known.remove(&conn);
         }
+        self.grants.forget(conn);
     }
 
     /// One of our own users has proved who it is.
@@ -395,7 +433,7 @@ impl Authenticator {
     ) -> Option<AuthAnswer> {
         self.last_ticket += 1;
         let ticket = self.last_ticket;
-        if !hook.ask((conn, ticket), &applicant, &self.checks.answers) {
+        if !hook.ask((conn, ticket), (About::Login, &applicant), &self.checks.answers) {
             return Some(too_many());
         }
         self.running.insert(conn, Running::Webhook { ticket, applicant, next });
@@ -407,7 +445,13 @@ impl Authenticator {
         if self.trust.hook.is_none() {
             return deny(ReasonCode::NotAuthorized, "who would let it in was taken away");
         }
-        self.admit(conn, identity, Voucher::Webhook)
+        let answer = self.admit(conn, identity, Voucher::Webhook);
+        if let AuthAnswer::Allow { principal, .. } = &answer {
+            self.last_ticket += 1;
+            self.grants.by_webhook(conn, principal, self.last_ticket);
+            self.schedule(conn);
+        }
+        answer
     }
 
     /// A token is good.
@@ -425,14 +469,18 @@ impl Authenticator {
 
     /// What core is told of a client that something vouches for.
     fn admit(&mut self, conn: ConnId, identity: Identity, by: Voucher) -> AuthAnswer {
-        // The broker's clock need not agree with the system's.
-        let in_millis = |at: u64| self.clock.now().plus_millis(at.saturating_sub(now_millis()));
-        let expires = identity.expires_millis.map(in_millis);
+        let expires = self.expires(&identity);
         let rules = identity.permissions.as_deref().map(|all| Arc::new(identity::rules(all)));
         let principal =
             Principal { user_name: identity.user_name, roles: identity.roles, rules, expires };
         self.known.insert(conn, Known { principal: principal.clone(), by });
         AuthAnswer::Allow { principal, data: None }
+    }
+
+    /// When it ends. The broker's clock need not agree with the system's.
+    fn expires(&self, identity: &Identity) -> Option<Time> {
+        let in_millis = |at: u64| self.clock.now().plus_millis(at.saturating_sub(now_millis()));
+        identity.expires_millis.map(in_millis)
     }
 
     /// The authentication of MQTT 5, by a method that belongs to one of the chain.

@@ -61,7 +61,10 @@ impl Fixture {
                 self.auth.checked(conn, ticket, accepted)
             }
             Ok(Command::Identified { conn, ticket, verdict }) => {
-                self.auth.identified(conn, ticket, verdict)
+                match self.auth.identified(conn, ticket, verdict) {
+                    Some(Outcome::Answer(answer)) => Some(answer),
+                    Some(Outcome::Changed(_) | Outcome::Lost(..)) | None => None,
+                }
             }
             other => panic!("{other:?}"),
         };

@@ -204,7 +204,10 @@ impl Walk<'_> {
         let kinds = [("jwt", AuthenticatorKind::Jwt), ("webhook", AuthenticatorKind::Webhook)];
         for (name, kind) in kinds {
             let said = root.iter().find(|(key, _)| key.get_ref() == name);
-            if let Some((key, _)) = said.filter(|_| !config.authenticators.contains(&kind)) {
+            let of_use = config.authenticators.contains(&kind)
+                || (kind == AuthenticatorKind::Webhook
+                    && config.webhook.as_ref().is_some_and(|webhook| webhook.permissions));
+            if let Some((key, _)) = said.filter(|_| !of_use) {
                 let what = "is never asked, because `authenticators` leaves it out".to_owned();
                 self.fault(&key.span(), name, what);
             }

@@ -1,4 +1,4 @@
-//! The service that is asked who is let in.
+//! The service that is asked who is let in, and what clients may do.
 
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,10 @@ pub struct WebhookOptions {
     pub cache_deny_secs: u32,
     /// What holds while it fails.
     pub fail: WebhookFailure,
+    /// Whether it is asked what clients may do whom others let in.
+    pub permissions: bool,
+    /// Seconds until it is asked again what a connected client may do; 0: it is not.
+    pub permissions_secs: u32,
 }
 
 /// What holds while a service fails.
@@ -60,6 +64,8 @@ pub(super) struct WebhookDraft {
     pub(super) cache_allow_secs: u32,
     pub(super) cache_deny_secs: u32,
     pub(super) fail: WebhookFailure,
+    pub(super) permissions: bool,
+    pub(super) permissions_secs: u32,
 }
 
 impl Default for WebhookDraft {
@@ -75,6 +81,8 @@ impl Default for WebhookDraft {
             cache_allow_secs: 60,
             cache_deny_secs: 10,
             fail: WebhookFailure::Closed,
+            permissions: false,
+            permissions_secs: 300,
         }
     }
 }
@@ -96,6 +104,8 @@ impl WebhookDraft {
             cache_allow_secs: options.cache_allow_secs,
             cache_deny_secs: options.cache_deny_secs,
             fail: options.fail,
+            permissions: options.permissions,
+            permissions_secs: options.permissions_secs,
         }
     }
 
@@ -120,6 +130,8 @@ impl WebhookDraft {
             cache_allow_secs: self.cache_allow_secs,
             cache_deny_secs: self.cache_deny_secs,
             fail: self.fail,
+            permissions: self.permissions,
+            permissions_secs: self.permissions_secs,
         })
     }
 }

@@ -2,11 +2,11 @@
 
 use super::Shard;
 use super::lines::News;
-use crate::auth::{Seen, Shown};
+use crate::auth::{Outcome, Seen, Shown, Verdict};
 use crate::config::UserNameFrom;
 use crate::net::Socket;
-use noctule_core::ConnId;
 use noctule_core::output::AuthRequest;
+use noctule_core::{ConnId, Index, Input};
 
 impl Shard {
     /// Finds out who a client is, or has it found out.
@@ -41,6 +41,30 @@ impl Shard {
         if let Some(answer) = answer {
             let answer = self.unless_banned(conn, answer);
             self.lines.news.push_back(News::Authenticated(conn, answer));
+        }
+    }
+
+    /// Somebody else has found out who a client is, or what it may do.
+    pub(super) fn identified(
+        &mut self,
+        index: &Index,
+        (conn, ticket): (ConnId, u64),
+        verdict: Verdict,
+    ) {
+        match self.auth.identified(conn, ticket, verdict) {
+            None => {}
+            Some(Outcome::Answer(answer)) => {
+                let answer = self.unless_banned(conn, answer);
+                self.lines.news.push_back(News::Authenticated(conn, answer));
+            }
+            Some(Outcome::Changed(principal)) => {
+                let input = Input::Identified { conn, principal };
+                self.broker.handle(self.now, index, input, &mut self.outbox);
+            }
+            Some(Outcome::Lost(reason, why)) => {
+                let input = Input::Revoked { conn, reason, why: &why };
+                self.broker.handle(self.now, index, input, &mut self.outbox);
+            }
         }
     }
 }

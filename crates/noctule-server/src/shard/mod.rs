@@ -336,6 +336,7 @@ impl Shard {
             self.relieve(&index);
             self.publish_sys(&index);
             self.watch_clients(&index);
+            self.auth.ask_again(self.now);
             self.broker.tick(self.now, &index, &mut self.outbox);
             self.settle(&index);
         }
@@ -447,10 +448,7 @@ impl Shard {
                     }
                 }
                 Command::Identified { conn, ticket, verdict } => {
-                    if let Some(answer) = self.auth.identified(conn, ticket, verdict) {
-                        let answer = self.unless_banned(conn, answer);
-                        self.lines.news.push_back(News::Authenticated(conn, answer));
-                    }
+                    self.identified(index, (conn, ticket), verdict);
                 }
                 Command::Banned { bans, cut } => self.banned(index, bans, &cut),
                 Command::Alert { tenants, topic, payload } => {
@@ -609,6 +607,7 @@ impl Shard {
             self.stale.then_some(copy_due),
             self.sys.as_ref().and_then(SysTopics::next_deadline),
             self.watch.next_deadline(self.lines.connections.len()),
+            self.auth.next_deadline(),
             accept,
             hurried.then_some(soon),
         ];

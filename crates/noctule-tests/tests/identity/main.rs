@@ -1,6 +1,8 @@
-//! Who gets in by a token or a webhook, over real sockets, and what everybody else is told.
+//! Who gets in by a token or a webhook, and what it may do by a webhook, over real sockets, and what
+//! everybody else is told.
 
 mod client;
+mod permissions;
 mod service;
 mod signer;
 mod tokens;

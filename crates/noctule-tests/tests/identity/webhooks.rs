@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const ALLOW: &str = r#"{"result":"allow"}"#;
 const UNKNOWN: &str = "who you are cannot be found out at the moment";
 
-fn body(text: &str) -> Answer {
+pub(crate) fn body(text: &str) -> Answer {
     Answer::Body(text.into())
 }
 
@@ -21,7 +21,7 @@ fn asking(service: &Service, options: &str) -> Result<Broker> {
     Broker::start(&[("token", b"s3cret\n")], &format!("[webhook]\nurl = {url:?}\n{options}\n"))
 }
 
-fn named<'a>(user_name: &'a str, password: &'a str) -> Hello<'a> {
+pub(crate) fn named<'a>(user_name: &'a str, password: &'a str) -> Hello<'a> {
     let (user_name, password) = (Some(user_name), Some(password.as_bytes()));
     Hello { user_name, password, ..Hello::default() }
 }
@@ -48,7 +48,7 @@ fn each_answer_of_a_service_has_its_meaning() -> Result<()> {
     ensure!(head.to_lowercase().contains("\r\nauthorization: bearer s3cret"), "{head}");
     let listener = address.to_string();
     let expected = format!(
-        "{{\"client_id\":\"dev\",\"common_name\":null,\"listener\":{listener:?},\
+        "{{\"ask\":\"login\",\"client_id\":\"dev\",\"common_name\":null,\"listener\":{listener:?},\
          \"password\":\"p\u{e4}ss\",\"peer\":\"127.0.0.1\",\"user_name\":\"ann\",\
          \"version\":\"5\"}}"
     );

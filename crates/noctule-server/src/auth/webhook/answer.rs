@@ -3,6 +3,7 @@
 use super::super::Applicant;
 use super::super::identity::{Identity, Verdict};
 use super::super::token::{TokenError, json_object, read_permissions, roles};
+use super::About;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use noctule_proto::text::is_clean;
@@ -17,7 +18,7 @@ const REASON_MAX: usize = 256;
 const EXPIRES_MAX: f64 = 3_200_000_000.0;
 
 /// The question, as JSON. The same client is always the same text.
-pub(super) fn question(applicant: &Applicant) -> String {
+pub(super) fn question(about: About, applicant: &Applicant) -> String {
     let seen = &applicant.shown.seen;
     let version = seen.version.map(|version| match version {
         Version::V31 => "3.1",
@@ -25,6 +26,7 @@ pub(super) fn question(applicant: &Applicant) -> String {
         Version::V5 => "5",
     });
     let mut question = json!({
+        "ask": about.name(),
         "client_id": applicant.asked.client_id,
         "user_name": applicant.asked.user_name.as_deref(),
         "password": null,

@@ -1,5 +1,5 @@
-//! A service of the operator's that says who is let in: asked by HTTP, about each client anew or as
-//! it said a moment ago.
+//! A service of the operator's that says who is let in, and what clients may do: asked by HTTP,
+//! about each client anew or as it said a moment ago.
 //!
 //! * `answer`   what is asked, and what the answer means
 //! * `cache`    what was said a moment ago
@@ -35,6 +35,26 @@ const WAITING_MAX: usize = 4096;
 
 /// A longer answer is an error.
 const BODY_MAX: usize = 64 * 1024;
+
+/// What it is asked about a client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum About {
+    /// Whether it is let in, and as whom.
+    Login,
+    /// What it may do, whom others let in.
+    Permissions,
+    /// The same of one that is connected: without an answer all stays as it is.
+    PermissionsAgain,
+}
+
+impl About {
+    fn name(self) -> &'static str {
+        match self {
+            About::Login => "login",
+            About::Permissions | About::PermissionsAgain => "permissions",
+        }
+    }
+}
 
 /// The service.
 pub(crate) struct Webhook {
@@ -100,26 +120,28 @@ impl Webhook {
         }
     }
 
-    async fn verdict(&self, applicant: &Applicant) -> Verdict {
-        let body = Bytes::from(answer::question(applicant));
+    /// `None`: nothing is known, and nothing changes.
+    async fn verdict(&self, about: About, applicant: &Applicant) -> Option<Verdict> {
+        let body = Bytes::from(answer::question(about, applicant));
         let name = self.cache.name(&body);
         if let Some(verdict) = self.cache.find(name, Instant::now(), now_millis()) {
-            return verdict;
+            return Some(verdict);
         }
         let verdict = match self.ask(applicant, body).await {
             Ok(verdict) => verdict,
             Err(why) => {
                 tracing::debug!("webhook {}: {why}", self.endpoint);
-                return self.failed(applicant);
+                return self.failed(about, applicant);
             }
         };
         let secs = match &verdict {
             Verdict::Allow(_) => self.options.cache_allow_secs,
             Verdict::Deny { .. } => self.options.cache_deny_secs,
-            Verdict::NotMine => 0,
+            Verdict::NotMine if about == About::Login => 0,
+            Verdict::NotMine => self.options.cache_allow_secs,
         };
         self.cache.keep(name, &verdict, Instant::now(), Duration::from_secs(secs.into()));
-        verdict
+        Some(verdict)
     }
 
     /// The answer of the service, or why there is none.
@@ -172,31 +194,43 @@ impl Webhook {
     }
 
     /// What holds without an answer.
-    fn failed(&self, applicant: &Applicant) -> Verdict {
-        match self.options.fail {
-            WebhookFailure::Closed => Verdict::Deny {
-                reason: ReasonCode::ServerUnavailable,
-                why: "who you are cannot be found out at the moment".into(),
-            },
-            WebhookFailure::Open => Verdict::Allow(Box::new(Identity {
+    fn failed(&self, about: About, applicant: &Applicant) -> Option<Verdict> {
+        let closed =
+            |why: &str| Verdict::Deny { reason: ReasonCode::ServerUnavailable, why: why.into() };
+        Some(match (about, self.options.fail) {
+            (About::PermissionsAgain, _) => return None,
+            (About::Login, WebhookFailure::Closed) => {
+                closed("who you are cannot be found out at the moment")
+            }
+            (About::Permissions, WebhookFailure::Closed) => {
+                closed("what you may do cannot be found out at the moment")
+            }
+            (About::Login, WebhookFailure::Open) => Verdict::Allow(Box::new(Identity {
                 user_name: applicant.asked.user_name.clone(),
                 roles: Arc::default(),
                 permissions: None,
                 issuer: None,
                 expires_millis: None,
             })),
-            WebhookFailure::Ignore => Verdict::NotMine,
-        }
+            (About::Login | About::Permissions, _) => Verdict::NotMine,
+        })
     }
 }
 
 impl Hook {
+    /// How often it is asked again what connected clients may do, in seconds; `None`: it is not
+    /// asked what clients may do. 0: it is asked once.
+    pub(super) fn permissions_secs(&self) -> Option<u32> {
+        let options = &self.webhook.options;
+        options.permissions.then_some(options.permissions_secs)
+    }
+
     /// Asks about a client; the answer comes as `Command::Identified`. `false` if too many wait
     /// already.
     pub(super) fn ask(
         &self,
         (conn, ticket): (ConnId, u64),
-        applicant: &Arc<Applicant>,
+        (about, applicant): (About, &Arc<Applicant>),
         answers: &Mailbox,
     ) -> bool {
         let (webhook, applicant) = (Arc::clone(&self.webhook), Arc::clone(applicant));
@@ -206,9 +240,11 @@ impl Hook {
         }
         let answers = answers.clone();
         self.runtime.spawn(async move {
-            let verdict = webhook.verdict(&applicant).await;
+            let verdict = webhook.verdict(about, &applicant).await;
             webhook.waiting.fetch_sub(1, Ordering::Relaxed);
-            answers.post(Command::Identified { conn, ticket, verdict });
+            if let Some(verdict) = verdict {
+                answers.post(Command::Identified { conn, ticket, verdict });
+            }
         });
         true
     }

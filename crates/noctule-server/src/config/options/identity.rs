@@ -156,6 +156,16 @@ pub(in crate::config) const WEBHOOK: &[Opt<WebhookDraft>] = &[
             ],
         })
     ),
+    opt!(
+        "permissions",
+        "Whether the service is also asked what clients may do whom others let in.",
+        |w| Box::new(&mut w.permissions)
+    ),
+    opt!(
+        "permissions_secs",
+        "Seconds until it is asked again what a connected client may do. 0: it is not.",
+        |w| plain(&mut w.permissions_secs, 0, 86_400)
+    ),
 ];
 
 /// Options of `[[users]]`.
