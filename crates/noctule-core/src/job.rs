@@ -285,7 +285,7 @@ impl Broker {
         }
         self.jobs.recheck = Some(slot + 1);
         if self.sessions.get_mut(slot).is_some() {
-            let seen = self.recheck_subscriptions(turn, slot);
+            let seen = self.recheck(turn, slot);
             self.budget = self.budget.saturating_sub(seen as u32);
         }
         false

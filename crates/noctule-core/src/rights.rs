@@ -8,7 +8,7 @@
 
 use crate::broker::{Broker, Turn};
 use crate::grant::{
-    Action, Actions, Decisions, Permit, Policies, Principal, Ruling, Source, is_reserved,
+    Action, Actions, Bounds, Decisions, Permit, Policies, Principal, Ruling, Source, is_reserved,
 };
 use crate::identity::{ConnId, ListenerId};
 use noctule_proto::{QoS, TopicFilter};
@@ -71,6 +71,12 @@ impl Broker {
         let client_id = permit.names_client().then_some(client_id);
         permit.key = self.homes.seed.of((rights.version, listener, who, client_id, nonce));
         Some(Box::new(permit))
+    }
+
+    /// How much a session may do by its client's roles, if they say so.
+    pub(crate) fn bounds(&self, slot: u32) -> Option<&Bounds> {
+        let permit = self.sessions.at(slot).permit.as_ref().filter(|_| self.rights.in_force)?;
+        permit.bounds.as_deref()
     }
 
     /// Makes the permit of a session that has none of the present policies.
@@ -249,14 +255,18 @@ impl Broker {
         permit: Option<Box<Permit>>,
     ) {
         if self.put_permit(slot, permit) {
-            self.recheck_subscriptions(turn, slot);
+            self.recheck(turn, slot);
         }
     }
 
-    /// Ends the subscriptions that a session may not have any more; says how many it looked at.
-    pub(crate) fn recheck_subscriptions(&mut self, turn: &mut Turn<'_>, slot: u32) -> usize {
+    /// What a session may do, or how much of it, has changed: ends the subscriptions that it may
+    /// not have any more; says how many it looked at.
+    pub(crate) fn recheck(&mut self, turn: &mut Turn<'_>, slot: u32) -> usize {
         if self.rights.in_force {
             self.renew_permit(slot);
+        }
+        if let Some(conn) = self.sessions.at(slot).conn() {
+            self.agree_rates(turn.now, conn);
         }
         let session = self.sessions.at(slot);
         let Some(permit) = session.permit.as_deref().filter(|it| it.strict && !it.is_open()) else {

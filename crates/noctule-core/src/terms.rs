@@ -107,12 +107,22 @@ impl Broker {
         let session = self.sessions.at(connection.session);
         let mount_point: Box<str> = self.limits.mount_point(connection.origin.listener).into();
         let client = self.known_as((session.tenant, &session.client_id));
-        let rates = self.limits.client.publish_rates().map(|of| self.rates(now, of, client));
+        let rates = self.publish_rates(connection.session);
+        let rates = rates.map(|of| self.rates(now, of, client));
         if mount_point.is_empty() && rates.is_none() {
             return;
         }
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.terms = Some(Box::new(Terms { mount_point, rates }));
+        }
+    }
+
+    /// How much the client of a session may publish, if that is bounded.
+    fn publish_rates(&self, slot: u32) -> Option<PublishRates> {
+        let client = self.limits.client;
+        match self.bounds(slot) {
+            Some(bounds) => bounds.of_client(client).publish_rates(),
+            None => client.publish_rates(),
         }
     }
 
@@ -124,26 +134,30 @@ impl Broker {
 
     /// Other rates are in force, for those who are connected too.
     pub(crate) fn agree_anew(&mut self, now: Time) {
-        let rates = self.limits.client.publish_rates();
         for conn in (0..self.connections.end()).map(ConnId) {
-            let Some(connection) = self.connections.get_mut(conn) else { continue };
-            if !connection.is_live() {
-                continue;
-            }
-            match (connection.rates(), rates) {
-                (Some(present), Some(rates)) => present.of = rates,
-                // Whoever waits is let go when its time is over.
-                (Some(present), None) => present.of = PublishRates::default(),
-                (None, Some(of)) => {
-                    let session = self.sessions.at(connection.session);
-                    let client = self.known_as((session.tenant, &session.client_id));
-                    let rates = Some(self.rates(now, of, client));
-                    if let Some(connection) = self.connections.get_mut(conn) {
-                        connection.terms.get_or_insert_default().rates = rates;
-                    }
+            self.agree_rates(now, conn);
+        }
+    }
+
+    /// Other rates are in force for a connection, perhaps.
+    pub(crate) fn agree_rates(&mut self, now: Time, conn: ConnId) {
+        let Some(connection) = self.connections.get(conn).filter(|it| it.is_live()) else { return };
+        let slot = connection.session;
+        let rates = self.publish_rates(slot);
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        match (connection.rates(), rates) {
+            (Some(present), Some(rates)) => present.of = rates,
+            // Whoever waits is let go when its time is over.
+            (Some(present), None) => present.of = PublishRates::default(),
+            (None, Some(of)) => {
+                let session = self.sessions.at(slot);
+                let client = self.known_as((session.tenant, &session.client_id));
+                let rates = Some(self.rates(now, of, client));
+                if let Some(connection) = self.connections.get_mut(conn) {
+                    connection.terms.get_or_insert_default().rates = rates;
                 }
-                (None, None) => {}
             }
+            (None, None) => {}
         }
     }
 

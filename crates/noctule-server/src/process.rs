@@ -160,7 +160,7 @@ impl Keep {
                 config.durability.data = Some(absolute);
             }
             Keep::AsConfigured if config.keeps_something() && config.durability.data.is_none() => {
-                config.durability.data = Some(state()?);
+                config.durability.data = Some(state(&config.user)?);
             }
             Keep::AsConfigured => {}
         }
@@ -168,9 +168,13 @@ impl Keep {
     }
 }
 
-/// The state directory of this process.
-fn state() -> Result<PathBuf, RunError> {
-    state_directory(|name| std::env::var_os(name)).ok_or(RunError::Options(
+/// The state directory of this process, which is to become a user, unless that is empty: then what
+/// root calls its home is not where to keep anything.
+fn state(user: &str) -> Result<PathBuf, RunError> {
+    let becomes = !user.is_empty() && crate::privileges::is_root();
+    let said =
+        |name: &str| std::env::var_os(name).filter(|_| !becomes || name == "STATE_DIRECTORY");
+    state_directory(said).ok_or(RunError::Options(
         "no directory for what is kept: none of STATE_DIRECTORY, XDG_STATE_HOME and HOME is set. \
          Name one: --data DIR; or keep nothing: --memory",
     ))
@@ -187,7 +191,8 @@ pub fn store_directory(config: Option<&Path>, data: Option<&Path>) -> Result<Pat
         return Ok(std::path::absolute(data).map_err(StartError::from)?);
     }
     let config = config.map(Config::load).transpose().map_err(RunError::Config)?;
-    config.and_then(|config| config.durability.data).map_or_else(state, Ok)
+    let (data, user) = config.map(|it| (it.durability.data, it.user)).unwrap_or_default();
+    data.map_or_else(|| state(&user), Ok)
 }
 
 /// The first line: what an acknowledgement of this broker is worth.

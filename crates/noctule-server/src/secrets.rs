@@ -7,7 +7,12 @@ use std::path::Path;
 pub(crate) fn warn_of_readers(config: &Config) {
     let keys = config.listeners.iter().filter_map(|it| it.tls.as_ref()).map(|tls| &tls.key);
     let bearer = config.webhook.iter().filter_map(|it| it.bearer.as_ref());
-    let secrets = config.jwt.iter().filter_map(JwtOptions::secret_file).chain(bearer);
+    let secrets = config
+        .jwt
+        .iter()
+        .filter_map(JwtOptions::secret_file)
+        .chain(bearer)
+        .chain(&config.defence.alert_bearer);
     for path in keys.chain(&config.password_file).chain(secrets) {
         if let Some(mode) = open_to_all(path) {
             let path = path.display();

@@ -1,11 +1,13 @@
 //! Starts the threads of a broker, and joins them.
 
 use crate::admin::AdminServer;
-use crate::auth::{Authenticator, Believed, Checks, HttpThread, PasswordPool, TokenPool, Trust};
+use crate::auth::{Authenticator, Believed, Checks, Headcount, PasswordPool, TokenPool, Trust};
 use crate::config::{Admission, Config, Listener, Presence, TlsOptions, UserNameFrom};
-use crate::defence::{Allowed, BanFile, Bans, Defence, Posts, Reloaded, Report, Reports};
+use crate::defence::{Alarm, Allowed, BanFile, Bans, Defence, Posts, Reloaded, Report, Reports};
 use crate::files;
+use crate::http::HttpThread;
 use crate::net::{self, Acceptor, Bound};
+use crate::privileges::Privileges;
 use crate::secrets;
 use crate::shard::{
     self, Addresses, Clock, Command, Door, IndexCell, ListenerPart, Mailbox, NamedBy, Parts, Peers,
@@ -96,6 +98,7 @@ struct Plan<'a> {
     passwords: &'a PasswordPool,
     tokens: &'a TokenPool,
     bans: &'a Arc<Bans>,
+    headcount: Headcount,
     reports: Reports,
 }
 
@@ -117,6 +120,11 @@ impl Server {
         secrets::warn_of_readers(&config);
         let believed = Believed::load(&config, None)?;
         let http = believed.http()?;
+        let privileges = Privileges::of(Some(&*config.user).filter(|name| !name.is_empty()))?;
+        if let Some(data) = config.durability.data.as_ref().filter(|_| config.keeps_something()) {
+            privileges.make_directory(data)?;
+        }
+        privileges.lower()?;
         let count = config.shard_count();
         let polls = (0..count).map(|_| poll()).collect::<io::Result<Vec<_>>>()?;
         let wakes: Vec<Arc<Wake>> = polls.iter().map(|(_, wake)| Arc::clone(wake)).collect();
@@ -132,6 +140,7 @@ impl Server {
         let bans = Arc::new(ban_file.as_ref().map(BanFile::load).unwrap_or_default());
         let plan = Plan {
             bans: &bans,
+            headcount: Headcount::default(),
             reports: posts.reports(),
             config: &config,
             homes: Homes::new(count, seed),
@@ -154,8 +163,10 @@ impl Server {
         replay(&config, &mut parts)?;
         // Not before: those who waited while a store is read would give up and come again, and
         // their two connections would be heard in any order.
+        privileges.raise()?;
         let mut bound = listen(&config, count)?;
         let admin_socket = admin_socket(&config)?;
+        privileges.give_up()?;
         for part in &mut parts {
             part.listeners = bound.iter_mut().map(Opened::part).collect();
         }
@@ -191,6 +202,7 @@ impl Server {
     pub fn check_files(config: &Config) -> Result<(), StartError> {
         config.listeners.iter().try_for_each(|listener| acceptor(listener).map(drop))?;
         Believed::load(config, None)?;
+        Alarm::check(&config.defence)?;
         Ok(())
     }
 }
@@ -253,6 +265,7 @@ impl Plan<'_> {
         let checks = Checks {
             passwords: self.passwords.asker(mailbox.clone()),
             tokens: self.tokens.asker(mailbox.clone()),
+            headcount: self.headcount.clone(),
             answers: mailbox,
         };
         let auth = Authenticator::new(Arc::clone(self.trust), checks, self.shared.clock)
@@ -382,6 +395,7 @@ fn alike(old: &[Listener], new: &[Listener]) -> bool {
 fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
     let all = [
         ("shards", old.shards != new.shards),
+        ("user", old.user != new.user),
         ("sys_interval_secs", old.sys_interval_secs != new.sys_interval_secs),
         ("shutdown_grace_secs", old.shutdown_grace_secs != new.shutdown_grace_secs),
         ("listener", old.listeners != new.listeners),
@@ -488,6 +502,7 @@ impl Handle {
         let policies = (fit && old.policies != new.policies).then(|| new.policies.clone());
         let pinned = [
             ("shards", old.shards != new.shards),
+            ("user", old.user != new.user),
             ("listener", !alike),
             ("admin", old.admin != new.admin),
             ("durability", old.durability != new.durability),

@@ -3,6 +3,7 @@
 //!
 //! * `pattern`    the topics a rule is about
 //! * `rules`      rules, and what they come to for one client and topic
+//! * `bounds`     how much the holder of a role may do
 //! * `policy`     all rules of a configuration; which of them are for a client
 //! * `decisions`  what was decided a moment ago
 //!
@@ -10,6 +11,7 @@
 //! Policy + Principal --at CONNECT--> Permit --with each topic--> Ruling
 //! ```
 
+mod bounds;
 mod decisions;
 mod pattern;
 mod policy;
@@ -17,6 +19,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use bounds::Bounds;
 pub(crate) use decisions::Decisions;
 pub use pattern::{Pattern, PatternError, Placeholders, Who};
 pub use policy::{Acl, Policies, Policy, Principal, Roles};
@@ -38,6 +41,8 @@ pub(crate) struct Permit {
     pub(crate) strict: bool,
     /// `None`: everything.
     rules: Option<Rules>,
+    /// How much of it; `None`: as much as everybody.
+    pub(crate) bounds: Option<Box<Bounds>>,
 }
 
 impl Permit {
@@ -50,7 +55,9 @@ impl Permit {
         let strict = policy.strict || policy.is_open();
         let open = policy.is_open() && principal.rules.is_none();
         let rules = (!open).then(|| policy.rules_of(&principal));
-        Permit { principal, listener, version, key: 0, strict, rules }
+        let bounds = policy.bounds_of(&principal);
+        let bounds = (!bounds.is_none()).then(|| Box::new(bounds));
+        Permit { principal, listener, version, key: 0, strict, rules, bounds }
     }
 
     /// Everything is allowed.

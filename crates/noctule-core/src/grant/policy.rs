@@ -1,5 +1,6 @@
 //! What everybody may do, as the configuration says it; and what of it is for one client.
 
+use super::bounds::Bounds;
 use super::rules::{List, Rules};
 use crate::identity::{ListenerId, Time};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,8 @@ pub struct Policy {
 pub struct Roles {
     /// The rules of each role.
     pub rules: BTreeMap<Box<str>, Arc<List>>,
+    /// How much the holders of a role may do, where it says so.
+    pub bounds: BTreeMap<Box<str>, Bounds>,
     /// The roles of users, those of their groups among them.
     pub of_users: BTreeMap<Box<str>, BTreeSet<Box<str>>>,
     /// The roles of everybody who has a user name.
@@ -65,6 +68,16 @@ impl Policy {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.roles.is_none() && self.acl.is_none()
+    }
+
+    /// How much a client may do by its roles.
+    #[must_use]
+    pub fn bounds_of(&self, principal: &Principal) -> Bounds {
+        let Some(roles) = self.roles.as_ref().filter(|roles| !roles.bounds.is_empty()) else {
+            return Bounds::default();
+        };
+        let held = roles.of(principal).into_iter().filter_map(|name| roles.bounds.get(name));
+        held.copied().fold(Bounds::default(), Bounds::or_better)
     }
 
     /// What is for one client.
@@ -123,6 +136,16 @@ impl Policies {
     #[must_use]
     pub fn of(&self, listener: ListenerId) -> &Policy {
         self.by_listener.get(usize::from(listener.0)).unwrap_or(&self.otherwise)
+    }
+
+    /// Whether a role of any of them bounds the connections of a user.
+    #[must_use]
+    pub fn bound_connections(&self) -> bool {
+        let bounds = |policy: &Policy| {
+            let bounds = policy.roles.iter().flat_map(|roles| roles.bounds.values());
+            bounds.into_iter().any(|bounds| bounds.connections_max > 0)
+        };
+        bounds(&self.otherwise) || self.by_listener.iter().any(|policy| bounds(policy))
     }
 
     /// Whether none of them has rules.

@@ -169,6 +169,7 @@ fn roles_come_from_the_user_its_groups_and_what_it_brings() {
         rules: [("own", "own/#"), ("all", "all/#"), ("brought", "brought/#"), ("guest", "guest/#")]
             .map(|(name, filter)| (name.into(), allow(filter)))
             .into(),
+        bounds: std::collections::BTreeMap::new(),
         of_users: [("ann".into(), ["own".into()].into())].into(),
         of_everyone: ["all".into()].into(),
         of_anonymous: ["guest".into(), "nobody knows it".into()].into(),

@@ -131,6 +131,11 @@ impl Page {
                 "Reports of the shards that found no room.",
                 &tally.reports_dropped,
             ),
+            (
+                "alerts_failed",
+                "Findings that the service of alert_url was not told of.",
+                &tally.alerts_failed,
+            ),
             ("audit_dropped", "Lines of the audit log that found no room.", &tally.audit_dropped),
             (
                 "audit_failed",

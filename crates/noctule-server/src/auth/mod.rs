@@ -10,8 +10,8 @@
 //! * `token`     JSON Web Tokens, with threads of their own
 //! * `identity`  who a client turned out to be
 //! * `webhook`   a service of the operator's
+//! * `headcount` how many connections each user has
 //! * `grants`    what it says that clients may do
-//! * `http`      how others are asked
 //! * `file`      files that say who is believed
 //!
 //! A chain: `Trust::order` says who is asked, and the first who knows the client decides. Known is
@@ -24,7 +24,7 @@
 
 mod file;
 mod grants;
-mod http;
+mod headcount;
 mod identity;
 mod password_file;
 mod pool;
@@ -42,7 +42,7 @@ pub use secret::{HashKind, ROUNDS, Secret};
 pub use token::Algorithm;
 pub use verifier::{ITERATIONS, Users, Verifier, VerifierError};
 
-pub(crate) use http::{HttpThread, check_url};
+pub(crate) use headcount::Headcount;
 pub(crate) use identity::Verdict;
 pub(crate) use pool::{PasswordCheck, PasswordPool};
 pub(crate) use token::{TokenCheck, TokenPool};
@@ -52,11 +52,12 @@ pub(crate) use verifier::prepared_name;
 use crate::config::AuthenticatorKind;
 use crate::shard::{Clock, Mailbox};
 use grants::Grants;
+use headcount::{Applying, Counted};
 use identity::{Asked, Identity};
 use noctule_core::grant::Principal;
 use noctule_core::input::AuthAnswer;
 use noctule_core::output::AuthRequest;
-use noctule_core::{ConnId, Time};
+use noctule_core::{ConnId, ListenerId, Tenant, Time};
 use noctule_proto::{ReasonCode, Version};
 use scram::{ClientFirst, Exchange, ScramError};
 use std::collections::HashMap;
@@ -65,10 +66,15 @@ use std::sync::Arc;
 use token::{Proof, now_millis};
 use webhook::{About, Hook};
 
+/// What is said of a URL that is asked openly about who is let in.
+const DECIDES: &str = "whoever is on the way there decides who gets in";
+
 /// Those who find out what takes long.
 pub(crate) struct Checks {
     pub(crate) passwords: PasswordCheck,
     pub(crate) tokens: TokenCheck,
+    /// What users have open.
+    pub(crate) headcount: Headcount,
     /// Where the answers of webhooks go.
     pub(crate) answers: Mailbox,
 }
@@ -85,6 +91,9 @@ pub(crate) struct Authenticator {
     /// it.
     known: HashMap<ConnId, Known>,
     grants: Grants,
+    /// Who has said who it is, while a role bounds how many connections a user has; and who counts.
+    applying: HashMap<ConnId, Applying>,
+    counted: HashMap<ConnId, Counted>,
     last_ticket: u64,
 }
 
@@ -98,6 +107,8 @@ pub(crate) struct Shown {
     pub(crate) user_name: Option<Option<Arc<str>>>,
     /// Its client id has to be the same.
     pub(crate) bound: bool,
+    /// Where it came in.
+    pub(crate) place: (ListenerId, Tenant),
     /// What nobody but a webhook wants to know.
     pub(crate) seen: Seen,
 }
@@ -179,6 +190,8 @@ impl Authenticator {
             running: HashMap::new(),
             known: HashMap::new(),
             grants: Grants::default(),
+            applying: HashMap::new(),
+            counted: HashMap::new(),
             last_ticket: 0,
         })
     }
@@ -216,10 +229,15 @@ impl Authenticator {
         shown: Shown,
         request: AuthRequest,
     ) -> Option<AuthAnswer> {
-        if let AuthRequest::Connect { client_id, .. } = &request
-            && self.permissions_secs().is_some()
-        {
-            self.grants.begin(conn, client_id, &shown);
+        if let AuthRequest::Connect { client_id, .. } = &request {
+            if self.permissions_secs().is_some() {
+                self.grants.begin(conn, client_id, &shown);
+            }
+            if self.trust.bounds_users {
+                let (listener, tenant) = shown.place;
+                let applying = Applying { listener, tenant, client_id: client_id.clone() };
+                self.applying.insert(conn, applying);
+            }
         }
         let answer = self.first_step(conn, shown, request)?;
         self.permitted(conn, answer)
@@ -318,6 +336,12 @@ impl Authenticator {
             self.known.remove(&conn);
         }
         self.grants.forget(conn);
+        if !self.applying.is_empty() {
+            self.applying.remove(&conn);
+        }
+        if !self.counted.is_empty() {
+            self.counted.remove(&conn);
+        }
     }
 
     /// One of our own users has proved who it is.

@@ -32,6 +32,7 @@ fn believing(trust: Trust) -> Fixture {
     let checks = Checks {
         passwords: pool.asker(mailbox.clone()),
         tokens: tokens.asker(mailbox.clone()),
+        headcount: Headcount::default(),
         answers: mailbox,
     };
     let auth = Authenticator::new(Arc::new(trust), checks, Clock::start()).unwrap();
@@ -286,7 +287,7 @@ fn each_authenticator_has_its_turn_and_leaves_alone_what_is_not_its_own() {
     assert!(users.insert("bob".into(), verifier("eyJhbGciOiJIUzI1NiJ9.e30.x")));
     let trust = |order: &[AuthenticatorKind]| {
         let (users, tokens) = (users.clone(), Arc::clone(&tokens));
-        Trust { order: order.to_vec(), users, tokens, hook: None }
+        Trust { order: order.to_vec(), users, tokens, ..Trust::default() }
     };
     let why = |answer: AuthAnswer| match answer {
         AuthAnswer::Deny { why, .. } => why.into_string(),

@@ -1,11 +1,12 @@
 //! Who is believed, and how a reload changes that.
 
 use super::file::AuthFileError;
-use super::http::HttpThread;
 use super::token::Tokens;
 use super::verifier::Users;
 use super::webhook::{Hook, Webhook};
 use crate::config::{AuthenticatorKind, Config};
+use crate::http::HttpThread;
+use noctule_core::grant::Policies;
 use std::io;
 use std::sync::Arc;
 
@@ -16,6 +17,9 @@ pub(crate) struct Trust {
     pub(crate) users: Users,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) hook: Option<Hook>,
+    pub(crate) policies: Policies,
+    /// Some role says how many connections a user may have.
+    pub(crate) bounds_users: bool,
 }
 
 impl Trust {
@@ -88,6 +92,8 @@ impl Believed {
             users: config.users.clone(),
             tokens: Arc::clone(&self.tokens),
             hook: self.webhook.as_ref().zip(http).map(hook),
+            policies: config.policies.clone(),
+            bounds_users: config.policies.bound_connections(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is watched, what is done about it, and what is written down: `[defence]` and `[audit]`.
 
 use super::options::{Opt, bytes, opt, path, plain};
-use super::value::{Choice, Texts, Value};
+use super::value::{Choice, Text, Texts, Value};
 use crate::cidr::Cidr;
 use crate::defence::{Answer, Thresholds};
 use std::path::PathBuf;
@@ -23,6 +23,12 @@ pub struct Defence {
     pub allow_clients: Vec<Box<str>>,
     /// Whether findings are published.
     pub alerts: bool,
+    /// A service that is told of findings; empty: none is.
+    pub alert_url: Box<str>,
+    /// Who vouches for it over TLS, if not whom the system trusts.
+    pub alert_ca: Option<PathBuf>,
+    /// A file with the token that it wants to see.
+    pub alert_bearer: Option<PathBuf>,
     /// From where on something is a finding.
     pub thresholds: Thresholds,
 }
@@ -38,8 +44,20 @@ impl Default for Defence {
             allow_users: Vec::new(),
             allow_clients: Vec::new(),
             alerts: true,
+            alert_url: Box::default(),
+            alert_ca: None,
+            alert_bearer: None,
             thresholds: Thresholds::default(),
         }
+    }
+}
+
+impl Defence {
+    /// Whether the same service is told, in the same way.
+    pub(crate) fn alarms_as(&self, other: &Defence) -> bool {
+        let way =
+            |it: &Defence| (it.alert_url.clone(), it.alert_ca.clone(), it.alert_bearer.clone());
+        way(self) == way(other)
     }
 }
 
@@ -99,6 +117,23 @@ pub(super) const DEFENCE: &[Opt<Defence>] = &[
         "alerts",
         "Publish findings to $SYS/broker/alerts/KIND. They name clients, users and addresses.",
         |d| Box::new(&mut d.alerts)
+    ),
+    opt!("alert_url", "A service that each finding is posted to, in JSON. Empty: none.", |d| {
+        Box::new(Text {
+            slot: &mut d.alert_url,
+            check: |url| match url {
+                "" => Ok(()),
+                url => crate::http::check_url(url),
+            },
+        })
+    }),
+    opt!("alert_ca", "CAs (PEM) of that URL; without it those that the system trusts.", |d| path(
+        &mut d.alert_ca
+    )),
+    opt!(
+        "alert_bearer",
+        "A file with the token that the service wants to see (Authorization: Bearer).",
+        |d| path(&mut d.alert_bearer)
     ),
     opt!(
         "address_failures_max",

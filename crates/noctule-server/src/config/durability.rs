@@ -192,19 +192,7 @@ pub fn state_directory(variable: impl Fn(&str) -> Option<OsString>) -> Option<Pa
     systemd()
         .or_else(|| named("XDG_STATE_HOME").map(|path| path.join("noctule")))
         .or_else(|| named("HOME").map(|path| path.join(".local/state/noctule")))
-        .or_else(|| is_root().then(|| PathBuf::from("/var/lib/noctule")))
-}
-
-/// Whether this process may write where system services keep their state.
-#[cfg(target_os = "linux")]
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-/// Whether this process may write where system services keep their state: not known here.
-#[cfg(not(target_os = "linux"))]
-fn is_root() -> bool {
-    false
+        .or_else(|| crate::privileges::is_root().then(|| PathBuf::from("/var/lib/noctule")))
 }
 
 #[cfg(test)]
@@ -228,7 +216,7 @@ mod tests {
         assert_eq!(state(&all), Some("/s".into()));
         assert_eq!(state(&all[1..]), Some("/x/noctule".into()));
         assert_eq!(state(&all[2..]), Some("/h/.local/state/noctule".into()));
-        assert_eq!(state(&[]), is_root().then(|| "/var/lib/noctule".into()));
+        assert_eq!(state(&[]), crate::privileges::is_root().then(|| "/var/lib/noctule".into()));
     }
 
     #[test]

@@ -161,7 +161,7 @@ impl JwtDraft {
             (key, "", "") => JwtKeys::PublicKey(path(key)),
             ("", secret, "") => JwtKeys::Secret(path(secret)),
             ("", "", url) if is_url => {
-                crate::auth::check_url(url).map_err(|why| ("jwks", why))?;
+                crate::http::check_url(url).map_err(|why| ("jwks", why))?;
                 JwtKeys::JwksUrl(url.into())
             }
             ("", "", file) => JwtKeys::JwksFile(path(file)),

@@ -72,6 +72,8 @@ pub const ADMIN_PORT: u16 = 18_831;
 pub struct Config {
     /// Shards; `None`: one for each core.
     pub shards: Option<NonZeroU16>,
+    /// The user that it runs as when root starts it; empty: who starts it.
+    pub user: Box<str>,
     /// Seconds between two updates of the `$SYS` topics; 0 switches them off.
     pub sys_interval_secs: u32,
     /// Seconds a shutdown may take at most.
@@ -227,6 +229,7 @@ impl Config {
         v6.presence = Presence::IfPossible;
         Config {
             shards: None,
+            user: Box::default(),
             sys_interval_secs: 10,
             shutdown_grace_secs: 10,
             listeners: vec![loopback(Ipv4Addr::LOCALHOST.into()), v6],
@@ -282,7 +285,9 @@ impl Config {
         }
         config.jwt.iter_mut().for_each(|jwt| jwt.resolve(folder));
         config.webhook.iter_mut().for_each(|webhook| webhook.resolve(folder));
-        if let Some(file) = &mut config.audit.file {
+        let Config { audit, defence, .. } = &mut config;
+        let files = [&mut audit.file, &mut defence.alert_ca, &mut defence.alert_bearer];
+        for file in files.into_iter().flatten() {
             *file = folder.join(&*file);
         }
         if let Some(file) = &mut config.password_file {

@@ -265,6 +265,12 @@ pub(super) const TOP: &[Opt<Config>] = &[
         |c| Box::new(Auto { slot: &mut c.shards, max: SHARDS_MAX })
     ),
     opt!(
+        "user",
+        "The user that the broker becomes when root starts it, once it has read its keys and taken \
+         its ports. Empty: it stays who started it.",
+        |c| text(&mut c.user)
+    ),
+    opt!(
         "sys_interval_secs",
         "Seconds between two updates of the topics under $SYS. 0 switches them off.",
         |c| plain(&mut c.sys_interval_secs, 0, 86_400)

@@ -114,7 +114,7 @@ impl WebhookDraft {
         if self.url.is_empty() {
             return Err(("url", "is missing: where the service is".into()));
         }
-        crate::auth::check_url(&self.url).map_err(|why| ("url", why))?;
+        crate::http::check_url(&self.url).map_err(|why| ("url", why))?;
         if !self.ca.is_empty() && !self.url.starts_with("https://") {
             return Err(("ca", "needs a `url` with https".into()));
         }

@@ -68,6 +68,8 @@ pub(crate) struct Tally {
     pub(crate) reports_dropped: AtomicU64,
     /// Findings that were counted and not told: too many at a time.
     pub(crate) untold: AtomicU64,
+    /// Findings that the operator's service was not told of.
+    pub(crate) alerts_failed: AtomicU64,
     pub(crate) audit_dropped: AtomicU64,
     pub(crate) audit_failed: AtomicU64,
 }

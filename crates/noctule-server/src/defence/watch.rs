@@ -4,8 +4,8 @@ use super::bans::Ban;
 use super::line;
 use super::report::REPORTS_MAX;
 use super::{
-    Allowed, AuditLog, BanFile, Bans, Question, Reloaded, Report, Reports, Subject, Suspicion,
-    Tally,
+    Alarm, Allowed, AuditLog, BanFile, Bans, Question, Reloaded, Report, Reports, Subject,
+    Suspicion, Tally,
 };
 use crate::cidr::Cidr;
 use crate::config;
@@ -67,6 +67,7 @@ impl Defence {
         let Posts { inbox, reports } = posts;
         let tally = Arc::clone(&reports.tally);
         let audit = AuditLog::start(&config.audit, Arc::clone(&tally))?;
+        let alarm = Alarm::start(&config.defence, &tally)?;
         let mut tenants: Vec<Tenant> = config.listeners.iter().map(|it| it.tenant).collect();
         tenants.sort_unstable();
         tenants.dedup();
@@ -85,6 +86,7 @@ impl Defence {
             mailboxes,
             tenants,
             audit,
+            alarm,
             told: (0, 0),
             tally,
             clock,
@@ -129,6 +131,7 @@ struct Watch {
     mailboxes: Vec<Mailbox>,
     tenants: Vec<Tenant>,
     audit: AuditLog,
+    alarm: Option<Alarm>,
     /// Second, and findings told in it.
     told: (u64, u32),
     tally: Arc<Tally>,
@@ -278,6 +281,9 @@ impl Watch {
         );
         let line = line::of_finding(now, it);
         self.audit.write(&line);
+        if let Some(alarm) = &self.alarm {
+            alarm.raise(line.to_string());
+        }
         if !self.config.alerts {
             return;
         }
@@ -380,6 +386,12 @@ impl Watch {
         self.addresses.set_failures_max(defence.thresholds.address_failures_max);
         self.users.set_failures_max(defence.thresholds.user_failures_max);
         self.allowed = Allowed::new(&defence);
+        if !defence.alarms_as(&self.config) {
+            match Alarm::start(&defence, &self.tally) {
+                Ok(alarm) => self.alarm = alarm,
+                Err(error) => tracing::error!("alerts go where they went before: {error}"),
+            }
+        }
         self.config = defence;
     }
 }

@@ -23,6 +23,7 @@ impl Shard {
                 UserNameFrom::AlternativeName => certificate().map(|it| it.alternative_name()),
             },
             bound: self.named_by[at].bound,
+            place: (entry.listener, entry.tenant),
             seen: match self.auth.wants_to_see() {
                 false => Seen::default(),
                 true => Seen {

@@ -281,7 +281,7 @@ impl Shard {
         let user = self.auth.user_of(conn).filter(|_| allowed);
         match user.is_some_and(|user| self.watch.bans.bans_user(user, self.now)) {
             true => self.refusal(),
-            false => answer,
+            false => self.auth.counted(conn, answer),
         }
     }
 

@@ -234,3 +234,47 @@ fn a_will_may_be_so_large() {
         line.expect_refusal(world.by_version(0x97, 3));
     });
 }
+
+/// The better one of a client's roles holds, instead of what holds for all; and from a reload on
+/// the new one.
+#[test]
+fn a_role_may_give_another_rate() {
+    let role = |name: &str, users: &str, rate: u32| {
+        format!(
+            "[[role]]\nname = {name:?}\nusers = {users}\npublishes_per_sec = {rate}\n\
+             [[role.rule]]\nallow = \"all\"\ntopics = \"#\"\n"
+        )
+    };
+    let few = role("few", "[\"ann\", \"eve\"]", 2);
+    let client = ClientLimits {
+        publishes_per_sec: 4,
+        over_rate: OverRate::Refuse,
+        ..ClientLimits::default()
+    };
+    let all = "[[role]]\nname = \"all\"\neveryone = true\n[[role.rule]]\nallow = \"all\"\n\
+               topics = \"#\"\n";
+    let rules = format!("{all}{few}{}", role("many", "[\"eve\"]", 6));
+    limited(client).rules(&rules).pure(VIRTUAL).run(|world| {
+        if !world.is_v5() {
+            return;
+        }
+        let taken = |line: &Client| {
+            (1..=10)
+                .filter(|id| {
+                    line.send(publish("t", "x").qos(1, *id));
+                    line.next_packet().code < 0x80
+                })
+                .count()
+        };
+        let enter = |name: &str| world.connect_with(&connect(name).user_name(name.as_bytes()));
+        let (ann, eve, bob) = (enter("ann"), enter("eve"), enter("bob"));
+        assert_eq!((taken(&ann), taken(&eve), taken(&bob)), (2, 6, 4));
+        let less = format!("{all}{few}");
+        world.with_node(|node| node.set_policies(noctule_tests::script::prelude::rules(&less)));
+        world.advance(10);
+        assert_eq!((taken(&ann), taken(&eve), taken(&bob)), (2, 2, 4));
+        world.with_node(|node| node.set_policies(noctule_core::grant::Policies::default()));
+        world.advance(10);
+        assert_eq!((taken(&ann), taken(&eve), taken(&bob)), (4, 4, 4));
+    });
+}

@@ -83,6 +83,10 @@ impl Broker {
         await_line(&self.log, text)
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, name: &str) -> Result<()> {
         process::signal(name, self.child.id())
     }

@@ -1,7 +1,9 @@
-//! Who gets in by a token or a webhook, and what it may do by a webhook, over real sockets, and what
+//! Who gets in by a token or a webhook, and what it may do by one, over real sockets, and what
 //! everybody else is told.
 
+mod alarm;
 mod client;
+mod headcount;
 mod permissions;
 mod service;
 mod signer;

@@ -4,9 +4,10 @@ use super::algorithm::Algorithm;
 use super::key_set::{KeySet, Secrets};
 use super::pool::Question;
 use super::remote::{Remote, keep_fresh};
+use crate::auth::DECIDES;
 use crate::auth::file::{AuthFileError, Stamp, stamp};
-use crate::auth::http::Endpoint;
 use crate::config::{JwtKeys, JwtOptions};
+use crate::http::Endpoint;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -42,6 +43,9 @@ impl Issuer {
                     path: ca.map_or_else(|| PathBuf::from(&**url), Path::to_path_buf),
                     why,
                 })?;
+                if endpoint.is_open() {
+                    tracing::warn!("{url} is not https: {DECIDES}");
+                }
                 let remote = Remote::new();
                 (Source::Url { endpoint: Arc::new(endpoint), remote }, None)
             }

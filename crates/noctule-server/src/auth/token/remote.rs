@@ -3,7 +3,7 @@
 
 use super::issuer::Issuer;
 use super::pool::Question;
-use crate::auth::http::{Endpoint, Request};
+use crate::http::{Endpoint, Request};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;

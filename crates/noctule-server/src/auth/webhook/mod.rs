@@ -12,12 +12,12 @@ mod answer;
 mod breaker;
 mod cache;
 
-use super::Applicant;
 use super::file::{AuthFileError, Stamp, stamp};
-use super::http::{Endpoint, Request};
 use super::identity::{Identity, Verdict};
 use super::token::now_millis;
+use super::{Applicant, DECIDES};
 use crate::config::{WebhookFailure, WebhookOptions};
+use crate::http::{Endpoint, Request, bearer};
 use crate::shard::{Command, Mailbox};
 use breaker::{Breaker, Next};
 use cache::Cache;
@@ -84,6 +84,9 @@ impl Webhook {
         let ca = options.ca.as_deref();
         let endpoint = Endpoint::new(&options.url, ca);
         let endpoint = endpoint.map_err(|why| wrong(std::path::Path::new(&*options.url), why))?;
+        if endpoint.is_open() {
+            tracing::warn!("{} is not https: {DECIDES}", options.url);
+        }
         let cache = Cache::new().map_err(|error| {
             wrong(std::path::Path::new(&*options.url), format!("no random numbers: {error}"))
         })?;
@@ -259,13 +262,8 @@ fn read_bearer(options: &WebhookOptions) -> Result<(Stamp, Option<Arc<str>>), Au
     let Some(path) = &options.bearer else { return Ok((None, None)) };
     // Before it is read: a change meanwhile is found later.
     let stamp = stamp(path);
-    let wrong = |why: String| AuthFileError { path: path.clone(), why };
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-    let token = text.trim();
-    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(wrong("it is no token: visible ASCII characters expected".into()));
-    }
-    Ok((stamp, Some(token.into())))
+    let token = bearer(path).map_err(|why| AuthFileError { path: path.clone(), why })?;
+    Ok((stamp, Some(token)))
 }
 
 impl fmt::Debug for Webhook {

@@ -3,9 +3,9 @@
 
 mod walk;
 
-use super::options::Opt;
+use super::options::{Opt, bytes, plain};
 use super::value::{Number, Text, Unit, Value, list, one_or_more, texts};
-use noctule_core::grant::{Actions, List, Pattern, Placeholders, Roles, Rule, Source};
+use noctule_core::grant::{Actions, Bounds, List, Pattern, Placeholders, Roles, Rule, Source};
 use noctule_proto::QoS;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,6 +19,7 @@ pub(super) struct RoleDraft {
     groups: Vec<Box<str>>,
     everyone: bool,
     anonymous: bool,
+    bounds: Bounds,
     pub(super) rules: List,
 }
 
@@ -61,6 +62,32 @@ pub(super) const ROLE: &[Opt<RoleDraft>] = &[
     )),
     opt!("anonymous", "Whether clients without a user name have it.", |r| Box::new(
         &mut r.anonymous
+    )),
+    opt!(
+        "connections_max",
+        "Connections that a user who has it may have at a time. 0: as many as it likes.",
+        |r| plain(&mut r.bounds.connections_max, 0, u32::MAX.into())
+    ),
+    opt!(
+        "publishes_per_sec",
+        "Messages that a client that has it may publish in a second, instead of \
+         `limits.client.publishes_per_sec`. 0: what is said there.",
+        |r| plain(&mut r.bounds.publishes_per_sec, 0, 1_000_000_000)
+    ),
+    opt!("publishes_burst", "Of those, the ones at once. 0: all of a second.", |r| plain(
+        &mut r.bounds.publishes_burst,
+        0,
+        1_000_000_000
+    )),
+    opt!("publish_bytes_per_sec", "The same for bytes.", |r| bytes(
+        &mut r.bounds.publish_bytes_per_sec,
+        0,
+        1 << 40
+    )),
+    opt!("publish_bytes_burst", "Of those, the ones at once. 0: all of a second.", |r| bytes(
+        &mut r.bounds.publish_bytes_burst,
+        0,
+        1 << 40
     )),
 ];
 
@@ -105,6 +132,7 @@ impl RoleDraft {
                 groups: Vec::new(),
                 everyone: roles.of_everyone.contains(name),
                 anonymous: roles.of_anonymous.contains(name),
+                bounds: roles.bounds.get(name).copied().unwrap_or_default(),
                 rules: (**rules).clone(),
             }
         };
@@ -193,6 +221,9 @@ pub(super) fn finish(
         }
         if role.anonymous {
             all.of_anonymous.insert(role.name.clone());
+        }
+        if !role.bounds.is_none() {
+            all.bounds.insert(role.name.clone(), role.bounds);
         }
         all.rules.insert(role.name, Arc::new(role.rules));
     }

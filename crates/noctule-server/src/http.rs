@@ -1,4 +1,4 @@
-//! HTTP towards others: keys of issuers and webhooks are asked for by a thread of their own.
+//! HTTP towards others: keys of issuers are asked for, and webhooks, by a thread of their own.
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -123,6 +123,16 @@ pub(crate) fn check_url(url: &str) -> Result<(), String> {
     Target::parse(url).map(drop)
 }
 
+/// A file with a token that a service wants to see, or why it is none.
+pub(crate) fn bearer(path: &Path) -> Result<Arc<str>, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let token = text.trim();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("it is no token: visible ASCII characters expected".into());
+    }
+    Ok(token.into())
+}
+
 /// Something that is asked by HTTP/1.1.
 pub(crate) struct Endpoint {
     target: Target,
@@ -150,11 +160,13 @@ impl Endpoint {
     /// A URL, and who vouches for it over TLS: a file (PEM), else whom the system trusts.
     pub(crate) fn new(url: &str, ca: Option<&Path>) -> Result<Endpoint, String> {
         let target = Target::parse(url)?;
-        if target.is_open() {
-            tracing::warn!("{url} is not https: whoever is on the way there decides who gets in");
-        }
         let connector = if target.tls { Some(connector(&target, ca)?) } else { None };
         Ok(Endpoint { target, connector, idle: Mutex::default() })
+    }
+
+    /// What others on the way can read, and change.
+    pub(crate) fn is_open(&self) -> bool {
+        self.target.is_open()
     }
 
     /// Asks. Takes as long as it takes: the caller has a time-out.
