@@ -8,10 +8,11 @@ mod pki;
 use anyhow::{Context, Result, ensure};
 use client::{Attempt, Outcome, attempt};
 use noctule_tests::driver::{self, Needs};
-use noctule_tests::process::BrokerProcess;
+use noctule_tests::process::{self, BrokerProcess};
 use noctule_tls::rustls::AlertDescription;
 use pki::{Flaw, Pki};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -123,7 +124,7 @@ fn a_certificate_names_its_client_and_binds_its_client_id() -> Result<()> {
         let broker = Broker::start(&pki, &options)?;
         let port = broker.address.port().to_string();
         let publish = |id: &str| -> Result<std::process::Output> {
-            let mut command = Command::new(noctule_tests::process::binary()?);
+            let mut command = Command::new(process::binary()?);
             command.args(["pub", "-h", "localhost", "-p", &port, "-i", id, "-t", "x", "-m", "y"]);
             command.arg("--cafile").arg(&ca).args(["-V", "5"]);
             command.arg("--cert").arg(pki.path("ann.crt"));
@@ -212,7 +213,7 @@ fn files_of_no_use_stop_the_start_and_are_named() -> Result<()> {
     let mut pki = Pki::new("useless")?;
     pki.server("other", "localhost")?;
     pki.write("text", "no certificate")?;
-    let binary = noctule_tests::process::binary()?;
+    let binary = process::binary()?;
     for (certificate, key, said) in [
         ("missing.crt", "server.key", "missing.crt: No such file"),
         ("text", "server.key", "text: there is no certificate in it"),
@@ -240,7 +241,7 @@ fn files_of_no_use_stop_the_start_and_are_named() -> Result<()> {
     Ok(())
 }
 
-/// The recipes of mosquitto's manual and of common tutorials, with mosquitto's own clients.
+/// The recipes of mosquitto's manual and of common tutorials, with mosquitto's own clients and ours.
 #[test]
 fn what_openssl_makes_by_the_usual_recipes_is_taken() -> Result<()> {
     let Some(_) = Needs::MosquittoClients.program() else { return Ok(()) };
@@ -273,14 +274,19 @@ fn what_openssl_makes_by_the_usual_recipes_is_taken() -> Result<()> {
         let client_ca = pki.path("ca.crt");
         let options = format!("client_ca = {client_ca:?}\nuser_name_from = \"common_name\"");
         let broker = Broker::start(&pki, &options)?;
-        for version in ["mqttv311", "mqttv5"] {
-            let mut command = Command::new("mosquitto_pub");
+        let ours = process::binary()?;
+        let programs = [(Path::new("mosquitto_pub"), None), (&*ours, Some("pub"))];
+        for (version, (program, word)) in
+            ["mqttv311", "mqttv5"].into_iter().flat_map(|it| programs.map(|program| (it, program)))
+        {
+            let mut command = Command::new(program);
+            command.args(word);
             command.args(["-h", "localhost", "-p", &broker.address.port().to_string()]);
             command.args(["-V", version, "-q", "2", "-t", "a", "-m", "b", "--cafile"]);
             command.arg(pki.path(ca)).arg("--cert").arg(pki.path("v1client.crt"));
             driver::run(command.arg("--key").arg(pki.path("v1client.key")))?;
         }
-        broker.await_log("user_name=\"meter-7\"", 2)?;
+        broker.await_log("user_name=\"meter-7\"", 4)?;
     }
     Ok(())
 }
