@@ -10,6 +10,7 @@ use crate::defence::{Question, Report, Reports, parse_subject};
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, State};
 use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -98,9 +99,11 @@ pub(super) async fn remove(
 /// What a request says, if it may change anything.
 fn entry(from: SocketAddr, headers: &HeaderMap, body: &[u8]) -> Result<Value, Box<Response>> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let host = text(HOST);
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let named = name == "localhost" || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    let host = text(HOST).parse::<Authority>();
+    let named = host.is_ok_and(|host| {
+        let name = host.host();
+        name == "localhost" || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+    });
     if !from.ip().to_canonical().is_loopback() || !named {
         let why = "bans are changed from this machine only";
         return Err(Box::new(refuse(StatusCode::FORBIDDEN, why)));

@@ -130,7 +130,9 @@ fn an_operator_bans_clients_users_and_networks() -> Result<()> {
     for (host, kind, status) in [
         ("127.0.0.1", "text/plain", "415"),
         ("evil.example", "application/json", "403"),
+        ("", "application/json", "403"),
         ("localhost:1", "application/json", "200"),
+        ("[::1]", "application/json", "200"),
     ] {
         let answer = broker.http(&format!(
             "POST /bans HTTP/1.0\r\nHost: {host}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\
