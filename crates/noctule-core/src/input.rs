@@ -185,7 +185,16 @@ pub enum Room {
 
 /// How much of its memory the process has used: what is shed then is said in `docs/limits.md`.
 #[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, serde::Serialize, serde::Deserialize,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Debug,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
 )]
 #[repr(u8)]
 pub enum Memory {

@@ -447,8 +447,7 @@ impl Broker {
         }
         let bytes = session.work.received_bytes + publish.payload.len() as u64;
         let bytes_max = self.limits.queue_of(session.queue_choice).bytes_max;
-        let bytes_max = self.shortage.unreleased_bytes(bytes_max);
-        if publish.qos == QoS::ExactlyOnce && bytes > bytes_max {
+        if publish.qos == QoS::ExactlyOnce && bytes > self.shortage.unreleased_bytes(bytes_max) {
             let reason = ReasonCode::QuotaExceeded;
             return Err(Refused::Message(reason, "too many bytes wait for PUBREL"));
         }

@@ -292,8 +292,8 @@ impl Broker {
         }
     }
 
-    /// A retained message was delivered and not kept, for want of memory: its PUBACK says so. Before
-    /// v5 nothing does, so the connection ends without it.
+    /// A retained message was delivered and not kept, for want of memory: its PUBACK says so.
+    /// Before v5 nothing does, so the connection ends without it.
     fn not_kept(&mut self, turn: &mut Turn<'_>, conn: ConnId, fence: u64) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let held = connection.held.iter_mut().filter(|held| held.wait.request == fence);

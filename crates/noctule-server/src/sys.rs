@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     fn published(sys: &mut SysTopics, now: Time, sum: &Snapshot) -> Vec<(Tenant, String, String)> {
-        sys.update(now, now.0, sum)
+        sys.update(now, now.0, (sum, &Gauge::default()))
             .map(|it| {
                 assert!(it.retain);
                 let payload = String::from_utf8(it.payload.to_vec()).unwrap();

@@ -132,9 +132,7 @@ impl Member {
         member.joined
             && match qos.min(member.options.qos) {
                 QoS::AtMostOnce => member.window > 0,
-                QoS::AtLeastOnce | QoS::ExactlyOnce => {
-                    (member.open.len() as u32) < member.window
-                }
+                QoS::AtLeastOnce | QoS::ExactlyOnce => (member.open.len() as u32) < member.window,
             }
     }
 }

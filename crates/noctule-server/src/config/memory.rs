@@ -27,7 +27,8 @@ impl Value for &mut MemoryMax {
     }
 
     fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
-        let wanted = "a number of bytes, like \"2 GiB\", a share like \"75 %\", or \"none\" expected";
+        let wanted =
+            "a number of bytes, like \"2 GiB\", a share like \"75 %\", or \"none\" expected";
         **self = match value.as_str().map(str::trim) {
             Some("none") => MemoryMax::None,
             Some(text) => match text.strip_suffix('%') {

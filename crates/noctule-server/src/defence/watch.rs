@@ -301,8 +301,8 @@ impl Watch {
         }
     }
 
-    /// Tells the shards how much memory is left, whenever that changes; while there is none, at each
-    /// look, for what they shed bit by bit.
+    /// Tells the shards how much memory is left, whenever that changes; while there is none, at
+    /// each look, for what they shed bit by bit.
     fn look_at_memory(&mut self) {
         let Some(change) = self.meter.look(&self.tally.memory) else { return };
         if let Some(change) = change {

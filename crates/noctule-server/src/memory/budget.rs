@@ -171,7 +171,8 @@ mod tests {
         let own = ("proc/self/cgroup", "0::/\n");
         assert_eq!(of(&[own, ("sys/fs/cgroup/memory.max", "268435456\n")]), Some(GIB / 4));
         // Version 1 shows the path of the world outside.
-        let own = ("proc/self/cgroup", "5:cpu,cpuacct:/docker/1\n4:memory:/docker/1\n0::/docker/1\n");
+        let own =
+            ("proc/self/cgroup", "5:cpu,cpuacct:/docker/1\n4:memory:/docker/1\n0::/docker/1\n");
         let bound = ("sys/fs/cgroup/memory/memory.limit_in_bytes", "268435456\n");
         assert_eq!(of(&[own, bound]), Some(GIB / 4));
         let none = ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");

@@ -125,9 +125,8 @@ impl Meter {
 fn level(before: Memory, used: u64, budget: u64) -> Memory {
     let parts = u128::from(used) * 100;
     let reached = |percent: u64| parts >= u128::from(budget) * u128::from(percent);
-    let holds = |(level, mark): &&(Memory, u64)| {
-        reached(if *level <= before { mark - GAP } else { *mark })
-    };
+    let holds =
+        |(level, mark): &&(Memory, u64)| reached(if *level <= before { mark - GAP } else { *mark });
     MARKS.iter().find(holds).map_or(Memory::Free, |(level, _)| *level)
 }
 
