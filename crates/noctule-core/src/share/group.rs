@@ -128,11 +128,10 @@ impl Groups {
 
 impl Member {
     fn has_room(&self, qos: QoS) -> bool {
-        let member = self;
-        member.joined
-            && match qos.min(member.options.qos) {
-                QoS::AtMostOnce => member.window > 0,
-                QoS::AtLeastOnce | QoS::ExactlyOnce => (member.open.len() as u32) < member.window,
+        self.joined
+            && match qos.min(self.options.qos) {
+                QoS::AtMostOnce => self.window > 0,
+                QoS::AtLeastOnce | QoS::ExactlyOnce => (self.open.len() as u32) < self.window,
             }
     }
 }

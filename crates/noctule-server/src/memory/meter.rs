@@ -14,15 +14,23 @@ const MARKS: [(Memory, u64); 3] = [(Memory::Full, 100), (Memory::Tight, 90), (Me
 /// Percent of the budget that lie between entering a level and leaving it.
 const GAP: u64 = 5;
 
-/// Between two looks while there is enough, and while there is little: what comes in between is
-/// what the budget may be exceeded by.
+/// Between two looks while less than half of the budget is used, and from there on: what comes in
+/// between is what the budget may be exceeded by.
 const PAUSE: Duration = Duration::from_millis(200);
 const SHORT_PAUSE: Duration = Duration::from_millis(20);
 
-/// Between two times at which free memory is given back to the system, while it is full, and while
-/// it is not. It costs milliseconds for each GiB, in which others wait for the allocator.
+/// Between two times at which free memory is given back to the system, at each level: until then
+/// what was let go counts as used.
+const TRIM_NEAR: Duration = Duration::from_secs(10);
+const TRIM_TIGHT: Duration = Duration::from_secs(1);
 const TRIM_FULL: Duration = Duration::from_millis(500);
-const TRIM: Duration = Duration::from_secs(10);
+
+/// From entering a level to the first of them: shards have let go what they can by then.
+const TRIM_FIRST: Duration = Duration::from_millis(100);
+
+/// It costs milliseconds for each GiB, in which others wait for the allocator: at most one part of
+/// so many of the time is spent on it.
+const TRIM_PARTS: u32 = 50;
 
 /// What the metrics tell.
 #[derive(Debug, Default)]
@@ -53,14 +61,15 @@ pub(crate) struct Meter {
     budget: Option<Budget>,
     level: Memory,
     looked_at: Instant,
-    trimmed_at: Instant,
+    pause: Duration,
+    trim_at: Instant,
 }
 
 impl Meter {
     pub(crate) fn new(max: MemoryMax, gauge: &Gauge) -> Meter {
         let now = Instant::now();
-        let mut meter =
-            Meter { budget: None, level: Memory::Free, looked_at: now, trimmed_at: now };
+        let level = Memory::Free;
+        let mut meter = Meter { budget: None, level, looked_at: now, pause: PAUSE, trim_at: now };
         meter.set_max(max, gauge);
         meter
     }
@@ -73,7 +82,7 @@ impl Meter {
 
     /// How long until the next look.
     pub(crate) fn pause(&self) -> Duration {
-        if self.level == Memory::Free { PAUSE } else { SHORT_PAUSE }
+        self.pause
     }
 
     /// The present level.
@@ -84,7 +93,7 @@ impl Meter {
     /// Looks, if it is time. `None`: it is not; `Some(None)`: the level is what it was.
     pub(crate) fn look(&mut self, gauge: &Gauge) -> Option<Option<Change>> {
         let now = Instant::now();
-        if now.duration_since(self.looked_at) < self.pause() {
+        if now.duration_since(self.looked_at) < self.pause {
             return None;
         }
         self.looked_at = now;
@@ -98,6 +107,10 @@ impl Meter {
         };
         gauge.used.store(used, Ordering::Relaxed);
         self.level = to;
+        self.pause = if used <= budget / 2 { PAUSE } else { SHORT_PAUSE };
+        if to > from {
+            self.trim_at = now + TRIM_FIRST;
+        }
         gauge.level.store(to as u64, Ordering::Relaxed);
         for entered in Memory::ALL.iter().filter(|it| **it > from && **it <= to) {
             gauge.entered[*entered as usize].fetch_add(1, Ordering::Relaxed);
@@ -105,18 +118,19 @@ impl Meter {
         Some((from != to).then_some(Change { from, to, used, budget }))
     }
 
-    /// Gives what the allocator has free back to the system, if it is time: what was let go counts
-    /// as used until then.
+    /// Gives what the allocator has free back to the system, if it is time.
     pub(crate) fn trim(&mut self) {
         let pause = match self.level {
             Memory::Free => return,
-            Memory::Near | Memory::Tight => TRIM,
+            Memory::Near => TRIM_NEAR,
+            Memory::Tight => TRIM_TIGHT,
             Memory::Full => TRIM_FULL,
         };
-        if self.trimmed_at.elapsed() >= pause {
+        let began = Instant::now();
+        if began >= self.trim_at {
             noctule_store::give_back();
-            // Not from the beginning: it may have taken long.
-            self.trimmed_at = Instant::now();
+            let ended = Instant::now();
+            self.trim_at = ended + pause.max((ended - began) * TRIM_PARTS);
         }
     }
 }
@@ -198,6 +212,7 @@ mod tests {
         let change = meter.look(&gauge).flatten().unwrap();
         assert_eq!((change.from, change.to, change.budget), (Free, Full, 1));
         assert!(change.used > 100_000 && meter.pause() == SHORT_PAUSE);
+        meter.trim();
         meter.looked_at -= PAUSE;
         assert_eq!(meter.look(&gauge), Some(None));
         let entered = gauge.entered.iter().map(|it| it.load(Ordering::Relaxed));
@@ -206,5 +221,6 @@ mod tests {
         meter.looked_at -= PAUSE;
         let change = meter.look(&gauge).flatten().unwrap();
         assert_eq!((change.from, change.to), (Full, Free));
+        assert_eq!(meter.pause(), PAUSE);
     }
 }
