@@ -15,11 +15,10 @@ const ALL_MAX: usize = 384 * 1024 * 1024;
 /// Bytes all connections may hold whose CONNECT is not whole.
 const STRANGERS_MAX: usize = 32 * 1024 * 1024;
 
-/// The same of either while memory is tight; large packets then come one at a time.
+/// The same of either while the memory of the process is tight, and full; large packets then come
+/// one at a time.
 const TIGHT_MAX: usize = 4 * 1024 * 1024;
-
-/// What strangers may hold while there is none left; others are read on one at a time.
-const FULL_STRANGERS_MAX: usize = 1024 * 1024;
+const FULL_MAX: usize = 1024 * 1024;
 
 /// A CONNECT is seldom larger: parts of larger ones may take half of [`STRANGERS_MAX`].
 const CONNECT_USUAL: usize = 8 * 1024;
@@ -96,7 +95,7 @@ impl Held {
         let (large, all, strangers) = match level {
             Memory::Free | Memory::Near => (LARGE_MAX, ALL_MAX, STRANGERS_MAX),
             Memory::Tight => (0, TIGHT_MAX, TIGHT_MAX),
-            Memory::Full => (0, 0, FULL_STRANGERS_MAX),
+            Memory::Full => (0, FULL_MAX, FULL_MAX),
         };
         self.marks = Marks { large, all, strangers };
     }
@@ -242,6 +241,23 @@ mod tests {
         assert!(held.take(&mut one).is_empty());
         held.release(&mut one);
         assert_eq!(held.total(), 0);
+    }
+
+    #[test]
+    fn marks_are_lower_while_memory_is_short() {
+        let mut held = Held::new();
+        let mut slots = [Slot::NONE; 3];
+        let mut pressure = |level, at: usize, bytes| {
+            held.set_memory(level);
+            held.append(&mut slots[at], Holder::Known, &vec![0; bytes]);
+            (held.pressure(), held.has_room(), held.takes_from_stranger(2 << 20))
+        };
+        assert_eq!(pressure(Memory::Near, 0, 100), (Pressure::None, true, true));
+        assert_eq!(pressure(Memory::Tight, 1, 100), (Pressure::Large, false, true));
+        assert_eq!(pressure(Memory::Full, 1, 100), (Pressure::Large, false, false));
+        assert_eq!(pressure(Memory::Full, 2, FULL_MAX), (Pressure::All, false, false));
+        assert_eq!(pressure(Memory::Tight, 2, 0), (Pressure::Large, false, true));
+        assert_eq!(pressure(Memory::Free, 2, 0), (Pressure::None, true, true));
     }
 
     #[test]
