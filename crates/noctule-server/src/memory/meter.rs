@@ -14,10 +14,14 @@ const MARKS: [(Memory, u64); 3] = [(Memory::Full, 100), (Memory::Tight, 90), (Me
 /// Percent of the budget that lie between entering a level and leaving it.
 const GAP: u64 = 5;
 
-/// Between two looks while less than half of the budget is used, and from there on: what comes in
-/// between is what the budget may be exceeded by.
-const PAUSE: Duration = Duration::from_millis(200);
-const SHORT_PAUSE: Duration = Duration::from_millis(20);
+/// Between two looks, at most and at least: what comes in between is what the budget may be
+/// exceeded by.
+const PAUSE_MAX: Duration = Duration::from_millis(200);
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+
+/// Bytes of memory that a flood may take in a millisecond, about: a GiB a second. No pause is
+/// longer than what is left of the budget lasts then.
+const FLOOD: u64 = 1 << 20;
 
 /// Between two times at which free memory is given back to the system, at each level: until then
 /// what was let go counts as used.
@@ -69,7 +73,8 @@ impl Meter {
     pub(crate) fn new(max: MemoryMax, gauge: &Gauge) -> Meter {
         let now = Instant::now();
         let level = Memory::Free;
-        let mut meter = Meter { budget: None, level, looked_at: now, pause: PAUSE, trim_at: now };
+        let mut meter =
+            Meter { budget: None, level, looked_at: now, pause: PAUSE_MIN, trim_at: now };
         meter.set_max(max, gauge);
         meter
     }
@@ -107,7 +112,7 @@ impl Meter {
         };
         gauge.used.store(used, Ordering::Relaxed);
         self.level = to;
-        self.pause = if used <= budget / 2 { PAUSE } else { SHORT_PAUSE };
+        self.pause = self.budget.map_or(PAUSE_MAX, |it| pause(used, it.bytes));
         if to > from {
             self.trim_at = now + TRIM_FIRST;
         }
@@ -133,6 +138,12 @@ impl Meter {
             self.trim_at = ended + pause.max((ended - began) * TRIM_PARTS);
         }
     }
+}
+
+/// How long until the next look, at so many bytes of a budget.
+fn pause(used: u64, budget: u64) -> Duration {
+    let lasts = Duration::from_millis(budget.saturating_sub(used) / FLOOD);
+    lasts.clamp(PAUSE_MIN, PAUSE_MAX)
 }
 
 /// The level at so many bytes of a budget, which depends on the level before.
@@ -194,11 +205,20 @@ mod tests {
     }
 
     #[test]
+    fn the_less_is_left_the_sooner_comes_the_next_look() {
+        let pause = |used_mib: u64, budget_mib: u64| pause(used_mib << 20, budget_mib << 20);
+        assert_eq!(pause(10, 64), Duration::from_millis(54));
+        assert_eq!(pause(50, 64), PAUSE_MIN);
+        assert_eq!(pause(99, 64), PAUSE_MIN);
+        assert_eq!(pause(9000, 10_000), PAUSE_MAX);
+    }
+
+    #[test]
     fn without_a_budget_nothing_is_ever_short() {
         let gauge = Gauge::default();
         let mut meter = Meter::new(MemoryMax::None, &gauge);
         assert_eq!(meter.look(&gauge), None);
-        meter.looked_at -= PAUSE;
+        meter.looked_at -= PAUSE_MAX;
         assert_eq!(meter.look(&gauge), Some(None));
         assert_eq!(gauge.budget.load(Ordering::Relaxed), 0);
     }
@@ -208,19 +228,19 @@ mod tests {
     fn a_budget_that_is_used_up_is_told_once_and_one_that_is_not_again() {
         let gauge = Gauge::default();
         let mut meter = Meter::new(MemoryMax::Bytes(1), &gauge);
-        meter.looked_at -= PAUSE;
+        meter.looked_at -= PAUSE_MAX;
         let change = meter.look(&gauge).flatten().unwrap();
         assert_eq!((change.from, change.to, change.budget), (Free, Full, 1));
-        assert!(change.used > 100_000 && meter.pause() == SHORT_PAUSE);
+        assert!(change.used > 100_000 && meter.pause() == PAUSE_MIN);
         meter.trim();
-        meter.looked_at -= PAUSE;
+        meter.looked_at -= PAUSE_MAX;
         assert_eq!(meter.look(&gauge), Some(None));
         let entered = gauge.entered.iter().map(|it| it.load(Ordering::Relaxed));
         assert_eq!(entered.collect::<Vec<_>>(), [0, 1, 1, 1]);
         meter.set_max(MemoryMax::Bytes(1 << 40), &gauge);
-        meter.looked_at -= PAUSE;
+        meter.looked_at -= PAUSE_MAX;
         let change = meter.look(&gauge).flatten().unwrap();
         assert_eq!((change.from, change.to), (Full, Free));
-        assert_eq!(meter.pause(), PAUSE);
+        assert_eq!(meter.pause(), PAUSE_MAX);
     }
 }
