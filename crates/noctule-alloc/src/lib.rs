@@ -50,6 +50,11 @@ pub fn cache_here() -> CacheHere {
     CacheHere(PhantomData)
 }
 
+/// Gives the blocks that this thread keeps back to the system's allocator: it fills anew.
+pub fn let_go() {
+    CACHE.with(Cache::empty);
+}
+
 impl Drop for CacheHere {
     fn drop(&mut self) {
         CACHE.with(|cache| {

@@ -18,6 +18,7 @@ use crate::rights::Rights;
 use crate::route::RouteCache;
 use crate::session::{Outgoing, Pending, Sessions};
 use crate::share::Groups;
+use crate::shortage::Shortage;
 use crate::spare::Spares;
 use crate::store_room::StoreRoom;
 use crate::terms::{DUES_MAX, Dues};
@@ -61,6 +62,10 @@ pub struct Broker {
     pub(crate) spares: Spares<Outgoing>,
     /// Whether the store takes more, and who waits for it.
     pub(crate) store_room: StoreRoom,
+    /// How much memory is left, and who waits for it.
+    pub(crate) shortage: Shortage,
+    /// Whether the disk is full, or memory tight.
+    pub(crate) short: bool,
     /// Clients that did much lately, where that is bounded.
     pub(crate) dues: Crowd<Dues>,
     /// Deliveries left in this turn before the rest becomes a job.
@@ -139,6 +144,8 @@ impl Broker {
             pending: Pending::default(),
             spares: Spares::default(),
             store_room: StoreRoom::default(),
+            shortage: Shortage::default(),
+            short: false,
             dues: Crowd::new(DUES_MAX),
             budget: limits.turn_budget,
             stopping: false,
@@ -171,6 +178,7 @@ impl Broker {
             Input::Stored { written, durable } => self.stored(turn, (written, durable)),
             Input::Fetched { session, messages } => self.fetched(turn, session, messages),
             Input::StoreRoom(room) => self.store_room(turn, room),
+            Input::Memory(level) => self.memory_is(turn, level),
             Input::Publish(publish) => self.system_publish(turn, publish),
             Input::Reconfigured(limits) => self.reconfigure(turn.now, *limits),
             Input::Policies(policies) => self.set_policies(policies),
@@ -314,13 +322,17 @@ impl Broker {
                 self.share_settled(turn, group, session, &message);
             }
             PeerMessage::Fence { asker, request } => {
-                self.tell(turn, from, PeerMessage::Passed { asker, request });
+                let kept = !self.retention.refused(asker);
+                self.tell(turn, from, PeerMessage::Passed { asker, request, kept });
             }
             // Behind what that peer said before: a message of a group that was left, above all.
-            PeerMessage::Passed { asker, request } if self.jobs.has_delivery_of(from) => {
-                self.jobs.pass_later(from, asker, request);
+            PeerMessage::Passed { asker, request, kept } if self.jobs.has_delivery_of(from) => {
+                self.jobs.pass_later(from, asker, (request, kept));
             }
-            PeerMessage::Passed { asker, request } => self.passed(turn, from, asker, request),
+            PeerMessage::Passed { asker, request, kept } => {
+                self.passed(turn, from, asker, (request, kept));
+            }
+            PeerMessage::HoldBack { publisher } => self.held_back(turn, publisher),
             PeerMessage::Hold { publisher, receiver } => {
                 self.hold_publisher(turn, publisher, receiver);
             }

@@ -372,10 +372,8 @@ impl Broker {
             return;
         }
         // Here, where the session is at home: one that exists is carried on even if all are taken.
-        if self.sessions.len() >= self.limits.sessions_max
-            && self.sessions.find(tenant, &applicant.client_id).is_none()
-        {
-            self.refuse(turn, conn, ReasonCode::QuotaExceeded, "too many sessions");
+        if let Err(why) = self.room_for_session((tenant, &applicant.client_id)) {
+            self.refuse(turn, conn, ReasonCode::QuotaExceeded, why);
             return;
         }
         let client = (tenant, &*applicant.client_id);

@@ -416,6 +416,7 @@ impl Broker {
             // Its number may be given to another connection, which these do not hold.
             self.full_peers.forget(conn);
             self.store_room.forget(conn);
+            self.shortage.forget(conn);
             self.jobs.forget_hold(conn);
         }
         self.counters.connections_now -= 1;

@@ -104,6 +104,16 @@ counters! {
     publishers_slowed,
     /// Messages not taken because their publisher publishes more than it may.
     publishes_over_rate,
+    /// CONNECTs of new sessions refused because little memory was left.
+    connects_short,
+    /// Filters in SUBSCRIBE refused because no memory was left.
+    subscribes_short,
+    /// Messages refused because little memory was left.
+    publishes_short,
+    /// Times a publisher was not read because its messages had to wait and no memory was left.
+    publishers_held_back,
+    /// Connections ended because they were furthest behind when no memory was left.
+    slow_consumers_ended,
     /// Times a channel to a peer was full.
     peer_channel_full,
     /// Turns in which a job had work left.

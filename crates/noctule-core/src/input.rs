@@ -101,6 +101,9 @@ pub enum Input<'a> {
     },
     /// Whether the store takes more.
     StoreRoom(Room),
+    /// How much memory the process has left: told when that changes, and again and again while it
+    /// is `Full`.
+    Memory(Memory),
     /// A message of the broker itself (`$SYS`).
     Publish(SystemPublish<'a>),
     /// New limits after a reload.
@@ -178,6 +181,48 @@ pub enum Room {
     Busy,
     /// The disk is full: nothing new is promised.
     Full,
+}
+
+/// How much of its memory the process has used: what is shed then is said in `docs/limits.md`.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Debug,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[repr(u8)]
+pub enum Memory {
+    /// Little enough.
+    #[default]
+    Free,
+    /// So much that what can be made again is given back.
+    Near,
+    /// So much that nobody new is taken in.
+    Tight,
+    /// All: nothing is taken that has to wait.
+    Full,
+}
+
+impl Memory {
+    /// All, the least serious first.
+    pub const ALL: [Memory; 4] = [Memory::Free, Memory::Near, Memory::Tight, Memory::Full];
+
+    /// Its name in logs, alerts and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Memory::Free => "free",
+            Memory::Near => "near",
+            Memory::Tight => "tight",
+            Memory::Full => "full",
+        }
+    }
 }
 
 /// A mark of a backlog, crossed upwards or downwards.

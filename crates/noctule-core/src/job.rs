@@ -12,6 +12,7 @@ use crate::output::Effect;
 use crate::peer::{Delivery, PeerMessage, Target};
 use crate::record::Body;
 use crate::session::{HeldSubscription, Queue};
+use crate::shortage::Search;
 use noctule_proto::ReasonCode;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -29,6 +30,8 @@ pub(crate) struct Jobs {
     asks: VecDeque<SessionNumber>,
     /// Look at the subscriptions of sessions again, from this slot on.
     recheck: Option<u32>,
+    /// Look for those who are furthest behind.
+    search: Option<Search>,
     /// End all connections from this number on.
     shutdown: Option<u32>,
 }
@@ -48,7 +51,7 @@ struct Spread {
 #[derive(Debug, Serialize, Deserialize)]
 enum Heard {
     Delivery { delivery: Delivery, next: u32 },
-    Passed { asker: SessionNumber, request: u64 },
+    Passed { asker: SessionNumber, request: u64, kept: bool },
 }
 
 /// What is left of a session that ended.
@@ -70,6 +73,7 @@ enum Kind {
     Ends,
     Asks,
     Recheck,
+    Search,
     Shutdown,
 }
 
@@ -80,6 +84,7 @@ impl Jobs {
             && self.ends.is_empty()
             && self.asks.is_empty()
             && self.recheck.is_none()
+            && self.search.is_none()
             && self.shutdown.is_none()
     }
 
@@ -94,8 +99,13 @@ impl Jobs {
     }
 
     /// A fence is passed once what the peer said before it is delivered.
-    pub(crate) fn pass_later(&mut self, from: ShardId, asker: SessionNumber, request: u64) {
-        self.peers.entry(from).or_default().push_back(Heard::Passed { asker, request });
+    pub(crate) fn pass_later(
+        &mut self,
+        from: ShardId,
+        asker: SessionNumber,
+        (request, kept): (u64, bool),
+    ) {
+        self.peers.entry(from).or_default().push_back(Heard::Passed { asker, request, kept });
     }
 
     /// A connection is gone: nothing is to be released once a job is done.
@@ -120,6 +130,11 @@ impl Jobs {
         self.recheck = Some(0);
     }
 
+    /// Those who are furthest behind have to go; a search that runs already finds them.
+    pub(crate) fn search_slowest(&mut self) {
+        self.search.get_or_insert_default();
+    }
+
     fn kinds(&self) -> Vec<Kind> {
         let mut kinds = Vec::new();
         let mut add = |empty: bool, kind| {
@@ -132,6 +147,7 @@ impl Jobs {
         add(self.ends.is_empty(), Kind::Ends);
         add(self.asks.is_empty(), Kind::Asks);
         add(self.recheck.is_none(), Kind::Recheck);
+        add(self.search.is_none(), Kind::Search);
         add(self.shutdown.is_none(), Kind::Shutdown);
         kinds
     }
@@ -186,6 +202,7 @@ impl Broker {
                 Kind::Ends => self.run_ending(turn),
                 Kind::Asks => self.run_ask(turn),
                 Kind::Recheck => self.run_recheck(turn),
+                Kind::Search => self.search_on(turn),
                 Kind::Shutdown => self.run_shutdown(turn),
             };
             if self.budget == before {
@@ -222,7 +239,9 @@ impl Broker {
                     .run_delivery(turn, message, (targets, &[]), next)
                     .map(|next| Heard::Delivery { delivery, next });
             }
-            Some(Heard::Passed { asker, request }) => self.passed(turn, from, asker, request),
+            Some(Heard::Passed { asker, request, kept }) => {
+                self.passed(turn, from, asker, (request, kept));
+            }
             None => {}
         }
         // Nothing is said to this shard meanwhile but by itself, and that is heard later.
@@ -289,6 +308,13 @@ impl Broker {
             self.budget = self.budget.saturating_sub(seen as u32);
         }
         false
+    }
+
+    fn search_on(&mut self, turn: &mut Turn<'_>) -> bool {
+        let Some(mut search) = self.jobs.search.take() else { return true };
+        let done = self.run_search(turn, &mut search);
+        self.jobs.search = (!done).then_some(search);
+        done
     }
 
     /// Delivers from `next` on and says where to go on.

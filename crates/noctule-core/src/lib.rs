@@ -49,6 +49,7 @@ mod seed;
 mod send;
 mod session;
 mod share;
+mod shortage;
 pub mod slab;
 mod snapshot;
 mod spare;

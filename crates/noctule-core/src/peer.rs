@@ -89,6 +89,14 @@ pub enum PeerMessage {
         asker: SessionNumber,
         /// Echo.
         request: u64,
+        /// `false`: the message right before the fence was not retained for want of memory.
+        kept: bool,
+    },
+    /// What this session publishes has to wait in memory, and that is full: do not read its
+    /// connection until it is not.
+    HoldBack {
+        /// The publisher.
+        publisher: SessionNumber,
     },
     /// All receivers of what this session publishes are behind: do not read its connection.
     Hold {

@@ -13,7 +13,7 @@ use crate::peer::PeerMessage;
 use crate::record::Record;
 use crate::route::{LastRoute, Lent, Route};
 use crate::seed::Seed;
-use crate::store_room::DISK_FULL;
+use crate::shortage::MEMORY_SHORT;
 use crate::verdict::Verdict;
 use crate::wait::{AckKind, Reply, Wait};
 use noctule_proto::packet::{Ack, Publish};
@@ -28,6 +28,8 @@ pub(crate) enum Refused {
     Message(ReasonCode, &'static str),
     /// The same, because of what its publisher did before.
     Quarantine,
+    /// The same, because it would take memory for a while, of which little is left.
+    Memory,
 }
 
 /// Why a message of a client in quarantine is refused.
@@ -108,8 +110,9 @@ impl Broker {
         let Some(connection) = self.connections.get(conn) else { return };
         let promised = connection.origin.durability.unwrap_or(self.limits.durability);
         let durability = self.limits.durability_of(topic, promised);
-        if self.is_full_for(durability) && self.is_to_be_kept(turn, slot, (topic, publish)) {
-            let refused = Refused::Message(ReasonCode::QuotaExceeded, DISK_FULL);
+        if self.short
+            && let Some(refused) = self.short_of_room(turn, conn, (topic, publish), durability)
+        {
             self.refuse_publish(turn, conn, (topic, publish), refused);
             return;
         }
@@ -139,7 +142,7 @@ impl Broker {
     }
 
     /// Whether taking a message would promise to keep it.
-    fn is_to_be_kept(
+    pub(crate) fn is_to_be_kept(
         &mut self,
         turn: &Turn<'_>,
         slot: u32,
@@ -444,7 +447,7 @@ impl Broker {
         }
         let bytes = session.work.received_bytes + publish.payload.len() as u64;
         let bytes_max = self.limits.queue_of(session.queue_choice).bytes_max;
-        if publish.qos == QoS::ExactlyOnce && bytes > bytes_max {
+        if publish.qos == QoS::ExactlyOnce && bytes > self.shortage.unreleased_bytes(bytes_max) {
             let reason = ReasonCode::QuotaExceeded;
             return Err(Refused::Message(reason, "too many bytes wait for PUBREL"));
         }
@@ -475,6 +478,16 @@ impl Broker {
                     connection.traffic.message(publish.payload.len());
                 }
                 self.drop_publish(turn, conn, publish, (ReasonCode::QuotaExceeded, QUARANTINE));
+                return;
+            }
+            Refused::Memory => {
+                self.counters.publishes_short += 1;
+                self.counters.verdict(Verdict::MemoryShort);
+                let (reason, why) = (ReasonCode::QuotaExceeded, MEMORY_SHORT);
+                match v5 {
+                    true => self.drop_publish(turn, conn, publish, (reason, why)),
+                    false => self.end(turn, conn, reason, why),
+                }
                 return;
             }
         };

@@ -28,6 +28,13 @@ pub(crate) struct Rights {
     decisions: Decisions,
 }
 
+impl Rights {
+    /// Lets go of what can be decided again.
+    pub(crate) fn let_go(&mut self) {
+        self.decisions.clear();
+    }
+}
+
 /// What a topic is asked by: the topic, and its hash once it is known.
 pub(crate) struct Asked<'a> {
     pub(crate) topic: &'a str,

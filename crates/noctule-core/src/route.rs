@@ -150,6 +150,14 @@ impl RouteCache {
         self.bytes = 0;
     }
 
+    /// Forgets all, and gives the memory back.
+    pub(crate) fn let_go(&mut self) {
+        self.clear();
+        self.routes = Vec::new();
+        self.by_topic = HashTable::new();
+        self.matches = Vec::new();
+    }
+
     fn grows(&self) -> bool {
         self.by_topic.len() == self.by_topic.capacity()
     }
@@ -255,7 +263,7 @@ impl Broker {
                     self.routes = RouteCache::default();
                     self.connections.forget_routes();
                 }
-                let bytes_max = self.limits.route_cache_bytes as usize;
+                let bytes_max = self.shortage.cache_bytes(self.limits.route_cache_bytes);
                 self.routes.insert(&self.homes.seed, hash, route, bytes_max)
             }
         }

@@ -20,6 +20,11 @@ pub(crate) struct StoreRoom {
 }
 
 impl StoreRoom {
+    /// Whether nothing new is promised.
+    pub(crate) fn is_full(&self) -> bool {
+        self.room == Room::Full
+    }
+
     /// A connection is gone: it waits for nothing.
     pub(crate) fn forget(&mut self, conn: ConnId) {
         self.held.remove(&conn);
@@ -29,6 +34,7 @@ impl StoreRoom {
 impl Broker {
     pub(crate) fn store_room(&mut self, turn: &mut Turn<'_>, room: Room) {
         self.store_room.room = room;
+        self.count_short();
         if room != Room::Busy {
             for conn in std::mem::take(&mut self.store_room.held) {
                 self.release(turn, conn);
@@ -46,6 +52,6 @@ impl Broker {
 
     /// Whether a promise cannot be made for want of room.
     pub(crate) fn is_full_for(&self, durability: Durability) -> bool {
-        self.store_room.room == Room::Full && durability != Durability::Memory
+        self.store_room.is_full() && durability != Durability::Memory
     }
 }

@@ -10,6 +10,7 @@ use crate::output::Event;
 use crate::record::Record;
 use crate::retained::Wish;
 use crate::session::HeldSubscription;
+use crate::shortage::MEMORY_SHORT;
 use crate::store_room::DISK_FULL;
 use crate::wait::{Reply, Wait};
 use noctule_proto::packet::{RetainHandling, Subscribe, SubscribeOptions, Unsubscribe};
@@ -179,6 +180,10 @@ impl Broker {
         let held = &session.subscriptions;
         if held.len() >= limits.subscriptions_max as usize && held.get(filter.as_str()).is_none() {
             return Err((ReasonCode::QuotaExceeded, "too many subscriptions"));
+        }
+        if self.shortage.is_full() && held.get(filter.as_str()).is_none() {
+            self.counters.subscribes_short += 1;
+            return Err((ReasonCode::QuotaExceeded, MEMORY_SHORT));
         }
         Ok(qos_max)
     }

@@ -50,11 +50,13 @@ pub enum Verdict {
     OverRate,
     /// The topic lies outside of the mount point of the receiver's listener.
     OutsideMount,
+    /// Little memory was left for what has to wait, or be retained.
+    MemoryShort,
 }
 
 impl Verdict {
     /// Number of variants.
-    pub const COUNT: usize = 22;
+    pub const COUNT: usize = 23;
 
     /// All, in order of their numbers.
     pub const ALL: [Verdict; Verdict::COUNT] = [
@@ -80,6 +82,7 @@ impl Verdict {
         Verdict::Quarantined,
         Verdict::OverRate,
         Verdict::OutsideMount,
+        Verdict::MemoryShort,
     ];
 
     /// The name used in metrics and logs.
@@ -108,6 +111,7 @@ impl Verdict {
             Verdict::Quarantined => "quarantined",
             Verdict::OverRate => "over_rate",
             Verdict::OutsideMount => "outside_mount",
+            Verdict::MemoryShort => "memory_short",
         }
     }
 

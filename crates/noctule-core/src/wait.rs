@@ -8,6 +8,7 @@ use crate::limits::Durability;
 use crate::peer::PeerMessage;
 use crate::record::Record;
 use crate::retained::Wish;
+use crate::shortage::NOT_KEPT;
 use crate::spare::Spares;
 use noctule_proto::packet::{Ack, Packet, SubAck};
 use noctule_proto::property::UserProperties;
@@ -123,6 +124,11 @@ impl Waits {
     /// Last index change that everyone sees.
     pub(crate) fn visible(&self) -> u64 {
         self.index_visible
+    }
+
+    /// Lets go of buffers that nothing waits in.
+    pub(crate) fn let_go(&mut self) {
+        self.spares = Spares::default();
     }
 
     pub(crate) fn forget(&mut self, conn: ConnId) {
@@ -274,12 +280,31 @@ impl Broker {
         turn: &mut Turn<'_>,
         from: ShardId,
         asker: SessionNumber,
-        request: u64,
+        (request, kept): (u64, bool),
     ) {
         let Some(slot) = self.sessions.slot_of(asker) else { return };
         self.left_group(slot, from, request);
         if let Some(conn) = self.sessions.at(slot).conn() {
+            if !kept {
+                self.not_kept(turn, conn, request);
+            }
             self.join_answered(turn, conn, request);
+        }
+    }
+
+    /// A retained message was delivered and not kept, for want of memory: its PUBACK says so.
+    /// Before v5 nothing does, so the connection ends without it.
+    fn not_kept(&mut self, turn: &mut Turn<'_>, conn: ConnId, fence: u64) {
+        let Some(connection) = self.connections.get_mut(conn) else { return };
+        let held = connection.held.iter_mut().filter(|held| held.wait.request == fence);
+        for held in held {
+            if let Reply::Ack { kind: AckKind::PubAck, reason, why, .. } = &mut held.reply {
+                self.counters.publishes_short += 1;
+                if connection.version != Version::V5 {
+                    return self.end(turn, conn, ReasonCode::QuotaExceeded, NOT_KEPT);
+                }
+                (*reason, *why) = (ReasonCode::QuotaExceeded, Some(NOT_KEPT.into()));
+            }
         }
     }
 

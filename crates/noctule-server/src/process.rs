@@ -93,6 +93,7 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     let log =
         LogOutput::start(&config.log, LogLevel::Info.max(chosen)).map_err(StartError::from)?;
     promise(&config);
+    info!("{}", config.memory_max.told());
     log.set_level(chosen);
     let (tell, notices) = channel();
     let signals = {

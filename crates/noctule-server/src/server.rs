@@ -400,7 +400,7 @@ fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("shutdown_grace_secs", old.shutdown_grace_secs != new.shutdown_grace_secs),
         ("listener", old.listeners != new.listeners),
         ("durability", old.durability != new.durability),
-        ("limits", old.limits != new.limits),
+        ("limits", old.limits != new.limits || old.memory_max != new.memory_max),
         ("log", old.log != new.log),
         ("admin", old.admin != new.admin),
         ("defence", old.defence != new.defence),
@@ -533,6 +533,7 @@ impl Handle {
             old.listeners.clone_from(&new.listeners);
         }
         old.address_limits = new.address_limits;
+        old.memory_max = new.memory_max;
         old.limits.clone_from(&new.limits);
         old.users.clone_from(&new.users);
         old.sys_interval_secs = new.sys_interval_secs;
@@ -544,6 +545,7 @@ impl Handle {
         let reloaded = Reloaded {
             defence: new.defence.clone(),
             audit: new.audit.clone(),
+            memory_max: new.memory_max,
             changed,
             pinned: pinned.clone(),
         };

@@ -4,14 +4,15 @@
 //! value changed. `store/messages` counts what waits in queues or is retained; `heap` is the
 //! resident memory of the process.
 
-use crate::memory;
+use crate::memory::{self, Gauge};
 use crate::shard::Snapshot;
 use noctule_core::counters::Counters;
-use noctule_core::input::SystemPublish;
+use noctule_core::input::{Memory, SystemPublish};
 use noctule_core::verdict::Verdict;
 use noctule_core::{Tenant, Time};
 use noctule_proto::QoS;
 use std::fmt::{Display, Write as _};
+use std::sync::atomic::Ordering;
 
 /// Minutes the load averages go back, and their names.
 const SPANS: [(f64, &str); 3] = [(1.0, "1min"), (5.0, "5min"), (15.0, "15min")];
@@ -77,7 +78,7 @@ impl SysTopics {
         &mut self,
         now: Time,
         uptime_millis: u64,
-        sum: &Snapshot,
+        (sum, memory): (&Snapshot, &Gauge),
     ) -> impl Iterator<Item = SystemPublish<'_>> {
         self.topics.iter_mut().for_each(|topic| topic.changed = false);
         if self.interval_secs == 0 {
@@ -87,6 +88,7 @@ impl SysTopics {
             self.set("version", format_args!("noctule version {}", env!("CARGO_PKG_VERSION")));
             self.set("uptime", format_args!("{} seconds", uptime_millis / 1000));
             self.set_counts(sum);
+            self.set_memory(&sum.core, memory);
             self.set_loads(now, &sum.core);
             self.updated_at = Some(now);
         }
@@ -155,6 +157,25 @@ impl SysTopics {
         }
     }
 
+    /// How much of its memory the process has used, and what was refused for want of it.
+    fn set_memory(&mut self, core: &Counters, memory: &Gauge) {
+        let budget = memory.budget.load(Ordering::Relaxed);
+        if budget == 0 {
+            return;
+        }
+        self.set("memory/budget", budget);
+        self.set("memory/used", memory.used.load(Ordering::Relaxed));
+        let level = memory.level.load(Ordering::Relaxed);
+        let level = Memory::ALL.iter().find(|it| **it as u64 == level);
+        self.set("memory/level", level.map_or("", |level| level.name()));
+        self.set("memory/refused/connects", core.connects_short);
+        self.set("memory/refused/subscribes", core.subscribes_short);
+        self.set("memory/refused/publishes", core.publishes_short);
+        self.set("memory/dropped", core.verdicts[Verdict::MemoryShort as usize]);
+        self.set("memory/held_back", core.publishers_held_back);
+        self.set("memory/slow_consumers_ended", core.slow_consumers_ended);
+    }
+
     fn set_loads(&mut self, now: Time, core: &Counters) {
         let minutes = self.updated_at.map(|before| now.millis_since(before) as f64 / 60_000.0);
         let mut loads = std::mem::take(&mut self.loads);
@@ -217,7 +238,7 @@ mod tests {
     use super::*;
 
     fn published(sys: &mut SysTopics, now: Time, sum: &Snapshot) -> Vec<(Tenant, String, String)> {
-        sys.update(now, now.0, sum)
+        sys.update(now, now.0, (sum, &Gauge::default()))
             .map(|it| {
                 assert!(it.retain);
                 let payload = String::from_utf8(it.payload.to_vec()).unwrap();

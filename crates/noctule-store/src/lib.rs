@@ -45,6 +45,7 @@ pub use memory::MemoryStore;
 pub use noctule_core::Time;
 pub use noctule_core::output::Fetch;
 pub use shard::{LogStore, now};
+pub use surplus::give_back;
 pub use threads::{Opened, Waker, open};
 pub use tools::{Amount, Owing, Sessions, Stats};
 pub use tools::{check, export, salvage, snapshot, stats};

@@ -7,7 +7,7 @@
 
 mod packets;
 
-use noctule_core::input::{AuthAnswer, Level, Origin, SystemPublish};
+use noctule_core::input::{AuthAnswer, Level, Memory, Origin, SystemPublish};
 use noctule_core::limits::{Durability, QueueLimits};
 use noctule_core::output::AuthRequest;
 use noctule_core::{
@@ -211,6 +211,10 @@ impl World {
             1 => {
                 let limits = tight_limits(self.broker.limits().durability);
                 self.tell(Input::Reconfigured(Box::new(limits)));
+            }
+            2 | 3 => {
+                let level = Memory::ALL[script.below(4)];
+                self.tell(Input::Memory(level));
             }
             _ => {
                 let client_id = script.client_id();

@@ -14,9 +14,11 @@ pub use store::RetainedStore;
 use serde::{Deserialize, Serialize};
 
 use crate::broker::{Broker, TimerKey, Turn};
+use crate::identity::SessionNumber;
 use crate::message::Message;
 use crate::timer::Deadline;
 use crate::verdict::Verdict;
+use noctule_proto::QoS;
 use std::sync::Arc;
 
 /// What a shard keeps, and what it asked others for.
@@ -26,7 +28,16 @@ pub(crate) struct Retention {
     /// Questions asked so far.
     pub(crate) queries: u64,
     fences: fence::Fences,
+    /// Whose message of QoS 1 was just not kept for want of memory: its fence comes next.
+    refused: Option<SessionNumber>,
     pub(crate) timer: Deadline,
+}
+
+impl Retention {
+    /// Whether the last message of a publisher was not kept, asked once.
+    pub(crate) fn refused(&mut self, publisher: SessionNumber) -> bool {
+        self.refused.take() == Some(publisher)
+    }
 }
 
 impl Broker {
@@ -36,6 +47,14 @@ impl Broker {
     pub(crate) fn keep_retained(&mut self, turn: &mut Turn<'_>, message: Arc<Message>) {
         let store = &self.retention.store;
         let old = store.get(message.tenant, message.topic());
+        // What the broker says of itself is little, and a message of QoS 2 was acknowledged before.
+        let spared = message.publisher.is_none() || message.qos == QoS::ExactlyOnce;
+        if self.shortage.is_tight() && old.is_none() && !spared && !message.payload().is_empty() {
+            self.counters.verdict(Verdict::MemoryShort);
+            let tells = message.qos == QoS::AtLeastOnce;
+            self.retention.refused = message.publisher.filter(|_| tells);
+            return;
+        }
         let others = store.bytes() - old.map_or(0, |old| old.cost() as u64);
         let full = (old.is_none() && store.len() >= self.limits.retained_max as usize)
             || others + message.cost() as u64 > self.limits.retained_bytes_max;

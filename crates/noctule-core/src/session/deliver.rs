@@ -1,6 +1,6 @@
 //! A message reaches a session: sent at once, queued, or withheld for a stated reason.
 
-use super::{Again, Next, Outgoing};
+use super::{Again, Next, Outgoing, Session};
 use crate::broker::{Broker, Turn};
 use crate::identity::{ConnId, GroupNumber};
 use crate::index::Receiver;
@@ -158,6 +158,10 @@ impl Broker {
                     }
                 }
                 // While its publisher is being held, what was under way is not lost.
+                _ if self.has_no_memory_for_qos0(session) => {
+                    self.counters.verdict(Verdict::MemoryShort);
+                    Fate::Withheld
+                }
                 Some(link) if !link.congested || (sole && !self.stalled(slot, turn)) => {
                     let out = out(outbound);
                     self.enqueue(turn, slot, out)
@@ -416,6 +420,12 @@ impl Broker {
         true
     }
 
+    /// Whether a message of QoS 0 that would wait, if it has to, is dropped for want of memory.
+    fn has_no_memory_for_qos0(&self, session: &Session) -> bool {
+        let queues = || self.limits.queue_of(session.queue_choice).qos0;
+        self.shortage.is_full() && (session.link.is_some() || queues())
+    }
+
     /// Puts a message in the queue; what the queue cannot hold is dropped as configured.
     /// [V31-3.1-7], [MQTT-3.1.2-5 v3.1.1].
     fn enqueue(&mut self, turn: &mut Turn<'_>, slot: u32, out: Outgoing) -> Fate {
@@ -432,6 +442,13 @@ impl Broker {
             self.settled(turn, slot, &out);
             return Fate::Withheld;
         }
+        if self.shortage.is_full()
+            && let Body::Here(message) = &out.message
+        {
+            let message = Arc::clone(message);
+            self.hold_back_for(turn, slot, &message);
+        }
+        let session = self.sessions.at_mut(slot);
         session.queue.recall(&mut self.pending);
         let limits = self.limits.queue_of(session.queue_choice);
         let dropped = session.queue.push(out, limits, &mut self.spares);

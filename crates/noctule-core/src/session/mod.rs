@@ -324,6 +324,11 @@ impl Sessions {
         self.slots.get(slot).expect("the slot is named by something alive")
     }
 
+    /// The session of a slot, if one is there.
+    pub(crate) fn get(&self, slot: u32) -> Option<&Session> {
+        self.slots.get(slot)
+    }
+
     /// The session of a slot, if one is still there.
     pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut Session> {
         self.slots.get_mut(slot)

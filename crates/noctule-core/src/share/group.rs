@@ -99,6 +99,14 @@ impl Groups {
         GroupNumber((self.next + 1) * u64::from(self.shards))
     }
 
+    /// Whether a message would wait in a group at home here.
+    pub(crate) fn has_to_wait(&self, number: GroupNumber, qos: QoS) -> bool {
+        let group = self.groups.get(&number).filter(|_| qos != QoS::AtMostOnce);
+        group.is_some_and(|group| {
+            !group.queue.is_empty() || !group.members.iter().any(|member| member.has_room(qos))
+        })
+    }
+
     fn number(&mut self) -> GroupNumber {
         self.next += 1;
         GroupNumber(self.next * u64::from(self.shards) + u64::from(self.me.0))
@@ -118,22 +126,23 @@ impl Groups {
     }
 }
 
+impl Member {
+    fn has_room(&self, qos: QoS) -> bool {
+        self.joined
+            && match qos.min(self.options.qos) {
+                QoS::AtMostOnce => self.window > 0,
+                QoS::AtLeastOnce | QoS::ExactlyOnce => (self.open.len() as u32) < self.window,
+            }
+    }
+}
+
 impl Group {
     /// The next member that has room, in turn; `tracked` messages need room, others a connection.
     fn pick(&mut self, tracked: QoS) -> Option<usize> {
         let count = self.members.len();
         for step in 0..count {
             let at = (self.turn + step) % count;
-            let member = &self.members[at];
-            let qos = tracked.min(member.options.qos);
-            let room = member.joined
-                && match qos {
-                    QoS::AtMostOnce => member.window > 0,
-                    QoS::AtLeastOnce | QoS::ExactlyOnce => {
-                        (member.open.len() as u32) < member.window
-                    }
-                };
-            if room {
+            if self.members[at].has_room(tracked) {
                 self.turn = at + 1;
                 return Some(at);
             }
@@ -299,6 +308,9 @@ impl Broker {
     }
 
     fn wait_in_group(&mut self, turn: &mut Turn<'_>, number: GroupNumber, message: Arc<Message>) {
+        if self.shortage.is_full() {
+            self.hold_back(turn, &message);
+        }
         let limits = &self.limits;
         let Some(group) = self.groups.groups.get_mut(&number) else { return };
         let mut dropped = Vec::new();

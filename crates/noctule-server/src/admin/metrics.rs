@@ -2,9 +2,10 @@
 //! only labels are verdict and kind, so the number of samples is fixed.
 
 use crate::defence::Tally;
-use crate::memory;
+use crate::memory::{self, Gauge};
 use crate::shard::Snapshot;
 use noctule_core::defence::Kind;
+use noctule_core::input::Memory;
 use noctule_core::limits::Durability;
 use noctule_core::verdict::Verdict;
 use std::borrow::Cow;
@@ -79,6 +80,7 @@ pub(super) fn text(
     );
     page.gauge("store_full", "1 while the disk of the store is full.", net.store_full_now);
     page.defence(tally);
+    page.memory(&tally.memory);
     page.counter("turns", "Turns of the shards' loops.", net.turns);
     page.process(uptime);
     page.0
@@ -144,6 +146,22 @@ impl Page {
             ),
         ] {
             self.counter(name, help, count(counter));
+        }
+    }
+
+    /// How much memory the process may have, and has.
+    fn memory(&mut self, memory: &Gauge) {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let help = "Memory that the process may have (memory_max); 0: no bound.";
+        self.gauge("memory_budget_bytes", help, count(&memory.budget));
+        let help = "Memory that counts for it, at the last look.";
+        self.gauge("memory_used_bytes", help, count(&memory.used));
+        let help = "0 free, 1 near, 2 tight, 3 full.";
+        self.gauge("memory_level", help, count(&memory.level));
+        let name = "memory_levels_entered_total";
+        self.family(name, "counter", "Times a level of memory was entered from below.");
+        for (level, counter) in Memory::ALL.iter().zip(&memory.entered).skip(1) {
+            self.sample(name, Some(("level", level.name())), count(counter));
         }
     }
 
@@ -213,6 +231,13 @@ fn help(name: &str) -> &'static str {
             "Publishers not read for a while: they published more than they may."
         }
         "publishes_over_rate" => "Messages not taken: their publisher publishes more than it may.",
+        "connects_short" => "CONNECTs of new sessions refused: little memory was left.",
+        "subscribes_short" => "Filters of SUBSCRIBE refused: no memory was left.",
+        "publishes_short" => "Messages refused: little memory was left.",
+        "publishers_held_back" => {
+            "Publishers not read for a while: their messages had to wait, and no memory was left."
+        }
+        "slow_consumers_ended" => "Connections ended: furthest behind when no memory was left.",
         "peer_channel_full" => "Times the channel from a shard to another was full.",
         "jobs_continued" => "Turns in which long work was left.",
         "route_hits" => "Routes found in the cache.",

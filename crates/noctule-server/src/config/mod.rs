@@ -14,6 +14,7 @@
 //! * `webhook`     the service that is asked who is let in
 //! * `admission`   which networks a listener takes connections from
 //! * `rates`       how much one client, or one address, may do
+//! * `memory`      how much memory the process may take
 //! * `spelling`    how lists and the like are written
 //! * `sample`      prints the options with their defaults as a commented file
 //! * `show`        prints those in force
@@ -24,6 +25,7 @@ mod authenticators;
 mod defence;
 mod durability;
 mod jwt;
+mod memory;
 mod options;
 mod parse;
 mod policies;
@@ -40,6 +42,7 @@ mod webhook;
 mod tests;
 
 pub use crate::cidr::Cidr;
+pub use crate::memory::MemoryMax;
 pub use admission::Admission;
 pub use authenticators::AuthenticatorKind;
 pub use defence::{Audit, Defence};
@@ -86,6 +89,8 @@ pub struct Config {
     pub limits: Limits,
     /// Bounds of one source address.
     pub address_limits: AddressLimits,
+    /// How much memory the process may take.
+    pub memory_max: MemoryMax,
     /// Log output.
     pub log: Log,
     /// Admin listener.
@@ -236,6 +241,7 @@ impl Config {
             durability: Durability::default(),
             limits: Limits::default(),
             address_limits: AddressLimits::default(),
+            memory_max: MemoryMax::default(),
             log: Log { format: LogFormat::Text, level: LogLevel::Info },
             admin: Admin {
                 enabled: true,

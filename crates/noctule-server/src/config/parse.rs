@@ -2,6 +2,7 @@
 
 use super::defence;
 use super::jwt::JwtDraft;
+use super::memory;
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
 use super::rates;
 use super::tls::TlsDraft;
@@ -222,6 +223,10 @@ impl Walk<'_> {
         let is_table = |name: &str| ["client", "address"].contains(&name);
         let (tables, others): (Vec<_>, Vec<_>) =
             table.iter().partition(|(key, _)| is_table(key.get_ref().as_ref()));
+        let (memory, others): (Vec<_>, Vec<_>) = others
+            .into_iter()
+            .partition(|(key, _)| memory::MEMORY[0].name == key.get_ref().as_ref());
+        self.options("limits.", memory.into_iter(), memory::MEMORY, &mut config.memory_max);
         self.options("limits.", others.into_iter(), options::LIMITS, &mut config.limits);
         for (key, said) in tables {
             if key.get_ref().as_ref() == "client" {
@@ -558,7 +563,7 @@ fn options_elsewhere(name: &str) -> Option<String> {
     }
     let table = if holds(options::TOP, name) {
         return Some(name.into());
-    } else if holds(options::LIMITS, name) {
+    } else if holds(options::LIMITS, name) || holds(memory::MEMORY, name) {
         "limits"
     } else if holds(options::LOG, name) {
         "log"

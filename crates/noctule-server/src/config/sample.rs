@@ -2,6 +2,7 @@
 
 use super::defence;
 use super::jwt::JwtDraft;
+use super::memory;
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
 use super::rates;
 use super::roles::{self, GroupDraft, RoleDraft, RuleDraft};
@@ -70,6 +71,7 @@ pub fn sample() -> String {
     text.push_str("\n[audit]\n");
     options(&mut text, defence::AUDIT, &mut config.audit);
     text.push_str("\n[limits]\n");
+    options(&mut text, memory::MEMORY, &mut config.memory_max);
     options(&mut text, options::LIMITS, &mut config.limits);
     text.push_str("\n# How much one client may do.\n[limits.client]\n");
     options(&mut text, rates::CLIENT, &mut config.limits.client);

@@ -2,6 +2,7 @@
 
 use super::defence;
 use super::jwt::JwtDraft;
+use super::memory;
 use super::options::{self, ListenerDraft, TopicDraft};
 use super::rates;
 use super::roles::{self, RoleDraft, RuleDraft};
@@ -75,6 +76,8 @@ pub fn show(config: &Config) -> String {
     text.push_str("\n[audit]\n");
     values(&mut text, defence::AUDIT, &mut config.audit);
     text.push_str("\n[limits]\n");
+    writeln!(text, "# {}", config.memory_max.told()).expect("writing to a String cannot fail");
+    values(&mut text, memory::MEMORY, &mut config.memory_max);
     values(&mut text, options::LIMITS, &mut config.limits);
     text.push_str("\n[limits.client]\n");
     values(&mut text, rates::CLIENT, &mut config.limits.client);

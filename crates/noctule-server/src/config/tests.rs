@@ -18,6 +18,7 @@ fn the_sample_says_what_is_the_case_without_a_file() {
 fn the_sample_names_every_option_with_a_comment() {
     let sample = sample();
     let limits = options::LIMITS.iter().map(|opt| opt.name);
+    let limits = limits.chain(memory::MEMORY.iter().map(|opt| opt.name));
     let others = options::TOP.iter().map(|opt| opt.name);
     let listener = options::LISTENER.iter().map(|opt| opt.name);
     let rest = options::LOG.iter().map(|opt| opt.name).chain(

@@ -291,12 +291,12 @@ fn quoted(text: &str) -> String {
 }
 
 /// A whole number that is not negative and fits.
-fn integer(value: &DeValue<'_>) -> Option<u64> {
+pub(super) fn integer(value: &DeValue<'_>) -> Option<u64> {
     let integer = value.as_integer()?;
     u64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }
 
-fn parse_bytes(text: &str) -> Option<u64> {
+pub(super) fn parse_bytes(text: &str) -> Option<u64> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let number: u64 = number.parse().ok()?;
@@ -308,7 +308,7 @@ fn parse_bytes(text: &str) -> Option<u64> {
     number.checked_mul(*factor)
 }
 
-fn show_bytes(number: u64) -> String {
+pub(super) fn show_bytes(number: u64) -> String {
     let whole =
         BYTE_UNITS.iter().find(|(_, factor)| number >= *factor && number.is_multiple_of(*factor));
     match whole {

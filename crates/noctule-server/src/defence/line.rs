@@ -2,6 +2,7 @@
 //! password and no authentication data is ever part of an event.
 
 use super::{Suspicion, bans};
+use crate::memory::Change;
 use noctule_core::output::End;
 use noctule_core::{Event, Time};
 use serde_json::{Value, json};
@@ -74,6 +75,18 @@ pub(super) fn of_finding(now: Time, it: &Suspicion) -> Value {
         "value": it.found.value,
         "usual": it.found.usual,
         "answer": it.answer.name(),
+    });
+    at(now, line)
+}
+
+/// The line of another level of memory; also what is published of it.
+pub(super) fn of_memory(now: Time, change: &Change) -> Value {
+    let line = json!({
+        "event": "memory",
+        "level": change.to.name(),
+        "before": change.from.name(),
+        "used": change.used,
+        "budget": change.budget,
     });
     at(now, line)
 }

@@ -1,7 +1,8 @@
 //! What the defence thread is told, and what is counted for the metrics.
 
 use super::Subject;
-use crate::config;
+use crate::config::{self, MemoryMax};
+use crate::memory::Gauge;
 use noctule_core::defence::{Answer, Found, Kind};
 use noctule_core::{Event, Tenant, Time};
 use std::net::IpAddr;
@@ -30,6 +31,7 @@ pub(crate) enum Report {
 pub(crate) struct Reloaded {
     pub(crate) defence: config::Defence,
     pub(crate) audit: config::Audit,
+    pub(crate) memory_max: MemoryMax,
     /// Tables and options that differ.
     pub(crate) changed: Vec<&'static str>,
     /// Of those, what needs a restart.
@@ -72,6 +74,7 @@ pub(crate) struct Tally {
     pub(crate) alerts_failed: AtomicU64,
     pub(crate) audit_dropped: AtomicU64,
     pub(crate) audit_failed: AtomicU64,
+    pub(crate) memory: Gauge,
 }
 
 impl Tally {

@@ -1,4 +1,5 @@
-//! The defence thread: adds up failed logins, tells of findings, owns the bans.
+//! The defence thread: adds up failed logins, tells of findings, owns the bans, and looks at the
+//! memory of the process.
 
 use super::bans::Ban;
 use super::line;
@@ -9,8 +10,10 @@ use super::{
 };
 use crate::cidr::Cidr;
 use crate::config;
+use crate::memory::{Change, Meter};
 use crate::shard::{Clock, Command, Mailbox};
 use noctule_core::defence::{Answer, Found, Kind, Sources};
+use noctule_core::input::Memory;
 use noctule_core::{Event, Tenant, Time};
 use noctule_proto::ReasonCode;
 use std::hash::{BuildHasher, RandomState};
@@ -88,6 +91,7 @@ impl Defence {
             audit,
             alarm,
             told: (0, 0),
+            meter: Meter::new(config.memory_max, &tally.memory),
             tally,
             clock,
         };
@@ -134,6 +138,7 @@ struct Watch {
     alarm: Option<Alarm>,
     /// Second, and findings told in it.
     told: (u64, u32),
+    meter: Meter,
     tally: Arc<Tally>,
     clock: Clock,
 }
@@ -142,11 +147,12 @@ impl Watch {
     fn run(&mut self, inbox: &Receiver<Report>) {
         let mut tidied = Instant::now();
         loop {
-            match inbox.recv_timeout(PAUSE) {
+            match inbox.recv_timeout(self.meter.pause().min(PAUSE)) {
                 Ok(Report::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(report) => self.hear(report),
                 Err(RecvTimeoutError::Timeout) => {}
             }
+            self.look_at_memory();
             // Now and then, so that a thousand bans are posted and saved once.
             if tidied.elapsed() >= PAUSE {
                 tidied = Instant::now();
@@ -287,13 +293,49 @@ impl Watch {
         if !self.config.alerts {
             return;
         }
-        let Some(first) = self.mailboxes.first() else { return };
         let tenants = match &it.client {
             Some((tenant, _)) => vec![*tenant],
             None => self.tenants.clone(),
         };
-        let topic = format!("$SYS/broker/alerts/{}", it.found.kind.name());
-        first.post(Command::Alert { tenants, topic, payload: line.to_string() });
+        self.alert(tenants, it.found.kind.name(), line.to_string());
+    }
+
+    fn alert(&self, tenants: Vec<Tenant>, kind: &str, payload: String) {
+        if let Some(first) = self.mailboxes.first() {
+            let topic = format!("$SYS/broker/alerts/{kind}");
+            first.post(Command::Alert { tenants, topic, payload });
+        }
+    }
+
+    /// Tells the shards how much memory is left, whenever that changes; while there is none, at
+    /// each look, for what they shed bit by bit.
+    fn look_at_memory(&mut self) {
+        let Some(change) = self.meter.look(&self.tally.memory) else { return };
+        if let Some(change) = change {
+            self.tell_memory(&change);
+        }
+        let level = self.meter.level();
+        if change.is_some() || level == Memory::Full {
+            for mailbox in &self.mailboxes {
+                mailbox.post(Command::Memory(level));
+            }
+        }
+        self.meter.trim();
+    }
+
+    fn tell_memory(&mut self, change: &Change) {
+        let Change { from, to, used, budget } = *change;
+        let (before, level) = (from.name(), to.name());
+        if to > from {
+            tracing::warn!(level, before, used, budget, "little memory left");
+        } else {
+            tracing::info!(level, before, used, budget, "more memory left");
+        }
+        let line = line::of_memory(self.clock.now(), change);
+        self.audit.write(&line);
+        if self.config.alerts {
+            self.alert(self.tenants.clone(), "memory", line.to_string());
+        }
     }
 
     fn ban(&mut self, now: Time, subject: Subject, ban: Ban, cut: bool) {
@@ -380,7 +422,8 @@ impl Watch {
     }
 
     fn reload(&mut self, reloaded: Reloaded) {
-        let Reloaded { defence, audit, changed, pinned } = reloaded;
+        let Reloaded { defence, audit, memory_max, changed, pinned } = reloaded;
+        self.meter.set_max(memory_max, &self.tally.memory);
         self.audit.reopen(&audit);
         self.audit.write(&line::of_reload(self.clock.now(), &changed, &pinned));
         self.addresses.set_failures_max(defence.thresholds.address_failures_max);

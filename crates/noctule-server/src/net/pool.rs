@@ -86,6 +86,14 @@ impl<T: Buffer> Pool<T> {
         *slot = Slot::NONE;
     }
 
+    /// Gives the memory of empty buffers back.
+    pub(crate) fn let_go(&mut self) {
+        for slot in &self.free {
+            self.items[slot.0 as usize] = T::default();
+        }
+        self.kept = 0;
+    }
+
     fn take(&mut self) -> Slot {
         let Some(slot) = self.free.pop() else {
             self.items.push(T::default());

@@ -115,6 +115,11 @@ impl Connections {
         self.entries.get_mut(conn.0 as usize)
     }
 
+    /// All entries, free ones too.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (ConnId, &mut Connection)> {
+        self.entries.iter_mut().enumerate().map(|(at, entry)| (ConnId(at as u32), entry))
+    }
+
     /// Frees an entry whose buffers were released.
     pub(crate) fn remove(&mut self, conn: ConnId) {
         let entry = &mut self.entries[conn.0 as usize];

@@ -4,6 +4,7 @@
 //! smaller one for those whose CONNECT is not whole. What happens beyond a mark is in `relief`.
 
 use crate::net::{Buffer, Pool, Slot};
+use noctule_core::input::Memory;
 
 /// Bytes known connections may hold before those in the middle of a large packet have to wait.
 const LARGE_MAX: usize = 256 * 1024 * 1024;
@@ -13,6 +14,11 @@ const ALL_MAX: usize = 384 * 1024 * 1024;
 
 /// Bytes all connections may hold whose CONNECT is not whole.
 const STRANGERS_MAX: usize = 32 * 1024 * 1024;
+
+/// The same of either while the memory of the process is tight, and full; large packets then come
+/// one at a time.
+const TIGHT_MAX: usize = 4 * 1024 * 1024;
+const FULL_MAX: usize = 1024 * 1024;
 
 /// A CONNECT is seldom larger: parts of larger ones may take half of [`STRANGERS_MAX`].
 const CONNECT_USUAL: usize = 8 * 1024;
@@ -82,6 +88,21 @@ impl Held {
     pub(super) fn with(large: usize, all: usize, strangers: usize) -> Held {
         let marks = Marks { large, all, strangers };
         Held { buffers: Pool::new(), known: 0, strangers: 0, marks }
+    }
+
+    /// Other marks from here on, of those there are by default.
+    pub(super) fn set_memory(&mut self, level: Memory) {
+        let (large, all, strangers) = match level {
+            Memory::Free | Memory::Near => (LARGE_MAX, ALL_MAX, STRANGERS_MAX),
+            Memory::Tight => (0, TIGHT_MAX, TIGHT_MAX),
+            Memory::Full => (0, FULL_MAX, FULL_MAX),
+        };
+        self.marks = Marks { large, all, strangers };
+    }
+
+    /// Lets go of buffers that nothing waits in.
+    pub(super) fn let_go(&mut self) {
+        self.buffers.let_go();
     }
 
     /// Bytes a connection holds.
@@ -220,6 +241,23 @@ mod tests {
         assert!(held.take(&mut one).is_empty());
         held.release(&mut one);
         assert_eq!(held.total(), 0);
+    }
+
+    #[test]
+    fn marks_are_lower_while_memory_is_short() {
+        let mut held = Held::new();
+        let mut slots = [Slot::NONE; 3];
+        let mut pressure = |level, at: usize, bytes| {
+            held.set_memory(level);
+            held.append(&mut slots[at], Holder::Known, &vec![0; bytes]);
+            (held.pressure(), held.has_room(), held.takes_from_stranger(2 << 20))
+        };
+        assert_eq!(pressure(Memory::Near, 0, 100), (Pressure::None, true, true));
+        assert_eq!(pressure(Memory::Tight, 1, 100), (Pressure::Large, false, true));
+        assert_eq!(pressure(Memory::Full, 1, 100), (Pressure::Large, false, false));
+        assert_eq!(pressure(Memory::Full, 2, FULL_MAX), (Pressure::All, false, false));
+        assert_eq!(pressure(Memory::Tight, 2, 0), (Pressure::Large, false, true));
+        assert_eq!(pressure(Memory::Free, 2, 0), (Pressure::None, true, true));
     }
 
     #[test]

@@ -170,7 +170,7 @@ impl Shard {
     /// Closes who has waited longest to send a CONNECT, while too many do: those who mean it have
     /// sent it by then.
     fn cut_strangers(&mut self, index: &Index) {
-        while let Some(conn) = self.lines.stranger_beyond(self.half_open_max) {
+        while let Some(conn) = self.lines.stranger_beyond(self.strangers_max()) {
             self.net.half_open_cut += 1;
             self.forget(index, conn);
             self.lines.remove(conn);

@@ -23,7 +23,7 @@ const FLUSH_EARLY: usize = 64 * 1024;
 /// Milliseconds a closing connection has to take what waits for it, and to close as well. Closing
 /// at once would reset the connection if unread bytes are left, and with it take back the
 /// DISCONNECT or CONNACK that says why.
-const LINGER_MILLIS: u64 = 2000;
+pub(super) const LINGER_MILLIS: u64 = 2000;
 
 /// Something the broker has to be told, besides packets.
 #[derive(Debug)]
@@ -55,8 +55,12 @@ pub(super) struct Lines {
     pub(super) news: VecDeque<News>,
     /// To be read without an event.
     pub(super) ready: VecDeque<ConnId>,
+    /// What the limits say of it.
+    pub(super) backlog_max: usize,
     /// Limit in force: bytes waiting for a socket that make it a slow one.
     pub(super) backlog_high: usize,
+    /// Milliseconds that a closing connection has.
+    pub(super) linger_millis: u64,
     /// Bytes waiting for full sockets.
     pub(super) bytes_waiting: usize,
     /// Packets that came for full sockets and wait, as far as can be told from their bytes.
@@ -85,7 +89,9 @@ impl Lines {
             starved: Starved::default(),
             news: VecDeque::new(),
             ready: VecDeque::new(),
+            backlog_max: usize::MAX,
             backlog_high: usize::MAX,
+            linger_millis: LINGER_MILLIS,
             bytes_waiting: 0,
             packets_waiting: 0,
             remotes: HashMap::new(),
@@ -121,6 +127,30 @@ impl Lines {
         if let Some(listener) = self.forget(conn) {
             self.uncount(listener);
         }
+    }
+
+    /// Looks at those again whose sockets are full: the mark may have become a lower one.
+    pub(super) fn recount_backlogs(&mut self) {
+        let Lines { connections, outputs, news, backlog_high, .. } = self;
+        for (conn, entry) in connections.iter_mut() {
+            if entry.outlet == Outlet::Blocked
+                && let Some(output) = outputs.get_mut(entry.output)
+                && let Some(level) = crossing(entry, output.waiting(), *backlog_high)
+            {
+                entry.level = level;
+                news.push_back(News::Backlog(conn, level));
+            }
+        }
+    }
+
+    /// Lets go of buffers that nothing waits in.
+    pub(super) fn let_go(&mut self) {
+        self.outputs.let_go();
+        self.held.let_go();
+        self.scratch = Scratch::default();
+        self.dirty.shrink_to_fit();
+        self.ready.shrink_to_fit();
+        self.news.shrink_to_fit();
     }
 
     /// The other side will send no more; what this turn has for it may still reach it.
@@ -359,7 +389,7 @@ impl Lines {
         }
         entry.phase = Phase::Closing(Farewell::Sending);
         self.held.release(&mut entry.input);
-        self.closing.push_back((now.plus_millis(LINGER_MILLIS), conn, entry.epoch));
+        self.closing.push_back((now.plus_millis(self.linger_millis), conn, entry.epoch));
         if entry.outlet == Outlet::Idle {
             self.finish(conn);
         }

@@ -5,6 +5,7 @@ use crate::config::{AddressLimits, Admission};
 use crate::defence::{Allowed, Bans, Subject, Thresholds};
 use mio::Waker;
 use noctule_core::grant::Policies;
+use noctule_core::input::Memory;
 use noctule_core::{ConnId, Limits, Tenant, Time};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -47,6 +48,8 @@ pub(crate) enum Command {
         /// What it says.
         payload: String,
     },
+    /// How much memory is left.
+    Memory(Memory),
     /// What a reload can change.
     Reconfigure(Arc<Reconfiguration>),
     /// End; by `deadline` at the latest.

@@ -11,6 +11,7 @@
 //! * `connections`  one small entry for each connection
 //! * `held`         received bytes that wait
 //! * `relief`       what is done when they take too much memory
+//! * `scarcity`     what is done when the process has little memory left
 //! * `keep`         records on their way to the store, and what comes back from it
 //! * `peers`        channels between shards
 //! * `mailbox`      commands from outside the message path, and waking
@@ -33,6 +34,7 @@ mod mailbox;
 mod peers;
 mod reconfigure;
 mod relief;
+mod scarcity;
 mod snapshot;
 mod watch;
 
@@ -61,7 +63,7 @@ use lines::{Lines, News};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 use noctule_core::grant::Policies;
-use noctule_core::input::Origin;
+use noctule_core::input::{Memory, Origin};
 use noctule_core::limits::Durability;
 use noctule_core::{
     Broker, ConnId, Effect, Index, Input, Limits, ListenerId, Outbox, ShardId, Tenant, Time,
@@ -182,6 +184,8 @@ pub(crate) struct Shard {
     /// Limits in force.
     packet_sizes_max: Vec<u32>,
     half_open_max: usize,
+    /// How much memory is left.
+    memory: Memory,
     address_limits: AddressLimits,
     peers: Peers,
     auth: Authenticator,
@@ -235,6 +239,7 @@ impl Shard {
             chunk: vec![0; intake::CHUNK].into_boxed_slice(),
             packet_sizes_max: vec![0; parts.listeners.len()],
             half_open_max: 0,
+            memory: Memory::default(),
             address_limits: parts.address_limits,
             peers: parts.peers,
             auth: parts.auth,
@@ -315,7 +320,8 @@ impl Shard {
             *size_max = limits.packet_size_max_at(listener_id(at));
         }
         self.half_open_max = limits.half_open_max as usize;
-        self.lines.backlog_high = limits.backlog_high as usize;
+        self.lines.backlog_max = limits.backlog_high as usize;
+        self.lines.set_memory(self.memory);
     }
 
     /// One turn.
@@ -454,6 +460,7 @@ impl Shard {
                 Command::Alert { tenants, topic, payload } => {
                     self.alert(index, &tenants, &topic, &payload);
                 }
+                Command::Memory(level) => self.memory_is(index, level),
                 Command::Reconfigure(new) => self.reconfigure(index, &new),
                 Command::Shutdown { deadline } => {
                     self.listeners.clear();
@@ -476,7 +483,8 @@ impl Shard {
         self.shared.snapshots.put(self.id.0, self.broker.counters(), self.net);
         let uptime = self.shared.clock.uptime_millis(self.now);
         let sum = self.shared.snapshots.sum();
-        for publish in sys.update(self.now, uptime, &sum) {
+        let memory = &self.watch.reports.tally.memory;
+        for publish in sys.update(self.now, uptime, (&sum, memory)) {
             let input = Input::Publish(publish);
             self.broker.handle(self.now, index, input, &mut self.outbox);
         }

@@ -230,6 +230,7 @@ fn size(message: &PeerMessage) -> usize {
         | PeerMessage::Fence { .. }
         | PeerMessage::Passed { .. }
         | PeerMessage::Hold { .. }
+        | PeerMessage::HoldBack { .. }
         | PeerMessage::Release { .. } => 0,
     }
 }

@@ -49,7 +49,7 @@ pub(super) struct Watch {
     clients: Clients,
     allowed: Arc<Allowed>,
     pub(super) bans: Arc<Bans>,
-    reports: Reports,
+    pub(super) reports: Reports,
     /// Next connection of the round, and where its slice ends.
     cursor: u32,
     slice_end: u32,

@@ -10,6 +10,7 @@ mod errors;
 mod flow_control;
 mod keep_alive;
 mod listener;
+mod memory;
 mod mount;
 mod promises;
 mod publish;

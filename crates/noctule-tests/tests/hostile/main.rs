@@ -11,6 +11,8 @@
 //! * a client of MQTT 3.1.1 may have 20 QoS 2 messages in flight, then it is closed
 
 mod connections;
+#[cfg(target_os = "linux")]
+mod memory;
 mod order;
 mod packets;
 mod pair;

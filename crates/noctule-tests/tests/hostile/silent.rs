@@ -29,7 +29,11 @@ pub(crate) fn silent_subscribers(
         .collect()
 }
 
-fn subscriber(address: SocketAddr, connect: &Connect, (topic, qos): (&str, u8)) -> Result<Wire> {
+pub(crate) fn subscriber(
+    address: SocketAddr,
+    connect: &Connect,
+    (topic, qos): (&str, u8),
+) -> Result<Wire> {
     let mut wire = Wire::connect(address, connect)?;
     let mut packet = subscribe(connect.level, 1, &[topic]);
     *packet.last_mut().expect("a packet is not empty") = qos;
