@@ -120,11 +120,7 @@ impl Server {
         secrets::warn_of_readers(&config);
         let believed = Believed::load(&config, None)?;
         let http = believed.http()?;
-        let privileges = Privileges::of(Some(&*config.user).filter(|name| !name.is_empty()))?;
-        if let Some(data) = config.durability.data.as_ref().filter(|_| config.keeps_something()) {
-            privileges.make_directory(data)?;
-        }
-        privileges.lower()?;
+        let privileges = as_user(&config)?;
         let count = config.shard_count();
         let polls = (0..count).map(|_| poll()).collect::<io::Result<Vec<_>>>()?;
         let wakes: Vec<Arc<Wake>> = polls.iter().map(|(_, wake)| Arc::clone(wake)).collect();
@@ -163,10 +159,7 @@ impl Server {
         replay(&config, &mut parts)?;
         // Not before: those who waited while a store is read would give up and come again, and
         // their two connections would be heard in any order.
-        privileges.raise()?;
-        let mut bound = listen(&config, count)?;
-        let admin_socket = admin_socket(&config)?;
-        privileges.give_up()?;
+        let (mut bound, admin_socket) = take_ports(&config, count, privileges)?;
         for part in &mut parts {
             part.listeners = bound.iter_mut().map(Opened::part).collect();
         }
@@ -211,6 +204,28 @@ impl Server {
 fn ban_file(config: &Config) -> Option<BanFile> {
     let directory = config.durability.data.as_ref().filter(|_| config.keeps_something());
     directory.map(|directory| BanFile::in_directory(directory))
+}
+
+/// Opens what is kept as the user that is configured, from here on.
+fn as_user(config: &Config) -> io::Result<Privileges> {
+    let privileges = Privileges::of(Some(&*config.user).filter(|name| !name.is_empty()))?;
+    if let Some(data) = config.durability.data.as_ref().filter(|_| config.keeps_something()) {
+        privileges.make_directory(data)?;
+    }
+    privileges.lower()?;
+    Ok(privileges)
+}
+
+/// Takes all ports, as root if that is what it was started as, and is the user for good then.
+fn take_ports(
+    config: &Config,
+    shards: u16,
+    privileges: Privileges,
+) -> Result<(Vec<Opened>, Option<TcpListener>), StartError> {
+    privileges.raise()?;
+    let ports = (listen(config, shards)?, admin_socket(config)?);
+    privileges.give_up()?;
+    Ok(ports)
 }
 
 /// A shard's thread; `false` if it failed.
@@ -391,6 +406,23 @@ fn alike(old: &[Listener], new: &[Listener]) -> bool {
     old.iter().map(fixed).eq(new.iter().map(fixed))
 }
 
+/// What differs and needs a restart; `alike`: the listeners are where they were.
+fn pinned(old: &Config, new: &Config, alike: bool) -> Vec<&'static str> {
+    let all = [
+        ("shards", old.shards != new.shards),
+        ("user", old.user != new.user),
+        ("listener", !alike),
+        ("admin", old.admin != new.admin),
+        ("durability", old.durability != new.durability),
+        ("log.format", old.log.format != new.log.format),
+    ];
+    those(&all)
+}
+
+fn those(all: &[(&'static str, bool)]) -> Vec<&'static str> {
+    all.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect()
+}
+
 /// Which tables and options differ, for the audit log.
 fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
     let all = [
@@ -412,7 +444,7 @@ fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("jwt", old.jwt != new.jwt),
         ("webhook", old.webhook != new.webhook),
     ];
-    all.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    those(&all)
 }
 
 fn reload_tls(acceptor: &Acceptor, tls: &TlsOptions, address: SocketAddr) {
@@ -500,14 +532,7 @@ impl Handle {
         let for_all = |it: &Config| it.policies.by_listener.is_empty();
         let fit = alike || (for_all(old) && for_all(new));
         let policies = (fit && old.policies != new.policies).then(|| new.policies.clone());
-        let pinned = [
-            ("shards", old.shards != new.shards),
-            ("user", old.user != new.user),
-            ("listener", !alike),
-            ("admin", old.admin != new.admin),
-            ("durability", old.durability != new.durability),
-            ("log.format", old.log.format != new.log.format),
-        ];
+        let pinned = pinned(old, new, alike);
         let changed = changed(old, new);
         secrets::warn_of_readers(new);
         for (running, new) in self.listeners.iter().zip(&new.listeners) {
@@ -540,8 +565,6 @@ impl Handle {
         old.shutdown_grace_secs = new.shutdown_grace_secs;
         old.defence.clone_from(&new.defence);
         old.audit.clone_from(&new.audit);
-        let pinned: Vec<&'static str> =
-            pinned.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
         let reloaded = Reloaded {
             defence: new.defence.clone(),
             audit: new.audit.clone(),

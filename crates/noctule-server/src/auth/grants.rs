@@ -14,6 +14,9 @@ use std::sync::Arc;
 const AGAIN_MAX: usize = 64;
 const PAUSE_MILLIS: u64 = 50;
 
+/// Authentication Data for the client's CONNACK, if there is any.
+type Data = Option<Box<[u8]>>;
+
 /// Those who were asked about, or are to be.
 #[derive(Default)]
 pub(super) struct Grants {
@@ -31,7 +34,7 @@ struct Grant {
     /// Of the last question: an answer to another one is void.
     ticket: u64,
     /// It is not let in before the answer; and what it is told then.
-    waits: Option<Option<Box<[u8]>>>,
+    waits: Option<Data>,
 }
 
 impl Grants {
@@ -48,7 +51,7 @@ impl Grants {
     pub(super) fn proved(
         &mut self,
         conn: ConnId,
-        (base, data): (&Principal, &Option<Box<[u8]>>),
+        (base, data): (&Principal, &Data),
         ticket: u64,
     ) -> Option<Arc<Applicant>> {
         let grant = self.of.get_mut(&conn)?;
@@ -78,7 +81,7 @@ impl Grants {
         &mut self,
         conn: ConnId,
         said: Option<(Identity, Option<Time>)>,
-    ) -> Option<(Principal, Option<Option<Box<[u8]>>>)> {
+    ) -> Option<(Principal, Option<Data>)> {
         let grant = self.of.get_mut(&conn)?;
         let waits = grant.waits.take();
         let base = &grant.base;
