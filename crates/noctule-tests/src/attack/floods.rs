@@ -9,18 +9,20 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::spawn_local;
 
-/// Clients that flood, messages in a batch of theirs, and bytes of a message: together about
-/// 4,000 messages a second, as long as nobody slows them down.
-const FLOODERS: u64 = 4;
-const BATCH: u64 = 50;
+/// Clients that flood, messages in a batch of theirs, and bytes of a message: 4,000 messages a
+/// second of each, as long as nobody slows it down.
+const FLOODERS: u64 = 2;
+const BATCH: u64 = 200;
 const PERIOD: Duration = Duration::from_millis(50);
-const PAYLOAD: usize = 4096;
+const PAYLOAD: usize = 2048;
 
 /// Connections a second that leave a Will.
 const WILLS: u64 = 400;
+/// Addresses that they come from.
+const WILL_ADDRESSES: u64 = 4;
 /// Bytes of those that are published at once, and of those that are to be kept for an hour.
 const SMALL: usize = 1024;
-const LARGE: usize = 100 * 1024;
+const LARGE: usize = 60 * 1024;
 const HOUR: u32 = 3600;
 
 /// Retained messages to ever new topics.
@@ -72,7 +74,7 @@ pub(super) async fn wills(scene: &Scene) {
                         hello.with(property::session_expiry(HOUR)).will(delayed.with(delay))
                     }
                 };
-                match scene.login(address(number % FLOODERS), hello).await {
+                match scene.login(address(number % WILL_ADDRESSES), hello).await {
                     Ok((0, stream)) => {
                         scene.count("wills", 1);
                         reset(stream);

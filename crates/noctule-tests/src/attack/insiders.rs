@@ -11,13 +11,13 @@ use tokio::task::spawn_local;
 
 /// Clients, and filters in a packet of theirs.
 const BOMBERS: u64 = 4;
-const FILTERS: u64 = 100;
-/// Between two packets: 8,000 filters a second of all.
-const PERIOD: Duration = Duration::from_millis(50);
+const FILTERS: u64 = 200;
+/// Between two packets: 40,000 filters a second of all.
+const PERIOD: Duration = Duration::from_millis(20);
 
 /// Retained messages that are scanned again and again, and scans a second.
 const RETAINED: u64 = 5000;
-const SCANS: u64 = 20;
+const SCANS: u64 = 100;
 /// Attempts a second at what is not allowed.
 const ATTEMPTS: u64 = 100;
 /// Attempts wait for answers, so many at a time.

@@ -154,7 +154,11 @@ impl Scene {
     }
 
     /// Logs in; answers the code of CONNACK as well.
-    pub(super) async fn login(&self, from: Ipv4Addr, hello: Connect) -> io::Result<(u8, TcpStream)> {
+    pub(super) async fn login(
+        &self,
+        from: Ipv4Addr,
+        hello: Connect,
+    ) -> io::Result<(u8, TcpStream)> {
         let mut stream = self.dial(from, self.doors.plain).await?;
         stream.write_all(&hello.encode(Version::V5)).await?;
         let mut head = [0; 4];

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use std::time::{Duration, Instant};
 
 /// The load has its caches, and everybody's password was checked.
-const WARM: Duration = Duration::from_millis(1500);
+const WARM: Duration = Duration::from_secs(1);
 /// An alert may be on its way when the attack ends: two looks of the broker at its connections.
 const TOLD_AFTER: Duration = Duration::from_secs(9);
 /// A banned address had so many guesses at most: those of the threshold, and what was on its way.
@@ -88,12 +88,9 @@ fn pause(time: Duration) -> (Instant, Instant) {
 /// The attack itself, on this thread.
 fn assail(stage: &Stage, attack: Attack, setting: Setting) -> Result<Seen> {
     let pid = stage.broker.pid().context("a broker of ours")?;
-    let resident = |now: bool| {
-        let it = stage.broker.resident().map_or(0, |it| if now { it.now } else { it.peak });
-        it
-    };
     let newcomers = Newcomers::start(stage.doors);
-    let before = (resident(true), usage::of_process(pid), usage::of_this_thread());
+    let resident = stage.broker.resident().map_or(0, |it| it.now);
+    let before = (resident, usage::of_process(pid), usage::of_this_thread());
     let began = Instant::now();
     let scene = Scene::new(stage.doors, began + setting.attack);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -109,7 +106,8 @@ fn assail(stage: &Stage, attack: Attack, setting: Setting) -> Result<Seen> {
     drop(local);
     drop(runtime);
     let arrivals = newcomers.stop()?;
-    let growth = resident(false).saturating_sub(before.0);
+    let peak = stage.broker.resident().map_or(0, |it| it.peak);
+    let growth = peak.saturating_sub(before.0);
     Ok(Seen { toll: scene.toll(), began, growth, cores: (broker, attackers), arrivals })
 }
 

@@ -81,7 +81,8 @@ impl Stage {
         let passwords = home.join("passwords");
         std::fs::write(&passwords, users())?;
         let mut config = format!("password_file = {passwords:?}\n{CONFIG}");
-        let guests: Vec<String> = (0..GUESTS).map(|number| format!("{:?}", guest(number))).collect();
+        let guests: Vec<String> =
+            (0..GUESTS).map(|number| format!("{:?}", guest(number))).collect();
         let guests = guests.join(", ");
         write!(config, "[[group]]\nname = \"good\"\nusers = [{GOOD:?}, {guests}]\n")?;
         let tls = server_options();
@@ -137,6 +138,7 @@ fn doors(broker: &BrokerProcess) -> Result<Doors> {
         line.split_once("listening on ")?.1.split(' ').next()?.trim_end_matches(':').parse().ok()
     };
     let mut found = log.lines().filter_map(listening);
-    let (plain, tls) = found.next().zip(found.next()).context("it does not say where it listens")?;
+    let (plain, tls) =
+        found.next().zip(found.next()).context("it does not say where it listens")?;
     Ok(Doors { plain, tls })
 }

@@ -12,10 +12,10 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 
 /// Addresses that guess, and how many of them do so as fast as they are answered; the others
-/// guess every other second.
+/// guess once in five seconds.
 const GUESSERS: u64 = 1000;
 const EAGER: u64 = 100;
-const BREATH: Duration = Duration::from_secs(2);
+const BREATH: Duration = Duration::from_secs(5);
 
 /// Connections a second of a flood, and addresses it comes from.
 const CONNECTS: u64 = 2000;
