@@ -32,10 +32,13 @@ struct Record {
 pub(super) struct Good {
     start: Instant,
     record: Arc<Record>,
-    pairs: Vec<(JoinHandle<Result<u64>>, JoinHandle<Result<u64>>)>,
+    pairs: Vec<Pair>,
     /// Messages that each publisher had acknowledged when it ended; `u64::MAX` until then.
     ends: Vec<Arc<AtomicU64>>,
 }
+
+/// A publisher, and a subscriber with what arrived there.
+type Pair = (JoinHandle<Result<()>>, JoinHandle<Result<u64>>);
 
 /// What came of it.
 pub(super) struct Outcome {
@@ -68,7 +71,7 @@ impl Good {
                 let mut sent = 0;
                 let ended = write(writer, &topic, (start, offset), &to, &mut sent);
                 until.store(sent, Ordering::Relaxed);
-                ended.map(|()| sent)
+                ended
             });
             pairs.push((writes, reads));
             ends.push(end);

@@ -20,7 +20,7 @@ const RETAINED: u64 = 5000;
 const SCANS: u64 = 100;
 /// Attempts a second at what is not allowed.
 const ATTEMPTS: u64 = 100;
-/// Attempts wait for answers, so many at a time.
+/// Who waits for an answer looks up again after as long.
 const ANSWERED: Duration = Duration::from_secs(1);
 
 /// Ever new filters with wildcards in the middle.

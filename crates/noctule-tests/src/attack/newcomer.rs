@@ -59,7 +59,7 @@ impl Newcomers {
 }
 
 fn visit(doors: Doors, number: usize) -> Result<()> {
-    let user = if number % 2 == 0 { GOOD.to_owned() } else { guest(number / 2 % GUESTS) };
+    let user = if number.is_multiple_of(2) { GOOD.to_owned() } else { guest(number / 2 % GUESTS) };
     let mut wire = Wire::open(doors, Way::Tls, &format!("good-new-{number}"), &user)?;
     wire.send(&publish("good/new", "here").qos(1, 1))?;
     wire.expect(kind::PUBACK)?;

@@ -1,4 +1,5 @@
-//! Attacks brokers beside clients that behave: `attack [--seconds N] [--strict true] [--only NAME]...`.
+//! Attacks brokers beside clients that behave:
+//! `attack [--seconds N] [--strict true] [--only NAME]...`.
 //!
 //! With `--strict` a run fails as well if good clients got slower than they may, which on a shared
 //! machine says little about the broker.
