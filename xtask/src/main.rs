@@ -4,6 +4,7 @@
 //! `process` (running programs).
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks here")]
 
+mod attack;
 mod ci;
 mod client;
 mod count;
@@ -32,6 +33,7 @@ cargo xtask SUBCOMMAND
   count [--record] how many instructions a message takes, against what is recorded
   fuzz [TARGET]... [--runs N] [--list] [--again TARGET FILE]
                    fuzz targets, all of them unless named; N runs each (100,000)
+  attack [ARGS]    attacks on a broker beside clients that behave; ARGS are the harness's own
   kill [ARGS]      brokers that are killed and whose power is cut; ARGS are the harness's own
   peers            brokers and clients of others, brought into target/peers
   mutants [NAME]...
@@ -63,6 +65,7 @@ fn dispatch(name: &str, args: &[String]) -> Result<()> {
         "ci" => ci::run(args),
         "count" => count::run(args),
         "fuzz" => fuzz::run(args),
+        "attack" => attack::run(args),
         "kill" => kill::run(args),
         "mutants" => mutants::run(args),
         "peers" => peers::run(),

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{client, fuzz, kill, mutants, simulate};
+use crate::{attack, client, fuzz, kill, mutants, simulate};
 
 /// A long run: its name, what it proves, and how it starts.
 struct Soak {
@@ -13,7 +13,7 @@ struct Soak {
     run: fn() -> Result<()>,
 }
 
-const SOAKS: [Soak; 6] = [
+const SOAKS: [Soak; 7] = [
     Soak {
         name: "fuzz",
         proves: "10 million executions of every fuzz target without a crash",
@@ -33,6 +33,11 @@ const SOAKS: [Soak; 6] = [
         name: "kills",
         proves: "1,000 brokers killed, most with a power cut, and nothing acknowledged is missing",
         run: kill::long,
+    },
+    Soak {
+        name: "attacks",
+        proves: "eight attacks of a minute each, of which clients that behave notice nothing",
+        run: attack::long,
     },
     Soak {
         name: "client-simulation",

@@ -53,8 +53,9 @@ impl Broker {
     ) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         let traffic = &mut connection.traffic;
+        let told = traffic.denials > 0;
         traffic.denials = traffic.denials.saturating_add(1);
-        if std::mem::replace(&mut traffic.denial_told, true) {
+        if told {
             return;
         }
         let (slot, remote) = (connection.session, connection.origin.remote);

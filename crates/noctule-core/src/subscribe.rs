@@ -62,8 +62,6 @@ impl Broker {
             self.fail(turn, conn, reason, why);
             return;
         }
-        let Some(connection) = self.connections.get_mut(conn) else { return };
-        connection.traffic.useful = true;
         let Some(connection) = self.connections.get(conn) else { return };
         let (qos_max, retain_available) = self.held_to(connection);
         let mut gathered = Gathered {
@@ -93,6 +91,9 @@ impl Broker {
                 gathered.codes.push(if v31 { options.qos as u8 } else { reason as u8 });
                 gathered.why = Some(why);
             }
+        }
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.traffic.subscribe(gathered.codes.len());
         }
         let reply = Reply::SubAck {
             id: packet.packet_id,

@@ -7,8 +7,10 @@
 //! * [`ends`]: the client's session against the broker, over links and processes that die
 //! * [`sim`]: many clients and shards on virtual time and one seed, with checkers
 //! * [`kill`]: brokers that are killed and whose power is cut, against a ledger of their promises
+//! * [`attack`]: attacks on a broker beside clients that behave, and what those notice of it
 //! * [`soak`]: the client library on real sockets that break, against a ledger of its promises
 
+pub mod attack;
 pub mod driver;
 pub mod ends;
 pub mod kill;

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use crate::{client, count, fuzz, kill, mutants, simulate};
+use crate::{attack, client, count, fuzz, kill, mutants, simulate};
 
 /// How a step ended when it did not fail.
 pub(crate) enum Outcome {
@@ -24,7 +24,7 @@ pub(crate) enum Outcome {
 type Step = fn() -> Result<Outcome>;
 
 /// What runs when nothing is chosen, cheap steps first.
-const STEPS: [(&str, Step); 17] = [
+const STEPS: [(&str, Step); 18] = [
     ("fmt", steps::fmt),
     ("tidy", steps::tidy),
     ("spec", steps::spec),
@@ -35,6 +35,7 @@ const STEPS: [(&str, Step); 17] = [
     ("simulation", simulate::short),
     ("client", client::short),
     ("kills", kill::short),
+    ("attacks", attack::short),
     ("count", count::check),
     ("doc", steps::doc),
     ("deny", steps::deny),

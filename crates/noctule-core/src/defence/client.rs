@@ -99,6 +99,8 @@ impl Marks {
     const SILENT: u8 = 32;
     /// It has talked on this connection.
     const TALKED: u8 = 64;
+    /// It subscribed too much in the last look.
+    const HOT_SUBSCRIBES: u8 = 128;
 
     fn has(self, mark: u8) -> bool {
         self.0 & mark != 0
@@ -208,7 +210,8 @@ impl Client {
         let topics = self.topics(round, traffic, than);
         let silence = self.silence(traffic, than);
         let denied = denied(traffic, millis.max(1), than);
-        let (kind, value, usual) = denied.or(topics).or(spikes).or(silence)?;
+        let subscribes = self.subscribes(traffic, millis.max(1), than);
+        let (kind, value, usual) = denied.or(subscribes).or(topics).or(spikes).or(silence)?;
         let (value, usual) = (value.round() as u64, usual.round() as u64);
         if kind == Kind::Silence {
             // Nobody is punished for saying nothing.
@@ -247,6 +250,20 @@ impl Client {
         } else {
             None
         }
+    }
+
+    /// Two looks, one after the other: what a client has at its start comes in one.
+    fn subscribes(
+        &mut self,
+        traffic: &Traffic,
+        millis: u32,
+        than: &Thresholds,
+    ) -> Option<Measured> {
+        let a_second = f32::from(traffic.subscribes) * 1000.0 / millis as f32;
+        let max = f32::from(than.subscribes_max);
+        let hot = max > 0.0 && a_second > max;
+        let again = self.marks.set(Marks::HOT_SUBSCRIBES, hot) && hot;
+        again.then_some((Kind::SubscribeFlood, a_second, max))
     }
 
     fn topics(&mut self, round: u32, traffic: &Traffic, than: &Thresholds) -> Option<Measured> {

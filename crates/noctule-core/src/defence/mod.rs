@@ -3,13 +3,14 @@
 //! ```text
 //!  Connection.traffic --Broker::look--> Clients::look ----+--> Found: which kind, how much,
 //!  connections that end --------------> Clients::ended ---+    and how to answer
-//!  logins that fail ------------------> Sources::failed --+
+//!  logins that fail, connections ------> Sources::failed --+
+//!  that come to nothing
 //! ```
 //!
 //! * `traffic`  what a connection counts of itself, 16 bytes, an addition a message
 //! * `clients`  what is known of each active client, 32 bytes, in a table that is mostly full
 //! * `client`   one client against its own past
-//! * `sources`  addresses and user names whose logins fail
+//! * `sources`  addresses and user names whose logins fail, or that connect to no purpose
 //! * `level`    a number by its logarithm;  `sketch`  how many topics, without keeping any
 //!
 //! It lives in core although the broker never asks it anything: only here it is checked that
@@ -51,11 +52,15 @@ pub enum Kind {
     TopicExplosion,
     /// A client that always talks has stopped.
     Silence,
+    /// An address opens connections that come to nothing.
+    ConnectFlood,
+    /// A client subscribes without end.
+    SubscribeFlood,
 }
 
 impl Kind {
     /// Number of variants.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 9;
 
     /// All, in order of their numbers.
     pub const ALL: [Kind; Kind::COUNT] = [
@@ -66,6 +71,8 @@ impl Kind {
         Kind::SizeSpike,
         Kind::TopicExplosion,
         Kind::Silence,
+        Kind::ConnectFlood,
+        Kind::SubscribeFlood,
     ];
 
     /// The name used in metrics, logs and topics.
@@ -79,6 +86,8 @@ impl Kind {
             Kind::SizeSpike => "size_spike",
             Kind::TopicExplosion => "topic_explosion",
             Kind::Silence => "silence",
+            Kind::ConnectFlood => "connect_flood",
+            Kind::SubscribeFlood => "subscribe_flood",
         }
     }
 }
@@ -139,10 +148,14 @@ pub struct Thresholds {
     pub address_failures_max: u16,
     /// Failed logins for a user name; one is forgiven a minute.
     pub user_failures_max: u16,
+    /// Connections of an address that came to nothing; one is forgiven a second.
+    pub idle_connects_max: u16,
     /// Connections that were lost, or of no use; one is forgiven every half minute.
     pub flaps_max: u8,
     /// Denials in a second.
     pub denials_max: u16,
+    /// SUBSCRIBEs in a second, each 64 filters of one counted as another.
+    pub subscribes_max: u8,
     /// Messages a second that are too few to be a spike.
     pub spike_messages_min: u32,
     /// Bytes a second that are too few to be a spike.
@@ -158,8 +171,10 @@ impl Default for Thresholds {
         Thresholds {
             address_failures_max: 10,
             user_failures_max: 50,
+            idle_connects_max: 100,
             flaps_max: 10,
             denials_max: 10,
+            subscribes_max: 50,
             spike_messages_min: 100,
             spike_bytes_min: 256 * 1024,
             topics_min: 1000,

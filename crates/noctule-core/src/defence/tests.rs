@@ -276,3 +276,42 @@ fn many_sources_push_out_the_ones_with_the_fewest_failures() {
     let found = [sources.failed(now, hash(0)), sources.failed(now, hash(0))];
     assert_eq!(found, [None, Some(11)]);
 }
+
+#[test]
+fn connections_that_come_to_nothing_are_forgiven_by_the_second() {
+    let mut sources = Sources::of_connects(100, Time(0));
+    for second in 0..1000 {
+        assert_eq!(sources.failed(Time(second * 1000), 1), None, "a probe of a load balancer");
+    }
+    let begin = 2_000_000;
+    let found = (0..300).filter_map(|at| sources.failed(Time(begin + at * 10), 1)).count();
+    assert!((3..=6).contains(&found), "{found}");
+}
+
+#[test]
+fn who_subscribes_without_end_is_found_and_who_begins_with_much_is_not() {
+    let subscribes = |packets: usize, filters: usize| {
+        let mut traffic = Traffic::default();
+        (0..packets).for_each(|_| traffic.subscribe(filters));
+        traffic
+    };
+    let key = ClientKey::of(hash(1));
+    let mut clients = Clients::new(Thresholds::default(), 10, Time(0));
+    let mut look = |at: u64, traffic: Traffic| {
+        let look = Look { client: key, tenant: Tenant(0), traffic };
+        clients.look(Time(at * 4000), &look, 4000).map(|found| found.kind)
+    };
+    // A service with thousands of topics begins, each in a SUBSCRIBE of its own.
+    assert_eq!(look(1, subscribes(5000, 1)), None);
+    for at in 2..20 {
+        assert_eq!(look(at, subscribes(100, 1)), None, "25 a second");
+    }
+    // The same scan again and again; a bomb in few packets.
+    assert_eq!(look(20, subscribes(300, 1)), None);
+    assert_eq!(look(21, subscribes(300, 1)), Some(Kind::SubscribeFlood));
+    for at in 22..30 {
+        assert_eq!(look(at, Traffic::default()), None);
+    }
+    assert_eq!(look(30, subscribes(1, 100_000)), None);
+    assert_eq!(look(31, subscribes(1, 100_000)), Some(Kind::SubscribeFlood));
+}

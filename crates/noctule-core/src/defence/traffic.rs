@@ -5,6 +5,9 @@ use crate::identity::Tenant;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU64;
 
+/// Filters of a SUBSCRIBE that count as another one.
+const FILTERS: usize = 64;
+
 /// Counts since the last look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Traffic {
@@ -15,10 +18,10 @@ pub struct Traffic {
     pub(crate) topics: Sketch,
     /// What it asked for and may not do.
     pub denials: u16,
+    /// SUBSCRIBEs, each 64 filters of one counted as another; 255 is many.
+    pub subscribes: u8,
     /// Something was published or subscribed since the connection began.
     pub(crate) useful: bool,
-    /// A denial was told since the last look.
-    pub(crate) denial_told: bool,
 }
 
 const _: () = assert!(size_of::<Traffic>() <= 16);
@@ -35,6 +38,13 @@ impl Traffic {
     pub(crate) fn message(&mut self, bytes: usize) {
         self.messages = self.messages.wrapping_add(1);
         self.bytes = self.bytes.wrapping_add(bytes as u32);
+    }
+
+    /// Counts a SUBSCRIBE of so many filters.
+    pub fn subscribe(&mut self, filters: usize) {
+        self.useful = true;
+        let more = u8::try_from(filters / FILTERS + 1).unwrap_or(u8::MAX);
+        self.subscribes = self.subscribes.saturating_add(more);
     }
 
     /// Adds a topic by its hash.

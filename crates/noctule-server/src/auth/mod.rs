@@ -49,6 +49,7 @@ pub(crate) use token::{TokenCheck, TokenPool};
 pub(crate) use trust::{Believed, Trust};
 pub(crate) use verifier::prepared_name;
 
+use crate::cidr::Cidr;
 use crate::config::AuthenticatorKind;
 use crate::shard::{Clock, Mailbox};
 use grants::Grants;
@@ -109,7 +110,7 @@ pub(crate) struct Shown {
     pub(crate) bound: bool,
     /// Where it came in.
     pub(crate) place: (ListenerId, Tenant),
-    /// What nobody but a webhook wants to know.
+    /// What, but for where it comes from, nobody but a webhook wants to know.
     pub(crate) seen: Seen,
 }
 
@@ -382,7 +383,7 @@ impl Authenticator {
                 AuthenticatorKind::Password => {
                     let name = applicant.asked.user_name.as_deref();
                     if let Some(name) = name.filter(|name| trust.users.find(name).is_some()) {
-                        return self.ask_for_password(conn, name, applicant.password.clone());
+                        return self.ask_for_password(conn, name, &applicant);
                     }
                 }
                 AuthenticatorKind::Webhook => {
@@ -410,8 +411,8 @@ impl Authenticator {
                 "this listener does not let anonymous clients in",
             )),
             // It takes as long as it does for a user who is known.
-            (Some(name), password) if self.trust.order.contains(&AuthenticatorKind::Password) => {
-                self.ask_for_password(conn, name, password.clone())
+            (Some(name), _) if self.trust.order.contains(&AuthenticatorKind::Password) => {
+                self.ask_for_password(conn, name, applicant)
             }
             (None | Some(_), _) => Some(wrong_password()),
         }
@@ -421,13 +422,20 @@ impl Authenticator {
         &mut self,
         conn: ConnId,
         user_name: &str,
-        password: Option<Box<[u8]>>,
+        applicant: &Applicant,
     ) -> Option<AuthAnswer> {
         let (user, secret) = self.user(user_name);
+        let password = applicant.password.clone().unwrap_or_default();
+        if let Some(user) = &user
+            && self.checks.passwords.knows(&secret, &password)
+        {
+            // Those who were here a moment ago do not wait behind those who guess.
+            return Some(self.admit_user(conn, Arc::clone(user), None));
+        }
         self.last_ticket += 1;
         let ticket = self.last_ticket;
-        let password = password.unwrap_or_default();
-        if !self.checks.passwords.ask(conn, ticket, secret, password) {
+        let from = applicant.shown.seen.remote.map(|remote| Cidr::of_client(remote.ip()));
+        if !self.checks.passwords.ask((conn, ticket), from, secret, password) {
             return Some(too_many());
         }
         self.running.insert(conn, Running::Password { ticket, user });

@@ -35,7 +35,7 @@ impl Recent {
     pub(super) fn accepts(&self, secret: &Secret, password: &[u8]) -> bool {
         let name = self.name(secret, password);
         let now = Instant::now();
-        if self.known().get(&name).is_some_and(|until| now < *until) {
+        if self.is_known(&name, now) {
             return true;
         }
         let accepted = secret.accepts(password);
@@ -50,6 +50,16 @@ impl Recent {
             known.insert(name, now + FOR);
         }
         accepted
+    }
+
+    /// Whether this is known to be the password: a few hashes, for a shard to ask before anybody
+    /// waits.
+    pub(super) fn knows(&self, secret: &Secret, password: &[u8]) -> bool {
+        self.is_known(&self.name(secret, password), Instant::now())
+    }
+
+    fn is_known(&self, name: &[u8; 32], now: Instant) -> bool {
+        self.known().get(name).is_some_and(|until| now < *until)
     }
 
     /// What is kept of a password has a salt, so two users never share a name here.
@@ -74,8 +84,10 @@ mod tests {
         let secret = |password: &[u8]| HashKind::Pbkdf2 { rounds: 10 }.hash(password).unwrap();
         let (old, new) = (secret(b"right"), secret(b"other"));
         assert!(!recent.accepts(&old, b"wrong") && recent.known().is_empty());
+        assert!(!recent.knows(&old, b"right"), "nobody has checked it");
         for _ in 0..3 {
             assert!(recent.accepts(&old, b"right"));
+            assert!(recent.knows(&old, b"right") && !recent.knows(&old, b"wrong"));
             assert_eq!(recent.known().len(), 1);
         }
         assert!(!recent.accepts(&new, b"right"), "another password by now");

@@ -219,12 +219,12 @@ fn the_threads_end_with_the_last_asker() {
 
 #[test]
 fn a_reload_names_who_is_logged_in_as_a_user_that_is_gone_or_changed() {
-    let mut it = fixture(&[("stays", "x"), ("goes", "x"), ("changes", "x")]);
+    let mut it = fixture(&["stays", "goes", "changes"].map(|name| (name, name)));
     for (conn, name) in (0..).zip(["stays", "goes", "changes"]) {
         let request = AuthRequest::Connect {
             client_id: "c".into(),
             user_name: Some(name.into()),
-            password: Some(b"x".as_slice().into()),
+            password: Some(name.as_bytes().into()),
             method: None,
             data: None,
         };
@@ -238,9 +238,27 @@ fn a_reload_names_who_is_logged_in_as_a_user_that_is_gone_or_changed() {
     let _ = it.scram(None, "SCRAM-SHA-256", "n,,n=goes,r=abc");
     let mut users = Users::default();
     let verifier = |password| Verifier::from_password(password, 4096, b"salty salt");
-    assert!(users.insert("stays".into(), verifier("x")));
-    assert!(users.insert("changes".into(), verifier("y")));
+    assert!(users.insert("stays".into(), verifier("stays")));
+    assert!(users.insert("changes".into(), verifier("other")));
     assert_eq!(it.auth.reconfigure(with_users(users)), [ConnId(1), ConnId(2), CONN]);
+}
+
+#[test]
+fn a_password_that_was_right_a_moment_ago_waits_for_nobody() {
+    let mut it = fixture(&[("ann", "right")]);
+    assert_eq!(reason(&it.plain(false, Some("ann"), Some("right"))), None);
+    let mut again = |password: &str| {
+        let request = AuthRequest::Connect {
+            client_id: "c".into(),
+            user_name: Some("ann".into()),
+            password: Some(password.as_bytes().into()),
+            method: None,
+            data: None,
+        };
+        it.auth.step(CONN, Shown::default(), request)
+    };
+    assert!(again("wrong").is_none(), "it has to be checked");
+    assert!(matches!(again("right"), Some(AuthAnswer::Allow { .. })));
 }
 
 #[test]

@@ -146,6 +146,13 @@ pub(super) const DEFENCE: &[Opt<Defence>] = &[
         10_000
     )),
     opt!(
+        "idle_connects_max",
+        "Connections of an address that come to nothing (no CONNECT, or neither publish nor \
+         subscribe, or refused for `limits.address`) and are no finding; one is forgiven a second. \
+         0: never one.",
+        |d| plain(&mut d.thresholds.idle_connects_max, 0, 10_000)
+    ),
+    opt!(
         "flaps_max",
         "Connections of a client, lost or of no use, that are no finding; one is forgiven every \
          half minute. 0: never one.",
@@ -156,6 +163,12 @@ pub(super) const DEFENCE: &[Opt<Defence>] = &[
         "Denied publishes and subscribes of a client, in a second, that are no finding. 0: never \
          one.",
         |d| plain(&mut d.thresholds.denials_max, 0, 10_000)
+    ),
+    opt!(
+        "subscribes_max",
+        "SUBSCRIBEs of a client, in a second, that are no finding; 64 filters of one count as \
+         another. 0: never one.",
+        |d| plain(&mut d.thresholds.subscribes_max, 0, 60)
     ),
     opt!(
         "spike_messages_min",

@@ -17,6 +17,8 @@ pub(super) const REPORTS_MAX: usize = 16 * 1024;
 pub(crate) enum Report {
     /// What a broker had to tell of a connection.
     Event(Time, Event),
+    /// A connection from this address ended without a CONNECT, or was not taken in.
+    Idle(Time, IpAddr),
     /// A client was found by its shard, which has answered it already, but for a ban.
     Found(Time, Suspicion),
     /// The admin listener asks.

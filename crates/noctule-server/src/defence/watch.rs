@@ -14,6 +14,7 @@ use crate::memory::{Change, Meter};
 use crate::shard::{Clock, Command, Mailbox};
 use noctule_core::defence::{Answer, Found, Kind, Sources};
 use noctule_core::input::Memory;
+use noctule_core::output::End;
 use noctule_core::{Event, Tenant, Time};
 use noctule_proto::ReasonCode;
 use std::hash::{BuildHasher, RandomState};
@@ -80,6 +81,7 @@ impl Defence {
             config: config.defence.clone(),
             addresses: Sources::new(than.address_failures_max, now),
             users: Sources::new(than.user_failures_max, now),
+            idle: Sources::of_connects(than.idle_connects_max, now),
             hasher: RandomState::new(),
             bans,
             file,
@@ -123,6 +125,8 @@ struct Watch {
     allowed: Allowed,
     addresses: Sources,
     users: Sources,
+    /// Addresses whose connections come to nothing.
+    idle: Sources,
     hasher: RandomState,
     bans: Bans,
     file: Option<BanFile>,
@@ -173,7 +177,9 @@ impl Watch {
                     self.audit.write(&line);
                 }
                 self.login(now, &event);
+                self.connection(now, &event);
             }
+            Report::Idle(now, address) => self.came_for_nothing(now, address),
             Report::Found(now, suspicion) => self.found(now, &suspicion),
             Report::Ask(question) => self.answer(question),
             Report::Reloaded(reloaded) => self.reload(*reloaded),
@@ -225,13 +231,46 @@ impl Watch {
             return;
         }
         let Some(value) = self.addresses.failed(now, self.hasher.hash_one(network)) else { return };
+        let usual = u64::from(self.config.thresholds.address_failures_max);
+        self.address_found(now, address, (Kind::AuthFailures, value, usual));
+    }
+
+    /// A connection ended; was it of any use?
+    fn connection(&mut self, now: Time, event: &Event) {
+        let Event::Disconnected { remote: Some(remote), useful, end, .. } = event else { return };
+        match (useful, end) {
+            (true, _) => {
+                let key = self.hasher.hash_one(Cidr::of_client(remote.ip()));
+                self.idle.succeeded(now, key);
+            }
+            (false, End::ByClient(_) | End::Lost) => self.came_for_nothing(now, remote.ip()),
+            // It is not to be blamed for what we did.
+            (false, End::ByBroker { .. }) => {}
+        }
+    }
+
+    fn came_for_nothing(&mut self, now: Time, address: IpAddr) {
+        let network = Cidr::of_client(address);
+        if self.bans.is_banned(&Subject::Address(network), now) {
+            return;
+        }
+        let Some(value) = self.idle.failed(now, self.hasher.hash_one(network)) else { return };
+        let usual = u64::from(self.config.thresholds.idle_connects_max);
+        self.address_found(now, address, (Kind::ConnectFlood, value, usual));
+    }
+
+    fn address_found(
+        &mut self,
+        now: Time,
+        address: IpAddr,
+        (kind, value, usual): (Kind, u64, u64),
+    ) {
         // There is no connection that could be slowed, and nothing to be refused.
         let answer = match self.allowed.answer_address(address, Answer::Ban) {
             Answer::Ban => Answer::Ban,
             Answer::Observe | Answer::Slow | Answer::Quarantine => Answer::Observe,
         };
-        let usual = u64::from(self.config.thresholds.address_failures_max);
-        let found = Found { kind: Kind::AuthFailures, value, usual, answer };
+        let found = Found { kind, value, usual, answer };
         let address = Some(address.to_canonical());
         self.found(now, &Suspicion { found, answer, address, client: None, user: None });
     }
@@ -428,6 +467,7 @@ impl Watch {
         self.audit.write(&line::of_reload(self.clock.now(), &changed, &pinned));
         self.addresses.set_failures_max(defence.thresholds.address_failures_max);
         self.users.set_failures_max(defence.thresholds.user_failures_max);
+        self.idle.set_failures_max(defence.thresholds.idle_connects_max);
         self.allowed = Allowed::new(&defence);
         if !defence.alarms_as(&self.config) {
             match Alarm::start(&defence, &self.tally) {

@@ -144,7 +144,10 @@ impl Shard {
     fn turn_away(&mut self, at: usize, remote: SocketAddr, refused: Refused) {
         match refused {
             Refused::Denied => self.net.connections_denied += 1,
-            Refused::TooMany(_) => self.net.addresses_refused += 1,
+            Refused::TooMany(_) => {
+                self.net.addresses_refused += 1;
+                self.lines.idle.push(remote.ip());
+            }
             Refused::Full => self.net.connections_refused += 1,
         }
         let listener = &mut self.listeners[at];
@@ -385,7 +388,7 @@ impl Shard {
         }
         *told_at = Some(self.now);
         let others = std::mem::take(untold);
-        let remote = self.lines.take_remote(conn).map(|it| it.to_string()).unwrap_or_default();
+        let remote = self.lines.remote(conn).map(|it| it.to_string()).unwrap_or_default();
         tracing::warn!(remote, why, others, "TLS handshake failed");
     }
 

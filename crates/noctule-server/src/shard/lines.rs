@@ -13,7 +13,7 @@ use noctule_core::output::Send;
 use noctule_core::{ConnId, ListenerId, ShardId, Time};
 use noctule_store::Fetched;
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -70,6 +70,8 @@ pub(super) struct Lines {
     remotes: HashMap<ConnId, SocketAddr>,
     /// The same connections, in the order in which they came, and some that are gone.
     strangers: VecDeque<(ConnId, u16)>,
+    /// Where connections came from that ended without a CONNECT, until it is told.
+    pub(super) idle: Vec<IpAddr>,
     /// Connections that count for their address, while there is a bound.
     admitted: HashMap<ConnId, Admitted>,
     outputs: Pool<Output>,
@@ -96,6 +98,7 @@ impl Lines {
             packets_waiting: 0,
             remotes: HashMap::new(),
             strangers: VecDeque::new(),
+            idle: Vec::new(),
             admitted: HashMap::new(),
             outputs: Pool::new(),
             scratch: Scratch::default(),
@@ -229,6 +232,11 @@ impl Lines {
         self.remotes.remove(&conn)
     }
 
+    /// Where a connection comes from whose CONNECT is awaited.
+    pub(super) fn remote(&self, conn: ConnId) -> Option<SocketAddr> {
+        self.remotes.get(&conn).copied()
+    }
+
     /// A connection that was counted, but never taken in.
     pub(super) fn uncount(&self, listener: ListenerId) {
         self.open[usize::from(listener.0)].fetch_sub(1, Ordering::Relaxed);
@@ -248,7 +256,7 @@ impl Lines {
         self.outputs.release(&mut entry.output);
         let listener = entry.listener;
         self.connections.remove(conn);
-        self.remotes.remove(&conn);
+        self.idle.extend(self.remotes.remove(&conn).map(|remote| remote.ip()));
         self.admitted.remove(&conn);
         Some(listener)
     }

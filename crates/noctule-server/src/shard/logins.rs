@@ -13,6 +13,7 @@ impl Shard {
     pub(super) fn authenticate(&mut self, conn: ConnId, request: AuthRequest) {
         let Some(entry) = self.lines.connections.get_mut(conn) else { return };
         let at = usize::from(entry.listener.0);
+        let remote = entry.socket.as_ref().and_then(Socket::remote);
         let certificate = || entry.socket.as_ref().and_then(Socket::certificate);
         let shown = Shown {
             anonymous: self.anonymous[at],
@@ -25,9 +26,9 @@ impl Shard {
             bound: self.named_by[at].bound,
             place: (entry.listener, entry.tenant),
             seen: match self.auth.wants_to_see() {
-                false => Seen::default(),
+                false => Seen { remote, ..Seen::default() },
                 true => Seen {
-                    remote: entry.socket.as_ref().and_then(Socket::remote),
+                    remote,
                     listener: self.addresses.get(at).copied(),
                     version: entry.version,
                     common_name: certificate().and_then(|it| it.common_name()),

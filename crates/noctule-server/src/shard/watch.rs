@@ -172,8 +172,11 @@ impl Watch {
 }
 
 impl Shard {
-    /// Looks at some connections, and ends answers that are over.
+    /// Looks at some connections, ends answers that are over, and reports who came for nothing.
     pub(super) fn watch_clients(&mut self, index: &Index) {
+        for address in self.lines.idle.drain(..) {
+            self.watch.reports.tell(Report::Idle(self.now, address));
+        }
         if self.now >= self.watch.due || self.watch.cursor < self.watch.slice_end {
             self.look_at_some(index);
         }

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 /// A connection.
 #[derive(Debug)]
-pub(super) enum Line {
+pub(crate) enum Line {
     /// Without TLS.
     Plain(TcpStream),
     /// With it.
@@ -21,17 +21,15 @@ pub(super) enum Line {
 
 impl Line {
     /// Shakes hands over a connection.
-    pub(super) fn secure(stream: TcpStream) -> Line {
-        let name = ServerName::try_from("localhost").expect("a name");
-        let session = ClientConnection::new(client_config(), name).expect("a good configuration");
-        let mut stream = StreamOwned::new(session, stream);
+    pub(crate) fn secure(stream: TcpStream) -> io::Result<Line> {
+        let mut stream = StreamOwned::new(session(), stream);
         while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock).expect("the server speaks TLS");
+            stream.conn.complete_io(&mut stream.sock)?;
         }
-        Line::Tls(Box::new(stream))
+        Ok(Line::Tls(Box::new(stream)))
     }
 
-    pub(super) fn stream(&self) -> &TcpStream {
+    pub(crate) fn stream(&self) -> &TcpStream {
         match self {
             Line::Plain(stream) => stream,
             Line::Tls(stream) => &stream.sock,
@@ -64,8 +62,14 @@ impl Write for Line {
     }
 }
 
+/// The beginning of a session with [`server_options`]' server.
+pub(crate) fn session() -> ClientConnection {
+    let name = ServerName::try_from("localhost").expect("a name");
+    ClientConnection::new(client_config(), name).expect("a good configuration")
+}
+
 /// TLS of the server, with a certificate that was made for this process.
-pub(super) fn server_options() -> TlsOptions {
+pub(crate) fn server_options() -> TlsOptions {
     static FILES: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
     let (certificate, key) = FILES.get_or_init(|| files().expect("a certificate can be made"));
     TlsOptions {

@@ -19,7 +19,7 @@
 
 pub mod client;
 pub mod connect;
-mod line;
+pub(crate) mod line;
 pub mod packet;
 pub mod property;
 pub mod tcp;

@@ -124,7 +124,7 @@ impl Transport for Tcp {
         self.turn_of(line);
         let stream = self.connect(self.addresses[usize::from(listener)]);
         let opened = match self.security {
-            Security::Tls => Line::secure(stream),
+            Security::Tls => Line::secure(stream).expect("the server speaks TLS"),
             Security::Plain => Line::Plain(stream),
         };
         self.lines.push(Some(opened));
