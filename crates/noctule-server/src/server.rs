@@ -401,6 +401,13 @@ fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
     all.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }
 
+/// The bounds that a reload brings.
+fn adopt_limits(old: &mut Config, new: &Config) {
+    old.address_limits = new.address_limits;
+    old.memory_max = new.memory_max;
+    old.limits.clone_from(&new.limits);
+}
+
 fn reload_tls(acceptor: &Acceptor, tls: &TlsOptions, address: SocketAddr) {
     match acceptor.reload(tls) {
         Ok(()) => tracing::info!("TLS on {address} has its files anew"),
@@ -517,9 +524,7 @@ impl Handle {
         if alike {
             old.listeners.clone_from(&new.listeners);
         }
-        old.address_limits = new.address_limits;
-        old.memory_max = new.memory_max;
-        old.limits.clone_from(&new.limits);
+        adopt_limits(old, new);
         old.users.clone_from(&new.users);
         old.sys_interval_secs = new.sys_interval_secs;
         old.shutdown_grace_secs = new.shutdown_grace_secs;

@@ -113,7 +113,7 @@ fn a_fence_is_not_passed_before_what_was_said_ahead_of_it_is_delivered() {
     session.work.leaving.push((5, group));
     let asker = session.number;
     rig.told_by_peer(delivery(1, 20_000));
-    rig.told_by_peer(PeerMessage::Passed { asker, request: 5 });
+    rig.told_by_peer(PeerMessage::Passed { asker, request: 5, kept: true });
     rig.broker.homes.shards = 2;
     let mut turns = 0;
     while !rig.broker.sessions.at(0).work.leaving.is_empty() {

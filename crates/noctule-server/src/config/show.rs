@@ -75,19 +75,23 @@ pub fn show(config: &Config) -> String {
     values(&mut text, defence::DEFENCE, &mut config.defence);
     text.push_str("\n[audit]\n");
     values(&mut text, defence::AUDIT, &mut config.audit);
+    show_limits(&mut text, &mut config);
+    text
+}
+
+fn show_limits(text: &mut String, config: &mut Config) {
     text.push_str("\n[limits]\n");
     writeln!(text, "# {}", config.memory_max.told()).expect("writing to a String cannot fail");
-    values(&mut text, memory::MEMORY, &mut config.memory_max);
-    values(&mut text, options::LIMITS, &mut config.limits);
+    values(text, memory::MEMORY, &mut config.memory_max);
+    values(text, options::LIMITS, &mut config.limits);
     text.push_str("\n[limits.client]\n");
-    values(&mut text, rates::CLIENT, &mut config.limits.client);
+    values(text, rates::CLIENT, &mut config.limits.client);
     text.push_str("\n[limits.address]\n");
-    values(&mut text, rates::ADDRESS, &mut config.address_limits);
+    values(text, rates::ADDRESS, &mut config.address_limits);
     for rule in &mut config.limits.queue_rules {
         text.push_str("\n[[queue]]\n");
-        values(&mut text, options::QUEUE, rule);
+        values(text, options::QUEUE, rule);
     }
-    text
 }
 
 /// Groups are not told apart from users any more.
