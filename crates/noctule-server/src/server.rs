@@ -447,6 +447,13 @@ fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
     those(&all)
 }
 
+/// The bounds that a reload brings.
+fn adopt_limits(old: &mut Config, new: &Config) {
+    old.address_limits = new.address_limits;
+    old.memory_max = new.memory_max;
+    old.limits.clone_from(&new.limits);
+}
+
 fn reload_tls(acceptor: &Acceptor, tls: &TlsOptions, address: SocketAddr) {
     match acceptor.reload(tls) {
         Ok(()) => tracing::info!("TLS on {address} has its files anew"),
@@ -557,9 +564,7 @@ impl Handle {
         if alike {
             old.listeners.clone_from(&new.listeners);
         }
-        old.address_limits = new.address_limits;
-        old.memory_max = new.memory_max;
-        old.limits.clone_from(&new.limits);
+        adopt_limits(old, new);
         old.users.clone_from(&new.users);
         old.sys_interval_secs = new.sys_interval_secs;
         old.shutdown_grace_secs = new.shutdown_grace_secs;

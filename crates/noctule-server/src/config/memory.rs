@@ -75,7 +75,8 @@ mod tests {
             ("\"100%\"", MemoryMax::Percent(100)),
         ] {
             assert_eq!(parsed(said), Some(max), "{said}");
-            let shown = (&mut { max }).show().unwrap();
+            let mut slot = max;
+            let shown = Value::show(&&mut slot).unwrap();
             assert_eq!(parsed(&shown), Some(max), "{shown}");
         }
     }

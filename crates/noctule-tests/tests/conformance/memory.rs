@@ -10,7 +10,7 @@ use noctule_tests::script::prelude::*;
 const TOLD: &str = "how much memory there is cannot be said to a server from outside";
 
 /// Longer than what makes a slow consumer one that has to go.
-const LONG: [u8; 20_000] = [b'x'; 20_000];
+static LONG: [u8; 20_000] = [b'x'; 20_000];
 
 fn pure() -> Script {
     script().pure(TOLD)
