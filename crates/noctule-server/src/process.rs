@@ -93,8 +93,8 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     let log =
         LogOutput::start(&config.log, LogLevel::Info.max(chosen)).map_err(StartError::from)?;
     promise(&config);
-    info!("{}", config.memory_max.told());
     log.set_level(chosen);
+    info!("{}", config.memory_max.told());
     let (tell, notices) = channel();
     let signals = {
         let tell = tell.clone();
