@@ -55,6 +55,12 @@ impl MessageId {
     pub fn made_at(self) -> Time {
         Time(self.0 >> 22)
     }
+
+    /// The shard it arrived at, where its publisher was: 10 bits end the number.
+    #[must_use]
+    pub fn arrived_at(self) -> ShardId {
+        ShardId((self.0 & 0x3FF) as u16)
+    }
 }
 
 /// Where the node's log keeps a message. The store gives it and reads it; to the broker it is a

@@ -5,7 +5,7 @@
 //! `full`: nothing that has to wait is taken, and who is furthest behind has to go.
 
 use crate::broker::{Broker, Turn};
-use crate::identity::{ConnId, SessionNumber, ShardId, Tenant, Time};
+use crate::identity::{ConnId, SessionNumber, Tenant, Time};
 use crate::index::Receiver;
 use crate::input::Memory;
 use crate::limits::Durability;
@@ -245,8 +245,12 @@ impl Broker {
         // One message may have many such receivers.
         let told = Some((publisher, turn.now));
         if std::mem::replace(&mut self.shortage.told, told) != told {
-            let home = ShardId((publisher.0 >> 1) as u16 % self.homes.shards);
-            self.tell(turn, home, PeerMessage::HoldBack { publisher });
+            // Not by the number of its session, which may be of a run with other shards. A message
+            // of such a run has nobody to be held.
+            let home = message.id.arrived_at();
+            if home.0 < self.homes.shards {
+                self.tell(turn, home, PeerMessage::HoldBack { publisher });
+            }
         }
     }
 

@@ -1,10 +1,10 @@
 //! A turn is bounded in work, whatever one client asks for.
 
 use super::tests::Rig;
-use crate::grant::Principal;
+use crate::grant::{Policies, Policy, Principal, Roles};
 use crate::identity::{GroupNumber, MessageId, SessionNumber};
 use crate::index::Receiver;
-use crate::input::{AuthAnswer, Input, Room, SystemPublish};
+use crate::input::{AuthAnswer, Input, Memory, Room, SystemPublish};
 use crate::limits::{Durability, QueueLimits, QueueRule};
 use crate::message::{Message, Origin, Parts};
 use crate::peer::{Delivery, PeerMessage, RetainedAnswer, Target};
@@ -23,10 +23,19 @@ fn message(id: u64) -> Arc<Message> {
 }
 
 fn message_of(id: u64, qos: QoS, payload: &[u8]) -> Arc<Message> {
+    message_from(None, id, qos, payload)
+}
+
+fn message_from(
+    publisher: Option<SessionNumber>,
+    id: u64,
+    qos: QoS,
+    payload: &[u8],
+) -> Arc<Message> {
     let origin = Origin {
         id: MessageId(id),
         tenant: Tenant(0),
-        publisher: None,
+        publisher,
         routed_at: 0,
         durability: Durability::Memory,
     };
@@ -122,6 +131,47 @@ fn a_fence_is_not_passed_before_what_was_said_ahead_of_it_is_delivered() {
         assert!(turns < 50, "it never passes");
     }
     assert!(turns >= 4, "it overtook the delivery");
+}
+
+/// A message of a peer at QoS 1 for the session of slot 0, which a group may have chosen.
+fn for_session(rig: &Rig, message: Arc<Message>, group: Option<GroupNumber>) -> PeerMessage {
+    let receiver = Receiver::Session(rig.broker.sessions.at(0).number);
+    let options = SubscribeOptions { qos: QoS::AtLeastOnce, ..SubscribeOptions::default() };
+    let target = Target { receiver, options, subscription_id: 0, group };
+    PeerMessage::Deliver(Delivery { message, targets: [target].into(), sole: false })
+}
+
+#[test]
+fn what_came_for_a_member_that_left_stays_the_groups_also_if_the_member_may_not_have_it() {
+    let mut rig = Rig::new();
+    rig.connect(0, 8);
+    let group = GroupNumber(7);
+    rig.broker.sessions.at_mut(0).work.leaving.push((5, group));
+    let nothing = Policy { roles: Some(Roles::default()), ..Policy::default() };
+    rig.tell(Input::Policies(Policies::of_all(nothing)));
+    rig.broker.homes.shards = 2;
+    let message = message_of(1 << 10 | 1, QoS::AtLeastOnce, b"x");
+    let delivery = for_session(&rig, message, Some(group));
+    let out = rig.told_by_peer(delivery);
+    assert!(out.peers.is_empty(), "its group is told {:?}", out.peers);
+}
+
+#[test]
+fn while_memory_is_full_the_shard_is_told_where_the_publisher_is_whatever_its_number() {
+    let mut rig = Rig::new();
+    rig.connect(0, 1);
+    rig.tell(Input::Memory(Memory::Full));
+    rig.broker.homes.shards = 3;
+    // Its session is of an earlier run with another number of shards.
+    let publisher = SessionNumber(2 * 70_000);
+    for number in 1..=2 {
+        let id = number << 10 | 2;
+        let message = message_from(Some(publisher), id, QoS::AtLeastOnce, b"x");
+        let delivery = for_session(&rig, message, None);
+        let told = rig.told_by_peer(delivery).peers;
+        let held = (ShardId(2), PeerMessage::HoldBack { publisher });
+        assert_eq!(told, if number == 1 { vec![] } else { vec![held] });
+    }
 }
 
 #[test]

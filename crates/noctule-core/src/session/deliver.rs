@@ -52,12 +52,7 @@ impl Broker {
         (outbound, sole): (&mut Outbound<'_>, bool),
         target: &Target,
     ) -> bool {
-        let asked = Asked { topic: outbound.topic.as_str(), hash: &mut outbound.topic_hash };
-        if !self.may_receive(slot, asked) {
-            self.withhold(turn, slot, outbound, target);
-            return false;
-        }
-        self.deliver_permitted(turn, slot, (outbound, sole), target)
+        self.deliver_if(turn, slot, (outbound, sole), (target, false))
     }
 
     /// The same for a session that is known to be allowed to receive the topic.
@@ -67,6 +62,17 @@ impl Broker {
         slot: u32,
         (outbound, sole): (&mut Outbound<'_>, bool),
         target: &Target,
+    ) -> bool {
+        self.deliver_if(turn, slot, (outbound, sole), (target, true))
+    }
+
+    #[inline(always)]
+    fn deliver_if(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        (outbound, sole): (&mut Outbound<'_>, bool),
+        (target, permitted): (&Target, bool),
     ) -> bool {
         let session = self.sessions.at(slot);
         let left = |group| session.work.leaving.iter().any(|(_, left)| Some(*left) == group);
@@ -79,6 +85,12 @@ impl Broker {
             return false;
         }
         let awaits_retained = session.work.awaited.is_some();
+        // Not before: what came for a member that left is the group's still.
+        let asked = Asked { topic: outbound.topic.as_str(), hash: &mut outbound.topic_hash };
+        if !permitted && !self.may_receive(slot, asked) {
+            self.withhold(turn, slot, outbound, target);
+            return false;
+        }
         // [V31-2.1-3], [MQTT-3.3.1-12 v5], [MQTT-3.3.1-13 v5], [MQTT-3.3.1-9 v3.1.1]
         let retain = outbound.retain && target.options.retain_as_published;
         // [V31-3.3-4], [MQTT-3.8.4-8 v5], [MQTT-3.8.4-6 v3.1.1]

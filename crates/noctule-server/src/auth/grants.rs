@@ -220,7 +220,9 @@ impl Authenticator {
     /// Asks again what clients may do, where it is time.
     pub(crate) fn ask_again(&mut self, now: Time) {
         for (conn, ticket, applicant) in self.grants.due(now, &mut self.last_ticket) {
-            let Some(hook) = &self.trust.hook else { return };
+            // A reload may have taken it away, or ask it no more.
+            let hook = self.trust.hook.as_ref();
+            let Some(hook) = hook.filter(|hook| hook.permissions_secs().is_some()) else { return };
             // If too many wait, it has its turn next time.
             hook.ask((conn, ticket), (About::PermissionsAgain, &applicant), &self.checks.answers);
             self.schedule(conn);

@@ -354,7 +354,9 @@ impl Authenticator {
 
     /// Those who have proved who they are, for rules that came after them.
     pub(crate) fn known(&self) -> impl Iterator<Item = (ConnId, Principal)> {
-        self.known.iter().map(|(conn, known)| (*conn, known.principal.clone()))
+        // Of one that proves it once more, what the webhook says is not there yet.
+        let known = self.known.iter().filter(|(conn, _)| !self.grants.waits(**conn));
+        known.map(|(conn, known)| (*conn, known.principal.clone()))
     }
 
     /// Whether somebody is asked who wants to know all that is seen of a client.
