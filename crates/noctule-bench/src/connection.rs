@@ -2,10 +2,9 @@
 
 use crate::error::Error as BenchError;
 use crate::fleet::{Listener, Roll};
-use crate::socket::{Input, Socket, Sources};
+use crate::socket::{Broker, Input, Socket};
 use mio::{Registry, Token};
 use noctule_client::{Error, Event, Failure, Layer, Options, Received, Session};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// One receive takes at most this much, unless a packet is longer.
@@ -74,11 +73,11 @@ impl Connection {
     /// Begins to connect; the session opens as soon as the connection stands.
     pub(crate) fn dial(
         &mut self,
-        (to, sources): (SocketAddr, Sources),
+        broker: &Broker,
         client: usize,
         registry: &Registry,
     ) -> Result<(), BenchError> {
-        let mut socket = Socket::dial(to, sources, client)?;
+        let mut socket = Socket::dial(broker, client)?;
         socket.watch(registry, Token(client))?;
         self.line = Line::Dialling(socket);
         Ok(())
@@ -102,7 +101,10 @@ impl Connection {
                 }
                 Err(error) => self.fail(failure(&error), stage),
             },
-            Line::Open(socket) => self.line = Line::Open(socket),
+            Line::Open(mut socket) => match socket.flush() {
+                Ok(()) => self.line = Line::Open(socket),
+                Err(error) => self.fail(failure(&error), stage),
+            },
             Line::Full(socket) => {
                 self.line = Line::Open(socket);
                 self.flush(stage);
@@ -113,7 +115,7 @@ impl Connection {
     /// The socket may be read; if the other side has ended, to the end.
     pub(crate) fn readable(&mut self, ending: bool, stage: &mut Stage<'_>) -> Appetite {
         for _ in 0..RECEIVES_MAX {
-            let (Line::Open(socket) | Line::Full(socket)) = &self.line else {
+            let (Line::Open(socket) | Line::Full(socket)) = &mut self.line else {
                 return Appetite::Later;
             };
             let kept = self.partial.len();
@@ -184,7 +186,7 @@ impl Connection {
 
     /// Writes what the session has to say.
     pub(crate) fn flush(&mut self, stage: &mut Stage<'_>) {
-        while let Line::Open(socket) = &self.line {
+        while let Line::Open(socket) = &mut self.line {
             let output = self.session.output();
             if output.is_empty() {
                 return;
@@ -218,11 +220,12 @@ impl Connection {
     /// Sends the last words and closes.
     fn close(&mut self, now: Duration) {
         self.partial = Vec::new();
-        if let Line::Open(socket) = std::mem::replace(&mut self.line, Line::Closed) {
+        if let Line::Open(mut socket) = std::mem::replace(&mut self.line, Line::Closed) {
             // A few bytes always fit; if not, the broker sees the connection end without them.
             if let Ok(count) = socket.send(self.session.output()) {
                 self.session.written(now, count);
             }
+            socket.end();
         }
     }
 }

@@ -7,7 +7,9 @@ use crate::alarm::Alarm;
 use crate::connection::{Appetite, BUFFER, Connection, Stage};
 use crate::descriptors;
 use crate::error::Error;
-use crate::socket::Sources;
+use crate::plan::Target;
+use crate::socket::{Broker, Sources};
+use crate::tls::Hello;
 use mio::{Events, Poll};
 use noctule_client::{
     Delivery, Event, Goodbye, Invalid, Message, Options, ReasonCode, Subscribe, Token, Unsubscribe,
@@ -37,8 +39,7 @@ pub(crate) struct Fleet {
     poll: Poll,
     events: Events,
     alarm: Alarm,
-    broker: SocketAddr,
-    sources: Sources,
+    broker: Broker,
     connections: Vec<Connection>,
     /// Clients with output that waits for the next turn.
     dirty: Vec<usize>,
@@ -128,9 +129,15 @@ impl Roll {
 
 impl Fleet {
     /// No clients yet. `connections` is how many there will be at most.
-    pub(crate) fn new(host: &str, port: u16, connections: usize) -> Result<Fleet, Error> {
+    pub(crate) fn new(target: &Target, connections: usize) -> Result<Fleet, Error> {
         descriptors::allow(connections as u64)?;
-        let broker = resolve(host, port)?;
+        let address = resolve(&target.host, target.port)?;
+        let number = RandomState::new().hash_one(connections) as u32;
+        let broker = Broker {
+            address,
+            sources: Sources::new(address, connections, number),
+            tls: target.tls.as_ref().map(|tls| Hello::new(tls, &target.host)).transpose()?,
+        };
         let poll = Poll::new().map_err(Error::io("an event queue"))?;
         let alarm = Alarm::new(poll.registry(), ALARM)?;
         Ok(Fleet {
@@ -138,11 +145,6 @@ impl Fleet {
             events: Events::with_capacity(EVENTS),
             alarm,
             broker,
-            sources: Sources::new(
-                broker,
-                connections,
-                RandomState::new().hash_one(connections) as u32,
-            ),
             connections: Vec::with_capacity(connections),
             dirty: Vec::new(),
             hungry: Vec::new(),
@@ -189,8 +191,7 @@ impl Fleet {
 
     /// Begins to connect a client again.
     pub(crate) fn dial(&mut self, client: usize) -> Result<(), Error> {
-        let to = (self.broker, self.sources);
-        self.connections[client].dial(to, client, self.poll.registry())
+        self.connections[client].dial(&self.broker, client, self.poll.registry())
     }
 
     /// Hands a message to a client's session.

@@ -37,6 +37,7 @@ mod progress;
 mod report;
 mod scenario;
 mod socket;
+mod tls;
 
 pub use compare::{Comparison, Judgement};
 pub use error::Error;

@@ -1,6 +1,7 @@
-//! One connection's byte stream, never blocking. TCP now; what else carries MQTT goes in here.
+//! One connection's byte stream, never blocking: TCP, with or without TLS.
 
 use crate::error::Error;
+use crate::tls::{Hello, Layer};
 use mio::{Interest, Registry, Token};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -49,7 +50,18 @@ impl Sources {
 }
 
 #[derive(Debug)]
-pub(crate) struct Socket(mio::net::TcpStream);
+pub(crate) struct Socket {
+    stream: mio::net::TcpStream,
+    tls: Option<Layer>,
+}
+
+/// Where a fleet connects to, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Broker {
+    pub(crate) address: SocketAddr,
+    pub(crate) sources: Sources,
+    pub(crate) tls: Option<Hello>,
+}
 
 /// What a receive gave.
 #[derive(Debug)]
@@ -68,29 +80,31 @@ pub(crate) enum Input {
 
 impl Socket {
     /// Begins to connect, as the `nth` connection.
-    pub(crate) fn dial(to: SocketAddr, sources: Sources, nth: usize) -> Result<Socket, Error> {
-        let stream = match sources.of(nth) {
+    pub(crate) fn dial(broker: &Broker, nth: usize) -> Result<Socket, Error> {
+        let to = broker.address;
+        let stream = match broker.sources.of(nth) {
             None => mio::net::TcpStream::connect(to),
             Some(from) => dial_from(from, to),
         };
         let stream = stream.map_err(Error::io(format!("cannot connect to {to}")))?;
         stream.set_nodelay(true).map_err(Error::io("TCP_NODELAY"))?;
-        Ok(Socket(stream))
+        let tls = broker.tls.as_ref().map(Hello::begin).transpose()?;
+        Ok(Socket { stream, tls })
     }
 
     /// Asks for events: one for each change, in both directions.
     pub(crate) fn watch(&mut self, registry: &Registry, token: Token) -> Result<(), Error> {
         registry
-            .register(&mut self.0, token, Interest::READABLE | Interest::WRITABLE)
+            .register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
             .map_err(Error::io("cannot watch a socket"))
     }
 
     /// Whether the connection stands by now.
     pub(crate) fn established(&self) -> io::Result<bool> {
-        if let Some(error) = self.0.take_error()? {
+        if let Some(error) = self.stream.take_error()? {
             return Err(error);
         }
-        match self.0.peer_addr() {
+        match self.stream.peer_addr() {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
             Err(error) => Err(error),
@@ -98,11 +112,18 @@ impl Socket {
     }
 
     #[inline]
-    pub(crate) fn receive(&self, buffer: &mut [u8]) -> Input {
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Input {
+        let Socket { stream, tls } = self;
         loop {
-            return match (&self.0).read(buffer) {
+            let read = match tls {
+                None => (&*stream).read(buffer),
+                Some(tls) => tls.read(stream, buffer),
+            };
+            return match read {
                 Ok(0) => Input::End,
-                Ok(count) if SHORT_READ_IS_LAST && count < buffer.len() => Input::Last(count),
+                Ok(count) if SHORT_READ_IS_LAST && tls.is_none() && count < buffer.len() => {
+                    Input::Last(count)
+                }
                 Ok(count) => Input::More(count),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => Input::Nothing,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -113,14 +134,33 @@ impl Socket {
 
     /// Sends; 0 if the socket is full.
     #[inline]
-    pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Socket { stream, tls } = self;
+        if let Some(tls) = tls {
+            return tls.write(stream, bytes);
+        }
         loop {
-            return match (&self.0).write(bytes) {
+            return match (&*stream).write(bytes) {
                 Ok(0) => Err(ErrorKind::WriteZero.into()),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 sent => sent,
             };
+        }
+    }
+
+    /// Sends what TLS had to hold back, or has to say for itself.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        match &mut self.tls {
+            Some(tls) => tls.flush(&self.stream).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Nothing more is sent.
+    pub(crate) fn end(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.end(&self.stream);
         }
     }
 }

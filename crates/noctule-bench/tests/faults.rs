@@ -41,6 +41,7 @@ fn plan(port: u16, version: Version, traffic: Traffic) -> Plan {
             user_name: None,
             password: None,
             keep_alive_secs: 60,
+            tls: None,
         },
         scenario: Scenario::Traffic(traffic),
         pid: None,

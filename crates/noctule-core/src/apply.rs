@@ -128,6 +128,7 @@ impl Broker {
                 let delay = pending.will.delay_secs.min(session.expiry_secs);
                 pending.due.get_or_insert(session.since.plus_secs(u64::from(delay)));
             }
+            self.counters.wills_bytes_now += session.will.as_ref().map_or(0, |it| it.will.cost());
             self.counters.queued_now += session.queue.len() as u64;
             self.counters.queued_bytes_now += session.queue.bytes();
             self.counters.inflight_now += session.work.sender.open() as u64;

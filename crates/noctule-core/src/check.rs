@@ -57,7 +57,7 @@ impl Broker {
 
     fn check_sessions(&self) {
         let (mut queued, mut inflight, mut count) = (0, 0, 0);
-        let mut pending = 0;
+        let (mut pending, mut wills) = (0, 0);
         for (slot, session) in self.sessions.iter() {
             count += 1;
             session.queue.check(self.limits.queue_of(session.queue_choice));
@@ -67,6 +67,7 @@ impl Broker {
                 "a place is asked for"
             );
             queued += session.queue.len() as u64;
+            wills += session.will.as_ref().map_or(0, |it| it.will.cost());
             inflight += session.work.sender.open() as u64;
             assert_eq!(self.sessions.slot_of(session.number), Some(slot), "number table");
             let found = self.sessions.find(session.tenant, &session.client_id);
@@ -92,6 +93,7 @@ impl Broker {
         assert_eq!(self.counters.sessions_now, count, "sessions miscounted");
         assert_eq!(self.pending.entries(), pending, "messages without a place miscounted");
         assert_eq!(self.counters.queued_now, queued, "queued messages miscounted");
+        assert_eq!(self.counters.wills_bytes_now, wills, "wills miscounted");
         assert_eq!(self.counters.inflight_now, inflight, "messages in flight miscounted");
     }
 

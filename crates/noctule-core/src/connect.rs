@@ -377,6 +377,11 @@ impl Broker {
             return;
         }
         let client = (tenant, &*applicant.client_id);
+        if applicant.will.as_ref().is_some_and(|will| !self.has_room_for_will(client, will)) {
+            let why = "the broker has no room for another will";
+            self.refuse(turn, conn, ReasonCode::QuotaExceeded, why);
+            return;
+        }
         if !applicant.assigned && !self.may_connect(turn, client) {
             let why = "this client identifier connects too often";
             self.refuse(turn, conn, ReasonCode::ConnectionRateExceeded, why);

@@ -6,7 +6,7 @@ use crate::connect::Applicant;
 use crate::defence::Traffic;
 use crate::identity::{ConnId, SessionNumber, Time};
 use crate::input::{Level, Origin};
-use crate::output::{Effect, End, Event};
+use crate::output::{Effect, End, Event, Purpose};
 use crate::route::LastRoute;
 use crate::terms::Terms;
 use crate::timer::Deadline;
@@ -442,13 +442,20 @@ impl Broker {
             return;
         }
         let slot = connection.session;
+        let purpose = if connection.traffic.was_useful() {
+            Purpose::Traffic
+        } else if self.sessions.at(slot).subscriptions.len() == 0 {
+            Purpose::None
+        } else {
+            Purpose::Hearing
+        };
         self.counters.clients_now -= u64::from(connection.is_live());
         turn.out.events.push(Event::Disconnected {
             client_id: self.sessions.at(slot).client_id.clone(),
             tenant: connection.origin.tenant,
             remote: connection.origin.remote,
             end: end.clone(),
-            useful: connection.traffic.was_useful(),
+            purpose,
         });
         self.detach(turn, slot, &end);
     }

@@ -80,6 +80,8 @@ counters! {
     queued_now,
     /// Bytes waiting in queues of sessions.
     queued_bytes_now,
+    /// Bytes of wills that wait for the end of their connection, or of their delay.
+    wills_bytes_now,
     /// Messages sent and not yet settled.
     inflight_now,
     /// Non-shared subscriptions.

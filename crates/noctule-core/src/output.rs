@@ -185,8 +185,8 @@ pub enum Event {
         remote: Option<SocketAddr>,
         /// How.
         end: End,
-        /// It had published or subscribed.
-        useful: bool,
+        /// What it was good for.
+        purpose: Purpose,
     },
     /// A session ended by its expiry interval.
     SessionExpired {
@@ -238,6 +238,17 @@ pub enum Event {
         /// Filter.
         filter: Box<str>,
     },
+}
+
+/// What a connection was good for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// The client published or subscribed.
+    Traffic,
+    /// It did neither, but its session has subscriptions: it came to hear.
+    Hearing,
+    /// Nothing that could be seen.
+    None,
 }
 
 /// How a connection ended.

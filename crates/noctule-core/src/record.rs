@@ -377,3 +377,11 @@ pub struct StoredWill {
     /// Will Delay Interval, seconds.
     pub delay_secs: u32,
 }
+
+impl StoredWill {
+    /// Bytes of memory that it takes.
+    pub(crate) fn cost(&self) -> u64 {
+        let parts = self.topic.len() + self.properties.len() + self.payload.len();
+        (parts + size_of::<StoredWill>()) as u64
+    }
+}

@@ -37,7 +37,7 @@ pub(crate) fn log(event: &Event) {
             why = &**why,
             "client refused"
         ),
-        Event::Disconnected { client_id, remote, end, tenant: _, useful: _ } => {
+        Event::Disconnected { client_id, remote, end, tenant: _, purpose: _ } => {
             let (client_id, remote) = (&**client_id, shown(*remote));
             match end {
                 End::ByClient(reason) => {

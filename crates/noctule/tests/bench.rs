@@ -17,8 +17,13 @@ struct Broker {
 
 impl Broker {
     fn start() -> Broker {
+        Broker::start_with(&["--memory", "-p", "0"])
+    }
+
+    fn start_with(arguments: &[&str]) -> Broker {
         let mut child = Command::new(NOCTULE)
-            .args(["serve", "--memory", "-p", "0"])
+            .arg("serve")
+            .args(arguments)
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -88,6 +93,37 @@ fn every_pattern_at_every_qos_arrives_whole() {
             }
         }
     }
+}
+
+#[test]
+fn tls_carries_the_same_with_and_without_certificates_of_clients() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let made = Command::new(NOCTULE)
+        .args(["cert", "--client", "bench", "--dir", &path("certs")])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let config = "[[listener]]\nport = 0\n[listener.tls]\ncertificate = \"certs/server.crt\"\n\
+                  key = \"certs/server.key\"\nclient_ca = \"certs/ca.crt\"\n\
+                  client_certificates = \"optional\"\n";
+    std::fs::write(path("noctule.toml"), config).unwrap();
+    let broker = Broker::start_with(&["--memory", "--config", &path("noctule.toml")]);
+    let ca = path("certs/ca.crt");
+    let (cert, key) = (path("certs/bench.crt"), path("certs/bench.key"));
+    let flags: [&[&str]; 3] =
+        [&["--cafile", &ca], &["--insecure"], &["--cafile", &ca, "--cert", &cert, "--key", &key]];
+    for tls in flags {
+        // Records of TLS end within packets, and packets within records.
+        for size in ["64", "100000"] {
+            let what = ["throughput", "-q", "1", "--publishers", "3", "--messages", "600"];
+            let what = [&what[..], &["--size", size, "--warmup", "0"], tls].concat();
+            assert_clean(&broker.run(&what), &what);
+        }
+    }
+    let refused = broker.bench(&["throughput", "--messages", "10", "--tls"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("certificate"), "{said}");
 }
 
 #[test]

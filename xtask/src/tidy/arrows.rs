@@ -19,7 +19,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("noctule-alloc", &[]),
     ("noctule-tls", &[]),
     ("noctule-client", &["noctule-tls", "noctule-proto"]),
-    ("noctule-bench", &["noctule-client", "noctule-proto"]),
+    ("noctule-bench", &["noctule-client", "noctule-tls", "noctule-proto"]),
     (
         "noctule-bridge",
         &["noctule-server", "noctule-client", "noctule-store", "noctule-core", "noctule-proto"],

@@ -6,6 +6,7 @@ pub use durable::{Durable, DurablePart, Mosquitto};
 
 use crate::error::Error;
 use crate::payload;
+use noctule_client::net::Tls;
 use noctule_client::{Options, QoS, SEND_MAXIMUM_V3, Version};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -46,6 +47,8 @@ pub struct Target {
     pub password: Option<String>,
     /// Keep alive of each connection, in seconds.
     pub keep_alive_secs: u16,
+    /// Whom to trust, if TLS is spoken.
+    pub tls: Option<Tls>,
 }
 
 /// What is done to the broker.
@@ -283,6 +286,9 @@ impl Plan {
             settings.insert(name.to_owned(), value);
         };
         set("version", version_name(self.target.version).into());
+        if self.target.tls.is_some() {
+            set("TLS", "yes".into());
+        }
         match &self.scenario {
             Scenario::Traffic(traffic) => traffic.settings(&mut set),
             Scenario::Connect(connect) => {

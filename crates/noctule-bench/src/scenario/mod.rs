@@ -45,7 +45,7 @@ pub(crate) fn client_id(run: RunId, number: usize) -> String {
 
 /// A fleet for the plan's broker.
 pub(crate) fn fleet(plan: &Plan, connections: usize) -> Result<Fleet, Error> {
-    Fleet::new(&plan.target.host, plan.target.port, connections)
+    Fleet::new(&plan.target, connections)
 }
 
 /// Where a wait stands.

@@ -49,6 +49,8 @@ pub struct Limits {
     pub retained_max: u32,
     /// Bytes of retained messages of a shard; beyond: 0x97.
     pub retained_bytes_max: u64,
+    /// Bytes of wills of a shard; beyond: CONNACK 0x97.
+    pub wills_bytes_max: u64,
     /// Sessions of a shard; beyond: CONNACK 0x97.
     pub sessions_max: u32,
     /// Connections of a shard; beyond: closed, or CONNACK 0x89.
@@ -153,6 +155,7 @@ impl Default for Limits {
             subscriptions_max: 1_000_000,
             retained_max: 10_000_000,
             retained_bytes_max: 4 * 1024 * 1024 * 1024,
+            wills_bytes_max: 1024 * 1024 * 1024,
             sessions_max: 10_000_000,
             connections_max: 10_000_000,
             half_open_max: 50_000,

@@ -1,6 +1,6 @@
 //! A session begins, loses its connection, is taken over, expires, ends.
 
-use super::{PendingWill, Queue, Session, Subscriptions, Tie};
+use super::{Queue, Session, Subscriptions, Tie};
 use crate::broker::{Broker, TimerKey, Turn};
 use crate::identity::{ConnId, Tenant, Time};
 use crate::job::Ending;
@@ -77,7 +77,8 @@ impl Broker {
         session.since = turn.now;
         session.expiry_secs = expiry_secs;
         let record = will.clone();
-        session.will = will.map(|will| Box::new(PendingWill { will: *will, due: None }));
+        self.set_will(slot, will);
+        let session = self.sessions.at(slot);
         let (number, durability) = (session.number, session.durability);
         if session.is_recorded() {
             self.note_session(turn, slot, None);
@@ -132,7 +133,8 @@ impl Broker {
             session.work.resend = VecDeque::new();
         }
         let voluntary = matches!(end, End::ByClient(ReasonCode::Success));
-        let forgotten = if voluntary { session.will.take() } else { None };
+        let forgotten = if voluntary { self.set_will(slot, None) } else { None };
+        let session = self.sessions.at_mut(slot);
         let delay = session.will.as_ref().map_or(0, |pending| pending.will.delay_secs);
         if session.expiry_secs > 0 && delay > 0 {
             let delay = u64::from(delay.min(session.expiry_secs));

@@ -216,6 +216,7 @@ fn help(name: &str) -> &'static str {
         "publish_bytes_sent" => "Payload bytes sent in PUBLISH packets.",
         "publishes_resent" => "PUBLISH packets sent again after a reconnect.",
         "queued_now" => "Messages waiting in queues of sessions.",
+        "wills_bytes_now" => "Bytes of wills that wait for their time.",
         "queued_bytes_now" => "Bytes of messages waiting in queues of sessions.",
         "inflight_now" => "Messages sent and not yet acknowledged.",
         "subscriptions_now" => "Subscriptions that are not shared.",

@@ -520,6 +520,10 @@ impl Authenticator {
         let rules = identity.permissions.as_deref().map(|all| Arc::new(identity::rules(all)));
         let principal =
             Principal { user_name: identity.user_name, roles: identity.roles, rules, expires };
+        for role in principal.roles.iter().filter(|role| !self.trust.has_role(role)) {
+            // Issuers name roles of other services too: it is no fault, but somebody may wonder.
+            tracing::debug!(user = principal.user_name.as_deref(), role, "no such role here");
+        }
         self.known.insert(conn, Known { principal: principal.clone(), by });
         AuthAnswer::Allow { principal, data: None }
     }

@@ -53,6 +53,13 @@ impl Trust {
         self.by_listener.get(usize::from(listener.0)).unwrap_or(&self.otherwise)
     }
 
+    /// Whether some listener's rules have this role.
+    pub(super) fn has_role(&self, role: &str) -> bool {
+        let Policies { by_listener, otherwise } = &self.policies;
+        let all = by_listener.iter().chain([otherwise]);
+        all.filter_map(|policy| policy.roles.as_ref()).any(|it| it.rules.contains_key(role))
+    }
+
     /// Nobody can be checked against anything there.
     pub(super) fn is_empty_at(&self, listener: ListenerId) -> bool {
         let chain = self.at(listener);

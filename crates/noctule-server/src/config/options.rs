@@ -529,6 +529,11 @@ pub(super) const LIMITS: &[Opt<Limits>] = &[
         "Bytes of retained messages of a shard; more are delivered, but not kept.",
         |l| bytes(&mut l.retained_bytes_max, 0, I64)
     ),
+    opt!(
+        "wills_bytes_max",
+        "Bytes of wills of a shard; who brings one more is refused (0x97).",
+        |l| bytes(&mut l.wills_bytes_max, 0, I64)
+    ),
     opt!("sessions_max", "Sessions of a shard; more are refused (0x97).", |l| plain(
         &mut l.sessions_max,
         1,

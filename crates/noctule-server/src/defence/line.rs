@@ -29,7 +29,7 @@ pub(super) fn of_event(now: Time, event: &Event) -> Option<Value> {
             "reason": reason.name(),
             "why": &**why,
         }),
-        Event::Disconnected { client_id, tenant, remote: from, end, useful: _ } => {
+        Event::Disconnected { client_id, tenant, remote: from, end, purpose: _ } => {
             let (by, reason, why) = match end {
                 End::ByClient(reason) => ("client", Some(reason.name()), None),
                 End::Lost => ("network", None, None),

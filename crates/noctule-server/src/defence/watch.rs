@@ -14,7 +14,7 @@ use crate::memory::{Change, Meter};
 use crate::shard::{Clock, Command, Mailbox};
 use noctule_core::defence::{Answer, Found, Kind, Sources};
 use noctule_core::input::Memory;
-use noctule_core::output::End;
+use noctule_core::output::{End, Purpose};
 use noctule_core::{Event, Tenant, Time};
 use noctule_proto::ReasonCode;
 use std::hash::{BuildHasher, RandomState};
@@ -237,15 +237,19 @@ impl Watch {
 
     /// A connection ended; was it of any use?
     fn connection(&mut self, now: Time, event: &Event) {
-        let Event::Disconnected { remote: Some(remote), useful, end, .. } = event else { return };
-        match (useful, end) {
-            (true, _) => {
+        let Event::Disconnected { remote: Some(remote), purpose, end, .. } = event else { return };
+        match (purpose, end) {
+            // Who hears what its session has for it is no stranger, and there may be many of them
+            // behind one address.
+            (Purpose::Traffic | Purpose::Hearing, _) => {
                 let key = self.hasher.hash_one(Cidr::of_client(remote.ip()));
                 self.idle.succeeded(now, key);
             }
-            (false, End::ByClient(_) | End::Lost) => self.came_for_nothing(now, remote.ip()),
+            (Purpose::None, End::ByClient(_) | End::Lost) => {
+                self.came_for_nothing(now, remote.ip())
+            }
             // It is not to be blamed for what we did.
-            (false, End::ByBroker { .. }) => {}
+            (Purpose::None, End::ByBroker { .. }) => {}
         }
     }
 

@@ -194,7 +194,7 @@ impl Shard {
     }
 
     fn open(&mut self, index: &Index, socket: Socket, from: Origin) -> Option<ConnId> {
-        let Some(conn) = self.lines.add(socket, from) else {
+        let Some(conn) = self.lines.add(self.now, socket, from) else {
             tracing::warn!("cannot watch a connection: the system refuses");
             return None;
         };

@@ -6,6 +6,7 @@ use super::addresses::Admitted;
 use super::connections::{Connection, Connections, Farewell, Intake, Outlet, Phase};
 use super::held::Held;
 use super::relief::Starved;
+use super::strangers::Strangers;
 use crate::net::{Moved, Output, Pool, Progress, Scratch, Socket};
 use mio::{Registry, Token};
 use noctule_core::input::{AuthAnswer, Level, Origin, Room};
@@ -65,11 +66,8 @@ pub(super) struct Lines {
     pub(super) bytes_waiting: usize,
     /// Packets that came for full sockets and wait, as far as can be told from their bytes.
     pub(super) packets_waiting: usize,
-    /// Where connections come from whose CONNECT is awaited: it may show that they are at home at
-    /// another shard.
-    remotes: HashMap<ConnId, SocketAddr>,
-    /// The same connections, in the order in which they came, and some that are gone.
-    strangers: VecDeque<(ConnId, u16)>,
+    /// Connections whose CONNECT is awaited: it may show that they are at home at another shard.
+    strangers: Strangers,
     /// Where connections came from that ended without a CONNECT, until it is told.
     pub(super) idle: Vec<IpAddr>,
     /// Connections that count for their address, while there is a bound.
@@ -96,8 +94,7 @@ impl Lines {
             linger_millis: LINGER_MILLIS,
             bytes_waiting: 0,
             packets_waiting: 0,
-            remotes: HashMap::new(),
-            strangers: VecDeque::new(),
+            strangers: Strangers::default(),
             idle: Vec::new(),
             admitted: HashMap::new(),
             outputs: Pool::new(),
@@ -110,11 +107,10 @@ impl Lines {
     }
 
     /// Takes a connection in; `None` if the system does not let us watch it.
-    pub(super) fn add(&mut self, socket: Socket, from: Origin) -> Option<ConnId> {
+    pub(super) fn add(&mut self, now: Time, socket: Socket, from: Origin) -> Option<ConnId> {
         let conn = self.connections.add(socket, from);
         if let Some(remote) = from.remote {
-            self.remotes.insert(conn, remote);
-            self.line_up(conn);
+            self.strangers.come(now, conn, remote);
         }
         let entry = self.connections.get_mut(conn)?;
         let watched = entry.socket.as_mut()?.watch(&self.registry, Token(conn.0 as usize));
@@ -181,33 +177,15 @@ impl Lines {
         stream.ok()
     }
 
-    /// Puts a connection at the end of those whose CONNECT is awaited.
-    fn line_up(&mut self, conn: ConnId) {
-        while let Some(first) = self.strangers.front().copied()
-            && !self.is_stranger(first)
-        {
-            self.strangers.pop_front();
-        }
-        let epoch = self.connections.get_mut(conn).map_or(0, |entry| entry.epoch);
-        self.strangers.push_back((conn, epoch));
-    }
-
-    fn is_stranger(&mut self, (conn, epoch): (ConnId, u16)) -> bool {
-        let same = self.connections.get_mut(conn).is_some_and(|entry| entry.epoch == epoch);
-        same && self.remotes.contains_key(&conn)
-    }
-
     /// Who waits longest to send a CONNECT, if more than so many do.
     pub(super) fn stranger_beyond(&mut self, max: usize) -> Option<ConnId> {
-        if self.remotes.len() <= max {
-            return None;
-        }
-        while let Some(first) = self.strangers.pop_front() {
-            if self.is_stranger(first) {
-                return Some(first.0);
-            }
-        }
-        None
+        self.strangers.beyond(max)
+    }
+
+    /// Counts those that have been silent for long as come for nothing.
+    pub(super) fn count_late_strangers(&mut self, now: Time) {
+        let Lines { strangers, idle, .. } = self;
+        strangers.become_late(now, |address| idle.push(address));
     }
 
     /// A connection counts for its address.
@@ -229,12 +207,12 @@ impl Lines {
 
     /// Where a connection comes from, told once.
     pub(super) fn take_remote(&mut self, conn: ConnId) -> Option<SocketAddr> {
-        self.remotes.remove(&conn)
+        self.strangers.introduced(conn)
     }
 
     /// Where a connection comes from whose CONNECT is awaited.
     pub(super) fn remote(&self, conn: ConnId) -> Option<SocketAddr> {
-        self.remotes.get(&conn).copied()
+        self.strangers.remote(conn)
     }
 
     /// A connection that was counted, but never taken in.
@@ -256,7 +234,7 @@ impl Lines {
         self.outputs.release(&mut entry.output);
         let listener = entry.listener;
         self.connections.remove(conn);
-        self.idle.extend(self.remotes.remove(&conn).map(|remote| remote.ip()));
+        self.idle.extend(self.strangers.gone(conn));
         self.admitted.remove(&conn);
         Some(listener)
     }

@@ -9,6 +9,7 @@
 //! * `logins`       who clients are, asked of the authenticators
 //! * `lines`        sockets and their buffers, the way out
 //! * `connections`  one small entry for each connection
+//! * `strangers`    connections whose CONNECT is awaited
 //! * `held`         received bytes that wait
 //! * `relief`       what is done when they take too much memory
 //! * `scarcity`     what is done when the process has little memory left
@@ -36,6 +37,7 @@ mod reconfigure;
 mod relief;
 mod scarcity;
 mod snapshot;
+mod strangers;
 mod watch;
 
 #[cfg(test)]

@@ -252,7 +252,7 @@ mod tests {
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let from =
             Origin { listener: ListenerId(0), tenant: Tenant(0), remote: None, durability: None };
-        let conn = lines.add(Socket::arrived(stream.into()), from).unwrap();
+        let conn = lines.add(Time(0), Socket::arrived(stream.into()), from).unwrap();
         let entry = lines.connections.get_mut(conn).unwrap();
         entry.version = version;
         let of = if version.is_some() { Holder::Known } else { Holder::Stranger };

@@ -11,7 +11,7 @@ use crate::defence::{
 };
 use noctule_core::defence::{Clients, Found};
 use noctule_core::input::{AuthAnswer, SystemPublish};
-use noctule_core::output::{AuthRequest, End};
+use noctule_core::output::{AuthRequest, End, Purpose};
 use noctule_core::{Broker, ConnId, Event, Index, Input, Tenant, Time};
 use noctule_proto::{QoS, ReasonCode};
 use std::collections::VecDeque;
@@ -99,9 +99,11 @@ impl Watch {
             Event::Connected { client_id, tenant, .. } => {
                 self.clients.connected(now, broker.client_key(*tenant, client_id));
             }
-            Event::Disconnected { client_id, tenant, remote, end, useful } => {
+            Event::Disconnected { client_id, tenant, remote, end, purpose } => {
                 let flap = match end {
-                    End::ByClient(_) => !useful,
+                    // One that only looks whether there is something for it may do so twice a
+                    // minute.
+                    End::ByClient(_) => *purpose != Purpose::Traffic,
                     End::Lost => true,
                     End::ByBroker { reason, .. } => *reason != ReasonCode::ServerShuttingDown,
                 };
@@ -178,6 +180,7 @@ impl Shard {
             self.watch.reports.tell(Report::Idle(self.now, address));
         }
         if self.now >= self.watch.due || self.watch.cursor < self.watch.slice_end {
+            self.lines.count_late_strangers(self.now);
             self.look_at_some(index);
         }
     }

@@ -235,6 +235,33 @@ fn a_will_may_be_so_large() {
     });
 }
 
+/// All wills together have a bound, and each comes back to it when its connection is over.
+#[test]
+fn wills_together_have_a_bound() {
+    let large = "x".repeat(1000);
+    let script = script().limits(|limits| {
+        limits.wills_bytes_max = 2500;
+    });
+    script.pure(VIRTUAL).run(|world| {
+        if world.with_node(|node| node.shards()) != Some(1) {
+            // The bound is a shard's.
+            return;
+        }
+        let with_will = |id: &'static str| connect(id).will(will("will", &large).qos(1));
+        let first = world.connect_with(&with_will("a"));
+        let second = world.connect_with(&with_will("b"));
+        let line = world.line();
+        line.send_connect(&with_will("c"));
+        line.expect_refusal(world.by_version(0x97, 3));
+        // Who comes again has its own will's room.
+        let again = world.connect_with(&with_will("a"));
+        drop(first);
+        second.hang_up();
+        world.connect_with(&with_will("c")).hang_up();
+        again.hang_up();
+    });
+}
+
 /// The better one of a client's roles holds, instead of what holds for all; and from a reload on
 /// the new one.
 #[test]

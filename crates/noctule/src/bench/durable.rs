@@ -132,6 +132,7 @@ impl DurableArgs {
                 user_name: None,
                 password: None,
                 keep_alive_secs: 0,
+                tls: None,
             },
             scenario: Scenario::Durable(durable),
             pid: None,

@@ -1,6 +1,7 @@
 //! `noctule bench`: reads what is to be measured, and shows what came of it.
 
 mod durable;
+mod tls;
 
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 use durable::DurableArgs;
@@ -11,6 +12,7 @@ use noctule_bench::{
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use tls::TlsArgs;
 
 /// Measure a broker: throughput, latency, connections, memory, CPU time.
 ///
@@ -99,6 +101,8 @@ struct BrokerArgs {
     /// Keep alive of each connection, in seconds.
     #[arg(short, long, default_value_t = 60)]
     keepalive: u16,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// Connections on their way at once.
     #[arg(long, default_value_t = 256)]
     concurrent: u32,
@@ -385,6 +389,7 @@ impl BrokerArgs {
                 user_name: self.username,
                 password: self.password,
                 keep_alive_secs: self.keepalive,
+                tls: self.tls.settings(),
             },
             scenario,
             pid: self.pid,

@@ -207,6 +207,13 @@ impl Tls {
         Ok(())
     }
 
+    /// What rustls works with, for who drives TLS by other means than [`Stream`]. Reads the files
+    /// if nobody has; this blocks the thread.
+    pub fn client_config(&self) -> Result<Arc<ClientConfig>, TlsError> {
+        self.load()?;
+        Ok(Arc::clone(self.loaded.get().expect("it was loaded, or there was an error")))
+    }
+
     /// The configuration, read on a thread that may block.
     async fn config(&self) -> Result<Arc<ClientConfig>, TlsError> {
         if self.loaded.get().is_none() {

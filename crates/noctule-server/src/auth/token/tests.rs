@@ -460,3 +460,65 @@ fn a_reload_with_one_bad_file_changes_nothing_and_keeps_what_others_have() {
     let after = Tokens::load(&config.jwt, Some(&before)).unwrap();
     assert_eq!(error(&after, &signed(&claims(&json!({})))), Some(TokenError::BadSignature));
 }
+
+/// Bytes by a seed (xorshift).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound.max(1) as u64) as usize
+    }
+
+    /// The same bytes, but for a few that are others, gone or twice there.
+    fn spoil(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut bytes = bytes.to_vec();
+        for _ in 0..=self.below(3) {
+            let at = self.below(bytes.len());
+            match self.below(4) {
+                0 if !bytes.is_empty() => bytes[at] = self.below(256) as u8,
+                1 if !bytes.is_empty() => bytes[at] ^= 1 << self.below(8),
+                2 if !bytes.is_empty() => drop(bytes.drain(at..bytes.len().min(at + 9))),
+                _ => {
+                    bytes.splice(at..at, bytes[at..bytes.len().min(at + 9)].to_vec()).for_each(drop)
+                }
+            }
+        }
+        bytes
+    }
+}
+
+#[test]
+fn spoiled_tokens_and_keys_are_refused_or_mean_what_they_say_and_never_more() {
+    let (_folder, tokens) = strict("spoiled");
+    let good = with(json!({"acl": {"publish": ["a/%c/#"], "deny": ["b"]}}));
+    let (header, body) = (r#"{"alg":"HS256","typ":"JWT"}"#, claims(&json!({"cid": "dev"})));
+    let body = body.to_string();
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let mut let_in = 0;
+    for _ in 0..20_000 {
+        // Whoever has no key cannot change a bit of it.
+        let spoiled = dice.spoil(good.as_bytes());
+        if spoiled != good.as_bytes() {
+            let judged = tokens.judge(&spoiled, &asked(), NOW);
+            assert!(!matches!(judged, Judged::Good(_)), "{:?}", String::from_utf8_lossy(&spoiled));
+        }
+        // Whoever has one may write what he likes, and is nobody else by it.
+        let (header, body) = (dice.spoil(header.as_bytes()), dice.spoil(body.as_bytes()));
+        let (header, body) = (String::from_utf8_lossy(&header), String::from_utf8_lossy(&body));
+        let token = signed_text(&header, &body, SECRET);
+        if let Judged::Good(identity) = tokens.judge(token.as_bytes(), &asked(), NOW) {
+            let_in += 1;
+            assert_eq!(identity.user_name.as_deref(), Some("ann"), "{body}");
+        }
+    }
+    assert!((1..20_000).contains(&let_in), "some spoil what does not matter: {let_in}");
+    let set = set(&[Signer::new("k").jwk()]);
+    for _ in 0..5000 {
+        // An answer or a reason, and no panic.
+        let _ = KeySet::of_jwks(&dice.spoil(&set), Secrets::Refused);
+        let _ = KeySet::of_pem(&dice.spoil(KEYS.as_bytes()));
+    }
+}
