@@ -2,10 +2,9 @@
 
 use anyhow::{Result, bail};
 
+use crate::build;
 use crate::ci::Outcome;
-use crate::process;
 
-const PROFILE: &str = "test-fast";
 /// Seconds of each attack, in the gate and in the long run.
 const SHORT: &str = "10";
 const LONG: &str = "60";
@@ -37,12 +36,6 @@ fn is_possible() -> bool {
     cfg!(target_os = "linux")
 }
 
-/// Optimised, with debug assertions and overflow checks on, as all tests are.
 fn attack(args: &[&str]) -> Result<()> {
-    process::run("cargo", &["build", "--quiet", "--profile", PROFILE, "--package", "noctule"])?;
-    let run = ["run", "--quiet", "--profile", PROFILE, "--package", "noctule-tests"];
-    let program = ["--bin", "attack", "--"];
-    let mut command = process::command("cargo", &[&run[..], &program, args].concat());
-    command.env("NOCTULE_BIN", process::target().join(PROFILE).join("noctule"));
-    process::run_command(&mut command)
+    build::run("attack", args)
 }

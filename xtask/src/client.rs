@@ -6,9 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Result, bail};
 
 use crate::ci::Outcome;
-use crate::{peers, process};
+use crate::{build, peers, process};
 
-const PROFILE: &str = "test-fast";
 /// Seconds of the gate's run, and of the long one.
 const SHORT: &str = "30";
 const LONG: &str = "600";
@@ -32,12 +31,6 @@ pub(crate) fn long() -> Result<()> {
     soak(&["--seconds", LONG, "--seed", &now.as_secs().to_string()])
 }
 
-/// Optimised, with debug assertions and overflow checks on, as all tests are.
 fn soak(args: &[&str]) -> Result<()> {
-    process::run("cargo", &["build", "--quiet", "--profile", PROFILE, "--package", "noctule"])?;
-    let run = ["run", "--quiet", "--profile", PROFILE, "--package", "noctule-tests"];
-    let program = ["--bin", "soak", "--"];
-    let mut command = process::command("cargo", &[&run[..], &program, args].concat());
-    command.env("NOCTULE_BIN", process::target().join(PROFILE).join("noctule"));
-    process::run_command(&mut command)
+    build::run("soak", args)
 }

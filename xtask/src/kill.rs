@@ -6,9 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Result, bail};
 
 use crate::ci::Outcome;
-use crate::process;
+use crate::{build, process};
 
-const PROFILE: &str = "test-fast";
 /// Rounds of the gate, of the long run, and those within which syncs that lie must be found out.
 const SHORT: &str = "30";
 const LONG: &str = "1000";
@@ -19,14 +18,12 @@ const SMALL: &str = "mount -t tmpfs -o size=72m none \"$1\" && exec \"$2\" full 
 
 /// Hands its arguments to the harness, which says what they are.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    build()?;
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     kill(&args)
 }
 
 /// A step of the gate: always the same draws.
 pub(crate) fn short() -> Result<Outcome> {
-    build()?;
     kill(&["--rounds", SHORT])?;
     kill(&["--rounds", LIES, "--lie", "true"])?;
     // As nobody in a user namespace of our own, or as root.
@@ -40,40 +37,21 @@ pub(crate) fn short() -> Result<Outcome> {
     };
     let mount = process::target().join("full");
     std::fs::create_dir_all(&mount)?;
-    let harness = process::target().join(PROFILE).join("kill");
+    let harness = build::program("kill");
     let mut command = process::command("unshare", &[way, "sh", "-c", SMALL, "sh"]);
-    command.arg(mount).arg(harness).env("NOCTULE_BIN", broker());
+    command.arg(mount).arg(harness).env("NOCTULE_BIN", build::broker());
     process::run_command(&mut command)?;
     Ok(Outcome::Done)
 }
 
 /// A long run, from a seed that nobody has seen.
 pub(crate) fn long() -> Result<()> {
-    build()?;
     let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) else {
         bail!("the clock stands before 1970");
     };
     kill(&["--rounds", LONG, "--seed", &now.as_secs().to_string()])
 }
 
-/// Optimised, with debug assertions and overflow checks on, as all tests are.
-fn build() -> Result<()> {
-    for package in ["noctule", "noctule-recorder"] {
-        let build = ["build", "--quiet", "--profile", PROFILE, "--package", package];
-        process::run("cargo", &build)?;
-    }
-    let build = ["build", "--quiet", "--profile", PROFILE, "--package", "noctule-tests"];
-    process::run("cargo", &[&build[..], &["--bin", "kill"]].concat())
-}
-
 fn kill(args: &[&str]) -> Result<()> {
-    let harness = process::target().join(PROFILE).join("kill");
-    let recorder = process::target().join(PROFILE).join("libnoctule_recorder.so");
-    let mut command = process::command(&harness.to_string_lossy(), args);
-    command.env("NOCTULE_BIN", broker()).env("NOCTULE_RECORDER", recorder);
-    process::run_command(&mut command)
-}
-
-fn broker() -> std::path::PathBuf {
-    process::target().join(PROFILE).join("noctule")
+    build::run("kill", args)
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks here")]
 
 mod attack;
+mod build;
 mod ci;
 mod client;
 mod count;

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
+use crate::build;
 use crate::ci::Outcome;
-use crate::process;
 
 /// Seeds of the gate's run, each with three numbers of shards.
 const SEEDS: &str = "3000";
@@ -34,9 +34,6 @@ pub(crate) fn client() -> Result<()> {
     simulate(&["--client", "--seeds", "300000", "--from", "1000000"])
 }
 
-/// Optimised, with debug assertions and overflow checks on, as all tests are.
 fn simulate(args: &[&str]) -> Result<()> {
-    let program = ["--package", "noctule-tests", "--bin", "simulate", "--"];
-    let build = ["run", "--quiet", "--profile", "test-fast"];
-    process::run("cargo", &[&build[..], &program, args].concat())
+    build::run("simulate", args)
 }

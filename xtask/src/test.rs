@@ -11,11 +11,11 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
+use crate::build::{self, PROFILE};
 use crate::{peers, process};
 
 /// Brings the clients that the tests drive: a virtual environment, npm packages, Debian packages.
 const SETUP: &str = "crates/noctule-tests/clients/setup.sh";
-const PROFILE: &str = "test-fast";
 
 /// What the test programs said, added up.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -33,8 +33,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let mut missing = set_up()?;
     missing.extend(peers::brokers());
     // What the tests start, and what they load into it.
-    let packages = ["--package", "noctule", "--package", "noctule-recorder"];
-    process::run("cargo", &[&["build", "--profile", PROFILE][..], &packages].concat())?;
+    build::programs()?;
 
     let mut tally = Tally::default();
     let all_ran = run_tests(args, &left_out, &mut tally)?;
@@ -87,8 +86,7 @@ fn run_tests(args: &[String], left_out: &Path, tally: &mut Tally) -> Result<bool
     if !args.iter().any(|arg| arg == "-p" || arg == "--package") {
         command.arg("--workspace");
     }
-    let binary = process::target().join(PROFILE).join("noctule");
-    command.args(args).env("NOCTULE_LEFT_OUT", left_out).env("NOCTULE_BIN", binary);
+    command.args(args).env("NOCTULE_LEFT_OUT", left_out).env("NOCTULE_BIN", build::broker());
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
     let stdout = child.stdout.take().expect("the pipe was asked for");
     for line in BufReader::new(stdout).split(b'\n') {
