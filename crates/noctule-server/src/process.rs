@@ -1,6 +1,6 @@
 //! The broker as a process: configuration file, log, signals.
 
-use crate::config::{Config, ConfigError, LogLevel, PORT, state_directory};
+use crate::config::{Config, ConfigError, LogLevel, PORT, Protocol, state_directory};
 use crate::log::LogOutput;
 use crate::server::{Handle, Server};
 use crate::signals::{Request, SignalThread};
@@ -230,7 +230,12 @@ fn greet(handle: &Handle, began: Instant) {
                 "nobody may connect"
             }
         };
-        let how = if listener.tls.is_some() { " (TLS)" } else { "" };
+        let how = match (listener.transport.protocol, listener.tls.is_some()) {
+            (Protocol::Mqtt, false) => "",
+            (Protocol::Mqtt, true) => " (TLS)",
+            (Protocol::WebSocket, false) => " (WebSocket)",
+            (Protocol::WebSocket, true) => " (WebSocket, TLS)",
+        };
         info!("listening on {address}{how}: {who}");
     }
     if let Some(address) = handle.admin_address() {

@@ -2,11 +2,11 @@
 
 use crate::admin::AdminServer;
 use crate::auth::{Authenticator, Believed, Checks, Headcount, PasswordPool, TokenPool, Trust};
-use crate::config::{Admission, Config, Listener, Presence, TlsOptions, UserNameFrom};
+use crate::config::{Admission, Config, Listener, Presence, Protocol, TlsOptions, UserNameFrom};
 use crate::defence::{Alarm, Allowed, BanFile, Bans, Defence, Posts, Reloaded, Report, Reports};
 use crate::files;
 use crate::http::HttpThread;
-use crate::net::{self, Acceptor, Bound};
+use crate::net::{self, Acceptor, Bound, Entrance, WebSocketRules};
 use crate::privileges::Privileges;
 use crate::secrets;
 use crate::shard::{
@@ -330,7 +330,10 @@ impl Opened {
             address: self.running.address.unwrap_or(configured.address),
             door: door(configured),
             durability: configured.durability.map(Into::into),
-            acceptor: self.running.acceptor.clone(),
+            entrance: Entrance {
+                acceptor: self.running.acceptor.clone(),
+                websocket: websocket(configured),
+            },
             named_by: named_by(configured),
         }
     }
@@ -363,10 +366,21 @@ fn listen(config: &Config, shards: u16) -> Result<Vec<Opened>, StartError> {
 
 /// What the TLS of a listener begins with, if it speaks any.
 fn acceptor(listener: &Listener) -> Result<Option<Arc<Acceptor>>, StartError> {
-    let acceptor = listener.tls.as_ref().map(Acceptor::load).transpose();
+    let load = |tls| Acceptor::load(tls, listener.transport.protocol);
+    let acceptor = listener.tls.as_ref().map(load).transpose();
     let acceptor =
         acceptor.map_err(|error| StartError::Tls { address: listener.address, error })?;
     Ok(acceptor.map(Arc::new))
+}
+
+/// What a listener asks of those that want a WebSocket, if it speaks that.
+fn websocket(listener: &Listener) -> Option<Arc<WebSocketRules>> {
+    let transport = &listener.transport;
+    let rules = || WebSocketRules {
+        header_max: transport.websocket_header_max as usize,
+        origins: transport.websocket_origins.clone(),
+    };
+    (transport.protocol == Protocol::WebSocket).then(|| Arc::new(rules()))
 }
 
 /// Whom a listener lets in.

@@ -69,6 +69,11 @@ pub(super) fn text(
     );
     page.gauge("unfinished_bytes", "Memory of unfinished packets.", net.bytes_unfinished_now);
     page.counter("tls_handshakes_failed", "TLS handshakes that failed.", net.handshakes_failed);
+    page.counter(
+        "websockets_failed",
+        "WebSockets that were refused, or broke the rules.",
+        net.websockets_failed,
+    );
     page.counter("accepts_failed", "Accepts that the system refused.", net.accepts_failed);
     page.gauge("socket_backlog_bytes", "Bytes waiting for full sockets.", net.bytes_waiting_now);
     page.gauge("socket_backlog_packets", "Packets that wait, about.", net.packets_waiting_now);

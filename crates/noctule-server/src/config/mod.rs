@@ -9,6 +9,7 @@
 //! * `roles`       what the holders of a role may do, and who they are
 //! * `policies`    what all rules come to
 //! * `tls`         how a listener speaks TLS
+//! * `transport`   what else carries the bytes of its clients
 //! * `authenticators`  who is asked about a client
 //! * `jwt`         whose tokens are taken
 //! * `webhook`     the service that is asked who is let in
@@ -35,6 +36,7 @@ mod sample;
 mod show;
 mod spelling;
 mod tls;
+mod transport;
 mod value;
 mod webhook;
 
@@ -54,6 +56,7 @@ pub use rates::AddressLimits;
 pub use sample::sample;
 pub use show::show;
 pub use tls::{ClientCertificates, TlsOptions, TlsVersion, UserNameFrom};
+pub use transport::{Protocol, Transport};
 pub use webhook::{WebhookFailure, WebhookOptions};
 
 use crate::auth::{PasswordLine, Users, read_lines};
@@ -127,6 +130,8 @@ pub struct Config {
 pub struct Listener {
     /// Address and port; port 0 lets the system choose one.
     pub address: SocketAddr,
+    /// What carries the bytes of its clients.
+    pub transport: Transport,
     /// Namespace of its clients.
     pub tenant: Tenant,
     /// Clients need not say who they are.
@@ -210,6 +215,7 @@ impl Listener {
     pub fn at(address: SocketAddr) -> Listener {
         Listener {
             address,
+            transport: Transport::default(),
             tenant: Tenant(0),
             allow_anonymous: address.ip().is_loopback(),
             connections_max: 1_000_000,

@@ -2,8 +2,9 @@
 //! messages read these lists.
 
 use super::spelling;
-use super::tls::{ClientCertificates, TlsDraft, TlsVersion, UserNameFrom};
-use super::value::{Auto, Choice, ChoiceOrNone, Number, Text, Unit, Value};
+use super::tls::TlsDraft;
+use super::transport::{self, Protocol, Transport};
+use super::value::{Auto, Choice, ChoiceOrNone, Number, Text, Texts, Unit, Value};
 use super::{
     Admin, Admission, Class, Config, Durability, Log, LogFormat, LogLevel, PORT, Presence,
     SHARDS_MAX,
@@ -26,6 +27,7 @@ pub(super) struct Opt<T: 'static> {
 pub(super) struct ListenerDraft {
     pub(super) bind: IpAddr,
     pub(super) port: u16,
+    pub(super) transport: Transport,
     pub(super) tenant: u16,
     pub(super) allow_anonymous: Option<bool>,
     pub(super) connections_max: u32,
@@ -44,6 +46,7 @@ impl Default for ListenerDraft {
         ListenerDraft {
             bind: Ipv4Addr::LOCALHOST.into(),
             port: PORT,
+            transport: Transport::default(),
             tenant: 0,
             allow_anonymous: None,
             connections_max: 1_000_000,
@@ -82,8 +85,10 @@ macro_rules! opt {
 pub(super) use opt;
 
 mod identity;
+mod tls;
 
 pub(super) use identity::{JWT, USER, WEBHOOK};
+pub(super) use tls::TLS;
 
 /// Bytes that follow the prefix of a client id that the broker assigns.
 pub(super) const ASSIGNED_LEN: usize = 36;
@@ -173,85 +178,6 @@ pub(super) fn path(slot: &mut Option<PathBuf>) -> Box<dyn Value + '_> {
     Box::new(File(slot))
 }
 
-/// What may be taken for a user name.
-const USER_NAMES: &[(&str, UserNameFrom)] = &[
-    ("nothing", UserNameFrom::Nothing),
-    ("common_name", UserNameFrom::CommonName),
-    ("subject", UserNameFrom::Subject),
-    ("alternative_name", UserNameFrom::AlternativeName),
-];
-
-/// The options of `[listener.tls]`.
-pub(super) const TLS: &[Opt<TlsDraft>] = &[
-    opt!(
-        "certificate",
-        "The server's certificate (PEM), followed by those between it and the CA. A relative path \
-         begins at the folder of this file. Changed files are read again within seconds.",
-        |t| text(&mut t.certificate)
-    ),
-    opt!("key", "Its private key (PEM: PKCS#8, PKCS#1 or SEC1, not encrypted).", |t| text(
-        &mut t.key
-    )),
-    opt!(
-        "client_ca",
-        "CAs of the clients' certificates: a file (PEM), or a folder of files. A certificate that \
-         is in there itself is trusted too.",
-        |t| text(&mut t.client_ca)
-    ),
-    opt!(
-        "client_certificates",
-        "Whether clients show certificates: \"none\", \"optional\" or \"required\". With a \
-         `client_ca`: \"required\"; without: \"none\".",
-        |t| Box::new(ChoiceOrNone {
-            slot: &mut t.client_certificates,
-            words: &[
-                ("none", ClientCertificates::None),
-                ("optional", ClientCertificates::Optional),
-                ("required", ClientCertificates::Required),
-            ],
-        })
-    ),
-    opt!(
-        "user_name_from",
-        "What a client's certificate says about it: \"nothing\" (it logs in as others do), or \
-         \"common_name\", \"subject\" (like \"CN=ann,O=Acme\") or \"alternative_name\" (the first \
-         host, mailbox or URI): that is its user name, and it needs no password.",
-        |t| Box::new(Choice { slot: &mut t.user_name_from, words: USER_NAMES })
-    ),
-    opt!(
-        "bind_client_id",
-        "Whether a client's id has to be the name that its certificate gives it.",
-        |t| Box::new(&mut t.bind_client_id)
-    ),
-    opt!(
-        "crl",
-        "Certificates of clients that were taken back: revocation lists (PEM), one for each CA \
-         that has any.",
-        |t| text(&mut t.crl)
-    ),
-    opt!(
-        "minimum_version",
-        "The oldest version that is spoken: \"1.2\" or \"1.3\".",
-        |t| Box::new(Choice {
-            slot: &mut t.minimum_version,
-            words: &[("1.2", TlsVersion::V12), ("1.3", TlsVersion::V13)],
-        })
-    ),
-    opt!(
-        "ciphers",
-        "Cipher suites, separated by colons, by the names of OpenSSL or IANA. Empty: all that \
-         rustls has. A version of which none is named keeps its own.",
-        |t| Box::new(Text {
-            slot: &mut t.ciphers,
-            check: |text| {
-                let names = text.split([':', ',', ' ']).filter(|name| !name.is_empty());
-                let unknown = names.map(noctule_tls::CipherSuite::by_name).find_map(Result::err);
-                unknown.map_or(Ok(()), |error| Err(error.to_string()))
-            },
-        })
-    ),
-];
-
 /// Any text.
 fn text(slot: &mut Box<str>) -> Box<dyn Value + '_> {
     Box::new(Text { slot, check: |_| Ok(()) })
@@ -319,6 +245,29 @@ pub(super) const LISTENER: &[Opt<ListenerDraft>] = &[
         0,
         U16
     )),
+    opt!(
+        "protocol",
+        "What is spoken: \"mqtt\", or \"websocket\" (MQTT over WebSocket, as browsers need it). \
+         With a [listener.tls] either is encrypted.",
+        |l| Box::new(Choice {
+            slot: &mut l.transport.protocol,
+            words: &[("mqtt", Protocol::Mqtt), ("websocket", Protocol::WebSocket)],
+        })
+    ),
+    opt!(
+        "websocket_header_max",
+        "Bytes of the request for a WebSocket, at most; a longer one is refused (431).",
+        |l| bytes(&mut l.transport.websocket_header_max, 256, transport::HEADER_MAX_MOST)
+    ),
+    opt!(
+        "websocket_origins",
+        "Pages that may connect by WebSocket, by their origins, like \"https://example.com\"; \
+         those of others are refused (403). Empty: any. Who sends no origin is no page.",
+        |l| Box::new(Texts {
+            slot: &mut l.transport.websocket_origins,
+            check: transport::check_origin,
+        })
+    ),
     opt!(
         "tenant",
         "Namespace of the clients of this listener, a number. Client ids, topics and \

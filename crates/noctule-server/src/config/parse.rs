@@ -334,6 +334,9 @@ impl Walk<'_> {
         mut draft: ListenerDraft,
     ) -> Listener {
         let tls = draft.tls.take().map(TlsDraft::finish);
+        if let Some((option, why)) = draft.transport.fault() {
+            self.fault(&entry.span(), &format!("listener.{option}"), why.into());
+        }
         let mut listener = draft.finish();
         match tls {
             Some(Ok(tls)) => listener.tls = Some(tls),
@@ -541,6 +544,7 @@ impl ListenerDraft {
     fn finish(self) -> Listener {
         let defaults = Listener::at(SocketAddr::new(self.bind, self.port));
         Listener {
+            transport: self.transport,
             tenant: Tenant(self.tenant),
             allow_anonymous: self.allow_anonymous.unwrap_or(defaults.allow_anonymous),
             connections_max: self.connections_max,

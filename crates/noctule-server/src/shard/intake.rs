@@ -5,7 +5,7 @@ use super::connections::{Farewell, Intake, Phase};
 use super::held::Holder;
 use super::peers::Arrival;
 use super::{Shard, ShardListener};
-use crate::net::{Received, Socket, is_hello};
+use crate::net::{Layer, Received, Socket, is_hello};
 use mio::net::TcpStream;
 use noctule_core::input::Origin;
 use noctule_core::{ConnId, Index, Input};
@@ -126,7 +126,7 @@ impl Shard {
             return Err(Refused::Full);
         }
         let (id, tenant) = (super::listener_id(listener.at), listener.tenant);
-        let Ok(socket) = Socket::accepted(stream, listener.acceptor.as_deref()) else {
+        let Ok(socket) = Socket::accepted(stream, &listener.entrance) else {
             self.lines.uncount(id);
             return Ok(());
         };
@@ -287,8 +287,8 @@ impl Shard {
                 return;
             }
             Received::End => return self.ended(index, conn),
-            Received::Failed(why) => {
-                self.handshake_failed(conn, &why);
+            Received::Failed(layer, why) => {
+                self.layer_failed(conn, layer, &why);
                 return self.refused(index, conn);
             }
         };
@@ -378,9 +378,12 @@ impl Shard {
         at
     }
 
-    /// Counts a handshake that failed, and says so now and then.
-    fn handshake_failed(&mut self, conn: ConnId, why: &str) {
-        self.net.handshakes_failed += 1;
+    /// Counts a layer that failed, mostly in its handshake, and says so now and then.
+    fn layer_failed(&mut self, conn: ConnId, layer: Layer, why: &str) {
+        match layer {
+            Layer::Tls => self.net.handshakes_failed += 1,
+            Layer::WebSocket => self.net.websockets_failed += 1,
+        }
         let (told_at, untold) = &mut self.handshakes_told;
         if told_at.is_some_and(|at| self.now < at.plus_secs(1)) {
             *untold += 1;
@@ -389,7 +392,10 @@ impl Shard {
         *told_at = Some(self.now);
         let others = std::mem::take(untold);
         let remote = self.lines.remote(conn).map(|it| it.to_string()).unwrap_or_default();
-        tracing::warn!(remote, why, others, "TLS handshake failed");
+        match layer {
+            Layer::Tls => tracing::warn!(remote, why, others, "TLS handshake failed"),
+            Layer::WebSocket => tracing::warn!(remote, why, others, "WebSocket failed"),
+        }
     }
 
     fn broken(&mut self, index: &Index, conn: ConnId, error: DecodeError) {
@@ -426,13 +432,13 @@ impl Shard {
         self.lines.held.put(&mut entry.input, Holder::Known, bytes);
     }
 
-    /// The other side is gone.
+    /// The other side is gone, or has said that this is the end.
     fn ended(&mut self, index: &Index, conn: ConnId) {
         self.forget(index, conn);
         self.lines.part(conn);
     }
 
-    /// There will be no TLS: the other side may still read why not.
+    /// A layer has failed: the other side may still read why.
     fn refused(&mut self, index: &Index, conn: ConnId) {
         self.forget(index, conn);
         self.lines.close(conn, self.now);
@@ -453,7 +459,7 @@ impl Shard {
             Received::Nothing => entry.intake = Intake::Drained,
             Received::Last(_) if entry.intake == Intake::Drained => {}
             Received::Last(_) | Received::More(_) => self.lines.queue(conn),
-            Received::End | Received::Failed(_) => self.lines.remove(conn),
+            Received::End | Received::Failed(..) => self.lines.remove(conn),
         }
     }
 }

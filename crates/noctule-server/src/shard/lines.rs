@@ -166,6 +166,11 @@ impl Lines {
             // Whether it could be written is nobody's concern any more.
             let _ = output.flush(socket, &mut self.scratch);
         }
+        if let Some(entry) = self.connections.get_mut(conn)
+            && let Some(socket) = entry.socket.as_mut().filter(|socket| socket.is_ended())
+        {
+            drop(socket.finish(&mut self.scratch));
+        }
         self.remove(conn);
     }
 
@@ -317,9 +322,10 @@ impl Lines {
         if entry.outlet == Outlet::Blocked {
             return self.flush(conn);
         }
-        // The end of a handshake waits for the socket. That it cannot be sent is found by a read.
+        // The end of a handshake waits for the socket, or the answer to a ping. That it cannot be
+        // sent is found by a read.
         if let Some(socket) = entry.socket.as_mut().filter(|socket| socket.waits()) {
-            drop(socket.flush());
+            drop(socket.flush(&mut self.scratch));
         }
     }
 
@@ -407,7 +413,8 @@ impl Lines {
     fn finish(&mut self, conn: ConnId) {
         let Some(entry) = self.connections.get_mut(conn) else { return };
         entry.phase = Phase::Closing(Farewell::Lingering);
-        let finished = entry.socket.as_mut().is_some_and(|socket| socket.finish().is_ok());
+        let scratch = &mut self.scratch;
+        let finished = entry.socket.as_mut().is_some_and(|it| it.finish(scratch).is_ok());
         if !finished {
             return self.remove(conn);
         }

@@ -55,7 +55,7 @@ pub(crate) use watch::WatchParts;
 use crate::auth::Authenticator;
 use crate::config::{AddressLimits, UserNameFrom};
 use crate::events;
-use crate::net::Acceptor;
+use crate::net::Entrance;
 use crate::sys::SysTopics;
 use connections::Phase;
 use keep::Told;
@@ -151,7 +151,7 @@ pub(crate) struct ListenerPart {
     pub(crate) address: SocketAddr,
     pub(crate) door: Door,
     pub(crate) durability: Option<Durability>,
-    pub(crate) acceptor: Option<Arc<Acceptor>>,
+    pub(crate) entrance: Entrance,
     pub(crate) named_by: NamedBy,
 }
 
@@ -162,7 +162,7 @@ struct ShardListener {
     tenant: Tenant,
     door: Door,
     durability: Option<Durability>,
-    acceptor: Option<Arc<Acceptor>>,
+    entrance: Entrance,
     /// Connections may wait, and no event will tell of them.
     waiting: bool,
     again_at: Option<Time>,
@@ -304,7 +304,7 @@ impl Shard {
                 tenant: part.tenant,
                 door: part.door,
                 durability: part.durability,
-                acceptor: part.acceptor,
+                entrance: part.entrance,
                 waiting: true,
                 again_at: None,
                 said_at: None,

@@ -1,0 +1,99 @@
+//! What carries the bytes of a listener's clients.
+
+/// The largest `websocket_header_max`.
+pub(super) const HEADER_MAX_MOST: u64 = 32 * 1024;
+
+/// How the bytes of MQTT come to a listener.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Transport {
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// Bytes of the request for a WebSocket, at most.
+    pub websocket_header_max: u32,
+    /// Origins of the pages that may connect; empty: any.
+    pub websocket_origins: Vec<Box<str>>,
+}
+
+/// What is spoken, within TLS or without.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Protocol {
+    /// MQTT.
+    Mqtt,
+    /// MQTT over WebSocket.
+    WebSocket,
+}
+
+impl Default for Transport {
+    fn default() -> Transport {
+        Transport {
+            protocol: Protocol::Mqtt,
+            websocket_header_max: 4096,
+            websocket_origins: Vec::new(),
+        }
+    }
+}
+
+impl Transport {
+    /// Which option is of no use beside the others, and why.
+    pub(super) fn fault(&self) -> Option<(&'static str, &'static str)> {
+        let usual = Transport::default();
+        let why = "is for protocol = \"websocket\": say that too, or leave this out";
+        if self.protocol == Protocol::WebSocket {
+            return None;
+        }
+        if self.websocket_header_max != usual.websocket_header_max {
+            return Some(("websocket_header_max", why));
+        }
+        (!self.websocket_origins.is_empty()).then_some(("websocket_origins", why))
+    }
+}
+
+/// Whether text is the origin of a page.
+pub(super) fn check_origin(text: &str) -> Result<(), String> {
+    let wanted = "the origin of a page expected, like \"https://example.com\": scheme and host, \
+                  and the port if it is not the usual one";
+    if text == "null" {
+        return Ok(());
+    }
+    let (scheme, host) = text.split_once("://").ok_or(wanted)?;
+    let host = host.strip_suffix('/').unwrap_or(host);
+    let clean = |text: &str| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@\"\\".contains(&b))
+    };
+    if clean(scheme) && clean(host) { Ok(()) } else { Err(wanted.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, Protocol, show};
+
+    #[test]
+    fn a_listener_of_websocket_says_what_it_asks_of_requests() {
+        let text = "[[listener]]\nprotocol = \"websocket\"\nwebsocket_header_max = \"8 KiB\"\n\
+                    websocket_origins = [\"https://example.com\", \"null\"]\ndurability = \"fsync\"\n";
+        let config = Config::parse("f", text).unwrap();
+        let transport = &config.listeners[0].transport;
+        assert_eq!(transport.protocol, Protocol::WebSocket);
+        assert_eq!(transport.websocket_header_max, 8192);
+        assert_eq!(transport.websocket_origins, ["https://example.com".into(), "null".into()]);
+        let mut again = Config::parse("shown", &show(&config)).unwrap();
+        again.durability.data.clone_from(&config.durability.data);
+        assert_eq!(again, config);
+    }
+
+    #[test]
+    fn options_of_another_protocol_and_origins_that_are_none_are_wrong() {
+        for (text, wrong) in [
+            ("protocol = \"http\"", "must be \"mqtt\" or \"websocket\""),
+            ("websocket_header_max = 5000", "is for protocol = \"websocket\""),
+            ("websocket_origins = [\"http://a\"]", "is for protocol = \"websocket\""),
+            ("websocket_header_max = 100", "must lie between 256 and 32768"),
+            ("websocket_origins = [\"example.com\"]", "the origin of a page expected"),
+            ("websocket_origins = [\"http://a/page\"]", "the origin of a page expected"),
+        ] {
+            let text = format!("[[listener]]\n{text}\n");
+            let error = Config::parse("f", &text).unwrap_err().to_string();
+            assert!(error.contains(wrong), "{text}: {error}");
+        }
+    }
+}

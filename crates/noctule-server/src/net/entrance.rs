@@ -1,0 +1,14 @@
+//! What new connections of a listener go through before their bytes are MQTT.
+
+use super::tls::Acceptor;
+use super::ws::Rules;
+use std::sync::Arc;
+
+/// The way in of a listener.
+#[derive(Clone, Default)]
+pub(crate) struct Entrance {
+    /// TLS, if it speaks it.
+    pub(crate) acceptor: Option<Arc<Acceptor>>,
+    /// WebSocket, if it speaks it: within TLS, if there is both.
+    pub(crate) websocket: Option<Arc<Rules>>,
+}
