@@ -241,10 +241,14 @@ fn greet(handle: &Handle, began: Instant) {
     if let Some(address) = handle.admin_address() {
         info!("metrics on http://{address}/metrics");
     }
-    let port = handle.addresses().first().map_or(PORT, std::net::SocketAddr::port);
-    let port = if port == PORT { String::new() } else { format!(" -p {port}") };
+    let place = match (handle.addresses().first(), handle.listeners().next()) {
+        (Some(address), _) if address.port() == PORT => String::new(),
+        (Some(address), _) => format!(" -p {}", address.port()),
+        (None, Some((place, _))) => place.replacen("unix:", " --unix ", 1),
+        (None, None) => String::new(),
+    };
     let millis = began.elapsed().as_millis();
-    info!("ready after {millis} ms; try: noctule sub{port} -t '#' -v");
+    info!("ready after {millis} ms; try: noctule sub{place} -t '#' -v");
 }
 
 fn serve(

@@ -6,7 +6,7 @@ use crate::config::{Admission, Config, Listener, Presence, Protocol, TlsOptions,
 use crate::defence::{Alarm, Allowed, BanFile, Bans, Defence, Posts, Reloaded, Report, Reports};
 use crate::files;
 use crate::http::HttpThread;
-use crate::net::{self, Acceptor, Bound, Entrance, WebSocketRules};
+use crate::net::{self, Acceptor, Bound, Entrance, Incoming, SocketFile, WebSocketRules};
 use crate::privileges::Privileges;
 use crate::secrets;
 use crate::shard::{
@@ -61,8 +61,23 @@ pub struct Handle {
 /// A listener and where it listens.
 struct Running {
     configured: Listener,
+    /// Of TCP.
     address: Option<SocketAddr>,
+    /// Of a Unix socket.
+    file: Option<SocketFile>,
     acceptor: Option<Arc<Acceptor>>,
+}
+
+impl Running {
+    /// Whether clients can connect.
+    fn is_up(&self) -> bool {
+        self.address.is_some() || self.file.is_some()
+    }
+
+    /// Where, in words.
+    fn place(&self) -> String {
+        self.address.map_or_else(|| self.configured.place(), |address| address.to_string())
+    }
 }
 
 /// Brings the brokers of all shards to where an earlier run was.
@@ -223,9 +238,10 @@ fn take_ports(
     privileges: Privileges,
 ) -> Result<(Vec<Opened>, Option<TcpListener>), StartError> {
     privileges.raise()?;
-    let ports = (listen(config, shards)?, admin_socket(config)?);
+    let (mut listeners, admin) = (listen(config, shards)?, admin_socket(config)?);
     privileges.give_up()?;
-    Ok(ports)
+    make_files(&mut listeners)?;
+    Ok((listeners, admin))
 }
 
 /// A shard's thread; `false` if it failed.
@@ -317,7 +333,7 @@ impl Plan<'_> {
 /// A listener on its way to the shards.
 struct Opened {
     running: Running,
-    sockets: std::vec::IntoIter<TcpListener>,
+    sockets: std::vec::IntoIter<Incoming>,
 }
 
 impl Opened {
@@ -333,35 +349,73 @@ impl Opened {
             entrance: Entrance {
                 acceptor: self.running.acceptor.clone(),
                 websocket: websocket(configured),
+                unix: configured.transport.unix.as_ref().map(|_| configured.place().into()),
             },
             named_by: named_by(configured),
         }
     }
+
+    /// What was to listen and does not; whether the broker may do without.
+    fn missing(listener: &Listener, error: StartError) -> Result<(), StartError> {
+        match listener.presence {
+            Presence::Required => Err(error),
+            Presence::IfPossible => {
+                tracing::warn!("going on without: {error}");
+                Ok(())
+            }
+        }
+    }
 }
 
+/// Takes the ports of all listeners, and makes them ready.
 fn listen(config: &Config, shards: u16) -> Result<Vec<Opened>, StartError> {
     let mut all = Vec::new();
     for listener in &config.listeners {
-        let configured = listener.clone();
-        let (address, sockets) =
+        let mut running = Running {
+            configured: listener.clone(),
+            address: None,
+            file: None,
+            acceptor: acceptor(listener)?,
+        };
+        let mut sockets = Vec::new();
+        if listener.transport.unix.is_none() {
             match net::bind(listener.address, listener.interface.as_deref(), shards) {
-                Ok(Bound { address, sockets }) => (Some(address), sockets),
+                Ok(Bound { address, sockets: bound }) => {
+                    running.address = Some(address);
+                    sockets = bound.into_iter().map(Incoming::from).collect();
+                }
                 Err(error) => {
                     let error = StartError::Listen { address: listener.address, error };
-                    match listener.presence {
-                        Presence::Required => return Err(error),
-                        Presence::IfPossible => tracing::warn!("going on without: {error}"),
-                    }
-                    (None, Vec::new())
+                    Opened::missing(listener, error)?;
                 }
-            };
-        let running = Running { configured, address, acceptor: acceptor(listener)? };
+            }
+        }
         all.push(Opened { running, sockets: sockets.into_iter() });
     }
-    if all.iter().all(|it| it.running.address.is_none()) {
+    Ok(all)
+}
+
+/// Makes the files of Unix sockets, as the user that the broker is for good: it has to remove them
+/// too. The first shard accepts for all.
+fn make_files(all: &mut [Opened]) -> Result<(), StartError> {
+    for opened in all.iter_mut() {
+        let listener = &opened.running.configured;
+        let Some(path) = &listener.transport.unix else { continue };
+        match net::bind_unix(path, listener.transport.unix_mode) {
+            Ok((socket, file)) => {
+                opened.running.file = Some(file);
+                opened.sockets = vec![socket].into_iter();
+            }
+            Err(error) => {
+                let error = StartError::Unix { path: path.clone(), error };
+                Opened::missing(listener, error)?;
+            }
+        }
+    }
+    if all.iter().all(|it| !it.running.is_up()) {
         return Err(StartError::NoListener);
     }
-    Ok(all)
+    Ok(())
 }
 
 /// What the TLS of a listener begins with, if it speaks any.
@@ -515,9 +569,10 @@ impl Handle {
         self.listeners.iter().filter_map(|it| it.address).collect()
     }
 
-    /// The same, each with its configuration.
-    pub(crate) fn listeners(&self) -> impl Iterator<Item = (SocketAddr, &Listener)> {
-        self.listeners.iter().filter_map(|it| Some((it.address?, &it.configured)))
+    /// The same and Unix sockets, in words, each with its configuration.
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = (String, &Listener)> {
+        let up = self.listeners.iter().filter(|it| it.is_up());
+        up.map(|it| (it.place(), &it.configured))
     }
 
     /// Whether anybody can prove who it is: with a password, a token, or to a webhook.

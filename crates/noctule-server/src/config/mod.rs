@@ -229,6 +229,15 @@ impl Listener {
             roles_file: None,
         }
     }
+
+    /// Where clients find it, in words.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &self.transport.unix {
+            Some(path) => format!("unix:{}", path.display()),
+            None => self.address.to_string(),
+        }
+    }
 }
 
 impl Config {
@@ -294,6 +303,9 @@ impl Config {
         let folder = folder.parent().unwrap_or(&folder);
         for tls in config.listeners.iter_mut().filter_map(|it| it.tls.as_mut()) {
             tls.resolve(folder);
+        }
+        for file in config.listeners.iter_mut().filter_map(|it| it.transport.unix.as_mut()) {
+            *file = folder.join(&*file);
         }
         config.jwt.iter_mut().for_each(|jwt| jwt.resolve(folder));
         config.webhook.iter_mut().for_each(|webhook| webhook.resolve(folder));

@@ -246,6 +246,15 @@ pub(super) const LISTENER: &[Opt<ListenerDraft>] = &[
         U16
     )),
     opt!(
+        "unix",
+        "The file of a Unix socket, instead of `bind` and `port`. Its clients count as those of \
+         127.0.0.1. A relative path begins at the folder of this file.",
+        |l| path(&mut l.transport.unix)
+    ),
+    opt!("unix_mode", "The rights of that file: who may write to it may connect.", |l| {
+        transport::mode(&mut l.transport.unix_mode)
+    }),
+    opt!(
         "protocol",
         "What is spoken: \"mqtt\", or \"websocket\" (MQTT over WebSocket, as browsers need it). \
          With a [listener.tls] either is encrypted.",

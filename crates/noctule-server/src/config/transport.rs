@@ -1,5 +1,9 @@
 //! What carries the bytes of a listener's clients.
 
+use super::value::{Value, integer};
+use std::path::PathBuf;
+use toml::de::DeValue;
+
 /// The largest `websocket_header_max`.
 pub(super) const HEADER_MAX_MOST: u64 = 32 * 1024;
 
@@ -12,6 +16,10 @@ pub struct Transport {
     pub websocket_header_max: u32,
     /// Origins of the pages that may connect; empty: any.
     pub websocket_origins: Vec<Box<str>>,
+    /// The file of a Unix socket, instead of address and port.
+    pub unix: Option<PathBuf>,
+    /// The rights of that file.
+    pub unix_mode: u32,
 }
 
 /// What is spoken, within TLS or without.
@@ -29,6 +37,8 @@ impl Default for Transport {
             protocol: Protocol::Mqtt,
             websocket_header_max: 4096,
             websocket_origins: Vec::new(),
+            unix: None,
+            unix_mode: 0o660,
         }
     }
 }
@@ -37,6 +47,12 @@ impl Transport {
     /// Which option is of no use beside the others, and why.
     pub(super) fn fault(&self) -> Option<(&'static str, &'static str)> {
         let usual = Transport::default();
+        if self.unix.is_none() && self.unix_mode != usual.unix_mode {
+            return Some(("unix_mode", "is for a Unix socket: name its file (`unix`) too"));
+        }
+        if self.unix.is_some() && !cfg!(unix) {
+            return Some(("unix", "is for Unix systems alone: say `bind` and `port`"));
+        }
         let why = "is for protocol = \"websocket\": say that too, or leave this out";
         if self.protocol == Protocol::WebSocket {
             return None;
@@ -46,6 +62,27 @@ impl Transport {
         }
         (!self.websocket_origins.is_empty()).then_some(("websocket_origins", why))
     }
+}
+
+/// The rights of a file, in octal digits.
+pub(super) fn mode(slot: &mut u32) -> Box<dyn Value + '_> {
+    struct Mode<'a>(&'a mut u32);
+    impl Value for Mode<'_> {
+        fn show(&self) -> Option<String> {
+            Some(format!("\"{:04o}\"", self.0))
+        }
+        fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
+            let of_text = |text: &str| u32::from_str_radix(text, 8).ok();
+            // A decimal number would look like what it is not.
+            let octal = value.as_integer().is_some_and(|it| it.radix() == 8);
+            let of_number = || integer(value).filter(|_| octal)?.try_into().ok();
+            let mode = value.as_str().map_or_else(of_number, of_text);
+            let wanted = "the rights of a file in octal digits expected, like \"0660\"";
+            *self.0 = mode.filter(|mode| *mode <= 0o777).ok_or(wanted)?;
+            Ok(())
+        }
+    }
+    Box::new(Mode(slot))
 }
 
 /// Whether text is the origin of a page.
@@ -79,6 +116,38 @@ mod tests {
         let mut again = Config::parse("shown", &show(&config)).unwrap();
         again.durability.data.clone_from(&config.durability.data);
         assert_eq!(again, config);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_unix_socket_is_a_file_with_rights_and_has_no_port() {
+        for (mode, value) in
+            [("", 0o660), ("unix_mode = \"0600\"", 0o600), ("unix_mode = 0o777", 0o777)]
+        {
+            let text =
+                format!("[[listener]]\nunix = \"/run/n.sock\"\ndurability = \"fsync\"\n{mode}\n");
+            let config = Config::parse("f", &text).unwrap();
+            let listener = &config.listeners[0];
+            assert_eq!(listener.transport.unix.as_deref(), Some("/run/n.sock".as_ref()));
+            assert_eq!(listener.transport.unix_mode, value);
+            assert!(listener.allow_anonymous && listener.address.port() == 0);
+            assert_eq!(listener.place(), "unix:/run/n.sock");
+            let mut again = Config::parse("shown", &show(&config)).unwrap();
+            again.durability.data.clone_from(&config.durability.data);
+            assert_eq!(again, config);
+        }
+        for (text, wrong) in [
+            ("unix_mode = \"0600\"", "is for a Unix socket"),
+            ("unix = \"/a\"\nunix_mode = 660", "octal digits"),
+            ("unix = \"/a\"\nunix_mode = \"1777\"", "octal digits"),
+            ("unix = \"/a\"\nport = 1884", "listener.port: is of no use beside `unix`"),
+            ("unix = \"/a\"\nbind = \"::1\"", "listener.bind: is of no use beside `unix`"),
+            ("unix = \"/a\"\n[[listener]]\nunix = \"/a\"", "another listener is at unix:/a"),
+        ] {
+            let text = format!("[[listener]]\n{text}\n");
+            let error = Config::parse("f", &text).unwrap_err().to_string();
+            assert!(error.contains(wrong), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -11,4 +11,6 @@ pub(crate) struct Entrance {
     pub(crate) acceptor: Option<Arc<Acceptor>>,
     /// WebSocket, if it speaks it: within TLS, if there is both.
     pub(crate) websocket: Option<Arc<Rules>>,
+    /// What clients of a Unix socket are called, if it is one: they have no address.
+    pub(crate) unix: Option<Arc<str>>,
 }

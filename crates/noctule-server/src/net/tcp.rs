@@ -60,7 +60,9 @@ pub(crate) enum Layer {
 impl Socket {
     /// Takes over an accepted connection.
     pub(crate) fn accepted(stream: TcpStream, entrance: &Entrance) -> io::Result<Socket> {
-        stream.set_nodelay(true)?;
+        if entrance.unix.is_none() {
+            stream.set_nodelay(true)?;
+        }
         Ok(Socket { stream, layers: Layers::of(entrance)? })
     }
 

@@ -5,7 +5,7 @@ use super::connections::{Farewell, Intake, Phase};
 use super::held::Holder;
 use super::peers::Arrival;
 use super::{Shard, ShardListener};
-use crate::net::{Layer, Received, Socket, is_hello};
+use crate::net::{HERE, Layer, Received, Socket, is_hello};
 use mio::net::TcpStream;
 use noctule_core::input::Origin;
 use noctule_core::{ConnId, Index, Input};
@@ -155,7 +155,10 @@ impl Shard {
             return;
         }
         listener.said_refused_at = Some(self.now);
-        let remote = remote.to_string();
+        let remote = match &listener.entrance.unix {
+            Some(name) => name.to_string(),
+            None => remote.to_string(),
+        };
         match refused {
             Refused::Denied => {
                 tracing::warn!(remote, "a listener does not take connections from there: closed");
@@ -391,7 +394,11 @@ impl Shard {
         }
         *told_at = Some(self.now);
         let others = std::mem::take(untold);
-        let remote = self.lines.remote(conn).map(|it| it.to_string()).unwrap_or_default();
+        let remote = match self.lines.remote(conn) {
+            Some(HERE) => super::name_of(&self.unix).into(),
+            Some(address) => address.to_string(),
+            None => String::new(),
+        };
         match layer {
             Layer::Tls => tracing::warn!(remote, why, others, "TLS handshake failed"),
             Layer::WebSocket => tracing::warn!(remote, why, others, "WebSocket failed"),

@@ -4,7 +4,7 @@ use super::Shard;
 use super::lines::News;
 use crate::auth::{Outcome, Seen, Shown, Verdict};
 use crate::config::UserNameFrom;
-use crate::net::Socket;
+use crate::net::{HERE, Socket};
 use noctule_core::output::AuthRequest;
 use noctule_core::{ConnId, Index, Input};
 
@@ -13,7 +13,9 @@ impl Shard {
     pub(super) fn authenticate(&mut self, conn: ConnId, request: AuthRequest) {
         let Some(entry) = self.lines.connections.get_mut(conn) else { return };
         let at = usize::from(entry.listener.0);
-        let remote = entry.socket.as_ref().and_then(Socket::remote);
+        let is_unix = self.unix[at].is_some();
+        let remote =
+            if is_unix { Some(HERE) } else { entry.socket.as_ref().and_then(Socket::remote) };
         let certificate = || entry.socket.as_ref().and_then(Socket::certificate);
         let shown = Shown {
             anonymous: self.anonymous[at],
@@ -29,7 +31,7 @@ impl Shard {
                 false => Seen { remote, ..Seen::default() },
                 true => Seen {
                     remote,
-                    listener: self.addresses.get(at).copied(),
+                    listener: self.addresses.get(at).copied().filter(|_| !is_unix),
                     version: entry.version,
                     common_name: certificate().and_then(|it| it.common_name()),
                 },
