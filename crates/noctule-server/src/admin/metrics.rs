@@ -74,6 +74,11 @@ pub(super) fn text(
         "WebSockets that were refused, or broke the rules.",
         net.websockets_failed,
     );
+    page.counter(
+        "proxy_headers_failed",
+        "Connections without the header that their listener wants of a proxy.",
+        net.proxy_headers_failed,
+    );
     page.counter("accepts_failed", "Accepts that the system refused.", net.accepts_failed);
     page.gauge("socket_backlog_bytes", "Bytes waiting for full sockets.", net.bytes_waiting_now);
     page.gauge("socket_backlog_packets", "Packets that wait, about.", net.packets_waiting_now);

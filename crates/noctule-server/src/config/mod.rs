@@ -45,6 +45,7 @@ mod tests;
 
 pub use crate::cidr::Cidr;
 pub use crate::memory::MemoryMax;
+pub use crate::net::ProxyVersion;
 pub use admission::Admission;
 pub use authenticators::AuthenticatorKind;
 pub use defence::{Audit, Defence};
@@ -56,7 +57,7 @@ pub use rates::AddressLimits;
 pub use sample::sample;
 pub use show::show;
 pub use tls::{ClientCertificates, TlsOptions, TlsVersion, UserNameFrom};
-pub use transport::{Protocol, Transport};
+pub use transport::{Protocol, ProxiedName, Transport};
 pub use webhook::{WebhookFailure, WebhookOptions};
 
 use crate::auth::{PasswordLine, Users, read_lines};

@@ -3,12 +3,13 @@
 
 use super::spelling;
 use super::tls::TlsDraft;
-use super::transport::{self, Protocol, Transport};
+use super::transport::{self, Protocol, ProxiedName, Transport};
 use super::value::{Auto, Choice, ChoiceOrNone, Number, Text, Texts, Unit, Value};
 use super::{
     Admin, Admission, Class, Config, Durability, Log, LogFormat, LogLevel, PORT, Presence,
     SHARDS_MAX,
 };
+use crate::net::ProxyVersion;
 use noctule_core::Limits;
 use noctule_core::limits::{ListenerLimits, Overflow, QueueRule};
 use noctule_proto::text::is_clean;
@@ -261,6 +262,30 @@ pub(super) const LISTENER: &[Opt<ListenerDraft>] = &[
         |l| Box::new(Choice {
             slot: &mut l.transport.protocol,
             words: &[("mqtt", Protocol::Mqtt), ("websocket", Protocol::WebSocket)],
+        })
+    ),
+    opt!(
+        "proxy_protocol",
+        "The version of the PROXY protocol that all connections begin with, \"v1\" or \"v2\": a \
+         proxy says so where its clients come from. Nobody but the proxy may reach the port. Not \
+         set: none.",
+        |l| Box::new(ChoiceOrNone {
+            slot: &mut l.transport.proxy_protocol,
+            words: &[("v1", ProxyVersion::V1), ("v2", ProxyVersion::V2)],
+        })
+    ),
+    opt!(
+        "proxy_protocol_require_tls",
+        "Whether clients have to speak TLS with the proxy (\"v2\").",
+        |l| Box::new(&mut l.transport.proxy_protocol_require_tls)
+    ),
+    opt!(
+        "proxy_protocol_user_name",
+        "What the certificate that a client has shown the proxy says about it (\"v2\"): \
+         \"nothing\", or \"common_name\", which is its user name then, without a password.",
+        |l| Box::new(Choice {
+            slot: &mut l.transport.proxy_protocol_user_name,
+            words: &[("nothing", ProxiedName::Nothing), ("common_name", ProxiedName::CommonName),],
         })
     ),
     opt!(

@@ -1,5 +1,7 @@
 //! What carries the bytes of a listener's clients.
 
+use crate::net::ProxyVersion;
+
 use super::value::{Value, integer};
 use std::path::PathBuf;
 use toml::de::DeValue;
@@ -20,6 +22,21 @@ pub struct Transport {
     pub unix: Option<PathBuf>,
     /// The rights of that file.
     pub unix_mode: u32,
+    /// The version of the PROXY protocol that all connections begin with; `None`: none.
+    pub proxy_protocol: Option<ProxyVersion>,
+    /// Clients have to speak TLS with the proxy.
+    pub proxy_protocol_require_tls: bool,
+    /// What the certificate says of a client that it has shown the proxy.
+    pub proxy_protocol_user_name: ProxiedName,
+}
+
+/// What the certificate says of a client that it has shown a proxy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProxiedName {
+    /// Nothing: it logs in as others do.
+    Nothing,
+    /// Its common name is the user name, and proof enough.
+    CommonName,
 }
 
 /// What is spoken, within TLS or without.
@@ -39,6 +56,9 @@ impl Default for Transport {
             websocket_origins: Vec::new(),
             unix: None,
             unix_mode: 0o660,
+            proxy_protocol: None,
+            proxy_protocol_require_tls: false,
+            proxy_protocol_user_name: ProxiedName::Nothing,
         }
     }
 }
@@ -52,6 +72,15 @@ impl Transport {
         }
         if self.unix.is_some() && !cfg!(unix) {
             return Some(("unix", "is for Unix systems alone: say `bind` and `port`"));
+        }
+        let only = "is for proxy_protocol = \"v2\": say that too, or leave this out";
+        if self.proxy_protocol != Some(ProxyVersion::V2) {
+            if self.proxy_protocol_require_tls {
+                return Some(("proxy_protocol_require_tls", only));
+            }
+            if self.proxy_protocol_user_name != ProxiedName::Nothing {
+                return Some(("proxy_protocol_user_name", only));
+            }
         }
         let why = "is for protocol = \"websocket\": say that too, or leave this out";
         if self.protocol == Protocol::WebSocket {
@@ -107,7 +136,9 @@ mod tests {
     #[test]
     fn a_listener_of_websocket_says_what_it_asks_of_requests() {
         let text = "[[listener]]\nprotocol = \"websocket\"\nwebsocket_header_max = \"8 KiB\"\n\
-                    websocket_origins = [\"https://example.com\", \"null\"]\ndurability = \"fsync\"\n";
+                    websocket_origins = [\"https://example.com\", \"null\"]\ndurability = \"fsync\"\n\
+                    proxy_protocol = \"v2\"\nproxy_protocol_require_tls = true\n\
+                    proxy_protocol_user_name = \"common_name\"\n";
         let config = Config::parse("f", text).unwrap();
         let transport = &config.listeners[0].transport;
         assert_eq!(transport.protocol, Protocol::WebSocket);
@@ -153,6 +184,15 @@ mod tests {
     #[test]
     fn options_of_another_protocol_and_origins_that_are_none_are_wrong() {
         for (text, wrong) in [
+            ("proxy_protocol = \"v3\"", "must be \"v1\" or \"v2\""),
+            (
+                "proxy_protocol = \"v1\"\nproxy_protocol_require_tls = true",
+                "is for proxy_protocol = \"v2\"",
+            ),
+            (
+                "proxy_protocol_user_name = \"common_name\"",
+                "proxy_protocol_user_name: is for proxy_protocol = \"v2\"",
+            ),
             ("protocol = \"http\"", "must be \"mqtt\" or \"websocket\""),
             ("websocket_header_max = 5000", "is for protocol = \"websocket\""),
             ("websocket_origins = [\"http://a\"]", "is for protocol = \"websocket\""),

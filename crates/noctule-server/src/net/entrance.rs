@@ -1,5 +1,6 @@
 //! What new connections of a listener go through before their bytes are MQTT.
 
+use super::proxy::ProxyRules;
 use super::tls::Acceptor;
 use super::ws::Rules;
 use std::sync::Arc;
@@ -13,4 +14,6 @@ pub(crate) struct Entrance {
     pub(crate) websocket: Option<Arc<Rules>>,
     /// What clients of a Unix socket are called, if it is one: they have no address.
     pub(crate) unix: Option<Arc<str>>,
+    /// What is wanted of proxies, if all connections come through one.
+    pub(crate) proxy: Option<ProxyRules>,
 }

@@ -1,6 +1,8 @@
-//! What lies between a socket's bytes and those of MQTT: TLS, WebSocket, or one in the other.
+//! What lies between a socket's bytes and those of MQTT: TLS, WebSocket, or one in the other, and
+//! before them what a proxy says.
 
 use super::entrance::Entrance;
+use super::proxy::Proxy;
 use super::tcp::{self, Received};
 use super::tls::{Scratch, Tls};
 use super::ws::Ws;
@@ -12,6 +14,7 @@ const GATHERED_MAX: usize = 32 * 1024;
 
 /// The layers of one connection, of which there is one at least.
 pub(super) struct Layers {
+    pub(super) proxy: Option<Box<Proxy>>,
     pub(super) tls: Option<Box<Tls>>,
     ws: Option<Ws>,
     /// Memory of what is not whole, as far as somebody counts it.
@@ -24,8 +27,9 @@ impl Layers {
         let tls = entrance.acceptor.as_ref().map(|acceptor| acceptor.accept()).transpose();
         let tls = tls.map_err(io::Error::other)?.map(Box::new);
         let ws = entrance.websocket.clone().map(Ws::new);
-        let any = tls.is_some() || ws.is_some();
-        Ok(any.then(|| Box::new(Layers { tls, ws, counted: 0 })))
+        let proxy = entrance.proxy.map(|rules| Box::new(Proxy::Awaited(rules)));
+        let any = proxy.is_some() || tls.is_some() || ws.is_some();
+        Ok(any.then(|| Box::new(Layers { proxy, tls, ws, counted: 0 })))
     }
 
     /// Memory of what is not whole that was counted so far.
@@ -50,7 +54,12 @@ impl Layers {
         buffer: &mut [u8],
         scratch: &mut Scratch,
     ) -> Received {
-        let Layers { tls, ws, .. } = self;
+        let Layers { proxy, tls, ws, .. } = self;
+        if let Some(proxy) = proxy
+            && let Some(received) = proxy.receive(stream, buffer)
+        {
+            return received;
+        }
         let mut below = |buffer: &mut [u8]| match tls.as_mut() {
             Some(tls) => tls.receive(stream, buffer, scratch),
             None => tcp::read(stream, buffer),

@@ -7,6 +7,7 @@
 //! * `tcp`     one connection: receive, send a batch, half-close
 //! * `entrance` what the connections of a listener go through before their bytes are MQTT
 //! * `layers`  the same of one connection, at work
+//! * `proxy`   what a proxy says of a client before all that
 //! * `tls`     what such a connection may do to its bytes
 //! * `ws`      the same as a WebSocket
 //! * `output`  what waits for a socket: bytes with large shared payloads in between
@@ -18,6 +19,7 @@ mod layers;
 mod listen;
 mod output;
 mod pool;
+mod proxy;
 mod tcp;
 mod tls;
 mod unix;
@@ -28,6 +30,8 @@ pub(crate) use incoming::{HERE, Incoming};
 pub(crate) use listen::{Bound, bind};
 pub(crate) use output::{Output, Progress};
 pub(crate) use pool::{Buffer, Pool, Slot};
+pub(crate) use proxy::ProxyRules;
+pub use proxy::ProxyVersion;
 pub(crate) use tcp::{Layer, Moved, Received, Socket};
 pub(crate) use tls::{Acceptor, Scratch, is_hello};
 pub(crate) use unix::{SocketFile, bind as bind_unix};

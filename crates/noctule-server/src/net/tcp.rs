@@ -3,12 +3,14 @@
 
 use super::entrance::Entrance;
 use super::layers::Layers;
+use super::proxy::Told;
 use super::tls::Scratch;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use noctule_tls::Certificate;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
 
 /// A short read tells that nothing is left, and the next byte makes a new event. Where readiness
 /// is emulated (Windows) only a read that would block arms the next event.
@@ -44,6 +46,9 @@ pub(crate) enum Received {
     Nothing,
     /// The other side sends no more, or the connection is broken.
     End,
+    /// What a proxy says, before the first byte: where the client comes from. `None`: from where it
+    /// seems to.
+    Told(Option<SocketAddr>),
     /// A layer has failed for good; why.
     Failed(Layer, String),
 }
@@ -55,6 +60,8 @@ pub(crate) enum Layer {
     Tls,
     /// WebSocket.
     WebSocket,
+    /// What a proxy says.
+    Proxy,
 }
 
 impl Socket {
@@ -85,7 +92,23 @@ impl Socket {
 
     /// Where it comes from.
     pub(crate) fn remote(&self) -> Option<SocketAddr> {
-        self.stream.peer_addr().ok()
+        let told = self.told().and_then(|told| told.remote);
+        told.or_else(|| self.stream.peer_addr().ok())
+    }
+
+    fn told(&self) -> Option<&Told> {
+        self.layers.as_ref()?.proxy.as_ref()?.told()
+    }
+
+    /// Whether nobody but a proxy is known to be at the other side.
+    pub(crate) fn is_of_proxy(&self) -> bool {
+        let proxied = self.layers.as_ref().is_some_and(|layers| layers.proxy.is_some());
+        proxied && self.told().is_none_or(|told| told.remote.is_none())
+    }
+
+    /// The common name in the certificate that the client has shown its proxy, if it has.
+    pub(crate) fn proxied_name(&self) -> Option<Option<Arc<str>>> {
+        self.told()?.shown.clone()
     }
 
     /// The client's certificate, if it has shown one.

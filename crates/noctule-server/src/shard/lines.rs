@@ -232,6 +232,13 @@ impl Lines {
         self.admitted.remove(&conn)
     }
 
+    /// A proxy has told where a connection comes from.
+    pub(super) fn relocate(&mut self, conn: ConnId, remote: SocketAddr) {
+        if let Some(known) = self.remotes.get_mut(&conn) {
+            *known = remote;
+        }
+    }
+
     /// Where a connection comes from, told once.
     pub(super) fn take_remote(&mut self, conn: ConnId) -> Option<SocketAddr> {
         self.remotes.remove(&conn)
@@ -260,8 +267,11 @@ impl Lines {
         self.held.release(&mut entry.input);
         self.outputs.release(&mut entry.output);
         let listener = entry.listener;
+        // A proxy that looks whether we are there does not come for nothing.
+        let counts = entry.socket.as_ref().is_none_or(|socket| !socket.is_of_proxy());
         self.connections.remove(conn);
-        self.idle.extend(self.remotes.remove(&conn).map(|remote| remote.ip()));
+        let remote = self.remotes.remove(&conn).filter(|_| counts);
+        self.idle.extend(remote.map(|remote| remote.ip()));
         self.admitted.remove(&conn);
         Some(listener)
     }

@@ -14,12 +14,15 @@ impl Shard {
         let Some(entry) = self.lines.connections.get_mut(conn) else { return };
         let at = usize::from(entry.listener.0);
         let is_unix = self.unix[at].is_some();
-        let remote =
-            if is_unix { Some(HERE) } else { entry.socket.as_ref().and_then(Socket::remote) };
+        let remote = entry.socket.as_ref().and_then(Socket::remote);
+        let remote = remote.or(is_unix.then_some(HERE));
         let certificate = || entry.socket.as_ref().and_then(Socket::certificate);
         let shown = Shown {
             anonymous: self.anonymous[at],
             user_name: match self.named_by[at].from {
+                UserNameFrom::Nothing if self.named_by[at].proxied => {
+                    entry.socket.as_ref().and_then(Socket::proxied_name)
+                }
                 UserNameFrom::Nothing => None,
                 UserNameFrom::CommonName => certificate().map(|it| it.common_name()),
                 UserNameFrom::Subject => certificate().map(|it| it.subject()),

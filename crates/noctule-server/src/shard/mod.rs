@@ -140,6 +140,8 @@ pub(crate) struct NamedBy {
     pub(crate) from: UserNameFrom,
     /// Client ids have to be the same.
     pub(crate) bound: bool,
+    /// What they have shown a proxy names them too.
+    pub(crate) proxied: bool,
 }
 
 /// A listener as one shard needs it.

@@ -128,7 +128,7 @@ impl Tls {
         let received = read(stream, &mut cipher[kept..]);
         let count = match received {
             Received::Last(count) | Received::More(count) => count,
-            Received::Nothing | Received::End | Received::Failed(..) => 0,
+            Received::Nothing | Received::End | Received::Told(_) | Received::Failed(..) => 0,
         };
         cipher.truncate(kept + count);
         if count == 0 {

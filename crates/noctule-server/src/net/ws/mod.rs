@@ -102,7 +102,9 @@ impl Ws {
         let (count, more) = match received {
             Received::Last(count) => (count, false),
             Received::More(count) => (count, true),
-            Received::Nothing | Received::End | Received::Failed(..) => return received,
+            Received::Nothing | Received::End | Received::Told(_) | Received::Failed(..) => {
+                return received;
+            }
         };
         if let Some(rare) = &mut self.rare {
             rare.incoming = Vec::new();

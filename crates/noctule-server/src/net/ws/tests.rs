@@ -82,6 +82,7 @@ fn receive(mut ws: Ws, bytes: &[u8], mut size: impl FnMut() -> usize) -> Course 
             }
             Received::Nothing => return course,
             Received::End => course.ended = true,
+            Received::Told(_) => panic!("there is no proxy"),
             Received::Failed(layer, why) => {
                 assert_eq!(layer, Layer::WebSocket);
                 course.failed = Some(why);
