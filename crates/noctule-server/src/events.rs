@@ -44,8 +44,7 @@ pub(crate) fn log(event: &Event, here: &str) {
             let (client_id, remote) = (&**client_id, shown(*remote));
             match end {
                 End::ByClient(reason) => {
-                    let reason = reason.name();
-                    info!(client_id, remote, reason, "client disconnected");
+                    info!(client_id, remote, reason = reason.name(), "client disconnected");
                 }
                 End::Lost => info!(client_id, remote, "connection lost"),
                 End::ByBroker { reason, why } => {

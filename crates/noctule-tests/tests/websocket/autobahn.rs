@@ -193,7 +193,7 @@ fn run(address: SocketAddr, case: &Case, size: usize) -> Result<()> {
     match &case.expected {
         Expected::Lives(pongs, answers) => {
             // In pieces each ping may be answered before the next one comes.
-            let last = |all: Vec<Heard>| all.into_iter().filter(is_pong).next_back();
+            let last = |all: Vec<Heard>| all.into_iter().rfind(is_pong);
             let mut heard = peer.hear_until(&PINGRESP.repeat(*answers))?;
             while pongs.len() > heard.iter().filter(|it| is_pong(it)).count() {
                 heard.push(peer.hear()?);
