@@ -168,6 +168,7 @@ impl Broker {
             Input::Broken { conn, error } => self.broken(turn, conn, error),
             Input::Closed { conn } => self.closed(turn, conn),
             Input::Backlog { conn, level } => self.backlog(turn, conn, level),
+            Input::Located { conn, remote } => self.located(conn, remote),
             Input::Excused { conn } => self.excused(turn, conn),
             Input::Authenticated { conn, answer } => self.authenticated(turn, conn, answer),
             Input::Peer { from, message } => self.heard(turn, from, message),

@@ -16,6 +16,7 @@ use noctule_proto::property::UserProperties;
 use noctule_proto::{DecodeError, PacketType, QoS, ReasonCode, Role, Version};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
 /// A transport connection and what the protocol knows of it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -193,6 +194,13 @@ impl Broker {
         }
         if self.counters.connections_now > u64::from(self.limits.connections_max) {
             self.refuse(turn, conn, ReasonCode::ServerBusy, "too many connections");
+        }
+    }
+
+    /// Where a connection comes from is known only now.
+    pub(crate) fn located(&mut self, conn: ConnId, remote: SocketAddr) {
+        if let Some(connection) = self.connections.get_mut(conn) {
+            connection.origin.remote = Some(remote);
         }
     }
 

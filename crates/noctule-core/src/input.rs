@@ -51,6 +51,13 @@ pub enum Input<'a> {
         /// Above the high mark, or back below the low one.
         level: Level,
     },
+    /// A proxy has told where a connection comes from, before its first packet.
+    Located {
+        /// Which.
+        conn: ConnId,
+        /// From there.
+        remote: SocketAddr,
+    },
     /// Its bytes wait unread for a reason of ours: its silence is not to be blamed on it.
     Excused {
         /// Which.

@@ -9,6 +9,7 @@
 //! * `codec`      framing: where a packet ends, and whether it may be that large
 //! * `delivery/`  QoS 1 and 2 hand-shakes: sender, receiver, packet identifiers
 //! * `topic`, `property`, `reason`, `text`, `varint`
+//! * `websocket`  frames of WebSocket, which MQTT may travel in
 //! * `cases`     packets as bytes, valid and broken, for tests (feature `cases`)
 //!
 //! Deliberately absent: I/O, clocks, sessions, routing. `no_std` with `alloc`.
@@ -30,6 +31,7 @@ pub mod reason;
 pub mod text;
 pub mod topic;
 mod varint;
+pub mod websocket;
 mod write;
 
 pub use codec::{Frame, frame_need, next_frame};

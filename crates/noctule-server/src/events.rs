@@ -3,6 +3,7 @@
 //! The line of a refused client has a stable form for tools that ban by address:
 //! `client refused ... remote="ADDRESS:PORT" reason="..."`.
 
+use crate::net::HERE;
 use noctule_core::Event;
 use noctule_core::output::End;
 use std::net::SocketAddr;
@@ -10,7 +11,9 @@ use tracing::{debug, error, info, warn};
 
 /// Writes one event. Text that clients chose goes in as a string, not as its `Debug` form: both
 /// formats quote it, each in its own way, so that it cannot forge lines.
-pub(crate) fn log(event: &Event) {
+/// `here` stands for those that come from this machine by no port.
+pub(crate) fn log(event: &Event, here: &str) {
+    let shown = |remote| shown(remote, here);
     match event {
         Event::Connected {
             client_id,
@@ -41,8 +44,7 @@ pub(crate) fn log(event: &Event) {
             let (client_id, remote) = (&**client_id, shown(*remote));
             match end {
                 End::ByClient(reason) => {
-                    let reason = reason.name();
-                    info!(client_id, remote, reason, "client disconnected");
+                    info!(client_id, remote, reason = reason.name(), "client disconnected");
                 }
                 End::Lost => info!(client_id, remote, "connection lost"),
                 End::ByBroker { reason, why } => {
@@ -83,6 +85,10 @@ pub(crate) fn log(event: &Event) {
     }
 }
 
-fn shown(remote: Option<SocketAddr>) -> String {
-    remote.map(|address| address.to_string()).unwrap_or_default()
+fn shown(remote: Option<SocketAddr>, here: &str) -> String {
+    match remote {
+        Some(HERE) => here.into(),
+        Some(address) => address.to_string(),
+        None => String::new(),
+    }
 }

@@ -13,6 +13,7 @@
 //! * `admin/`   `/metrics`, `/healthz`, `/readyz`
 //! * `server`   starts and joins all of it (`start_error`: why not); `process` is what a process
 //!   adds: `log`, `signals`
+//! * `listeners` ports and files of listeners
 //! * `cidr`     networks, for listeners, rates and bans
 //! * `rules/`   what is odd about rules, and what differs between two versions of them
 //! * `defence` findings, bans, the audit log
@@ -30,6 +31,7 @@ mod defence;
 mod events;
 mod files;
 mod http;
+mod listeners;
 mod log;
 mod memory;
 mod net;

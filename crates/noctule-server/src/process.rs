@@ -1,6 +1,6 @@
 //! The broker as a process: configuration file, log, signals.
 
-use crate::config::{Config, ConfigError, LogLevel, PORT, state_directory};
+use crate::config::{Config, ConfigError, LogLevel, PORT, Protocol, state_directory};
 use crate::log::LogOutput;
 use crate::server::{Handle, Server};
 use crate::signals::{Request, SignalThread};
@@ -229,16 +229,25 @@ fn greet(handle: &Handle, began: Instant) {
                 "nobody may connect"
             }
         };
-        let how = if listener.tls.is_some() { " (TLS)" } else { "" };
+        let how = match (listener.transport.protocol, listener.tls.is_some()) {
+            (Protocol::Mqtt, false) => "",
+            (Protocol::Mqtt, true) => " (TLS)",
+            (Protocol::WebSocket, false) => " (WebSocket)",
+            (Protocol::WebSocket, true) => " (WebSocket, TLS)",
+        };
         info!("listening on {address}{how}: {who}");
     }
     if let Some(address) = handle.admin_address() {
         info!("metrics on http://{address}/metrics");
     }
-    let port = handle.addresses().first().map_or(PORT, std::net::SocketAddr::port);
-    let port = if port == PORT { String::new() } else { format!(" -p {port}") };
+    let place = match (handle.addresses().first(), handle.listeners().next()) {
+        (Some(address), _) if address.port() == PORT => String::new(),
+        (Some(address), _) => format!(" -p {}", address.port()),
+        (None, Some((place, _))) => place.replacen("unix:", " --unix ", 1),
+        (None, None) => String::new(),
+    };
     let millis = began.elapsed().as_millis();
-    info!("ready after {millis} ms; try: noctule sub{port} -t '#' -v");
+    info!("ready after {millis} ms; try: noctule sub{place} -t '#' -v");
 }
 
 fn serve(

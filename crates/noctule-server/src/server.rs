@@ -8,12 +8,13 @@ use crate::config::{
 use crate::defence::{Alarm, Allowed, BanFile, Bans, Defence, Posts, Reloaded, Report, Reports};
 use crate::files;
 use crate::http::HttpThread;
-use crate::net::{self, Acceptor, Bound};
+use crate::listeners::{Opened, Running, acceptor, door, listen, make_files, named_by};
+use crate::net::Acceptor;
 use crate::privileges::Privileges;
 use crate::secrets;
 use crate::shard::{
-    self, Addresses, Clock, Command, Door, IndexCell, ListenerPart, Mailbox, NamedBy, Parts, Peers,
-    Reconfiguration, Shard, Shared, Snapshot, Snapshots, Wake, WatchParts,
+    self, Addresses, Clock, Command, IndexCell, Mailbox, Parts, Peers, Reconfiguration, Shard,
+    Shared, Snapshot, Snapshots, Wake, WatchParts,
 };
 use crate::start_error::StartError;
 use crate::stores;
@@ -58,13 +59,6 @@ pub struct Handle {
     homes: Homes,
     shared: Arc<Shared>,
     config: Config,
-}
-
-/// A listener and where it listens.
-struct Running {
-    configured: Listener,
-    address: Option<SocketAddr>,
-    acceptor: Option<Arc<Acceptor>>,
 }
 
 /// Brings the brokers of all shards to where an earlier run was.
@@ -225,9 +219,10 @@ fn take_ports(
     privileges: Privileges,
 ) -> Result<(Vec<Opened>, Option<TcpListener>), StartError> {
     privileges.raise()?;
-    let ports = (listen(config, shards)?, admin_socket(config)?);
+    let (mut listeners, admin) = (listen(config, shards)?, admin_socket(config)?);
     privileges.give_up()?;
-    Ok(ports)
+    make_files(&mut listeners)?;
+    Ok((listeners, admin))
 }
 
 /// A shard's thread; `false` if it failed.
@@ -313,78 +308,6 @@ impl Plan<'_> {
             },
             shared: Arc::clone(self.shared),
         })
-    }
-}
-
-/// A listener on its way to the shards.
-struct Opened {
-    running: Running,
-    sockets: std::vec::IntoIter<TcpListener>,
-}
-
-impl Opened {
-    /// For the next shard.
-    fn part(&mut self) -> ListenerPart {
-        let configured = &self.running.configured;
-        ListenerPart {
-            socket: self.sockets.next(),
-            tenant: configured.tenant,
-            address: self.running.address.unwrap_or(configured.address),
-            door: door(configured),
-            durability: configured.durability.map(Into::into),
-            acceptor: self.running.acceptor.clone(),
-            named_by: named_by(configured),
-        }
-    }
-}
-
-fn listen(config: &Config, shards: u16) -> Result<Vec<Opened>, StartError> {
-    let mut all = Vec::new();
-    for listener in &config.listeners {
-        let configured = listener.clone();
-        let (address, sockets) =
-            match net::bind(listener.address, listener.interface.as_deref(), shards) {
-                Ok(Bound { address, sockets }) => (Some(address), sockets),
-                Err(error) => {
-                    let error = StartError::Listen { address: listener.address, error };
-                    match listener.presence {
-                        Presence::Required => return Err(error),
-                        Presence::IfPossible => tracing::warn!("going on without: {error}"),
-                    }
-                    (None, Vec::new())
-                }
-            };
-        let running = Running { configured, address, acceptor: acceptor(listener)? };
-        all.push(Opened { running, sockets: sockets.into_iter() });
-    }
-    if all.iter().all(|it| it.running.address.is_none()) {
-        return Err(StartError::NoListener);
-    }
-    Ok(all)
-}
-
-/// What the TLS of a listener begins with, if it speaks any.
-fn acceptor(listener: &Listener) -> Result<Option<Arc<Acceptor>>, StartError> {
-    let acceptor = listener.tls.as_ref().map(Acceptor::load).transpose();
-    let acceptor =
-        acceptor.map_err(|error| StartError::Tls { address: listener.address, error })?;
-    Ok(acceptor.map(Arc::new))
-}
-
-/// Whom a listener lets in.
-fn door(listener: &Listener) -> Door {
-    Door {
-        admission: Arc::new(listener.admission.clone()),
-        connections_max: listener.connections_max,
-        allow_anonymous: listener.allow_anonymous,
-    }
-}
-
-fn named_by(listener: &Listener) -> NamedBy {
-    let tls = listener.tls.as_ref();
-    NamedBy {
-        from: tls.map_or(UserNameFrom::Nothing, |tls| tls.user_name_from),
-        bound: tls.is_some_and(|tls| tls.bind_client_id),
     }
 }
 
@@ -506,9 +429,10 @@ impl Handle {
         self.listeners.iter().filter_map(|it| it.address).collect()
     }
 
-    /// The same, each with its configuration.
-    pub(crate) fn listeners(&self) -> impl Iterator<Item = (SocketAddr, &Listener)> {
-        self.listeners.iter().filter_map(|it| Some((it.address?, &it.configured)))
+    /// The same and Unix sockets, in words, each with its configuration.
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = (String, &Listener)> {
+        let up = self.listeners.iter().filter(|it| it.is_up());
+        up.map(|it| (it.place(), &it.configured))
     }
 
     /// Whether anybody can prove to a listener who it is.

@@ -18,6 +18,13 @@ pub enum StartError {
         /// Why not.
         error: io::Error,
     },
+    /// Clients cannot connect to that Unix socket.
+    Unix {
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
     /// The admin listener cannot listen there.
     Admin {
         /// Where.
@@ -54,6 +61,9 @@ impl fmt::Display for StartError {
         let (StartError::Listen { address, error } | StartError::Admin { address, error }) = self
         else {
             return match self {
+                StartError::Unix { path, error } => {
+                    write!(f, "cannot listen on unix:{}: {error}", path.display())
+                }
                 StartError::System(error) => write!(f, "the system refuses: {error}"),
                 StartError::NoDirectory => f.write_str(
                     "something is to be kept, but no directory is named: set `durability.data`",

@@ -3,7 +3,7 @@
 
 use crate::defence::Tally;
 use crate::memory::{self, Gauge};
-use crate::shard::Snapshot;
+use crate::shard::{NetCounters, Snapshot};
 use noctule_core::defence::Kind;
 use noctule_core::input::Memory;
 use noctule_core::limits::Durability;
@@ -68,7 +68,7 @@ pub(super) fn text(
         net.connections_cut,
     );
     page.gauge("unfinished_bytes", "Memory of unfinished packets.", net.bytes_unfinished_now);
-    page.counter("tls_handshakes_failed", "TLS handshakes that failed.", net.handshakes_failed);
+    page.layers(net);
     page.counter("accepts_failed", "Accepts that the system refused.", net.accepts_failed);
     page.gauge("socket_backlog_bytes", "Bytes waiting for full sockets.", net.bytes_waiting_now);
     page.gauge("socket_backlog_packets", "Packets that wait, about.", net.packets_waiting_now);
@@ -97,6 +97,21 @@ fn unit_last(name: &str) -> Cow<'_, str> {
 struct Page(String);
 
 impl Page {
+    /// What lies between sockets and MQTT.
+    fn layers(&mut self, net: &NetCounters) {
+        self.counter("tls_handshakes_failed", "TLS handshakes that failed.", net.handshakes_failed);
+        self.counter(
+            "websockets_failed",
+            "WebSockets that were refused, or broke the rules.",
+            net.websockets_failed,
+        );
+        self.counter(
+            "proxy_headers_failed",
+            "Connections without the header that their listener wants of a proxy.",
+            net.proxy_headers_failed,
+        );
+    }
+
     /// What dashboards look for under the names that Prometheus' own clients give it.
     fn process(&mut self, uptime_secs: f64) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();

@@ -9,6 +9,7 @@
 //! * `roles`       what the holders of a role may do, and who they are
 //! * `policies`    what all rules come to
 //! * `tls`         how a listener speaks TLS
+//! * `transport`   what else carries the bytes of its clients
 //! * `authenticators`  who is asked about a client
 //! * `jwt`         whose tokens are taken
 //! * `webhook`     the service that is asked who is let in
@@ -35,6 +36,7 @@ mod sample;
 mod show;
 mod spelling;
 mod tls;
+mod transport;
 mod value;
 mod webhook;
 
@@ -43,6 +45,7 @@ mod tests;
 
 pub use crate::cidr::Cidr;
 pub use crate::memory::MemoryMax;
+pub use crate::net::ProxyVersion;
 pub use admission::Admission;
 pub use authenticators::AuthenticatorKind;
 pub use defence::{Audit, Defence};
@@ -54,6 +57,7 @@ pub use rates::AddressLimits;
 pub use sample::sample;
 pub use show::show;
 pub use tls::{ClientCertificates, TlsOptions, TlsVersion, UserNameFrom};
+pub use transport::{Protocol, ProxiedName, Transport};
 pub use webhook::{WebhookFailure, WebhookOptions};
 
 use crate::auth::{PasswordLine, Users, read_lines};
@@ -127,6 +131,8 @@ pub struct Config {
 pub struct Listener {
     /// Address and port; port 0 lets the system choose one.
     pub address: SocketAddr,
+    /// What carries the bytes of its clients.
+    pub transport: Transport,
     /// Namespace of its clients.
     pub tenant: Tenant,
     /// Clients need not say who they are.
@@ -216,6 +222,7 @@ impl Listener {
     pub fn at(address: SocketAddr) -> Listener {
         Listener {
             address,
+            transport: Transport::default(),
             tenant: Tenant(0),
             allow_anonymous: address.ip().is_loopback(),
             connections_max: 1_000_000,
@@ -230,6 +237,15 @@ impl Listener {
             authenticators: None,
             password_file: None,
             users: None,
+        }
+    }
+
+    /// Where clients find it, in words.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &self.transport.unix {
+            Some(path) => format!("unix:{}", path.display()),
+            None => self.address.to_string(),
         }
     }
 }
@@ -297,6 +313,9 @@ impl Config {
         let folder = folder.parent().unwrap_or(&folder);
         for tls in config.listeners.iter_mut().filter_map(|it| it.tls.as_mut()) {
             tls.resolve(folder);
+        }
+        for file in config.listeners.iter_mut().filter_map(|it| it.transport.unix.as_mut()) {
+            *file = folder.join(&*file);
         }
         config.jwt.iter_mut().for_each(|jwt| jwt.resolve(folder));
         config.webhook.iter_mut().for_each(|webhook| webhook.resolve(folder));

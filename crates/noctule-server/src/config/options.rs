@@ -3,11 +3,13 @@
 
 use super::spelling;
 use super::tls::TlsDraft;
-use super::value::{Auto, Choice, ChoiceOrNone, Number, Text, Unit, Value};
+use super::transport::{self, Protocol, ProxiedName, Transport};
+use super::value::{Auto, Choice, ChoiceOrNone, Number, Text, Texts, Unit, Value};
 use super::{
     Admin, Admission, AuthenticatorKind, Class, Config, Durability, Log, LogFormat, LogLevel, PORT,
     Presence, SHARDS_MAX,
 };
+use crate::net::ProxyVersion;
 use noctule_core::Limits;
 use noctule_core::limits::{ListenerLimits, Overflow, QueueRule};
 use noctule_proto::text::is_clean;
@@ -26,6 +28,7 @@ pub(super) struct Opt<T: 'static> {
 pub(super) struct ListenerDraft {
     pub(super) bind: IpAddr,
     pub(super) port: u16,
+    pub(super) transport: Transport,
     pub(super) tenant: u16,
     pub(super) allow_anonymous: Option<bool>,
     pub(super) connections_max: u32,
@@ -46,6 +49,7 @@ impl Default for ListenerDraft {
         ListenerDraft {
             bind: Ipv4Addr::LOCALHOST.into(),
             port: PORT,
+            transport: Transport::default(),
             tenant: 0,
             allow_anonymous: None,
             connections_max: 1_000_000,
@@ -246,6 +250,62 @@ pub(super) const LISTENER: &[Opt<ListenerDraft>] = &[
         0,
         U16
     )),
+    opt!(
+        "unix",
+        "The file of a Unix socket, instead of `bind` and `port`. Its clients count as those of \
+         127.0.0.1. A relative path begins at the folder of this file.",
+        |l| path(&mut l.transport.unix)
+    ),
+    opt!("unix_mode", "The rights of that file: who may write to it may connect.", |l| {
+        transport::mode(&mut l.transport.unix_mode)
+    }),
+    opt!(
+        "protocol",
+        "What is spoken: \"mqtt\", or \"websocket\" (MQTT over WebSocket, as browsers need it). \
+         With a [listener.tls] either is encrypted.",
+        |l| Box::new(Choice {
+            slot: &mut l.transport.protocol,
+            words: &[("mqtt", Protocol::Mqtt), ("websocket", Protocol::WebSocket)],
+        })
+    ),
+    opt!(
+        "proxy_protocol",
+        "The version of the PROXY protocol that all connections begin with, \"v1\" or \"v2\": a \
+         proxy says so where its clients come from. Nobody but the proxy may reach the port. Not \
+         set: none.",
+        |l| Box::new(ChoiceOrNone {
+            slot: &mut l.transport.proxy_protocol,
+            words: &[("v1", ProxyVersion::V1), ("v2", ProxyVersion::V2)],
+        })
+    ),
+    opt!(
+        "proxy_protocol_require_tls",
+        "Whether clients have to speak TLS with the proxy (\"v2\").",
+        |l| Box::new(&mut l.transport.proxy_protocol_require_tls)
+    ),
+    opt!(
+        "proxy_protocol_user_name",
+        "What the certificate that a client has shown the proxy says about it (\"v2\"): \
+         \"nothing\", or \"common_name\", which is its user name then, without a password.",
+        |l| Box::new(Choice {
+            slot: &mut l.transport.proxy_protocol_user_name,
+            words: &[("nothing", ProxiedName::Nothing), ("common_name", ProxiedName::CommonName),],
+        })
+    ),
+    opt!(
+        "websocket_header_max",
+        "Bytes of the request for a WebSocket, at most; a longer one is refused (431).",
+        |l| bytes(&mut l.transport.websocket_header_max, 256, transport::HEADER_MAX_MOST)
+    ),
+    opt!(
+        "websocket_origins",
+        "Pages that may connect by WebSocket, by their origins, like \"https://example.com\"; \
+         those of others are refused (403). Empty: any. Who sends no origin is no page.",
+        |l| Box::new(Texts {
+            slot: &mut l.transport.websocket_origins,
+            check: transport::check_origin,
+        })
+    ),
     opt!(
         "tenant",
         "Namespace of the clients of this listener, a number. Client ids, topics and \

@@ -9,6 +9,7 @@ use super::tls::TlsDraft;
 use super::webhook::WebhookDraft;
 use super::{AuthenticatorKind, Config, Durability, Listener, TopicClass};
 use crate::auth::Secret;
+use crate::net::HERE;
 use noctule_core::grant::Roles;
 use noctule_core::limits::QueueRule;
 use noctule_core::{Limits, Tenant};
@@ -308,10 +309,12 @@ impl Walk<'_> {
             let listener = self.finish_listener(entry, draft);
             let taken = |it: &Listener| {
                 let alike = it.address == listener.address && it.interface == listener.interface;
-                alike && it.address.port() != 0
+                let unix = &listener.transport.unix;
+                let file = unix.is_some() && *unix == it.transport.unix;
+                file || alike && it.address.port() != 0
             };
             if listeners.iter().any(taken) {
-                let what = format!("another listener is at {} already", listener.address);
+                let what = format!("another listener is at {} already", listener.place());
                 self.fault(&entry.span(), "listener", what);
             }
             listeners.push(listener);
@@ -347,6 +350,13 @@ impl Walk<'_> {
         mut draft: ListenerDraft,
     ) -> Listener {
         let tls = draft.tls.take().map(TlsDraft::finish);
+        if let Some((option, why)) = draft.transport.fault() {
+            self.fault(&entry.span(), &format!("listener.{option}"), why.into());
+        }
+        if let Some(option) = draft.beside_unix() {
+            let what = "is of no use beside `unix`: leave one of them out";
+            self.fault(&entry.span(), &format!("listener.{option}"), what.into());
+        }
         let mut listener = draft.finish();
         match tls {
             Some(Ok(tls)) => listener.tls = Some(tls),
@@ -551,9 +561,25 @@ impl Walk<'_> {
 }
 
 impl ListenerDraft {
+    /// What was said of an address beside the file of a Unix socket.
+    fn beside_unix(&self) -> Option<&'static str> {
+        let usual = ListenerDraft::default();
+        self.transport.unix.as_ref()?;
+        match () {
+            () if self.bind != usual.bind => Some("bind"),
+            () if self.port != usual.port && self.port != 0 => Some("port"),
+            () if self.interface.is_some() => Some("interface"),
+            () => None,
+        }
+    }
+
     fn finish(self) -> Listener {
-        let defaults = Listener::at(SocketAddr::new(self.bind, self.port));
+        let defaults = match self.transport.unix {
+            Some(_) => Listener::at(HERE),
+            None => Listener::at(SocketAddr::new(self.bind, self.port)),
+        };
         Listener {
+            transport: self.transport,
             tenant: Tenant(self.tenant),
             allow_anonymous: self.allow_anonymous.unwrap_or(defaults.allow_anonymous),
             connections_max: self.connections_max,

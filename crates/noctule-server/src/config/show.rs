@@ -25,6 +25,7 @@ pub fn show(config: &Config) -> String {
         let mut draft = ListenerDraft {
             bind: listener.address.ip(),
             port: listener.address.port(),
+            transport: listener.transport.clone(),
             tenant: listener.tenant.0,
             allow_anonymous: Some(listener.allow_anonymous),
             connections_max: listener.connections_max,

@@ -2,22 +2,37 @@
 //! and take a batch of segments, and nothing else of the system.
 //!
 //! * `listen`  addresses to listening sockets, one set for each shard
+//! * `unix`    the same of files, which name Unix sockets
+//! * `incoming` either of them, at work
 //! * `tcp`     one connection: receive, send a batch, half-close
+//! * `entrance` what the connections of a listener go through before their bytes are MQTT
+//! * `layers`  the same of one connection, at work
+//! * `proxy`   what a proxy says of a client before all that
 //! * `tls`     what such a connection may do to its bytes
+//! * `ws`      the same as a WebSocket
 //! * `output`  what waits for a socket: bytes with large shared payloads in between
 //! * `pool`    buffers, owned by a connection only while there is something in them
-//!
-//! WebSocket comes as a filter between these bytes and the frames of the protocol: it turns
-//! received bytes into more bytes and one output into another.
 
+mod entrance;
+mod incoming;
+mod layers;
 mod listen;
 mod output;
 mod pool;
+mod proxy;
 mod tcp;
 mod tls;
+mod unix;
+mod ws;
 
+pub(crate) use entrance::Entrance;
+pub(crate) use incoming::{HERE, Incoming};
 pub(crate) use listen::{Bound, bind};
 pub(crate) use output::{Output, Progress};
 pub(crate) use pool::{Buffer, Pool, Slot};
-pub(crate) use tcp::{Moved, Received, Socket};
+pub(crate) use proxy::ProxyRules;
+pub use proxy::ProxyVersion;
+pub(crate) use tcp::{Layer, Moved, Received, Socket};
 pub(crate) use tls::{Acceptor, Scratch, is_hello};
+pub(crate) use unix::{SocketFile, bind as bind_unix};
+pub(crate) use ws::Rules as WebSocketRules;

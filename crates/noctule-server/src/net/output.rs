@@ -90,7 +90,7 @@ impl Output {
                 socket.send(&self.bytes[self.sent..], scratch)?
             } else {
                 let (segments, used) = self.segments();
-                socket.send_segments(&segments[..used], scratch)?
+                socket.send_segments(self.waiting(), &segments[..used], scratch)?
             };
             if count == 0 {
                 self.compact();
@@ -100,7 +100,7 @@ impl Output {
         }
         self.clear();
         // Encrypted, it may still wait for the socket.
-        Ok(if socket.flush()? { Progress::Done } else { Progress::Blocked })
+        Ok(if socket.flush(scratch)? { Progress::Done } else { Progress::Blocked })
     }
 
     fn segments(&self) -> ([IoSlice<'_>; SEGMENTS_MAX], usize) {

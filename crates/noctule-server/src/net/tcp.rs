@@ -1,33 +1,37 @@
 //! One TCP connection: the byte stream, ordered and lossless, that MQTT asks for.
 //! [MQTT-4.2-1 v5], [MQTT-7.1.1-1 v3.1.1]
 
-use super::tls::{Acceptor, Scratch, Tls};
+use super::entrance::Entrance;
+use super::layers::Layers;
+use super::proxy::Told;
+use super::tls::Scratch;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use noctule_tls::Certificate;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
 
 /// A short read tells that nothing is left, and the next byte makes a new event. Where readiness
 /// is emulated (Windows) only a read that would block arms the next event.
 const SHORT_READ_IS_LAST: bool = cfg!(unix);
 
-/// A connected socket that never blocks, with TLS if its listener speaks it.
+/// A connected socket that never blocks, with what its listener has between it and MQTT.
 pub(crate) struct Socket {
     stream: TcpStream,
-    tls: Option<Box<Tls>>,
+    layers: Option<Box<Layers>>,
 }
 
 /// A socket between two shards.
 pub(crate) struct Moved {
     stream: std::net::TcpStream,
-    tls: Option<Box<Tls>>,
+    layers: Option<Box<Layers>>,
 }
 
-/// One without TLS.
+/// One without layers.
 impl From<std::net::TcpStream> for Moved {
     fn from(stream: std::net::TcpStream) -> Moved {
-        Moved { stream, tls: None }
+        Moved { stream, layers: None }
     }
 }
 
@@ -42,27 +46,42 @@ pub(crate) enum Received {
     Nothing,
     /// The other side sends no more, or the connection is broken.
     End,
-    /// There will be no TLS; why.
-    Failed(String),
+    /// What a proxy says, before the first byte: where the client comes from. `None`: from where it
+    /// seems to.
+    Told(Option<SocketAddr>),
+    /// A layer has failed for good; why.
+    Failed(Layer, String),
+}
+
+/// What may fail between a socket and MQTT.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Layer {
+    /// TLS.
+    Tls,
+    /// WebSocket.
+    WebSocket,
+    /// What a proxy says.
+    Proxy,
 }
 
 impl Socket {
     /// Takes over an accepted connection.
-    pub(crate) fn accepted(stream: TcpStream, acceptor: Option<&Acceptor>) -> io::Result<Socket> {
-        stream.set_nodelay(true)?;
-        let tls = acceptor.map(Acceptor::accept).transpose().map_err(io::Error::other)?;
-        Ok(Socket { stream, tls: tls.map(Box::new) })
+    pub(crate) fn accepted(stream: TcpStream, entrance: &Entrance) -> io::Result<Socket> {
+        if entrance.unix.is_none() {
+            stream.set_nodelay(true)?;
+        }
+        Ok(Socket { stream, layers: Layers::of(entrance)? })
     }
 
     /// From another shard.
     pub(crate) fn arrived(moved: Moved) -> Socket {
-        Socket { stream: TcpStream::from_std(moved.stream), tls: moved.tls }
+        Socket { stream: TcpStream::from_std(moved.stream), layers: moved.layers }
     }
 
     /// To another shard; no events come here any more.
     pub(crate) fn leave(mut self, registry: &Registry) -> io::Result<Moved> {
         registry.deregister(&mut self.stream)?;
-        Ok(Moved { stream: self.stream.into(), tls: self.tls })
+        Ok(Moved { stream: self.stream.into(), layers: self.layers })
     }
 
     /// Asks for events. Readiness is reported once for each change, in both directions: a change
@@ -73,38 +92,55 @@ impl Socket {
 
     /// Where it comes from.
     pub(crate) fn remote(&self) -> Option<SocketAddr> {
-        self.stream.peer_addr().ok()
+        let told = self.told().and_then(|told| told.remote);
+        told.or_else(|| self.stream.peer_addr().ok())
+    }
+
+    fn told(&self) -> Option<&Told> {
+        self.layers.as_ref()?.proxy.as_ref()?.told()
+    }
+
+    /// Whether nobody but a proxy is known to be at the other side.
+    pub(crate) fn is_of_proxy(&self) -> bool {
+        let proxied = self.layers.as_ref().is_some_and(|layers| layers.proxy.is_some());
+        proxied && self.told().is_none_or(|told| told.remote.is_none())
+    }
+
+    /// The common name in the certificate that the client has shown its proxy, if it has.
+    pub(crate) fn proxied_name(&self) -> Option<Option<Arc<str>>> {
+        self.told()?.shown.clone()
     }
 
     /// The client's certificate, if it has shown one.
     pub(crate) fn certificate(&self) -> Option<Certificate<'_>> {
-        self.tls.as_ref()?.certificate()
+        self.layers.as_ref()?.tls.as_ref()?.certificate()
     }
 
     /// Whether a handshake is under way, each step of which costs much.
     #[inline]
     pub(crate) fn is_handshaking(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+        let tls = self.layers.as_ref().and_then(|layers| layers.tls.as_ref());
+        tls.is_some_and(|tls| tls.is_handshaking())
     }
 
-    /// Memory of unfinished records that was counted, see [`Tls::recount`].
+    /// Memory of what is not whole in a layer that was counted, see [`Layers::recount`].
     #[inline]
     pub(crate) fn counted(&self) -> usize {
-        self.tls.as_ref().map_or(0, |tls| tls.counted())
+        self.layers.as_ref().map_or(0, |layers| layers.counted())
     }
 
     /// Counts it anew, or no more.
     #[inline]
     pub(crate) fn recount(&mut self, counts: bool) -> (usize, usize) {
-        self.tls.as_mut().map_or((0, 0), |tls| tls.recount(counts))
+        self.layers.as_mut().map_or((0, 0), |layers| layers.recount(counts))
     }
 
     /// Receives once.
     #[inline]
     pub(crate) fn receive(&mut self, buffer: &mut [u8], scratch: &mut Scratch) -> Received {
-        match &mut self.tls {
+        match &mut self.layers {
             None => read(&self.stream, buffer),
-            Some(tls) => tls.receive(&self.stream, buffer, scratch),
+            Some(layers) => layers.receive(&self.stream, buffer, scratch),
         }
     }
 
@@ -113,48 +149,54 @@ impl Socket {
         read(&self.stream, buffer)
     }
 
-    /// Sends; 0 if the socket is full.
+    /// Sends all that waits; 0 if the socket is full.
     #[inline]
     pub(crate) fn send(&mut self, bytes: &[u8], scratch: &mut Scratch) -> io::Result<usize> {
-        match &mut self.tls {
+        match &mut self.layers {
             None => write(&self.stream, bytes),
-            Some(tls) => tls.send(&self.stream, bytes, scratch),
+            Some(layers) => {
+                layers.send(&self.stream, (bytes.len(), &[IoSlice::new(bytes)]), scratch)
+            }
         }
     }
 
-    /// Sends segments as if they were one piece; 0 if the socket is full.
+    /// Sends segments as if they were one piece, the first of `waiting` bytes; 0 if the socket is
+    /// full.
     pub(crate) fn send_segments(
         &mut self,
+        waiting: usize,
         segments: &[IoSlice<'_>],
         scratch: &mut Scratch,
     ) -> io::Result<usize> {
-        match &mut self.tls {
-            None => outcome(|| (&self.stream).write_vectored(segments)),
-            // They are copied anyway; the caller comes again with what follows.
-            Some(tls) => {
-                let first = segments.iter().find(|segment| !segment.is_empty());
-                tls.send(&self.stream, first.map_or(&[], |segment| segment), scratch)
-            }
+        match &mut self.layers {
+            None => write_vectored(&self.stream, segments),
+            Some(layers) => layers.send(&self.stream, (waiting, segments), scratch),
         }
     }
 
     /// Whether something that was taken to be sent still waits here.
     #[inline]
     pub(crate) fn waits(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.waits())
+        self.layers.as_ref().is_some_and(|layers| layers.waits())
     }
 
     /// Sends what waits here; `false` if the socket is full.
-    pub(crate) fn flush(&mut self) -> io::Result<bool> {
-        self.tls.as_mut().map_or(Ok(true), |tls| tls.flush(&self.stream))
+    pub(crate) fn flush(&mut self, scratch: &mut Scratch) -> io::Result<bool> {
+        let Socket { stream, layers } = self;
+        layers.as_mut().map_or(Ok(true), |layers| layers.flush(stream, scratch))
     }
 
     /// Tells the other side that no more comes; it can still be read.
-    pub(crate) fn finish(&mut self) -> io::Result<()> {
-        if let Some(tls) = &mut self.tls {
-            tls.finish(&self.stream)?;
+    pub(crate) fn finish(&mut self, scratch: &mut Scratch) -> io::Result<()> {
+        if let Some(layers) = &mut self.layers {
+            layers.finish(&self.stream, scratch)?;
         }
         self.stream.shutdown(Shutdown::Write)
+    }
+
+    /// Whether the other side has said that this is the end, and waits to be told the same.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.layers.as_ref().is_some_and(|layers| layers.is_ended())
     }
 }
 
@@ -186,10 +228,14 @@ pub(super) fn write(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
+/// Sends segments as if they were one piece; 0 if the socket is full.
 #[inline]
-fn outcome(send: impl Fn() -> io::Result<usize>) -> io::Result<usize> {
+pub(super) fn write_vectored(
+    mut stream: &TcpStream,
+    segments: &[IoSlice<'_>],
+) -> io::Result<usize> {
     loop {
-        return match send() {
+        return match stream.write_vectored(segments) {
             Ok(0) => Err(ErrorKind::WriteZero.into()),
             Ok(count) => Ok(count),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),

@@ -1,11 +1,11 @@
 //! The way in: accepted and arriving connections, received bytes, whole packets.
 
-use super::addresses::TooMany;
+use super::addresses::{Admitted, TooMany};
 use super::connections::{Farewell, Intake, Phase};
 use super::held::Holder;
 use super::peers::Arrival;
 use super::{Shard, ShardListener};
-use crate::net::{Received, Socket, is_hello};
+use crate::net::{HERE, Layer, Received, Socket, is_hello};
 use mio::net::TcpStream;
 use noctule_core::input::Origin;
 use noctule_core::{ConnId, Index, Input};
@@ -52,6 +52,8 @@ const SETTLE_AT: usize = 256;
 
 /// Why a connection is closed as it comes.
 enum Refused {
+    /// Its address is banned.
+    Banned,
     /// Its listener does not take connections from there.
     Denied,
     /// Its address has, or opens, too many.
@@ -108,25 +110,17 @@ impl Shard {
         stream: TcpStream,
         remote: SocketAddr,
     ) -> Result<(), Refused> {
+        // Where a client of a proxy comes from is not known yet.
+        let admitted = match self.listeners[at].entrance.proxy {
+            Some(_) => None,
+            None => self.admit(at, remote)?,
+        };
         let listener = &self.listeners[at];
-        if self.watch.bans.bans_address(remote.ip(), self.now) {
-            self.watch.turned_away(self.now, Some(remote.ip()));
-            return Ok(());
-        }
-        if !listener.door.admission.admits(remote.ip()) {
-            return Err(Refused::Denied);
-        }
-        let mut admitted = None;
-        if self.address_limits.are_any() {
-            let addresses = &self.shared.addresses;
-            let admission = addresses.admit(&self.address_limits, remote.ip(), self.now);
-            admitted = Some(admission.map_err(Refused::TooMany)?);
-        }
         if !listener.has_room() {
             return Err(Refused::Full);
         }
         let (id, tenant) = (super::listener_id(listener.at), listener.tenant);
-        let Ok(socket) = Socket::accepted(stream, listener.acceptor.as_deref()) else {
+        let Ok(socket) = Socket::accepted(stream, &listener.entrance) else {
             self.lines.uncount(id);
             return Ok(());
         };
@@ -140,9 +134,55 @@ impl Shard {
         Ok(())
     }
 
+    /// Lets somebody in by where it comes from; answers how it counts for that.
+    fn admit(&mut self, at: usize, remote: SocketAddr) -> Result<Option<Admitted>, Refused> {
+        if self.watch.bans.bans_address(remote.ip(), self.now) {
+            return Err(Refused::Banned);
+        }
+        if !self.listeners[at].door.admission.admits(remote.ip()) {
+            return Err(Refused::Denied);
+        }
+        if !self.address_limits.are_any() {
+            return Ok(None);
+        }
+        let addresses = &self.shared.addresses;
+        let admission = addresses.admit(&self.address_limits, remote.ip(), self.now);
+        admission.map(Some).map_err(Refused::TooMany)
+    }
+
+    /// A proxy has told where a connection comes from: whether it may is decided now.
+    fn told_by_proxy(&mut self, index: &Index, conn: ConnId, told: Option<SocketAddr>) {
+        let Some(remote) = told.or(self.lines.remote(conn)) else { return };
+        self.lines.relocate(conn, remote);
+        let Some(entry) = self.lines.connections.get_mut(conn) else { return };
+        let listener = usize::from(entry.listener.0);
+        // None is left where the broker is about to end.
+        let at = self.listeners.iter().position(|it| it.at == listener);
+        match at.map_or(Ok(None), |at| self.admit(at, remote)) {
+            Ok(admitted) => {
+                if let Some(admitted) = admitted {
+                    self.lines.admit(conn, admitted);
+                }
+                if let Some(remote) = told {
+                    let input = Input::Located { conn, remote };
+                    self.broker.handle(self.now, index, input, &mut self.outbox);
+                    self.settle(index);
+                }
+            }
+            Err(refused) => {
+                if let Some(at) = at {
+                    self.turn_away(at, remote, refused);
+                }
+                self.forget(index, conn);
+                self.lines.remove(conn);
+            }
+        }
+    }
+
     /// Counts a connection that was not taken in, and says so now and then.
     fn turn_away(&mut self, at: usize, remote: SocketAddr, refused: Refused) {
         match refused {
+            Refused::Banned => return self.watch.turned_away(self.now, Some(remote.ip())),
             Refused::Denied => self.net.connections_denied += 1,
             Refused::TooMany(_) => {
                 self.net.addresses_refused += 1;
@@ -155,8 +195,12 @@ impl Shard {
             return;
         }
         listener.said_refused_at = Some(self.now);
-        let remote = remote.to_string();
+        let remote = match &listener.entrance.unix {
+            Some(name) if remote == HERE => name.to_string(),
+            Some(_) | None => remote.to_string(),
+        };
         match refused {
+            Refused::Banned => {}
             Refused::Denied => {
                 tracing::warn!(remote, "a listener does not take connections from there: closed");
             }
@@ -198,6 +242,10 @@ impl Shard {
             tracing::warn!("cannot watch a connection: the system refuses");
             return None;
         };
+        let entry = self.lines.connections.get_mut(conn)?;
+        let of_proxy = entry.socket.as_ref().is_some_and(Socket::is_of_proxy);
+        // What a proxy's own address is said to do would be held against all its clients.
+        let from = Origin { remote: from.remote.filter(|_| !of_proxy), ..from };
         self.broker.handle(self.now, index, Input::Opened { conn, from }, &mut self.outbox);
         self.settle(index);
         Some(conn)
@@ -287,8 +335,14 @@ impl Shard {
                 return;
             }
             Received::End => return self.ended(index, conn),
-            Received::Failed(why) => {
-                self.handshake_failed(conn, &why);
+            Received::Told(remote) => {
+                if entry.intake != Intake::Queued {
+                    entry.intake = Intake::Unread;
+                }
+                return self.told_by_proxy(index, conn, remote);
+            }
+            Received::Failed(layer, why) => {
+                self.layer_failed(conn, layer, &why);
                 return self.refused(index, conn);
             }
         };
@@ -378,9 +432,13 @@ impl Shard {
         at
     }
 
-    /// Counts a handshake that failed, and says so now and then.
-    fn handshake_failed(&mut self, conn: ConnId, why: &str) {
-        self.net.handshakes_failed += 1;
+    /// Counts a layer that failed, mostly in its handshake, and says so now and then.
+    fn layer_failed(&mut self, conn: ConnId, layer: Layer, why: &str) {
+        match layer {
+            Layer::Tls => self.net.handshakes_failed += 1,
+            Layer::WebSocket => self.net.websockets_failed += 1,
+            Layer::Proxy => self.net.proxy_headers_failed += 1,
+        }
         let (told_at, untold) = &mut self.handshakes_told;
         if told_at.is_some_and(|at| self.now < at.plus_secs(1)) {
             *untold += 1;
@@ -388,8 +446,16 @@ impl Shard {
         }
         *told_at = Some(self.now);
         let others = std::mem::take(untold);
-        let remote = self.lines.remote(conn).map(|it| it.to_string()).unwrap_or_default();
-        tracing::warn!(remote, why, others, "TLS handshake failed");
+        let remote = match self.lines.remote(conn) {
+            Some(HERE) => super::name_of(&self.unix).into(),
+            Some(address) => address.to_string(),
+            None => String::new(),
+        };
+        match layer {
+            Layer::Tls => tracing::warn!(remote, why, others, "TLS handshake failed"),
+            Layer::WebSocket => tracing::warn!(remote, why, others, "WebSocket failed"),
+            Layer::Proxy => tracing::warn!(remote, why, others, "PROXY protocol failed"),
+        }
     }
 
     fn broken(&mut self, index: &Index, conn: ConnId, error: DecodeError) {
@@ -426,13 +492,13 @@ impl Shard {
         self.lines.held.put(&mut entry.input, Holder::Known, bytes);
     }
 
-    /// The other side is gone.
+    /// The other side is gone, or has said that this is the end.
     fn ended(&mut self, index: &Index, conn: ConnId) {
         self.forget(index, conn);
         self.lines.part(conn);
     }
 
-    /// There will be no TLS: the other side may still read why not.
+    /// A layer has failed: the other side may still read why.
     fn refused(&mut self, index: &Index, conn: ConnId) {
         self.forget(index, conn);
         self.lines.close(conn, self.now);
@@ -453,7 +519,7 @@ impl Shard {
             Received::Nothing => entry.intake = Intake::Drained,
             Received::Last(_) if entry.intake == Intake::Drained => {}
             Received::Last(_) | Received::More(_) => self.lines.queue(conn),
-            Received::End | Received::Failed(_) => self.lines.remove(conn),
+            Received::End | Received::Told(_) | Received::Failed(..) => self.lines.remove(conn),
         }
     }
 }

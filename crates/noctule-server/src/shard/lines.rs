@@ -162,6 +162,11 @@ impl Lines {
             // Whether it could be written is nobody's concern any more.
             let _ = output.flush(socket, &mut self.scratch);
         }
+        if let Some(entry) = self.connections.get_mut(conn)
+            && let Some(socket) = entry.socket.as_mut().filter(|socket| socket.is_ended())
+        {
+            drop(socket.finish(&mut self.scratch));
+        }
         self.remove(conn);
     }
 
@@ -184,8 +189,14 @@ impl Lines {
 
     /// Counts those that have been silent for long as come for nothing.
     pub(super) fn count_late_strangers(&mut self, now: Time) {
-        let Lines { strangers, idle, .. } = self;
-        strangers.become_late(now, |address| idle.push(address));
+        let Lines { strangers, idle, connections, .. } = self;
+        strangers.become_late(now, |conn, address| {
+            let socket = connections.get_mut(conn).and_then(|entry| entry.socket.as_ref());
+            // Who is silent behind a proxy is not known yet.
+            if socket.is_none_or(|socket| !socket.is_of_proxy()) {
+                idle.push(address);
+            }
+        });
     }
 
     /// A connection counts for its address.
@@ -203,6 +214,11 @@ impl Lines {
     /// How a connection counts for its address; it does no more.
     pub(super) fn take_admitted(&mut self, conn: ConnId) -> Option<Admitted> {
         self.admitted.remove(&conn)
+    }
+
+    /// A proxy has told where a connection comes from.
+    pub(super) fn relocate(&mut self, conn: ConnId, remote: SocketAddr) {
+        self.strangers.relocate(conn, remote);
     }
 
     /// Where a connection comes from, told once.
@@ -233,8 +249,10 @@ impl Lines {
         self.held.release(&mut entry.input);
         self.outputs.release(&mut entry.output);
         let listener = entry.listener;
+        // A proxy that looks whether we are there does not come for nothing.
+        let counts = entry.socket.as_ref().is_none_or(|socket| !socket.is_of_proxy());
         self.connections.remove(conn);
-        self.idle.extend(self.strangers.gone(conn));
+        self.idle.extend(self.strangers.gone(conn).filter(|_| counts));
         self.admitted.remove(&conn);
         Some(listener)
     }
@@ -295,9 +313,10 @@ impl Lines {
         if entry.outlet == Outlet::Blocked {
             return self.flush(conn);
         }
-        // The end of a handshake waits for the socket. That it cannot be sent is found by a read.
+        // The end of a handshake waits for the socket, or the answer to a ping. That it cannot be
+        // sent is found by a read.
         if let Some(socket) = entry.socket.as_mut().filter(|socket| socket.waits()) {
-            drop(socket.flush());
+            drop(socket.flush(&mut self.scratch));
         }
     }
 
@@ -385,7 +404,8 @@ impl Lines {
     fn finish(&mut self, conn: ConnId) {
         let Some(entry) = self.connections.get_mut(conn) else { return };
         entry.phase = Phase::Closing(Farewell::Lingering);
-        let finished = entry.socket.as_mut().is_some_and(|socket| socket.finish().is_ok());
+        let scratch = &mut self.scratch;
+        let finished = entry.socket.as_mut().is_some_and(|it| it.finish(scratch).is_ok());
         if !finished {
             return self.remove(conn);
         }

@@ -4,7 +4,7 @@ use super::Shard;
 use super::lines::News;
 use crate::auth::{Outcome, Seen, Shown, Verdict};
 use crate::config::UserNameFrom;
-use crate::net::Socket;
+use crate::net::{HERE, Socket};
 use noctule_core::output::AuthRequest;
 use noctule_core::{ConnId, Index, Input};
 
@@ -13,11 +13,16 @@ impl Shard {
     pub(super) fn authenticate(&mut self, conn: ConnId, request: AuthRequest) {
         let Some(entry) = self.lines.connections.get_mut(conn) else { return };
         let at = usize::from(entry.listener.0);
+        let is_unix = self.unix[at].is_some();
         let remote = entry.socket.as_ref().and_then(Socket::remote);
+        let remote = remote.or(is_unix.then_some(HERE));
         let certificate = || entry.socket.as_ref().and_then(Socket::certificate);
         let shown = Shown {
             anonymous: self.anonymous[at],
             user_name: match self.named_by[at].from {
+                UserNameFrom::Nothing if self.named_by[at].proxied => {
+                    entry.socket.as_ref().and_then(Socket::proxied_name)
+                }
                 UserNameFrom::Nothing => None,
                 UserNameFrom::CommonName => certificate().map(|it| it.common_name()),
                 UserNameFrom::Subject => certificate().map(|it| it.subject()),
@@ -29,7 +34,7 @@ impl Shard {
                 false => Seen { remote, ..Seen::default() },
                 true => Seen {
                     remote,
-                    listener: self.addresses.get(at).copied(),
+                    listener: self.addresses.get(at).copied().filter(|_| !is_unix),
                     version: entry.version,
                     common_name: certificate().and_then(|it| it.common_name()),
                 },

@@ -57,13 +57,13 @@ pub(crate) use watch::WatchParts;
 use crate::auth::Authenticator;
 use crate::config::{AddressLimits, UserNameFrom};
 use crate::events;
-use crate::net::Acceptor;
+use crate::net::{Entrance, Incoming};
 use crate::sys::SysTopics;
 use connections::Phase;
 use keep::Told;
 use lines::{Lines, News};
 use mio::event::Event;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 use noctule_core::grant::Policies;
 use noctule_core::input::{Memory, Origin};
 use noctule_core::limits::Durability;
@@ -72,7 +72,7 @@ use noctule_core::{
 };
 use noctule_store::{Fetched, Progress, Replayed, Store, StoreError};
 use peers::Arrival;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Barrier};
@@ -142,29 +142,31 @@ pub(crate) struct NamedBy {
     pub(crate) from: UserNameFrom,
     /// Client ids have to be the same.
     pub(crate) bound: bool,
+    /// What they have shown a proxy names them too.
+    pub(crate) proxied: bool,
 }
 
 /// A listener as one shard needs it.
 pub(crate) struct ListenerPart {
     /// `None`: another shard accepts for it.
-    pub(crate) socket: Option<TcpListener>,
+    pub(crate) socket: Option<Incoming>,
     pub(crate) tenant: Tenant,
     /// Where clients find it.
     pub(crate) address: SocketAddr,
     pub(crate) door: Door,
     pub(crate) durability: Option<Durability>,
-    pub(crate) acceptor: Option<Arc<Acceptor>>,
+    pub(crate) entrance: Entrance,
     pub(crate) named_by: NamedBy,
 }
 
 /// A listener this shard accepts from.
 struct ShardListener {
-    socket: mio::net::TcpListener,
+    socket: Incoming,
     at: usize,
     tenant: Tenant,
     door: Door,
     durability: Option<Durability>,
-    acceptor: Option<Arc<Acceptor>>,
+    entrance: Entrance,
     /// Connections may wait, and no event will tell of them.
     waiting: bool,
     again_at: Option<Time>,
@@ -193,6 +195,8 @@ pub(crate) struct Shard {
     auth: Authenticator,
     anonymous: Vec<bool>,
     addresses: Vec<SocketAddr>,
+    /// What clients of Unix sockets are called.
+    unix: Vec<Option<Arc<str>>>,
     named_by: Vec<NamedBy>,
     /// Steps of TLS handshakes that this turn may still take.
     handshakes_left: u32,
@@ -246,6 +250,7 @@ impl Shard {
             peers: parts.peers,
             auth: parts.auth,
             addresses: parts.listeners.iter().map(|it| it.address).collect(),
+            unix: parts.listeners.iter().map(|it| it.entrance.unix.clone()).collect(),
             anonymous: parts.listeners.iter().map(|it| it.door.allow_anonymous).collect(),
             named_by: parts.listeners.iter().map(|it| it.named_by).collect(),
             handshakes_left: 0,
@@ -293,20 +298,15 @@ impl Shard {
 
     fn listen(&mut self, poll: &Poll, parts: Vec<ListenerPart>) -> std::io::Result<()> {
         for (at, part) in parts.into_iter().enumerate() {
-            let Some(socket) = part.socket else { continue };
-            let mut socket = mio::net::TcpListener::from_std(socket);
-            poll.registry().register(
-                &mut socket,
-                Token(FIRST_LISTENER - at),
-                Interest::READABLE,
-            )?;
+            let Some(mut socket) = part.socket else { continue };
+            socket.watch(poll.registry(), Token(FIRST_LISTENER - at))?;
             self.listeners.push(ShardListener {
                 socket,
                 at,
                 tenant: part.tenant,
                 door: part.door,
                 durability: part.durability,
-                acceptor: part.acceptor,
+                entrance: part.entrance,
                 waiting: true,
                 again_at: None,
                 said_at: None,
@@ -515,7 +515,7 @@ impl Shard {
 
     /// Empties the outbox, but for records and index changes, which leave at the end of the turn.
     fn pass_on(&mut self) {
-        let Shard { outbox, lines, peers, watch, broker, now, .. } = self;
+        let Shard { outbox, lines, peers, watch, broker, now, unix, .. } = self;
         for send in outbox.sends.drain(..) {
             lines.send(&outbox.frames, send);
         }
@@ -524,7 +524,7 @@ impl Shard {
             peers.tell(to, message);
         }
         for event in outbox.events.drain(..) {
-            events::log(&event);
+            events::log(&event, name_of(unix));
             watch.hear(*now, broker, event);
         }
         if !self.outbox.effects.is_empty() {
@@ -666,6 +666,15 @@ impl From<std::io::Error> for ShardError {
 impl From<StoreError> for ShardError {
     fn from(error: StoreError) -> ShardError {
         ShardError::Store(error)
+    }
+}
+
+/// What clients of Unix sockets are called where nobody knows of which: its name, if there is one.
+fn name_of(unix: &[Option<Arc<str>>]) -> &str {
+    let mut all = unix.iter().flatten();
+    match (all.next(), all.next()) {
+        (Some(name), None) => name,
+        (Some(_), Some(_)) | (None, _) => "unix",
     }
 }
 

@@ -21,6 +21,10 @@ pub struct NetCounters {
     pub accepts_failed: u64,
     /// TLS handshakes that failed.
     pub handshakes_failed: u64,
+    /// WebSockets that were refused, or broke the rules.
+    pub websockets_failed: u64,
+    /// Connections without the header that their listener wants of a proxy.
+    pub proxy_headers_failed: u64,
     /// Connections cut, because unfinished packets took too much memory.
     pub connections_cut: u64,
     /// Memory of unfinished packets, and of those that wait to be read, in bytes.
@@ -48,6 +52,8 @@ impl NetCounters {
         self.half_open_cut += other.half_open_cut;
         self.accepts_failed += other.accepts_failed;
         self.handshakes_failed += other.handshakes_failed;
+        self.websockets_failed += other.websockets_failed;
+        self.proxy_headers_failed += other.proxy_headers_failed;
         self.connections_cut += other.connections_cut;
         self.bytes_unfinished_now += other.bytes_unfinished_now;
         self.packets_waiting_now += other.packets_waiting_now;

@@ -54,6 +54,13 @@ impl Strangers {
         self.of.get(&conn).map(|it| it.remote)
     }
 
+    /// One comes from elsewhere than it seemed.
+    pub(super) fn relocate(&mut self, conn: ConnId, remote: SocketAddr) {
+        if let Some(stranger) = self.of.get_mut(&conn) {
+            stranger.remote = remote;
+        }
+    }
+
     /// One has said who it is.
     pub(super) fn introduced(&mut self, conn: ConnId) -> Option<SocketAddr> {
         self.of.remove(&conn).map(|it| it.remote)
@@ -78,14 +85,14 @@ impl Strangers {
     }
 
     /// Where those come from who have become late since the last time.
-    pub(super) fn become_late(&mut self, now: Time, mut each: impl FnMut(IpAddr)) {
+    pub(super) fn become_late(&mut self, now: Time, mut each: impl FnMut(ConnId, IpAddr)) {
         while let Some(&(came, conn, number)) = self.order.get(self.late)
             && now >= came.plus_secs(LATE_SECS)
         {
             self.late += 1;
             if let Some(stranger) = self.of.get_mut(&conn).filter(|it| it.number == number) {
                 stranger.late = true;
-                each(stranger.remote.ip());
+                each(conn, stranger.remote.ip());
             }
         }
     }
@@ -105,7 +112,7 @@ mod tests {
 
     fn late(strangers: &mut Strangers, secs: u64) -> Vec<IpAddr> {
         let mut found = Vec::new();
-        strangers.become_late(at(secs), |address| found.push(address));
+        strangers.become_late(at(secs), |_, address| found.push(address));
         found
     }
 

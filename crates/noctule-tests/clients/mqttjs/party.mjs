@@ -1,7 +1,9 @@
 // One MQTT party over MQTT.js. Every script of this folder is called with HOST PORT VERSION
-// (3.1, 3.1.1 or 5) and asserts what it sees.
+// (3.1, 3.1.1 or 5) and asserts what it sees. With NOCTULE_TEST_WEBSOCKET set it goes through a
+// WebSocket, with NOCTULE_TEST_CA through TLS.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import mqtt from 'mqtt'
 
 const [host, port, version] = process.argv.slice(2)
@@ -10,6 +12,11 @@ const protocol = {
   '3.1.1': { protocolVersion: 4 },
   5: { protocolVersion: 5 },
 }[version]
+const { NOCTULE_TEST_WEBSOCKET: webSocket, NOCTULE_TEST_CA: ca } = process.env
+const transport = {
+  protocol: webSocket ? (ca ? 'wss' : 'ws') : (ca ? 'mqtts' : 'mqtt'),
+  ...(ca ? { ca: readFileSync(ca) } : {}),
+}
 const run = Math.random().toString(36).slice(2, 8)
 
 export const v5 = version === '5'
@@ -46,6 +53,7 @@ export class Party {
       clientId: name ? name + run : '',
       reconnectPeriod: 0,
       connectTimeout: patience,
+      ...transport,
       ...protocol,
       ...options,
     })

@@ -1,7 +1,9 @@
 """One MQTT party over paho-mqtt: the same calls for 1.6 and 2.x, and for MQTT 3.1, 3.1.1 and 5.
 
-Every script of this folder is called with HOST PORT VERSION and asserts what it sees.
+Every script of this folder is called with HOST PORT VERSION and asserts what it sees. With
+NOCTULE_TEST_WEBSOCKET set it goes through a WebSocket, with NOCTULE_TEST_CA through TLS.
 """
+import os
 import queue
 import random
 import socket
@@ -58,10 +60,14 @@ class Party:
         more = {} if V5 else {"clean_session": clean}
         if manual_ack:
             more["manual_ack"] = True
+        if "NOCTULE_TEST_WEBSOCKET" in os.environ:
+            more["transport"] = "websockets"
         if PAHO_2:
             more["callback_api_version"] = mqtt.CallbackAPIVersion.VERSION2
         self.client = mqtt.Client(client_id=self.client_id, protocol=PROTOCOL,
                                   reconnect_on_failure=False, **more)
+        if "NOCTULE_TEST_CA" in os.environ:
+            self.client.tls_set(os.environ["NOCTULE_TEST_CA"])
         self.client.on_connect = self._on_connect
         self.client.on_disconnect = self._on_disconnect
         self.client.on_subscribe = self._on_subscribe

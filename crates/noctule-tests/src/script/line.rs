@@ -1,5 +1,6 @@
-//! One connection of a script to a server behind sockets: plain, or with TLS.
+//! One connection of a script to a server behind sockets: plain, with TLS, or as a WebSocket.
 
+use super::web_socket::WebSocket;
 use anyhow::{Context, Result};
 use noctule_server::config::{ClientCertificates, TlsOptions, TlsVersion, UserNameFrom};
 use noctule_tls::rustls::pki_types::ServerName;
@@ -17,6 +18,8 @@ pub(crate) enum Line {
     Plain(TcpStream),
     /// With it.
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    /// As a WebSocket.
+    WebSocket(WebSocket),
 }
 
 impl Line {
@@ -29,10 +32,16 @@ impl Line {
         Ok(Line::Tls(Box::new(stream)))
     }
 
+    /// Asks for a WebSocket over a connection.
+    pub(crate) fn web_socket(stream: TcpStream) -> io::Result<Line> {
+        WebSocket::open(stream).map(Line::WebSocket)
+    }
+
     pub(crate) fn stream(&self) -> &TcpStream {
         match self {
             Line::Plain(stream) => stream,
             Line::Tls(stream) => &stream.sock,
+            Line::WebSocket(socket) => socket.stream(),
         }
     }
 }
@@ -42,6 +51,7 @@ impl Read for Line {
         match self {
             Line::Plain(stream) => stream.read(buffer),
             Line::Tls(stream) => stream.read(buffer),
+            Line::WebSocket(socket) => socket.read(buffer),
         }
     }
 }
@@ -51,6 +61,7 @@ impl Write for Line {
         match self {
             Line::Plain(stream) => stream.write(bytes),
             Line::Tls(stream) => stream.write(bytes),
+            Line::WebSocket(socket) => socket.write(bytes),
         }
     }
 
@@ -58,6 +69,7 @@ impl Write for Line {
         match self {
             Line::Plain(stream) => stream.flush(),
             Line::Tls(stream) => stream.flush(),
+            Line::WebSocket(socket) => socket.stream().flush(),
         }
     }
 }

@@ -13,9 +13,8 @@
 //! ```
 //!
 //! A script runs once for each version it is for and each broker: pure with one shard, with three,
-//! and with two and a store; a server behind TCP with one shard and with two. [`watch`] checks on
-//! every packet of every script what holds for
-//! all of them.
+//! and with two and a store; a server behind TCP with one shard and with two, behind TLS, and
+//! behind WebSocket. [`watch`] checks on every packet of every script what holds for all of them.
 
 pub mod client;
 pub mod connect;
@@ -25,6 +24,7 @@ pub mod property;
 pub mod tcp;
 pub mod transport;
 pub mod watch;
+mod web_socket;
 pub mod world;
 
 use noctule_core::Limits;
@@ -163,6 +163,8 @@ impl Script {
             if sockets && self.over != Over::Pure {
                 let tls = Tcp::new(2, self.rights(), &self.accounts, Security::Tls);
                 self.run_on(*version, "TLS, 2 shards", Box::new(tls), &script);
+                let ws = Tcp::new(2, self.rights(), &self.accounts, Security::WebSocket);
+                self.run_on(*version, "WebSocket, 2 shards", Box::new(ws), &script);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A server behind TCP, in this process; its clients speak TLS if they are told to.
+//! A server behind TCP, in this process; its clients speak TLS or WebSocket if they are told to.
 
 use super::connect::connect;
 use super::line::{self, Line};
@@ -9,7 +9,7 @@ use noctule_core::limits::ListenerLimits;
 use noctule_core::{Limits, ShardId, Tenant};
 use noctule_proto::Version;
 use noctule_server::auth::Verifier;
-use noctule_server::config::Listener;
+use noctule_server::config::{Listener, Protocol};
 use noctule_server::{Config, Handle, Server};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -30,6 +30,8 @@ pub enum Security {
     Plain,
     /// Over TLS.
     Tls,
+    /// In plain bytes, in frames of WebSocket.
+    WebSocket,
 }
 
 /// A server and connections to it.
@@ -75,7 +77,10 @@ impl Tcp {
             own => own,
         };
         for own in own {
-            let listener = Listener { limits: own.clone(), tls: tls.clone(), ..plain.clone() };
+            let mut listener = Listener { limits: own.clone(), tls: tls.clone(), ..plain.clone() };
+            if security == Security::WebSocket {
+                listener.transport.protocol = Protocol::WebSocket;
+            }
             config.listeners.push(listener);
         }
         let server = Server::start(config).expect("a loopback port can be had");
@@ -125,6 +130,7 @@ impl Transport for Tcp {
         let stream = self.connect(self.addresses[usize::from(listener)]);
         let opened = match self.security {
             Security::Tls => Line::secure(stream).expect("the server speaks TLS"),
+            Security::WebSocket => Line::web_socket(stream).expect("the server speaks WebSocket"),
             Security::Plain => Line::Plain(stream),
         };
         self.lines.push(Some(opened));

@@ -28,4 +28,5 @@ mod subscribe;
 mod topics;
 mod unsubscribe;
 mod v31;
+mod web_socket;
 mod will;

@@ -1,17 +1,9 @@
-//! Frames [RFC 6455, 5], without input or output: bytes in, what they mean out.
+//! Frames of a server and of a client [RFC 6455, 5], without input or output: bytes in, what they
+//! mean out.
 
 use super::WebSocketError;
-
-/// The longest payload of a control frame, in bytes.
-const CONTROL_MAX: usize = 125;
-const FINAL: u8 = 0x80;
-const MASKED: u8 = 0x80;
-const CONTINUATION: u8 = 0;
-const TEXT: u8 = 1;
-const BINARY: u8 = 2;
-const CLOSE: u8 = 8;
-const PING: u8 = 9;
-const PONG: u8 = 10;
+use noctule_proto::Role;
+use noctule_proto::websocket::{self as wire, FrameError, Header, Sequence};
 
 /// What the server says.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,8 +20,7 @@ pub(super) enum Said<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
     state: State,
-    /// The last data frame was not the final one of its message.
-    continues: bool,
+    sequence: Sequence,
 }
 
 #[derive(Debug)]
@@ -39,7 +30,7 @@ enum State {
     /// Bytes of a data frame that are still to come, at least 1.
     Data { left: u64 },
     /// A control frame, as far as it has come.
-    Control { code: u8, length: usize, payload: Vec<u8> },
+    Control { kind: wire::Kind, length: usize, payload: Vec<u8> },
 }
 
 impl Default for State {
@@ -58,7 +49,7 @@ impl Decoder {
             match &mut self.state {
                 State::Header(header) => {
                     header.push(take(input, 1)[0]);
-                    if let Some(next) = next_state(header, &mut self.continues)? {
+                    if let Some(next) = next_state(header, &mut self.sequence).map_err(wrong)? {
                         self.state = next;
                     }
                 }
@@ -101,63 +92,47 @@ impl Decoder {
 
     /// A control frame that is whole. Pongs answer nothing of ours and say nothing.
     fn control(&mut self) -> Result<Option<Said<'static>>, WebSocketError> {
-        let State::Control { code, length, payload } = &mut self.state else { return Ok(None) };
+        let State::Control { kind, length, payload } = &mut self.state else { return Ok(None) };
         if payload.len() < *length {
             return Ok(None);
         }
-        let (code, payload) = (*code, std::mem::take(payload));
+        let (kind, payload) = (*kind, std::mem::take(payload));
         self.state = State::default();
-        match code {
-            PING => Ok(Some(Said::Ping(payload))),
-            CLOSE => match payload.split_first_chunk() {
+        match kind {
+            wire::Kind::Ping => Ok(Some(Said::Ping(payload))),
+            wire::Kind::Close => match payload.split_first_chunk() {
                 Some((code, reason)) => {
                     let reason = String::from_utf8_lossy(reason).into_owned();
                     Ok(Some(Said::Close(Some(u16::from_be_bytes(*code)), reason)))
                 }
                 None if payload.is_empty() => Ok(Some(Said::Close(None, String::new()))),
-                None => Err(WebSocketError::Frame("half a code in a close frame")),
+                None => Err(wrong(FrameError::HalfCode)),
             },
-            _ => Ok(None),
+            wire::Kind::Pong | wire::Kind::Binary | wire::Kind::Text | wire::Kind::Continuation => {
+                Ok(None)
+            }
         }
     }
 }
 
+fn wrong(error: FrameError) -> WebSocketError {
+    WebSocketError::Frame(error.what())
+}
+
 /// The state after a header; `None` while it is not whole.
-fn next_state(header: &[u8], continues: &mut bool) -> Result<Option<State>, WebSocketError> {
-    let wrong = |what| Err(WebSocketError::Frame(what));
-    let [first, second, rest @ ..] = header else { return Ok(None) };
-    if second & MASKED != 0 {
-        return wrong("a masked frame from a server");
-    }
-    let left = match (second & !MASKED, rest) {
-        (126, [a, b]) => u64::from(u16::from_be_bytes([*a, *b])),
-        (127, rest) if rest.len() == 8 => {
-            u64::from_be_bytes(rest.try_into().expect("these are 8 bytes"))
-        }
-        (126 | 127, _) => return Ok(None),
-        (length, _) => u64::from(length),
-    };
-    if first & 0x70 != 0 {
-        return wrong("a reserved bit is set");
-    }
-    let (last, code) = (first & FINAL != 0, first & 0x0f);
-    match code {
-        CONTINUATION if !*continues => return wrong("it continues what was not begun"),
-        BINARY if *continues => return wrong("it begins a message inside of another"),
-        CONTINUATION | BINARY => *continues = !last,
-        // Only binary frames carry MQTT; others end the connection [MQTT-6.0.0-1 v5]
-        // [MQTT-6.0.0-1 v3.1.1].
-        TEXT => return wrong("a text frame, but MQTT travels in binary frames"),
-        CLOSE | PING | PONG => {
-            let length = usize::try_from(left).unwrap_or(usize::MAX);
-            if !last || length > CONTROL_MAX {
-                return wrong("a control frame in parts, or of more than 125 bytes");
-            }
-            return Ok(Some(State::Control { code, length, payload: Vec::new() }));
-        }
-        _ => return wrong("an unknown kind of frame"),
-    }
-    Ok(Some(if left == 0 { State::default() } else { State::Data { left } }))
+fn next_state(bytes: &[u8], sequence: &mut Sequence) -> Result<Option<State>, FrameError> {
+    let Some((header, _)) = Header::parse(bytes, Role::Server)? else { return Ok(None) };
+    // Text ends the connection [MQTT-6.0.0-1 v5] [MQTT-6.0.0-1 v3.1.1].
+    sequence.follow(&header)?;
+    let Header { kind, len: left, .. } = header;
+    Ok(Some(if kind.is_control() {
+        let length = usize::try_from(left).map_err(|_| FrameError::Control)?;
+        State::Control { kind, length, payload: Vec::new() }
+    } else if left == 0 {
+        State::default()
+    } else {
+        State::Data { left }
+    }))
 }
 
 /// The first bytes of the input, at most `max`.
@@ -182,36 +157,18 @@ pub(super) enum Kind {
 pub(super) fn encode(kind: Kind, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
     // MQTT packets travel in binary frames [MQTT-6.0.0-1 v5] [MQTT-6.0.0-1 v3.1.1], whose borders
     // mean nothing [MQTT-6.0.0-2 v5] [MQTT-6.0.0-2 v3.1.1].
-    let code = match kind {
-        Kind::Data => BINARY,
-        Kind::Pong => PONG,
-        Kind::Close => CLOSE,
+    let kind = match kind {
+        Kind::Data => wire::Kind::Binary,
+        Kind::Pong => wire::Kind::Pong,
+        Kind::Close => wire::Kind::Close,
     };
-    out.push(FINAL | code);
-    match payload.len() {
-        length @ 0..=125 => out.push(MASKED | u8::try_from(length).expect("at most 125")),
-        length => {
-            if let Ok(length) = u16::try_from(length) {
-                out.push(MASKED | 126);
-                out.extend_from_slice(&length.to_be_bytes());
-            } else {
-                out.push(MASKED | 127);
-                out.extend_from_slice(&(length as u64).to_be_bytes());
-            }
-        }
-    }
-    out.extend_from_slice(&mask);
+    let header = Header { last: true, kind, mask: Some(mask), len: payload.len() as u64 };
+    let mut bytes = [0; wire::HEADER_MAX];
+    let end = header.write(&mut bytes);
+    out.extend_from_slice(&bytes[..end]);
     let start = out.len();
     out.extend_from_slice(payload);
-    let [a, b, c, d] = mask;
-    let key = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-    let (words, rest) = out[start..].as_chunks_mut::<8>();
-    for word in words {
-        *word = (u64::from_ne_bytes(*word) ^ key).to_ne_bytes();
-    }
-    for (byte, key) in rest.iter_mut().zip(key.to_ne_bytes()) {
-        *byte ^= key;
-    }
+    wire::mask(&mut out[start..], mask);
 }
 
 #[cfg(test)]
@@ -268,6 +225,7 @@ mod tests {
             (&[0x09, 0], "control"),
             (&[0x89, 126, 0, 126], "control"),
             (&[0x88, 1, 3], "half"),
+            (&[0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0], "2^63"),
         ] {
             let error = hear(bytes, 1).expect_err("a bad frame").to_string();
             assert!(error.contains(word), "{bytes:x?}: {error}");
@@ -308,14 +266,14 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_may_claim_any_length() {
+    fn a_frame_may_claim_any_length_of_63_bits() {
         let mut decoder = Decoder::default();
-        let header = [0x82, 127, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+        let header = [0x82, 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
         assert_eq!(decoder.decode(&mut &header[..]).expect("good"), None);
-        assert_eq!(decoder.data_left(), u64::MAX);
+        assert_eq!(decoder.data_left(), u64::MAX >> 1);
         assert_eq!(decoder.decode(&mut &b"abc"[..]).expect("good"), Some(Said::Data(b"abc")));
         decoder.skip(1);
-        assert_eq!(decoder.data_left(), u64::MAX - 4);
+        assert_eq!(decoder.data_left(), (u64::MAX >> 1) - 4);
     }
 
     #[test]

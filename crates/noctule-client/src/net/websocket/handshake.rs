@@ -3,6 +3,7 @@
 use super::{Stream, WebSocket, WebSocketError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use noctule_proto::websocket::PROOF;
 use sha1::{Digest, Sha1};
 use std::io::{self, ErrorKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,8 +11,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// The longest answer that is read, in bytes.
 const ANSWER_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
-/// What the server adds to the key before it takes the hash [RFC 6455, 1.3].
-const PROOF: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// Headers that make the request what it is.
 const OURS: [&str; 6] = [
     "host",

@@ -3,6 +3,7 @@
 use super::frame::{Decoder, Kind, Said, encode};
 use super::{Stream, WebSocketError};
 use crate::net::stream::unless_gone;
+use noctule_proto::websocket::close::{GOING_AWAY, NORMAL, PROTOCOL_ERROR};
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,9 +15,6 @@ const INPUT_BYTES: usize = 8 * 1024;
 const FRAME_MAX: usize = 64 * 1024;
 /// Random bytes that are taken from the operating system at once.
 const RANDOM_BYTES: usize = 256;
-const NORMAL: u16 = 1000;
-const GOING_AWAY: u16 = 1001;
-const PROTOCOL_ERROR: u16 = 1002;
 
 /// A WebSocket over another stream.
 ///

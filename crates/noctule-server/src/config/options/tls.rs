@@ -1,8 +1,8 @@
-//! The options of a listener that speaks TLS.
+//! Options of `[listener.tls]`.
 
-use super::super::tls::{ClientCertificates, TlsDraft, TlsVersion, UserNameFrom};
-use super::super::value::{Choice, ChoiceOrNone, Text};
 use super::{Opt, text};
+use crate::config::tls::{ClientCertificates, TlsDraft, TlsVersion, UserNameFrom};
+use crate::config::value::{Choice, ChoiceOrNone, Text};
 
 /// What may be taken for a user name.
 const USER_NAMES: &[(&str, UserNameFrom)] = &[

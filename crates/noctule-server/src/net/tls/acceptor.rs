@@ -3,7 +3,7 @@
 
 use super::Tls;
 use super::clients::ClientVerifier;
-use crate::config::{ClientCertificates, TlsOptions, TlsVersion};
+use crate::config::{ClientCertificates, Protocol, TlsOptions, TlsVersion};
 use noctule_tls::rustls::crypto::ring::Ticketer;
 use noctule_tls::rustls::server::{NoServerSessionStorage, UnbufferedServerConnection};
 use noctule_tls::rustls::sign::SingleCertAndKey;
@@ -13,8 +13,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
-/// The protocol that we answer to by ALPN. A client that names none is as welcome.
-const ALPN: &[u8] = b"mqtt";
+/// The protocols that we answer to by ALPN. A client that names none is as welcome.
+const ALPN: &[&[u8]] = &[b"mqtt"];
+/// The same where WebSocket is spoken.
+const ALPN_OF_WEBSOCKET: &[&[u8]] = &[b"http/1.1", b"mqtt"];
 
 const BOTH: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
 const NEW: &[&SupportedProtocolVersion] = &[&version::TLS13];
@@ -24,20 +26,25 @@ type Stamp = Option<(SystemTime, u64)>;
 
 /// Begins the TLS of a listener's connections.
 pub(crate) struct Acceptor {
+    protocols: &'static [&'static [u8]],
     options: Mutex<(TlsOptions, Vec<Stamp>)>,
     current: RwLock<Arc<ServerConfig>>,
 }
 
 impl Acceptor {
-    /// Reads the files.
+    /// Reads the files. What is encrypted is `protocol`.
     ///
     /// # Errors
     /// One of them is of no use.
-    pub(crate) fn load(options: &TlsOptions) -> Result<Acceptor, TlsFileError> {
+    pub(crate) fn load(options: &TlsOptions, protocol: Protocol) -> Result<Acceptor, TlsFileError> {
+        let protocols = match protocol {
+            Protocol::Mqtt => ALPN,
+            Protocol::WebSocket => ALPN_OF_WEBSOCKET,
+        };
         // Before they are read: a change meanwhile is found later.
         let stamps = stamps(options);
-        let current = RwLock::new(Arc::new(server_config(options)?));
-        Ok(Acceptor { options: Mutex::new((options.clone(), stamps)), current })
+        let current = RwLock::new(Arc::new(server_config(options, protocols)?));
+        Ok(Acceptor { protocols, options: Mutex::new((options.clone(), stamps)), current })
     }
 
     /// New connections begin with other options, or with what the same files hold by now. If
@@ -48,7 +55,7 @@ impl Acceptor {
     pub(crate) fn reload(&self, new: &TlsOptions) -> Result<(), TlsFileError> {
         let mut options = self.options.lock().unwrap_or_else(PoisonError::into_inner);
         *options = (new.clone(), stamps(new));
-        let config = Arc::new(server_config(new)?);
+        let config = Arc::new(server_config(new, self.protocols)?);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
         Ok(())
     }
@@ -88,7 +95,7 @@ fn stamp(path: &Path) -> Stamp {
     Some((data.modified().ok()?, data.len()))
 }
 
-fn server_config(options: &TlsOptions) -> Result<ServerConfig, TlsFileError> {
+fn server_config(options: &TlsOptions, protocols: &[&[u8]]) -> Result<ServerConfig, TlsFileError> {
     let suites = options.ciphers.iter().map(|name| CipherSuite::by_name(name));
     let suites = suites.collect::<Result<Vec<_>, _>>()?;
     let provider = Arc::new(provider(&suites));
@@ -109,7 +116,7 @@ fn server_config(options: &TlsOptions) -> Result<ServerConfig, TlsFileError> {
         Some(_) | None => builder.with_no_client_auth(),
     };
     let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     // All shards take the tickets of all others. With the files, the keys of the tickets are new:
     // nobody resumes who would not be let in any more.
     config.ticketer =

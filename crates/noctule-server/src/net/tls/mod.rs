@@ -12,7 +12,7 @@ mod clients;
 
 pub(crate) use acceptor::Acceptor;
 
-use super::tcp::{Received, read, write};
+use super::tcp::{Layer, Received, read, write};
 use mio::net::TcpStream;
 use noctule_tls::Certificate;
 use noctule_tls::rustls::server::{ServerConnectionData, UnbufferedServerConnection};
@@ -42,6 +42,8 @@ const RECORD_OVERHEAD: usize = 64;
 pub(crate) struct Scratch {
     cipher: Vec<u8>,
     out: Vec<u8>,
+    /// What is to be encrypted as one piece.
+    pub(super) gathered: Vec<u8>,
 }
 
 /// TLS of one connection.
@@ -54,8 +56,6 @@ pub(crate) struct Tls {
     /// Encrypted, and not yet sent.
     outgoing: Vec<u8>,
     progress: Progress,
-    /// Memory of parts of records, as far as somebody counts it.
-    counted: usize,
 }
 
 /// How far a connection is.
@@ -78,19 +78,12 @@ impl Tls {
             plain: Vec::new(),
             outgoing: Vec::new(),
             progress: Progress::Fresh,
-            counted: 0,
         }
     }
 
-    /// Memory of parts of records that was counted so far.
-    pub(crate) fn counted(&self) -> usize {
-        self.counted
-    }
-
-    /// Counts it anew, or no more; answers what was counted before, and what is now.
-    pub(crate) fn recount(&mut self, counts: bool) -> (usize, usize) {
-        let now = if counts { self.incoming.capacity() + self.plain.capacity() } else { 0 };
-        (std::mem::replace(&mut self.counted, now), now)
+    /// Memory of parts of records.
+    pub(crate) fn memory(&self) -> usize {
+        self.incoming.capacity() + self.plain.capacity()
     }
 
     /// Whether the handshake is still under way.
@@ -135,7 +128,7 @@ impl Tls {
         let received = read(stream, &mut cipher[kept..]);
         let count = match received {
             Received::Last(count) | Received::More(count) => count,
-            Received::Nothing | Received::End | Received::Failed(_) => 0,
+            Received::Nothing | Received::End | Received::Told(_) | Received::Failed(..) => 0,
         };
         cipher.truncate(kept + count);
         if count == 0 {
@@ -145,15 +138,15 @@ impl Tls {
         if self.progress == Progress::Fresh {
             self.progress = Progress::Running;
             if let Some(stranger) = stranger(cipher) {
-                return Received::Failed(stranger.into());
+                return Received::Failed(Layer::Tls, stranger.into());
             }
         }
         let (taken, outcome) = self.process(buffer, scratch);
         self.send_rest(stream, scratch);
         match outcome {
-            Err(error) => Received::Failed(in_words(&error)),
+            Err(error) => Received::Failed(Layer::Tls, in_words(&error)),
             Ok(()) if self.incoming.len() > HANDSHAKE_MAX && self.is_handshaking() => {
-                Received::Failed("the handshake is too long".into())
+                Received::Failed(Layer::Tls, "the handshake is too long".into())
             }
             Ok(()) => match received {
                 Received::Last(_) if self.plain.is_empty() && self.progress != Progress::Ended => {
@@ -167,7 +160,7 @@ impl Tls {
     /// Takes apart what was received; what has to be answered lies in `scratch.out` then. Answers
     /// how many bytes the buffer got.
     fn process(&mut self, buffer: &mut [u8], scratch: &mut Scratch) -> (usize, Result<(), Error>) {
-        let Scratch { cipher, out } = scratch;
+        let Scratch { cipher, out, .. } = scratch;
         let (mut used, mut taken) = (0, 0);
         out.clear();
         if self.progress == Progress::Failed {
