@@ -82,7 +82,7 @@ impl Broker {
         }
         let assigned = connect.client_id.is_empty();
         let client_id: Box<str> =
-            if assigned { self.assign_id(tenant) } else { connect.client_id.into() };
+            if assigned { self.assign_id(tenant, listener) } else { connect.client_id.into() };
         let mount_point = self.limits.mount_point(listener);
         let mut will = connect.will.as_ref().map(|will| stored_will(will, mount_point));
         if connect.version != Version::V5
@@ -127,10 +127,17 @@ impl Broker {
         if v31_length
             || unnamed_v311
             || id.len() > usize::from(limits.client_id_len_max)
-            || (id.is_empty() && !limits.assign_client_ids)
+            || (id.is_empty() && !limits.assigns_ids(listener))
         {
             // [MQTT-3.1.3-8 v5], [MQTT-3.1.3-9 v3.1.1]
             return Err((ReasonCode::ClientIdentifierNotValid, "client identifier not accepted"));
+        }
+        let (asked, most) = (connect.keep_alive_secs, limits.keep_alive_secs_max);
+        let too_long = most > 0 && (asked == 0 || asked > most);
+        // They cannot be told another one, as clients of v5 are.
+        if limits.refuse_long_keep_alive_v3 && too_long && connect.version != Version::V5 {
+            let why = "its keep alive is longer than the broker allows";
+            return Err((ReasonCode::ClientIdentifierNotValid, why));
         }
         // [U5-3.1.2-4]
         let properties = &connect.properties;
@@ -205,13 +212,13 @@ impl Broker {
 
     /// A name nobody has, at home here. [MQTT-3.1.3-6 v5], [MQTT-3.2.2-16 v5]
     /// [MQTT-3.1.3-6 v3.1.1].
-    fn assign_id(&mut self, tenant: Tenant) -> Box<str> {
+    fn assign_id(&mut self, tenant: Tenant, listener: ListenerId) -> Box<str> {
         loop {
             let (high, low) = (self.random.next(), self.random.next());
             // In the form of a random UUID.
             let id = format!(
                 "{}{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-                self.limits.assigned_id_prefix,
+                self.limits.assigned_id_prefix_at(listener),
                 high >> 32,
                 high >> 16 & 0xFFFF,
                 high & 0xFFF,
@@ -426,7 +433,7 @@ impl Broker {
         connection.phase = Phase::Live;
         connection.keep_alive_secs = keep_alive;
         let offer = self.limits.offer(connection.origin.listener);
-        let aliases = Aliases::new(applicant.alias_max.min(self.limits.topic_alias_out_max));
+        let aliases = Aliases::new(applicant.alias_max.min(offer.topic_alias_out_max));
         let aliased = v5 && aliases.outgoing_allowed();
         if v5 {
             connection.v5 = Some(Box::new(Extras {
@@ -436,7 +443,7 @@ impl Broker {
                 proving: Proving::No,
                 announced: Announced {
                     receive_maximum: self.limits.receive_maximum,
-                    topic_alias_max: self.limits.topic_alias_max,
+                    topic_alias_max: offer.topic_alias_max,
                     qos_max: offer.qos_max,
                     retain_available: offer.retain_available,
                 },
@@ -601,7 +608,7 @@ fn announced<'a>(limits: &Limits, offer: Offer, applicant: &'a Applicant) -> Con
         maximum_packet_size: NonZeroU32::new(offer.packet_size_max),
         // [MQTT-3.1.3-7 v5]
         assigned_client_id: applicant.assigned.then_some(&*applicant.client_id),
-        topic_alias_maximum: Some(limits.topic_alias_max).filter(|max| *max > 0),
+        topic_alias_maximum: Some(offer.topic_alias_max).filter(|max| *max > 0),
         wildcard_subscription_available: off(limits.wildcard_available),
         subscription_identifiers_available: off(limits.subscription_ids_available),
         shared_subscription_available: off(limits.shared_available),

@@ -3,6 +3,7 @@
 //! The line of a refused client has a stable form for tools that ban by address:
 //! `client refused ... remote="ADDRESS:PORT" reason="..."`.
 
+use crate::log::CLIENTS;
 use noctule_core::Event;
 use noctule_core::output::End;
 use std::net::SocketAddr;
@@ -20,7 +21,7 @@ pub(crate) fn log(event: &Event) {
             keep_alive_secs,
             clean_start,
             user_name,
-        } => info!(
+        } => info!(target: CLIENTS,
             client_id = &**client_id,
             remote = shown(*remote),
             tenant = tenant.0,
@@ -42,12 +43,12 @@ pub(crate) fn log(event: &Event) {
             match end {
                 End::ByClient(reason) => {
                     let reason = reason.name();
-                    info!(client_id, remote, reason, "client disconnected");
+                    info!(target: CLIENTS, client_id, remote, reason, "client disconnected");
                 }
-                End::Lost => info!(client_id, remote, "connection lost"),
+                End::Lost => info!(target: CLIENTS, client_id, remote, "connection lost"),
                 End::ByBroker { reason, why } => {
                     let reason = reason.name();
-                    info!(client_id, remote, reason, why = &**why, "connection ended");
+                    info!(target: CLIENTS, client_id, remote, reason, why = &**why, "connection ended");
                 }
             }
         }

@@ -15,6 +15,7 @@
 //!   adds: `log`, `signals`
 //! * `cidr`     networks, for listeners, rates and bans
 //! * `rules/`   what is odd about rules, and what differs between two versions of them
+//! * `daemon` what a process in the background leaves behind
 //! * `defence` findings, bans, the audit log
 //! * `secrets`  files that not everybody should read
 //! * `sys`      the `$SYS` topics; `events` the broker's rare events as log lines
@@ -26,6 +27,7 @@ mod admin;
 pub mod auth;
 mod cidr;
 pub mod config;
+mod daemon;
 mod defence;
 mod events;
 mod files;
@@ -45,7 +47,7 @@ mod stores;
 mod sys;
 
 pub use config::{Config, ConfigError};
-pub use process::{Keep, Options, RunError, run, store_directory};
+pub use process::{ConfigFile, Keep, Options, RunError, run, store_directory};
 pub use server::{Handle, Server};
 pub use shard::{NetCounters, Snapshot};
 pub use start_error::StartError;

@@ -35,6 +35,8 @@ pub struct Limits {
     pub client_id_len_max: u16,
     /// Longest keep alive, seconds; 0 = any. Longer ones are lowered (v5) or kept (3.x).
     pub keep_alive_secs_max: u16,
+    /// A 3.x client that asks for a longer one is refused (return code 2).
+    pub refuse_long_keep_alive_v3: bool,
     /// Longest session expiry, seconds; longer ones are lowered and told in CONNACK.
     pub session_expiry_secs_max: u32,
     /// Session expiry of a 3.x session with Clean Session 0, seconds; `u32::MAX` = never.
@@ -146,6 +148,7 @@ impl Default for Limits {
             topic_levels_max: 200,
             client_id_len_max: 65_535,
             keep_alive_secs_max: 0,
+            refuse_long_keep_alive_v3: false,
             session_expiry_secs_max: u32::MAX,
             session_expiry_secs_v3: u32::MAX,
             queue: QueueLimits::default(),

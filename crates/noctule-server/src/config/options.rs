@@ -4,10 +4,7 @@
 use super::spelling;
 use super::tls::{ClientCertificates, TlsDraft, TlsVersion, UserNameFrom};
 use super::value::{Auto, Choice, ChoiceOrNone, Number, Text, Unit, Value};
-use super::{
-    Admin, Admission, Class, Config, Durability, Log, LogFormat, LogLevel, PORT, Presence,
-    SHARDS_MAX,
-};
+use super::{Admin, Admission, Class, Config, Durability, PORT, Presence, SHARDS_MAX};
 use noctule_core::Limits;
 use noctule_core::limits::{ListenerLimits, Overflow, QueueRule};
 use noctule_proto::text::is_clean;
@@ -83,6 +80,7 @@ pub(super) use opt;
 
 mod identity;
 
+pub(super) use super::log::LOG;
 pub(super) use identity::{JWT, USER, WEBHOOK};
 
 /// Bytes that follow the prefix of a client id that the broker assigns.
@@ -108,6 +106,10 @@ where
     u64: From<T>,
 {
     Box::new(Number { slot, range: min..=max, unit: Unit::Bytes })
+}
+
+fn own_bound(slot: &mut u16) -> Box<dyn Value + '_> {
+    Box::new(Number { slot, range: 0..=U16, unit: Unit::OrNoBound })
 }
 
 fn secs_or_never(slot: &mut u32) -> Box<dyn Value + '_> {
@@ -271,6 +273,12 @@ pub(super) const TOP: &[Opt<Config>] = &[
         |c| text(&mut c.user)
     ),
     opt!(
+        "pid_file",
+        "A file that the number of the process is written to. A relative path begins at the folder \
+         of this file.",
+        |c| path(&mut c.pid_file)
+    ),
+    opt!(
         "sys_interval_secs",
         "Seconds between two updates of the topics under $SYS. 0 switches them off.",
         |c| plain(&mut c.sys_interval_secs, 0, 86_400)
@@ -384,6 +392,26 @@ pub(super) const LISTENER: &[Opt<ListenerDraft>] = &[
         })
     ),
     opt!(
+        "topic_alias_max",
+        "Topic aliases a client may use here (announced), if `limits.topic_alias_max` is not less.",
+        |l| own_bound(&mut l.limits.topic_alias_max)
+    ),
+    opt!(
+        "topic_alias_out_max",
+        "Topic aliases the broker uses here, if `limits.topic_alias_out_max` is not less.",
+        |l| own_bound(&mut l.limits.topic_alias_out_max)
+    ),
+    opt!(
+        "assign_client_ids",
+        "Give a client with an empty client id a name, if `limits.assign_client_ids`.",
+        |l| Box::new(&mut l.limits.assign_client_ids)
+    ),
+    opt!(
+        "assigned_id_prefix",
+        "What client ids assigned here begin with. Not set: as `limits.assigned_id_prefix` says.",
+        |l| spelling::id_prefix(&mut l.limits.assigned_id_prefix)
+    ),
+    opt!(
         "mount_point",
         "What all topics of its clients begin with, unseen by them, like \"site-1/\". Empty: with \
          what the clients say.",
@@ -462,32 +490,6 @@ fn check_clients(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Options of `[log]`.
-pub(super) const LOG: &[Opt<Log>] = &[
-    opt!("format", "How a line is written to standard error: \"text\" or \"json\".", |l| {
-        Box::new(Choice {
-            slot: &mut l.format,
-            words: &[("text", LogFormat::Text), ("json", LogFormat::Json)],
-        })
-    }),
-    opt!(
-        "level",
-        "The least severe line written: \"error\", \"warn\", \"info\", \"debug\" or \"trace\".",
-        |l| {
-            Box::new(Choice {
-                slot: &mut l.level,
-                words: &[
-                    ("error", LogLevel::Error),
-                    ("warn", LogLevel::Warn),
-                    ("info", LogLevel::Info),
-                    ("debug", LogLevel::Debug),
-                    ("trace", LogLevel::Trace),
-                ],
-            })
-        }
-    ),
-];
-
 /// Options of `[admin]`.
 pub(super) const ADMIN: &[Opt<Admin>] = &[
     opt!("enabled", "Serve /metrics (Prometheus), /healthz and /readyz over HTTP.", |a| Box::new(
@@ -547,6 +549,12 @@ pub(super) const LIMITS: &[Opt<Limits>] = &[
         "keep_alive_secs_max",
         "Longest keep alive; v5 clients that ask for more (or for none) are told this one. 0: any.",
         |l| plain(&mut l.keep_alive_secs_max, 0, U16)
+    ),
+    opt!(
+        "refuse_long_keep_alive_v3",
+        "Refuse clients of MQTT 3 that ask for a longer one (return code 2), as mosquitto does; \
+         otherwise they keep it.",
+        |l| Box::new(&mut l.refuse_long_keep_alive_v3)
     ),
     opt!(
         "session_expiry_secs_max",
@@ -649,14 +657,7 @@ pub(super) const LIMITS: &[Opt<Limits>] = &[
     ),
     opt!("assigned_id_prefix", "What assigned client ids begin with.", |l| Box::new(Text {
         slot: &mut l.assigned_id_prefix,
-        check: |text| {
-            if text.len() > 64 || text.contains(['+', '#', '/']) || !is_clean(text) {
-                return Err("at most 64 bytes without `+`, `#`, `/` and control characters \
-                            expected"
-                    .into());
-            }
-            Ok(())
-        },
+        check: spelling::check_id_prefix,
     })),
     opt!(
         "reason_strings",

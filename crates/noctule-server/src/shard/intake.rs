@@ -5,6 +5,7 @@ use super::connections::{Farewell, Intake, Phase};
 use super::held::Holder;
 use super::peers::Arrival;
 use super::{Shard, ShardListener};
+use crate::log::CLIENTS;
 use crate::net::{Received, Socket, is_hello};
 use mio::net::TcpStream;
 use noctule_core::input::Origin;
@@ -130,6 +131,10 @@ impl Shard {
             self.lines.uncount(id);
             return Ok(());
         };
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let port = listener.socket.local_addr().map_or(0, |address| address.port());
+            tracing::debug!(target: CLIENTS, remote = %remote, port, "connection accepted");
+        }
         let (remote, durability) = (Some(remote), listener.durability);
         let from = Origin { listener: id, tenant, remote, durability };
         let conn = self.open(index, socket, from);
