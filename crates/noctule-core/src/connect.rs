@@ -601,7 +601,9 @@ fn announced<'a>(limits: &Limits, offer: Offer, applicant: &'a Applicant) -> Con
     ConnAckProperties {
         // [U5-3.2.2-2]
         session_expiry_secs: applicant.expiry_lowered.then_some(expiry),
-        receive_maximum: NonZeroU16::new(limits.receive_maximum),
+        // Left out, it is the greatest that there is.
+        receive_maximum: NonZeroU16::new(limits.receive_maximum)
+            .filter(|most| *most != NonZeroU16::MAX),
         // [MQTT-3.2.2-9 v5]
         maximum_qos: (offer.qos_max != QoS::ExactlyOnce).then_some(offer.qos_max),
         retain_available: off(offer.retain_available),

@@ -310,9 +310,8 @@ fn promise(config: &Config) {
 
 /// Says where the broker is and what to try next.
 fn greet(handle: &Handle, began: Instant) {
-    let users = handle.has_users();
     for (address, listener) in handle.listeners() {
-        let who = match (listener.allow_anonymous, users) {
+        let who = match (listener.allow_anonymous, handle.knows_anybody(listener)) {
             (true, false) => "everyone may connect",
             (true, true) => "users and anonymous clients may connect",
             (false, true) => "users may connect",

@@ -13,7 +13,8 @@ pub(crate) fn warn_of_readers(config: &Config) {
         .filter_map(JwtOptions::secret_file)
         .chain(bearer)
         .chain(&config.defence.alert_bearer);
-    for path in keys.chain(&config.password_file).chain(secrets) {
+    let passwords = config.listeners.iter().filter_map(|it| it.password_file.as_ref());
+    for path in keys.chain(&config.password_file).chain(passwords).chain(secrets) {
         if let Some(mode) = open_to_all(path) {
             let path = path.display();
             tracing::warn!(

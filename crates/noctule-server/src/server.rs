@@ -3,7 +3,8 @@
 use crate::admin::AdminServer;
 use crate::auth::{Authenticator, Believed, Checks, Headcount, PasswordPool, TokenPool, Trust};
 use crate::config::{
-    Admission, Config, Listener, Log, LogLevel, Presence, TlsOptions, UserNameFrom,
+    Admission, AuthenticatorKind, Config, Listener, Log, LogLevel, Presence, TlsOptions,
+    UserNameFrom,
 };
 use crate::defence::{Alarm, Allowed, BanFile, Bans, Defence, Posts, Reloaded, Report, Reports};
 use crate::files;
@@ -402,6 +403,9 @@ fn alike(old: &[Listener], new: &[Listener]) -> bool {
         tls: None,
         acl_file: None,
         roles_file: None,
+        authenticators: None,
+        password_file: None,
+        users: None,
         ..listener.clone()
     };
     let fixed = |listener: &Listener| (fixed(listener), named_by(listener));
@@ -510,10 +514,15 @@ impl Handle {
         self.listeners.iter().filter_map(|it| Some((it.address?, &it.configured)))
     }
 
-    /// Whether anybody can prove who it is: with a password, a token, or to a webhook.
-    pub(crate) fn has_users(&self) -> bool {
-        let Config { users, jwt, webhook, .. } = &self.config;
-        !users.is_empty() || !jwt.is_empty() || webhook.is_some()
+    /// Whether anybody can prove to a listener who it is.
+    pub(crate) fn knows_anybody(&self, listener: &Listener) -> bool {
+        let Config { jwt, webhook, .. } = &self.config;
+        self.config.authenticators_of(listener).iter().any(|kind| match kind {
+            AuthenticatorKind::Certificate => named_by(listener).from != UserNameFrom::Nothing,
+            AuthenticatorKind::Jwt => !jwt.is_empty(),
+            AuthenticatorKind::Password => !self.config.users_of(listener).is_empty(),
+            AuthenticatorKind::Webhook => webhook.is_some(),
+        })
     }
 
     /// Where `/metrics` is.

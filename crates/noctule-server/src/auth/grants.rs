@@ -6,7 +6,7 @@ use super::webhook::{About, Hook};
 use super::{Applicant, Authenticator, Known, Outcome, Shown, Voucher, too_many};
 use noctule_core::grant::{List, Principal};
 use noctule_core::input::AuthAnswer;
-use noctule_core::{ConnId, Time};
+use noctule_core::{ConnId, ListenerId, Time};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -68,6 +68,11 @@ impl Grants {
             grant.name(&Principal { roles, rules, ..principal.clone() });
             grant.ticket = ticket;
         }
+    }
+
+    /// Where it came in; of a connection that nobody was asked about, nowhere in particular.
+    fn listener_of(&self, conn: ConnId) -> ListenerId {
+        self.of.get(&conn).map_or(ListenerId(0), |grant| grant.applicant.shown.place.0)
     }
 
     /// Whether that is the answer to the last question about it.
@@ -196,9 +201,10 @@ impl Authenticator {
             Verdict::NotMine => None,
         };
         let (principal, waits) = self.grants.answered(conn, said)?;
+        let at = self.grants.listener_of(conn);
         let known = self.known.entry(conn);
-        let known =
-            known.or_insert_with(|| Known { principal: Principal::default(), by: Voucher::Own });
+        let known = known
+            .or_insert_with(|| Known { principal: Principal::default(), by: Voucher::Own(at) });
         let before = std::mem::replace(&mut known.principal, principal.clone());
         match waits {
             Some(data) => {

@@ -14,13 +14,13 @@
 //! * `grants`    what it says that clients may do
 //! * `file`      files that say who is believed
 //!
-//! A chain: `Trust::order` says who is asked, and the first who knows the client decides. Known is
-//! who has shown a certificate that gives a user name (`user_name_from`), who sends a password that
-//! wants to be a token, if there are issuers of any, and who gives a user name that is configured;
-//! a webhook knows whom it likes. Nobody knows the rest: a client with a name or a password is
-//! refused, without both the listener decides. If nothing is configured that anybody could be
-//! checked against, a listener that lets anonymous clients in lets every name in. An Authentication
-//! Method names one of the chain.
+//! A chain, maybe one for each listener: `Chain::order` says who is asked, and the first who knows
+//! the client decides. Known is who has shown a certificate that gives a user name
+//! (`user_name_from`), who sends a password that wants to be a token, if there are issuers of any,
+//! and who gives a user name that is configured; a webhook knows whom it likes. Nobody knows the
+//! rest: a client with a name or a password is refused, without both the listener decides. If
+//! nothing is configured that anybody could be checked against, a listener that lets anonymous
+//! clients in lets every name in. An Authentication Method names one of the chain.
 
 mod file;
 mod grants;
@@ -154,8 +154,8 @@ struct Known {
 /// Who says who a connection is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Voucher {
-    /// We do.
-    Own,
+    /// We do, to those who came in here.
+    Own(ListenerId),
     /// The issuer of its token.
     Issuer(Box<str>),
     Webhook,
@@ -165,9 +165,9 @@ enum Voucher {
 enum Running {
     /// For a password check; the answer has to carry this ticket, so that it cannot reach a
     /// later connection with the same number. Without a user no password is right.
-    Password { ticket: u64, user: Option<Arc<str>> },
+    Password { ticket: u64, at: ListenerId, user: Option<Arc<str>> },
     /// For the client's proof.
-    Scram { exchange: Exchange, user: Option<Arc<str>> },
+    Scram { exchange: Exchange, at: ListenerId, user: Option<Arc<str>> },
     /// For the check of a token; again, if it is not the first of this connection.
     Token { ticket: u64, again: bool },
     /// For a webhook, which may leave it to those from this place in the chain on.
@@ -202,15 +202,19 @@ impl Authenticator {
     /// gone.
     pub(crate) fn reconfigure(&mut self, trust: Arc<Trust>) -> Vec<ConnId> {
         let before = std::mem::replace(&mut self.trust, trust);
-        let changed = |user: &str| before.users.find(user) != self.trust.users.find(user);
+        let changed = |at: ListenerId, user: &str| {
+            before.at(at).users.find(user) != self.trust.at(at).users.find(user)
+        };
         let known = self.known.iter().filter(|(_, known)| match &known.by {
             Voucher::Issuer(issuer) => !self.trust.tokens.knows(issuer),
             Voucher::Webhook => self.trust.hook.is_none(),
-            Voucher::Own => known.principal.user_name.as_deref().is_some_and(changed),
+            Voucher::Own(at) => {
+                known.principal.user_name.as_deref().is_some_and(|user| changed(*at, user))
+            }
         });
         let running = self.running.iter().filter(|(_, running)| match running {
-            Running::Password { user, .. } | Running::Scram { user, .. } => {
-                user.as_deref().is_some_and(changed)
+            Running::Password { user, at, .. } | Running::Scram { user, at, .. } => {
+                user.as_deref().is_some_and(|user| changed(*at, user))
             }
             // Who vouches for it is looked for again when it is answered.
             Running::Token { .. } | Running::Webhook { .. } => false,
@@ -250,6 +254,7 @@ impl Authenticator {
         shown: Shown,
         request: AuthRequest,
     ) -> Option<AuthAnswer> {
+        let (at, _) = shown.place;
         match request {
             AuthRequest::Connect { client_id, user_name, password, method: None, .. } => {
                 let asked = Asked { client_id, user_name: user_name.map(Into::into) };
@@ -257,13 +262,13 @@ impl Authenticator {
             }
             AuthRequest::Connect { client_id, user_name, method: Some(method), data, .. } => {
                 let asked = Asked { client_id, user_name: user_name.map(Into::into) };
-                self.enhanced(conn, &method, data, (asked, false))
+                self.enhanced((conn, at), &method, data, (asked, false))
             }
             AuthRequest::Step { data } => Some(self.scram_final(conn, data.as_deref())),
             AuthRequest::Again { client_id, method, data } => {
                 let user_name =
                     self.known.get(&conn).and_then(|known| known.principal.user_name.clone());
-                self.enhanced(conn, &method, data, (Asked { client_id, user_name }, true))
+                self.enhanced((conn, at), &method, data, (Asked { client_id, user_name }, true))
             }
         }
     }
@@ -276,11 +281,12 @@ impl Authenticator {
         accepted: bool,
     ) -> Option<AuthAnswer> {
         match self.running.get(&conn) {
-            Some(Running::Password { ticket: waiting, user }) if *waiting == ticket => {
+            Some(Running::Password { ticket: waiting, at, user }) if *waiting == ticket => {
+                let at = *at;
                 let user = user.clone().filter(|_| accepted);
                 self.running.remove(&conn);
                 let Some(user) = user else { return Some(wrong_password()) };
-                let answer = self.admit_user(conn, user, None);
+                let answer = self.admit_user((conn, at), user, None);
                 self.permitted(conn, answer)
             }
             _ => None,
@@ -346,9 +352,14 @@ impl Authenticator {
     }
 
     /// One of our own users has proved who it is.
-    fn admit_user(&mut self, conn: ConnId, user: Arc<str>, data: Option<Box<[u8]>>) -> AuthAnswer {
+    fn admit_user(
+        &mut self,
+        (conn, at): (ConnId, ListenerId),
+        user: Arc<str>,
+        data: Option<Box<[u8]>>,
+    ) -> AuthAnswer {
         let principal = Principal { user_name: Some(user), ..Principal::default() };
-        self.known.insert(conn, Known { principal: principal.clone(), by: Voucher::Own });
+        self.known.insert(conn, Known { principal: principal.clone(), by: Voucher::Own(at) });
         AuthAnswer::Allow { principal, data }
     }
 
@@ -367,7 +378,8 @@ impl Authenticator {
     /// Asks one after the other, from a place in the chain on.
     fn ask(&mut self, conn: ConnId, applicant: Arc<Applicant>, from: usize) -> Option<AuthAnswer> {
         let trust = Arc::clone(&self.trust);
-        for (at, kind) in trust.order.iter().enumerate().skip(from) {
+        let chain = trust.at(applicant.shown.place.0);
+        for (at, kind) in chain.order.iter().enumerate().skip(from) {
             match kind {
                 AuthenticatorKind::Certificate => {
                     if let Some(user) = applicant.shown.user_name.clone() {
@@ -384,7 +396,7 @@ impl Authenticator {
                 }
                 AuthenticatorKind::Password => {
                     let name = applicant.asked.user_name.as_deref();
-                    if let Some(name) = name.filter(|name| trust.users.find(name).is_some()) {
+                    if let Some(name) = name.filter(|name| chain.users.find(name).is_some()) {
                         return self.ask_for_password(conn, name, &applicant);
                     }
                 }
@@ -400,10 +412,10 @@ impl Authenticator {
 
     /// Nobody knows it.
     fn unknown(&mut self, conn: ConnId, applicant: &Applicant) -> Option<AuthAnswer> {
-        let Applicant { asked, password, shown: Shown { anonymous, .. } } = applicant;
-        let anonymous = *anonymous;
+        let Applicant { asked, password, shown: Shown { anonymous, place, .. } } = applicant;
+        let (anonymous, (at, _)) = (*anonymous, *place);
         // Nobody can prove a name here, so it is taken for what it is said to be.
-        if anonymous && self.trust.is_empty() {
+        if anonymous && self.trust.is_empty_at(at) {
             return Some(allow(asked.user_name.clone()));
         }
         match (&asked.user_name, password) {
@@ -413,7 +425,7 @@ impl Authenticator {
                 "this listener does not let anonymous clients in",
             )),
             // It takes as long as it does for a user who is known.
-            (Some(name), _) if self.trust.order.contains(&AuthenticatorKind::Password) => {
+            (Some(name), _) if self.trust.at(at).asks(AuthenticatorKind::Password) => {
                 self.ask_for_password(conn, name, applicant)
             }
             (None | Some(_), _) => Some(wrong_password()),
@@ -426,13 +438,14 @@ impl Authenticator {
         user_name: &str,
         applicant: &Applicant,
     ) -> Option<AuthAnswer> {
-        let (user, secret) = self.user(user_name);
+        let (at, _) = applicant.shown.place;
+        let (user, secret) = self.user(at, user_name);
         let password = applicant.password.clone().unwrap_or_default();
         if let Some(user) = &user
             && self.checks.passwords.knows(&secret, &password)
         {
             // Those who were here a moment ago do not wait behind those who guess.
-            return Some(self.admit_user(conn, Arc::clone(user), None));
+            return Some(self.admit_user((conn, at), Arc::clone(user), None));
         }
         self.last_ticket += 1;
         let ticket = self.last_ticket;
@@ -440,7 +453,7 @@ impl Authenticator {
         if !self.checks.passwords.ask((conn, ticket), from, secret, password) {
             return Some(too_many());
         }
-        self.running.insert(conn, Running::Password { ticket, user });
+        self.running.insert(conn, Running::Password { ticket, at, user });
         None
     }
 
@@ -520,14 +533,14 @@ impl Authenticator {
     /// The authentication of MQTT 5, by a method that belongs to one of the chain.
     fn enhanced(
         &mut self,
-        conn: ConnId,
+        (conn, at): (ConnId, ListenerId),
         method: &str,
         data: Option<Box<[u8]>>,
         (asked, again): (Asked, bool),
     ) -> Option<AuthAnswer> {
-        let in_chain = |kind| self.trust.order.contains(&kind);
+        let in_chain = |kind| self.trust.at(at).asks(kind);
         if method == scram::METHOD && in_chain(AuthenticatorKind::Password) {
-            return Some(self.scram_first(conn, data.as_deref(), asked.user_name.as_deref()));
+            return Some(self.scram_first((conn, at), data.as_deref(), asked.user_name.as_deref()));
         }
         if self.trust.tokens.has_method(method) && in_chain(AuthenticatorKind::Jwt) {
             let proof = Proof { token: data.unwrap_or_default(), enhanced: true };
@@ -567,13 +580,13 @@ impl Authenticator {
             let why = "the client identifier is not the name in the certificate";
             return deny(ReasonCode::ClientIdentifierNotValid, why);
         }
-        self.admit_user(conn, user, None)
+        self.admit_user((conn, applicant.shown.place.0), user, None)
     }
 
     /// `expected`: the user name the client gave elsewhere, which has to be the same.
     fn scram_first(
         &mut self,
-        conn: ConnId,
+        (conn, at): (ConnId, ListenerId),
         data: Option<&[u8]>,
         expected: Option<&str>,
     ) -> AuthAnswer {
@@ -590,35 +603,36 @@ impl Authenticator {
             return deny(ReasonCode::ServerUnavailable, "no random numbers");
         }
         let nonce = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, nonce);
-        let (user, secret) = self.user(&first.user_name);
+        let (user, secret) = self.user(at, &first.user_name);
         // A hash of another kind is of no use here; nobody is told whose it is.
         let (user, verifier) = match secret.scram() {
             Some(verifier) => (user, verifier.clone()),
             None => (None, Verifier::of_nobody(self.salt_of_nobody(&first.user_name))),
         };
         let (answer, exchange) = first.begin(verifier, &nonce);
-        self.running.insert(conn, Running::Scram { exchange, user });
+        self.running.insert(conn, Running::Scram { exchange, at, user });
         AuthAnswer::Continue { data: answer.into_bytes().into() }
     }
 
     fn scram_final(&mut self, conn: ConnId, data: Option<&[u8]>) -> AuthAnswer {
-        let Some(Running::Scram { exchange, user }) = self.running.remove(&conn) else {
+        let Some(Running::Scram { exchange, at, user }) = self.running.remove(&conn) else {
             return deny(ReasonCode::NotAuthorized, "no authentication exchange is running");
         };
         match exchange.finish(data.unwrap_or_default()) {
             Ok(proof) => {
                 let Some(user) = user else { return refuse(ScramError::WrongProof) };
-                self.admit_user(conn, user, Some(proof.into_bytes().into()))
+                self.admit_user((conn, at), user, Some(proof.into_bytes().into()))
             }
             Err(error) => refuse(error),
         }
     }
 
     /// A user and what to check against; for a name that is none, something no password fits.
-    fn user(&self, name: &str) -> (Option<Arc<str>>, Secret) {
-        match self.trust.users.entry(name) {
+    fn user(&self, at: ListenerId, name: &str) -> (Option<Arc<str>>, Secret) {
+        let users = &self.trust.at(at).users;
+        match users.entry(name) {
             Some((user, secret)) => (Some(Arc::clone(user)), secret.clone()),
-            None => (None, self.trust.users.nobody(self.salt_of_nobody(name))),
+            None => (None, users.nobody(self.salt_of_nobody(name))),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Authentication as a shard sees it, with a client's side of SCRAM written for the purpose.
 
 use super::token::Tokens;
+use super::trust::Chain;
 use super::*;
 use crate::shard::Command;
 use crate::shard::tests_only::mailbox;
@@ -23,7 +24,7 @@ fn fixture(users: &[(&str, &str)]) -> Fixture {
             list.insert((*name).into(), Verifier::from_password(password, 4096, b"salty salt"))
         );
     }
-    believing(Trust { order: AuthenticatorKind::all(), users: list, ..Trust::default() })
+    believing(Trust { otherwise: all_asked(list), ..Trust::default() })
 }
 
 fn believing(trust: Trust) -> Fixture {
@@ -39,13 +40,21 @@ fn believing(trust: Trust) -> Fixture {
     Fixture { auth, pool, tokens, inbox }
 }
 
+fn all_asked(users: Users) -> Arc<Chain> {
+    Arc::new(Chain { order: AuthenticatorKind::all(), users, unasked: false })
+}
+
 /// Others than before may log in with passwords.
 fn with_users(users: Users) -> Arc<Trust> {
-    Arc::new(Trust { order: AuthenticatorKind::all(), users, ..Trust::default() })
+    Arc::new(Trust { otherwise: all_asked(users), ..Trust::default() })
 }
 
 impl Fixture {
     fn plain(&mut self, anonymous: bool, name: Option<&str>, password: Option<&str>) -> AuthAnswer {
+        self.plain_at(Shown { anonymous, ..Shown::default() }, name, password)
+    }
+
+    fn plain_at(&mut self, shown: Shown, name: Option<&str>, password: Option<&str>) -> AuthAnswer {
         let request = AuthRequest::Connect {
             client_id: "c".into(),
             user_name: name.map(Into::into),
@@ -53,8 +62,7 @@ impl Fixture {
             method: None,
             data: None,
         };
-        if let Some(answer) = self.auth.step(CONN, Shown { anonymous, ..Shown::default() }, request)
-        {
+        if let Some(answer) = self.auth.step(CONN, shown, request) {
             return answer;
         }
         let answer = match self.inbox.recv() {
@@ -159,7 +167,7 @@ fn passwords_are_checked_on_open_listeners_too() {
 #[test]
 fn an_answer_for_an_earlier_connection_is_dropped() {
     let mut it = fixture(&[("a", "x")]);
-    it.auth.running.insert(CONN, Running::Password { ticket: 5, user: None });
+    it.auth.running.insert(CONN, Running::Password { ticket: 5, at: ListenerId(0), user: None });
     assert!(it.auth.checked(CONN, 4, true).is_none());
     assert!(it.auth.checked(ConnId(8), 5, true).is_none());
     it.auth.forget(CONN);
@@ -305,7 +313,8 @@ fn each_authenticator_has_its_turn_and_leaves_alone_what_is_not_its_own() {
     assert!(users.insert("bob".into(), verifier("eyJhbGciOiJIUzI1NiJ9.e30.x")));
     let trust = |order: &[AuthenticatorKind]| {
         let (users, tokens) = (users.clone(), Arc::clone(&tokens));
-        Trust { order: order.to_vec(), users, tokens, ..Trust::default() }
+        let otherwise = Arc::new(Chain { order: order.to_vec(), users, unasked: false });
+        Trust { otherwise, tokens, ..Trust::default() }
     };
     let why = |answer: AuthAnswer| match answer {
         AuthAnswer::Deny { why, .. } => why.into_string(),
@@ -355,4 +364,47 @@ fn a_verdict_for_an_earlier_connection_is_dropped() {
     assert!(it.auth.checked(CONN, 5, true).is_none(), "no password was asked for");
     assert!(it.auth.identified(CONN, 5, deny()).is_some());
     assert!(it.auth.identified(CONN, 5, deny()).is_none());
+}
+
+#[test]
+fn each_listener_asks_its_own_chain_and_a_reload_ends_whom_its_own_file_no_longer_knows() {
+    let users = |name: &str| {
+        let mut users = Users::default();
+        assert!(users.insert(name.into(), Verifier::from_password("x", 4096, b"salty salt")));
+        users
+    };
+    let trust = |second: Chain| Trust {
+        otherwise: all_asked(users("ann")),
+        by_listener: vec![
+            all_asked(users("ann")),
+            Arc::new(second),
+            Arc::new(Chain { order: Vec::new(), users: users("ann"), unasked: true }),
+        ],
+        ..Trust::default()
+    };
+    let of = |users| Chain { order: AuthenticatorKind::all(), users, unasked: false };
+    let mut it = believing(trust(of(users("bob"))));
+    let mut login = |listener, name: &str, password: &str| {
+        let place = (ListenerId(listener), Tenant(0));
+        it.plain_at(
+            Shown { anonymous: true, place, ..Shown::default() },
+            Some(name),
+            Some(password),
+        )
+    };
+    let wrong = Some(ReasonCode::BadUserNameOrPassword);
+    for (listener, name, password, expected) in [
+        (0, "ann", "x", None),
+        (0, "bob", "x", wrong),
+        (1, "ann", "x", wrong),
+        // It is asked about nobody, so names are believed.
+        (2, "eve", "y", None),
+        // One that came with a reload, until a restart.
+        (7, "ann", "x", None),
+        (1, "bob", "x", None),
+    ] {
+        assert_eq!(reason(&login(listener, name, password)), expected, "{listener} {name}");
+    }
+    assert_eq!(it.auth.reconfigure(Arc::new(trust(of(users("bob"))))), []);
+    assert_eq!(it.auth.reconfigure(Arc::new(trust(of(users("cid"))))), [CONN]);
 }

@@ -4,8 +4,9 @@ use super::file::AuthFileError;
 use super::token::Tokens;
 use super::verifier::Users;
 use super::webhook::{Hook, Webhook};
-use crate::config::{AuthenticatorKind, Config};
+use crate::config::{AuthenticatorKind, Config, Listener};
 use crate::http::HttpThread;
+use noctule_core::ListenerId;
 use noctule_core::grant::Policies;
 use std::io;
 use std::sync::Arc;
@@ -13,8 +14,9 @@ use std::sync::Arc;
 /// Who is believed, and in which order that is found out. A reload brings another one.
 #[derive(Debug, Default)]
 pub(crate) struct Trust {
-    pub(crate) order: Vec<AuthenticatorKind>,
-    pub(crate) users: Users,
+    /// One for each listener, if any differs; as with rules.
+    pub(crate) by_listener: Vec<Arc<Chain>>,
+    pub(crate) otherwise: Arc<Chain>,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) hook: Option<Hook>,
     pub(crate) policies: Policies,
@@ -22,11 +24,40 @@ pub(crate) struct Trust {
     pub(crate) bounds_users: bool,
 }
 
+/// Who is asked at a listener, in this order, and which users there are.
+#[derive(Debug, Default)]
+pub(crate) struct Chain {
+    pub(crate) order: Vec<AuthenticatorKind>,
+    pub(crate) users: Users,
+    /// The listener says that nobody is asked.
+    pub(crate) unasked: bool,
+}
+
+impl Chain {
+    fn of(config: &Config, listener: &Listener) -> Chain {
+        Chain {
+            unasked: listener.authenticators.as_ref().is_some_and(Vec::is_empty),
+            order: config.authenticators_of(listener).into(),
+            users: config.users_of(listener).clone(),
+        }
+    }
+
+    pub(super) fn asks(&self, kind: AuthenticatorKind) -> bool {
+        self.order.contains(&kind)
+    }
+}
+
 impl Trust {
-    /// Nobody can be checked against anything.
-    pub(super) fn is_empty(&self) -> bool {
-        let asks = self.order.contains(&AuthenticatorKind::Webhook) && self.hook.is_some();
-        self.users.is_empty() && self.tokens.is_empty() && !asks
+    /// What holds at a listener.
+    pub(super) fn at(&self, listener: ListenerId) -> &Arc<Chain> {
+        self.by_listener.get(usize::from(listener.0)).unwrap_or(&self.otherwise)
+    }
+
+    /// Nobody can be checked against anything there.
+    pub(super) fn is_empty_at(&self, listener: ListenerId) -> bool {
+        let chain = self.at(listener);
+        let hook = chain.asks(AuthenticatorKind::Webhook) && self.hook.is_some();
+        chain.unasked || (chain.users.is_empty() && self.tokens.is_empty() && !hook)
     }
 }
 
@@ -87,9 +118,23 @@ impl Believed {
             webhook: Arc::clone(webhook),
             runtime: http.runtime().clone(),
         };
-        Trust {
+        let own = |it: &Listener| it.authenticators.is_some() || it.users.is_some();
+        let otherwise = Arc::new(Chain {
             order: config.authenticators.clone(),
             users: config.users.clone(),
+            unasked: false,
+        });
+        let chain = |it: &Listener| match own(it) {
+            true => Arc::new(Chain::of(config, it)),
+            false => Arc::clone(&otherwise),
+        };
+        let by_listener = match config.listeners.iter().any(own) {
+            true => config.listeners.iter().map(chain).collect(),
+            false => Vec::new(),
+        };
+        Trust {
+            by_listener,
+            otherwise,
             tokens: Arc::clone(&self.tokens),
             hook: self.webhook.as_ref().zip(http).map(hook),
             policies: config.policies.clone(),

@@ -33,28 +33,47 @@ impl AuthenticatorKind {
 
 impl Value for &mut Vec<AuthenticatorKind> {
     fn show(&self) -> Option<String> {
-        let name = |kind: &AuthenticatorKind| {
-            let found = AuthenticatorKind::NAMES.iter().find(|(_, it)| it == kind);
-            found.map(|(name, _)| format!("\"{name}\""))
-        };
-        let names: Vec<String> = self.iter().filter_map(name).collect();
-        Some(format!("[{}]", names.join(", ")))
+        Some(show(self))
     }
 
     fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
-        let wanted = "a list of \"certificate\", \"jwt\", \"password\" and \"webhook\" expected, \
-                      each once at most, in the order in which they are asked";
-        let mut kinds = Vec::new();
-        for said in value.as_array().ok_or(wanted)? {
-            let said = said.get_ref().as_str();
-            let found = AuthenticatorKind::NAMES.iter().find(|(name, _)| Some(*name) == said);
-            let (_, kind) = found.ok_or(wanted)?;
-            if kinds.contains(kind) {
-                return Err(wanted.into());
-            }
-            kinds.push(*kind);
-        }
-        **self = kinds;
+        **self = read(value)?;
         Ok(())
     }
+}
+
+impl Value for &mut Option<Vec<AuthenticatorKind>> {
+    fn show(&self) -> Option<String> {
+        self.as_deref().map(show)
+    }
+
+    fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
+        **self = Some(read(value)?);
+        Ok(())
+    }
+}
+
+fn show(kinds: &[AuthenticatorKind]) -> String {
+    let name = |kind: &AuthenticatorKind| {
+        let found = AuthenticatorKind::NAMES.iter().find(|(_, it)| it == kind);
+        found.map(|(name, _)| format!("\"{name}\""))
+    };
+    let names: Vec<String> = kinds.iter().filter_map(name).collect();
+    format!("[{}]", names.join(", "))
+}
+
+fn read(value: &DeValue<'_>) -> Result<Vec<AuthenticatorKind>, String> {
+    let wanted = "a list of \"certificate\", \"jwt\", \"password\" and \"webhook\" expected, each \
+                  once at most, in the order in which they are asked";
+    let mut kinds = Vec::new();
+    for said in value.as_array().ok_or(wanted)? {
+        let said = said.get_ref().as_str();
+        let found = AuthenticatorKind::NAMES.iter().find(|(name, _)| Some(*name) == said);
+        let (_, kind) = found.ok_or(wanted)?;
+        if kinds.contains(kind) {
+            return Err(wanted.into());
+        }
+        kinds.push(*kind);
+    }
+    Ok(kinds)
 }

@@ -156,6 +156,12 @@ pub struct Listener {
     pub acl_file: Option<PathBuf>,
     /// Its own file of roles.
     pub roles_file: Option<PathBuf>,
+    /// Who is asked about its clients, if not those of all listeners.
+    pub authenticators: Option<Vec<AuthenticatorKind>>,
+    /// Its own file of users.
+    pub password_file: Option<PathBuf>,
+    /// What that holds: who may log in with a password here, if not the users of all listeners.
+    pub users: Option<Users>,
 }
 
 /// What happens if an address cannot be had.
@@ -195,6 +201,9 @@ impl Listener {
             tls: None,
             acl_file: None,
             roles_file: None,
+            authenticators: None,
+            password_file: None,
+            users: None,
         }
     }
 }
@@ -283,34 +292,28 @@ impl Config {
         }
         if let Some(file) = &mut config.password_file {
             *file = folder.join(&*file);
-            let file = file.clone();
-            config.add_users(&file)?;
+            add_users(file, &mut config.users)?;
+        }
+        for listener in &mut config.listeners {
+            if let Some(file) = &mut listener.password_file {
+                *file = folder.join(&*file);
+                add_users(file, listener.users.insert(Users::default()))?;
+            }
         }
         config.read_policies(folder)?;
         Ok(config)
     }
 
-    /// Adds the users of a password file.
-    fn add_users(&mut self, file: &Path) -> Result<(), ConfigError> {
-        let name = file.display().to_string();
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| ConfigError::unreadable(&name, &error))?;
-        let fault = |line, what: &str| Fault { file: None, line, option: None, what: what.into() };
-        let mut faults = Vec::new();
-        match read_lines(&text) {
-            Ok(lines) => {
-                for (at, line) in lines.into_iter().enumerate() {
-                    if let PasswordLine::User(user, secret) = line
-                        && !self.users.insert(user, secret)
-                    {
-                        let what = "this user, spelled like this or alike, is there already";
-                        faults.push(fault(at + 1, what));
-                    }
-                }
-            }
-            Err(wrong) => faults.extend(wrong.iter().map(|it| fault(it.line, it.what))),
-        }
-        if faults.is_empty() { Ok(()) } else { Err(ConfigError { file: name, faults }) }
+    /// Who is asked about the clients of a listener.
+    #[must_use]
+    pub fn authenticators_of<'a>(&'a self, listener: &'a Listener) -> &'a [AuthenticatorKind] {
+        listener.authenticators.as_ref().unwrap_or(&self.authenticators)
+    }
+
+    /// Who may log in with a password at a listener.
+    #[must_use]
+    pub fn users_of<'a>(&'a self, listener: &'a Listener) -> &'a Users {
+        listener.users.as_ref().unwrap_or(&self.users)
     }
 
     /// Parses the text of a file called `name`. Rules in files of their own are not read.
@@ -334,6 +337,29 @@ impl Config {
             None => u16::try_from(cores()).unwrap_or(SHARDS_MAX).min(SHARDS_MAX),
         }
     }
+}
+
+/// Adds the users of a password file.
+fn add_users(file: &Path, users: &mut Users) -> Result<(), ConfigError> {
+    let name = file.display().to_string();
+    let text =
+        std::fs::read_to_string(file).map_err(|error| ConfigError::unreadable(&name, &error))?;
+    let fault = |line, what: &str| Fault { file: None, line, option: None, what: what.into() };
+    let mut faults = Vec::new();
+    match read_lines(&text) {
+        Ok(lines) => {
+            for (at, line) in lines.into_iter().enumerate() {
+                if let PasswordLine::User(user, secret) = line
+                    && !users.insert(user, secret)
+                {
+                    let what = "this user, spelled like this or alike, is there already";
+                    faults.push(fault(at + 1, what));
+                }
+            }
+        }
+        Err(wrong) => faults.extend(wrong.iter().map(|it| fault(it.line, it.what))),
+    }
+    if faults.is_empty() { Ok(()) } else { Err(ConfigError { file: name, faults }) }
 }
 
 impl Default for Config {

@@ -2,9 +2,11 @@
 //! messages read these lists.
 
 use super::spelling;
-use super::tls::{ClientCertificates, TlsDraft, TlsVersion, UserNameFrom};
+use super::tls::TlsDraft;
 use super::value::{Auto, Choice, ChoiceOrNone, Number, Text, Unit, Value};
-use super::{Admin, Admission, Class, Config, Durability, PORT, Presence, SHARDS_MAX};
+use super::{
+    Admin, Admission, AuthenticatorKind, Class, Config, Durability, PORT, Presence, SHARDS_MAX,
+};
 use noctule_core::Limits;
 use noctule_core::limits::{ListenerLimits, Overflow, QueueRule};
 use noctule_proto::text::is_clean;
@@ -34,6 +36,8 @@ pub(super) struct ListenerDraft {
     pub(super) tls: Option<TlsDraft>,
     pub(super) acl_file: Option<PathBuf>,
     pub(super) roles_file: Option<PathBuf>,
+    pub(super) authenticators: Option<Vec<AuthenticatorKind>>,
+    pub(super) password_file: Option<PathBuf>,
 }
 
 impl Default for ListenerDraft {
@@ -52,6 +56,8 @@ impl Default for ListenerDraft {
             tls: None,
             acl_file: None,
             roles_file: None,
+            authenticators: None,
+            password_file: None,
         }
     }
 }
@@ -79,9 +85,11 @@ macro_rules! opt {
 pub(super) use opt;
 
 mod identity;
+mod tls;
 
 pub(super) use super::log::LOG;
 pub(super) use identity::{JWT, USER, WEBHOOK};
+pub(super) use tls::TLS;
 
 /// Bytes that follow the prefix of a client id that the broker assigns.
 pub(super) const ASSIGNED_LEN: usize = 36;
@@ -174,85 +182,6 @@ pub(super) fn path(slot: &mut Option<PathBuf>) -> Box<dyn Value + '_> {
     }
     Box::new(File(slot))
 }
-
-/// What may be taken for a user name.
-const USER_NAMES: &[(&str, UserNameFrom)] = &[
-    ("nothing", UserNameFrom::Nothing),
-    ("common_name", UserNameFrom::CommonName),
-    ("subject", UserNameFrom::Subject),
-    ("alternative_name", UserNameFrom::AlternativeName),
-];
-
-/// The options of `[listener.tls]`.
-pub(super) const TLS: &[Opt<TlsDraft>] = &[
-    opt!(
-        "certificate",
-        "The server's certificate (PEM), followed by those between it and the CA. A relative path \
-         begins at the folder of this file. Changed files are read again within seconds.",
-        |t| text(&mut t.certificate)
-    ),
-    opt!("key", "Its private key (PEM: PKCS#8, PKCS#1 or SEC1, not encrypted).", |t| text(
-        &mut t.key
-    )),
-    opt!(
-        "client_ca",
-        "CAs of the clients' certificates: a file (PEM), or a folder of files. A certificate that \
-         is in there itself is trusted too.",
-        |t| text(&mut t.client_ca)
-    ),
-    opt!(
-        "client_certificates",
-        "Whether clients show certificates: \"none\", \"optional\" or \"required\". With a \
-         `client_ca`: \"required\"; without: \"none\".",
-        |t| Box::new(ChoiceOrNone {
-            slot: &mut t.client_certificates,
-            words: &[
-                ("none", ClientCertificates::None),
-                ("optional", ClientCertificates::Optional),
-                ("required", ClientCertificates::Required),
-            ],
-        })
-    ),
-    opt!(
-        "user_name_from",
-        "What a client's certificate says about it: \"nothing\" (it logs in as others do), or \
-         \"common_name\", \"subject\" (like \"CN=ann,O=Acme\") or \"alternative_name\" (the first \
-         host, mailbox or URI): that is its user name, and it needs no password.",
-        |t| Box::new(Choice { slot: &mut t.user_name_from, words: USER_NAMES })
-    ),
-    opt!(
-        "bind_client_id",
-        "Whether a client's id has to be the name that its certificate gives it.",
-        |t| Box::new(&mut t.bind_client_id)
-    ),
-    opt!(
-        "crl",
-        "Certificates of clients that were taken back: revocation lists (PEM), one for each CA \
-         that has any.",
-        |t| text(&mut t.crl)
-    ),
-    opt!(
-        "minimum_version",
-        "The oldest version that is spoken: \"1.2\" or \"1.3\".",
-        |t| Box::new(Choice {
-            slot: &mut t.minimum_version,
-            words: &[("1.2", TlsVersion::V12), ("1.3", TlsVersion::V13)],
-        })
-    ),
-    opt!(
-        "ciphers",
-        "Cipher suites, separated by colons, by the names of OpenSSL or IANA. Empty: all that \
-         rustls has. A version of which none is named keeps its own.",
-        |t| Box::new(Text {
-            slot: &mut t.ciphers,
-            check: |text| {
-                let names = text.split([':', ',', ' ']).filter(|name| !name.is_empty());
-                let unknown = names.map(noctule_tls::CipherSuite::by_name).find_map(Result::err);
-                unknown.map_or(Ok(()), |error| Err(error.to_string()))
-            },
-        })
-    ),
-];
 
 /// Any text.
 fn text(slot: &mut Box<str>) -> Box<dyn Value + '_> {
@@ -357,6 +286,8 @@ pub(super) const LISTENER: &[Opt<ListenerDraft>] = &[
     ),
     opt!("acl_file", ACL_FILE_HERE, |l| path(&mut l.acl_file)),
     opt!("roles_file", ROLES_FILE_HERE, |l| path(&mut l.roles_file)),
+    opt!("authenticators", AUTHENTICATORS_HERE, |l| Box::new(&mut l.authenticators)),
+    opt!("password_file", PASSWORD_FILE_HERE, |l| path(&mut l.password_file)),
     opt!(
         "interface",
         "Network interface that connections must come in by, like \"eth0\" (Linux). Not set: any \
@@ -419,6 +350,10 @@ pub(super) const LISTENER: &[Opt<ListenerDraft>] = &[
     ),
 ];
 
+const AUTHENTICATORS_HERE: &str = "Who is asked about its clients, instead of the \
+    `authenticators` of all listeners. An empty list: nobody.";
+const PASSWORD_FILE_HERE: &str = "A file of the users that may log in here, instead of those of \
+    all listeners.";
 const ACL_FILE_HERE: &str = "For its clients, an `acl_file` instead of that of all listeners.";
 const ROLES_FILE_HERE: &str = "For its clients, a `roles_file` instead of the roles of all.";
 

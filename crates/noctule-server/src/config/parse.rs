@@ -213,14 +213,27 @@ impl Walk<'_> {
     /// What is configured is to be asked: who lets somebody in must not be left out unnoticed.
     fn unused(&mut self, root: &DeTable<'_>, config: &Config) {
         let kinds = [("jwt", AuthenticatorKind::Jwt), ("webhook", AuthenticatorKind::Webhook)];
+        let somewhere = |kind: AuthenticatorKind| {
+            let here = |it: &Listener| config.authenticators_of(it).contains(&kind);
+            config.authenticators.contains(&kind) || config.listeners.iter().any(here)
+        };
         for (name, kind) in kinds {
             let said = root.iter().find(|(key, _)| key.get_ref() == name);
-            let of_use = config.authenticators.contains(&kind)
+            let of_use = somewhere(kind)
                 || (kind == AuthenticatorKind::Webhook
                     && config.webhook.as_ref().is_some_and(|webhook| webhook.permissions));
             if let Some((key, _)) = said.filter(|_| !of_use) {
                 let what = "is never asked, because `authenticators` leaves it out".to_owned();
                 self.fault(&key.span(), name, what);
+            }
+        }
+        let entries = root.iter().find(|(key, _)| key.get_ref() == "listener");
+        let entries = entries.and_then(|(_, said)| said.get_ref().as_array());
+        for (entry, listener) in entries.into_iter().flatten().zip(&config.listeners) {
+            let asked = config.authenticators_of(listener).contains(&AuthenticatorKind::Password);
+            if listener.password_file.is_some() && !asked {
+                let what = "is never read, because `authenticators` leaves \"password\" out";
+                self.fault(&entry.span(), "listener.password_file", what.into());
             }
         }
     }
@@ -558,6 +571,8 @@ impl ListenerDraft {
             durability: self.durability,
             acl_file: self.acl_file,
             roles_file: self.roles_file,
+            authenticators: self.authenticators,
+            password_file: self.password_file,
             interface: self.interface,
             admission: self.admission,
             limits: self.limits,

@@ -36,6 +36,8 @@ pub fn show(config: &Config) -> String {
             tls: None,
             acl_file: listener.acl_file.clone(),
             roles_file: listener.roles_file.clone(),
+            authenticators: listener.authenticators.clone(),
+            password_file: listener.password_file.clone(),
         };
         values(&mut text, options::LISTENER, &mut draft);
         if let Some(tls) = &listener.tls {

@@ -109,7 +109,7 @@ assigned_id_prefix = "x-"
     assert_eq!(listener.tenant, Tenant(7));
     assert!(!listener.allow_anonymous, "a public address lets nobody in unless told so");
     assert_eq!(listener.connections_max, 10);
-    assert_eq!(config.log, Log { format: LogFormat::Json, level: LogLevel::Debug });
+    assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LogLevel::Debug));
     assert!(!config.admin.enabled);
     assert_eq!(config.limits.packet_size_max, 65_536);
     assert_eq!(config.limits.queue.bytes_max, 4000);
@@ -606,4 +606,38 @@ fn a_webhook_is_a_table_and_what_is_wrong_with_it_is_said() {
     ] {
         assert_eq!(faults(text), format!("noctule.toml:{fault}"));
     }
+}
+
+#[test]
+fn a_listener_has_authenticators_and_users_of_its_own() {
+    let folder = std::env::temp_dir().join(format!("noctule-own-users-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let secret = crate::auth::Verifier::from_password("x", 4096, b"salty salt");
+    std::fs::write(folder.join("all"), format!("ann:{secret}\n")).unwrap();
+    std::fs::write(folder.join("own"), format!("bob:{secret}\n")).unwrap();
+    let file = folder.join("noctule.toml");
+    let text = "password_file = \"all\"\n[[listener]]\nport = 1\n[[listener]]\nport = 2\n\
+                password_file = \"own\"\nauthenticators = [\"password\"]\n\
+                [[listener]]\nport = 3\nauthenticators = []\n";
+    std::fs::write(&file, text).unwrap();
+    let config = Config::load(&file).unwrap();
+    let known = |at: usize, name: &str| config.users_of(&config.listeners[at]).find(name).is_some();
+    assert!(known(0, "ann") && !known(0, "bob") && !known(1, "ann") && known(1, "bob"));
+    let asked = |at: usize| config.authenticators_of(&config.listeners[at]).len();
+    assert_eq!([asked(0), asked(1), asked(2)], [4, 1, 0]);
+    std::fs::write(&file, show(&config)).unwrap();
+    let own = |it: &Config| (it.listeners[1].users.clone(), it.listeners[1].authenticators.clone());
+    assert_eq!(own(&Config::load(&file).unwrap()), own(&config));
+    std::fs::write(folder.join("own"), "bob\n:x\n").unwrap();
+    let fault = Config::load(&file).unwrap_err().to_string();
+    assert!(fault.starts_with(&format!("{}:1: ", folder.join("own").display())), "{fault}");
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(
+        faults(
+            "[[listener]]\nport = 1\n[[listener]]\npassword_file = \"a\"\n\
+             authenticators = [\"jwt\"]\n"
+        ),
+        "noctule.toml:3: listener.password_file: is never read, because `authenticators` leaves \
+         \"password\" out"
+    );
 }

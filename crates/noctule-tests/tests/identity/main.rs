@@ -4,6 +4,7 @@
 mod alarm;
 mod client;
 mod headcount;
+mod listeners;
 mod permissions;
 mod service;
 mod signer;

@@ -15,7 +15,6 @@ pub(super) struct Said {
     pub(super) listeners: Vec<ListenerSaid>,
     /// No option has said that there are listeners for others than this machine.
     pub(super) local_only: bool,
-    pub(super) per_listener: bool,
     pub(super) log: LogSaid,
     pub(super) notes: Vec<Note>,
 }
@@ -261,7 +260,6 @@ impl Reader {
             global: self.global,
             listeners: self.listeners,
             local_only: !self.listens,
-            per_listener: self.per_listener,
             log: self.log,
             notes: self.notes,
         })
