@@ -135,7 +135,7 @@ impl Broker {
         let (asked, most) = (connect.keep_alive_secs, limits.keep_alive_secs_max);
         let too_long = most > 0 && (asked == 0 || asked > most);
         // They cannot be told another one, as clients of v5 are.
-        if limits.refuse_long_keep_alive_v3 && too_long && connect.version != Version::V5 {
+        if limits.refusals_as_mosquitto && too_long && connect.version != Version::V5 {
             let why = "its keep alive is longer than the broker allows";
             return Err((ReasonCode::ClientIdentifierNotValid, why));
         }
@@ -551,12 +551,22 @@ impl Broker {
         let known = told || why != ReasonCode::ServerBusy;
         if known && (connection.version == Version::V5 || why.v3_return_code().is_some()) {
             // Return code 4 is for credentials that are malformed; wrong ones are not authorized.
-            let wrong =
-                connection.version != Version::V5 && why == ReasonCode::BadUserNameOrPassword;
-            let reason = if wrong { ReasonCode::NotAuthorized } else { why };
+            let v5 = connection.version == Version::V5;
+            let like = self.limits.refusals_as_mosquitto;
+            let wrong = (!v5 || like) && why == ReasonCode::BadUserNameOrPassword;
+            let reason = match why {
+                _ if wrong => ReasonCode::NotAuthorized,
+                ReasonCode::ClientIdentifierNotValid if v5 && like => ReasonCode::UnspecifiedError,
+                why => why,
+            };
+            let most = self.limits.offer(connection.origin.listener).qos_max;
+            let maximum_qos = Some(most).filter(|_| like && most != QoS::ExactlyOnce);
             let refusal = |reason_string| {
-                let properties =
-                    ConnAckProperties { reason_string, ..ConnAckProperties::default() };
+                let properties = ConnAckProperties {
+                    maximum_qos,
+                    reason_string,
+                    ..ConnAckProperties::default()
+                };
                 Packet::ConnAck(ConnAck { session_present: false, reason, properties })
             };
             // [MQTT-3.2.2-19 v5]

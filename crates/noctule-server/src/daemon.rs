@@ -43,3 +43,22 @@ pub(crate) fn daemonize() -> io::Result<()> {
 pub(crate) fn daemonize() -> io::Result<()> {
     Err(io::Error::other("there is no background here: start it as a service, without -d"))
 }
+
+/// Tells systemd that clients can connect, if it wants to know (`Type=notify`).
+#[cfg(target_os = "linux")]
+pub(crate) fn tell_ready() -> io::Result<()> {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
+    let address = match name.as_encoded_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None => SocketAddr::from_pathname(&name)?,
+    };
+    UnixDatagram::unbound()?.send_to_addr(b"READY=1", &address).map(drop)
+}
+
+/// There is no systemd.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn tell_ready() -> io::Result<()> {
+    Ok(())
+}

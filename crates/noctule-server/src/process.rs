@@ -2,7 +2,7 @@
 
 use crate::config::mosquitto::{Note, Surroundings, Translation};
 use crate::config::{Config, ConfigError, LogLevel, LogTypes, PORT, state_directory};
-use crate::daemon::{PidFile, daemonize};
+use crate::daemon::{PidFile, daemonize, tell_ready};
 use crate::log::{LogOutput, MOSQUITTO, mosquitto_version};
 use crate::server::{Handle, Server};
 use crate::signals::{Request, SignalThread};
@@ -98,11 +98,15 @@ impl RunError {
     /// that of mosquitto.
     #[must_use]
     pub fn exit_code(&self, options: &Options) -> u8 {
-        match (self, &options.config) {
-            (RunError::Config(_) | RunError::Options(_), ConfigFile::Mosquitto(_)) => 3,
-            (RunError::Config(_) | RunError::Options(_), _)
-            | (RunError::Start(_) | RunError::Failed, _) => 1,
-        }
+        let of_file = match self {
+            RunError::Config(_) | RunError::Options(_) => true,
+            // A user that there is not.
+            RunError::Start(StartError::System(error)) => {
+                error.kind() == std::io::ErrorKind::NotFound
+            }
+            RunError::Start(_) | RunError::Failed => false,
+        };
+        if of_file && matches!(options.config, ConfigFile::Mosquitto(_)) { 3 } else { 1 }
     }
 }
 
@@ -165,6 +169,9 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     let handle = Server::start_watched(config, move || drop(tell.send(Notice::ShardEnded)))?;
     greet(&handle, began);
     info!(target: MOSQUITTO, "{} running", mosquitto_version());
+    if let Err(error) = tell_ready() {
+        warn!("systemd is not told that the broker is ready: {error}");
+    }
     let outcome = serve(handle, &notices, options, &log);
     drop(signals);
     outcome

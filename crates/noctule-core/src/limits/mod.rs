@@ -35,8 +35,6 @@ pub struct Limits {
     pub client_id_len_max: u16,
     /// Longest keep alive, seconds; 0 = any. Longer ones are lowered (v5) or kept (3.x).
     pub keep_alive_secs_max: u16,
-    /// A 3.x client that asks for a longer one is refused (return code 2).
-    pub refuse_long_keep_alive_v3: bool,
     /// Longest session expiry, seconds; longer ones are lowered and told in CONNACK.
     pub session_expiry_secs_max: u32,
     /// Session expiry of a 3.x session with Clean Session 0, seconds; `u32::MAX` = never.
@@ -81,6 +79,9 @@ pub struct Limits {
     pub assigned_id_prefix: Box<str>,
     /// Refusals say why in a Reason String, to v5 clients that want it; otherwise the code alone.
     pub reason_strings: bool,
+    /// Refusals are those of mosquitto: 0x87 for credentials, 0x80 for client ids, Maximum QoS in
+    /// CONNACK; and 3.x clients that ask for too long a keep alive are refused (return code 2).
+    pub refusals_as_mosquitto: bool,
     /// Response Information given to v5 clients that ask, `%c` = client id; none if empty.
     pub response_information: Box<str>,
     /// What an acknowledgement promises, unless the listener or the topic says otherwise.
@@ -148,7 +149,6 @@ impl Default for Limits {
             topic_levels_max: 200,
             client_id_len_max: 65_535,
             keep_alive_secs_max: 0,
-            refuse_long_keep_alive_v3: false,
             session_expiry_secs_max: u32::MAX,
             session_expiry_secs_v3: u32::MAX,
             queue: QueueLimits::default(),
@@ -170,6 +170,7 @@ impl Default for Limits {
             assign_client_ids: true,
             assigned_id_prefix: "auto-".into(),
             reason_strings: true,
+            refusals_as_mosquitto: false,
             response_information: "".into(),
             durability: Durability::Memory,
             durability_of_topics: Vec::new(),

@@ -486,12 +486,6 @@ pub(super) const LIMITS: &[Opt<Limits>] = &[
         |l| plain(&mut l.keep_alive_secs_max, 0, U16)
     ),
     opt!(
-        "refuse_long_keep_alive_v3",
-        "Refuse clients of MQTT 3 that ask for a longer one (return code 2), as mosquitto does; \
-         otherwise they keep it.",
-        |l| Box::new(&mut l.refuse_long_keep_alive_v3)
-    ),
-    opt!(
         "session_expiry_secs_max",
         "Longest time a session is kept after its connection ended; \"never\" has no end.",
         |l| secs_or_never(&mut l.session_expiry_secs_max)
@@ -598,6 +592,12 @@ pub(super) const LIMITS: &[Opt<Limits>] = &[
         "reason_strings",
         "Say why something is refused in a Reason String, to v5 clients that want it.",
         |l| Box::new(&mut l.reason_strings)
+    ),
+    opt!(
+        "refusals_as_mosquitto",
+        "Refuse as mosquitto does: credentials with 0x87, client ids with 0x80, with Maximum QoS \
+         in CONNACK, and clients of MQTT 3 that ask for too long a keep alive with return code 2.",
+        |l| Box::new(&mut l.refusals_as_mosquitto)
     ),
     opt!(
         "response_information",

@@ -290,9 +290,7 @@ mod tests {
             }
             let told = lines(&running);
             // Whoever does not say its name is told of by mosquitto alone.
-            let named = told.iter().filter(|line| {
-                !line.starts_with("Client 127.0.0.1 ")
-            });
+            let named = told.iter().filter(|line| !line.starts_with("Client 127.0.0.1 "));
             logs.push(named.map(|line| without_ports(line, side)).collect::<Vec<_>>());
             ensure!(running.end()?.success(), "ends well");
         }

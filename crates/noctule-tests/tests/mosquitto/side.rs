@@ -49,7 +49,10 @@ impl Side {
     fn copy(&self, from: &Path, to: &Path) -> Result<()> {
         fs::create_dir_all(to)?;
         for entry in fs::read_dir(from)? {
-            let (path, name) = { let entry = entry?; (entry.path(), entry.file_name()) };
+            let (path, name) = {
+                let entry = entry?;
+                (entry.path(), entry.file_name())
+            };
             if path.is_dir() {
                 self.copy(&path, &to.join(name))?;
             } else {

@@ -276,12 +276,7 @@ pub(super) const OPTIONS: &[Known] = &[
         Number(20..=i32::MAX as i64),
         Becomes("`limits.packet_size_max`; at least 128"),
     ),
-    row(
-        &["max_keepalive"],
-        Global,
-        Number(U16),
-        Becomes("`limits.keep_alive_secs_max`, `limits.refuse_long_keep_alive_v3`"),
-    ),
+    row(&["max_keepalive"], Global, Number(U16), Becomes("`limits.keep_alive_secs_max`")),
     row(&["memory_limit"], Global, Number(0..=i64::MAX), Becomes("`limits.memory_max`")),
     row(
         &["global_max_clients"],

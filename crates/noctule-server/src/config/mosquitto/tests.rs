@@ -60,9 +60,8 @@ fn addresses(config: &Config) -> Vec<SocketAddr> {
 #[test]
 fn without_a_listener_this_machine_alone_is_let_in() {
     let mut around = Surroundings::default();
-    let of = |around: &Surroundings| {
-        Translation::read(None, around).and_then(|it| it.config()).unwrap()
-    };
+    let of =
+        |around: &Surroundings| Translation::read(None, around).and_then(|it| it.config()).unwrap();
     let plain = of(&around);
     let wanted: Vec<SocketAddr> =
         ["127.0.0.1:1883", "[::1]:1883"].map(|it| it.parse().unwrap()).into();
@@ -108,7 +107,7 @@ fn what_is_said_is_meant() {
     let limits = &config.limits;
     assert_eq!((limits.inflight_max, limits.receive_maximum), (65_535, 65_535));
     assert_eq!((limits.queue.messages_max, limits.keep_alive_secs_max), (u32::MAX, 100));
-    assert!(limits.refuse_long_keep_alive_v3);
+    assert!(limits.refusals_as_mosquitto && !limits.reason_strings);
     let expiry = (limits.session_expiry_secs_max, limits.session_expiry_secs_v3);
     assert_eq!(expiry, (1_209_600, 1_209_600));
     assert_eq!((limits.connections_max, config.shards.unwrap().get()), (50, 1));

@@ -100,6 +100,7 @@ fn limits(said: &Said, writer: &mut Writer) {
     writer.comment("What mosquitto does unless it is told otherwise.");
     // A text for people, which mosquitto does not send.
     writer.put("reason_strings", false, None);
+    writer.put("refusals_as_mosquitto", true, None);
     let size = global.number("max_packet_size").unwrap_or(2_000_000).min(268_435_460);
     writer.put("packet_size_max", size, global.place("max_packet_size"));
     let name = "max_inflight_messages";
@@ -114,7 +115,6 @@ fn limits(said: &Said, writer: &mut Writer) {
     let name = "max_keepalive";
     if let Some(secs) = global.number(name).filter(|secs| *secs > 0) {
         writer.put("keep_alive_secs_max", secs, global.place(name));
-        writer.put("refuse_long_keep_alive_v3", true, global.place(name));
     }
     let name = "persistent_client_expiration";
     if let Some(secs) = global.number(name) {
