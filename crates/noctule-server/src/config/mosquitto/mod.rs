@@ -98,7 +98,7 @@ impl Translation {
     pub fn read(path: Option<&Path>, around: &Surroundings) -> Result<Translation, ConfigError> {
         let name = path.map_or_else(|| "mosquitto.conf".into(), |path| path.display().to_string());
         let lines = path.map(lines::read).transpose()?.unwrap_or_default();
-        let error = |faults| ConfigError { file: name.clone(), faults };
+        let error = |faults| ConfigError { file: name.clone(), faults: once(faults) };
         let said = read::read(&lines).map_err(error)?;
         let (mut writer, mut faults) = (Writer::default(), Vec::new());
         writer.comment(&format!("{name}, as noctule says it."));
@@ -153,14 +153,19 @@ impl Translation {
                 None => Fault { line: 0, ..fault.clone() },
             };
         }
-        // A listener that has several addresses would be told of once for each.
-        let mut told = Vec::new();
-        error.faults.retain(|fault| {
-            let new = !told.contains(fault);
-            told.push(fault.clone());
-            new
-        });
+        error.faults = once(error.faults);
         error.faults.sort();
         error
     }
+}
+
+/// Each of them once: a listener that has several addresses would be told of for each.
+fn once(faults: Vec<Fault>) -> Vec<Fault> {
+    let mut told: Vec<Fault> = Vec::new();
+    for fault in faults {
+        if !told.contains(&fault) {
+            told.push(fault);
+        }
+    }
+    told
 }
