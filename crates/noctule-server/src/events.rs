@@ -48,7 +48,8 @@ pub(crate) fn log(event: &Event) {
                 End::Lost => info!(target: CLIENTS, client_id, remote, "connection lost"),
                 End::ByBroker { reason, why } => {
                     let reason = reason.name();
-                    info!(target: CLIENTS, client_id, remote, reason, why = &**why, "connection ended");
+                    let why = &**why;
+                    info!(target: CLIENTS, client_id, remote, reason, why, "connection ended");
                 }
             }
         }

@@ -94,8 +94,8 @@ impl From<StartError> for RunError {
 }
 
 impl RunError {
-    /// The exit code of a process that ends for it, started with those options: with a mosquitto.conf
-    /// that of mosquitto.
+    /// The exit code of a process that ends for it, started with those options: with a
+    /// mosquitto.conf that of mosquitto.
     #[must_use]
     pub fn exit_code(&self, options: &Options) -> u8 {
         let of_file = match self {

@@ -40,8 +40,8 @@ enum ConfigCommand {
     },
     /// Print a mosquitto.conf as a noctule.toml that says the same.
     ///
-    /// Behind each line stands where it comes from, and at the top what has no effect. Relative paths
-    /// begin at the present folder, as they do for mosquitto when it is started here.
+    /// Behind each line stands where it comes from, and at the top what has no effect. Relative
+    /// paths begin at the present folder, as they do for mosquitto when it is started here.
     Convert {
         /// The file.
         #[arg(required_unless_present = "options")]

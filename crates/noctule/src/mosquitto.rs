@@ -1,4 +1,5 @@
-//! Started by the name `mosquitto` (through a link), the binary takes the command line of that broker.
+//! Started by the name `mosquitto` (through a link), the binary takes the command line of that
+//! broker.
 
 use crate::serve;
 use noctule_server::{ConfigFile, Options};

@@ -44,7 +44,8 @@ pub(crate) struct ChoiceArgs {
     /// of mosquitto's.
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Port to listen on, on loopback, where no configuration file names listeners; may be repeated.
+    /// Port to listen on, on loopback, where no configuration file names listeners; may be
+    /// repeated.
     #[arg(short, long)]
     port: Vec<u16>,
     /// Keep what is acknowledged in this directory; it is made if it does not exist.

@@ -1,5 +1,5 @@
-//! Lines in the words of mosquitto 2.1, for programs that look for them: scripts, fail2ban. The events
-//! are those of the other formats.
+//! Lines in the words of mosquitto 2.1, for programs that look for them: scripts, fail2ban. The
+//! events are those of the other formats.
 
 use super::time::{Strftime, unix_secs};
 use crate::config::{LogType, LogTypes};

@@ -1,7 +1,7 @@
 //! The syntax of mosquitto.conf: lines, and the files that `include_dir` brings in between.
 //!
-//! A comment has its # in the very first column. A line is a key, spaces and a value that goes on to
-//! the end of the line.
+//! A comment has its # in the very first column. A line is a key, spaces and a value that goes on
+//! to the end of the line.
 
 use super::super::{ConfigError, Fault};
 use std::cmp::Ordering;

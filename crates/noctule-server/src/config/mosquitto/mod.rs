@@ -2,12 +2,12 @@
 //! this crate reads then.
 //!
 //! ```text
-//!  files ─lines─▶ Line ─read─▶ Said ─translate, listeners─▶ text of a noctule.toml, and for each of its
-//!                  │ options: one table                       lines where it comes from ─▶ Config
+//!  files ─lines─▶ Line ─read─▶ Said ─translate, listeners─▶ text of a noctule.toml, and for each
+//!                  │ options: one table                       line where it comes from ─▶ Config
 //! ```
 //!
-//! Deliberately absent: a second way to a [`Config`]. What cannot be written in a noctule.toml cannot
-//! be had by a mosquitto.conf either.
+//! Deliberately absent: a second way to a [`Config`]. What cannot be written in a noctule.toml
+//! cannot be had by a mosquitto.conf either.
 
 mod lines;
 mod listeners;

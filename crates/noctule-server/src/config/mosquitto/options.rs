@@ -1,5 +1,5 @@
-//! Every option of mosquitto.conf: how its value is written, what it belongs to, and what becomes of
-//! it. The reader, the manual's table and its test go by this list.
+//! Every option of mosquitto.conf: how its value is written, what it belongs to, and what becomes
+//! of it. The reader, the manual's table and its test go by this list.
 
 use std::ops::RangeInclusive;
 

@@ -94,7 +94,8 @@ fn what_is_said_is_meant() {
     let config = config(
         "persistence true\npersistence_location kept\nmax_inflight_messages 0\n\
          max_queued_messages 0\nmax_keepalive 0x64\npersistent_client_expiration 2w\n\
-         log_dest stdout\nlog_dest syslog\nlog_dest file a log\nlog_type error\nlog_type subscribe\n\
+         log_dest stdout\nlog_dest syslog\nlog_dest file a log\nlog_type error\n\
+         log_type subscribe\n\
          connection_messages 0\npid_file run/pid\nuser root\nglobal_max_connections 50\n\
          allow_anonymous true\nauto_id_prefix x-\n\
          listener 1884 127.0.0.1\nmax_topic_alias 30\nmax_qos 1\nmount_point a/\n\
@@ -306,7 +307,11 @@ fn file() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 256,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn a_file_and_what_it_is_converted_to_say_the_same(text in file()) {
