@@ -47,8 +47,7 @@ pub(crate) fn log(event: &Event) {
                 }
                 End::Lost => info!(target: CLIENTS, client_id, remote, "connection lost"),
                 End::ByBroker { reason, why } => {
-                    let reason = reason.name();
-                    let why = &**why;
+                    let (reason, why) = (reason.name(), &**why);
                     info!(target: CLIENTS, client_id, remote, reason, why, "connection ended");
                 }
             }
