@@ -82,7 +82,7 @@ impl Broker {
         }
         let assigned = connect.client_id.is_empty();
         let client_id: Box<str> =
-            if assigned { self.assign_id(tenant) } else { connect.client_id.into() };
+            if assigned { self.assign_id(tenant, listener) } else { connect.client_id.into() };
         let mount_point = self.limits.mount_point(listener);
         let mut will = connect.will.as_ref().map(|will| stored_will(will, mount_point));
         if connect.version != Version::V5
@@ -127,10 +127,17 @@ impl Broker {
         if v31_length
             || unnamed_v311
             || id.len() > usize::from(limits.client_id_len_max)
-            || (id.is_empty() && !limits.assign_client_ids)
+            || (id.is_empty() && !limits.assigns_ids(listener))
         {
             // [MQTT-3.1.3-8 v5], [MQTT-3.1.3-9 v3.1.1]
             return Err((ReasonCode::ClientIdentifierNotValid, "client identifier not accepted"));
+        }
+        let (asked, most) = (connect.keep_alive_secs, limits.keep_alive_secs_max);
+        let too_long = most > 0 && (asked == 0 || asked > most);
+        // They cannot be told another one, as clients of v5 are.
+        if limits.refusals_as_mosquitto && too_long && connect.version != Version::V5 {
+            let why = "its keep alive is longer than the broker allows";
+            return Err((ReasonCode::ClientIdentifierNotValid, why));
         }
         // [U5-3.1.2-4]
         let properties = &connect.properties;
@@ -205,13 +212,13 @@ impl Broker {
 
     /// A name nobody has, at home here. [MQTT-3.1.3-6 v5], [MQTT-3.2.2-16 v5]
     /// [MQTT-3.1.3-6 v3.1.1].
-    fn assign_id(&mut self, tenant: Tenant) -> Box<str> {
+    fn assign_id(&mut self, tenant: Tenant, listener: ListenerId) -> Box<str> {
         loop {
             let (high, low) = (self.random.next(), self.random.next());
             // In the form of a random UUID.
             let id = format!(
                 "{}{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-                self.limits.assigned_id_prefix,
+                self.limits.assigned_id_prefix_at(listener),
                 high >> 32,
                 high >> 16 & 0xFFFF,
                 high & 0xFFF,
@@ -431,7 +438,7 @@ impl Broker {
         connection.phase = Phase::Live;
         connection.keep_alive_secs = keep_alive;
         let offer = self.limits.offer(connection.origin.listener);
-        let aliases = Aliases::new(applicant.alias_max.min(self.limits.topic_alias_out_max));
+        let aliases = Aliases::new(applicant.alias_max.min(offer.topic_alias_out_max));
         let aliased = v5 && aliases.outgoing_allowed();
         if v5 {
             connection.v5 = Some(Box::new(Extras {
@@ -441,7 +448,7 @@ impl Broker {
                 proving: Proving::No,
                 announced: Announced {
                     receive_maximum: self.limits.receive_maximum,
-                    topic_alias_max: self.limits.topic_alias_max,
+                    topic_alias_max: offer.topic_alias_max,
                     qos_max: offer.qos_max,
                     retain_available: offer.retain_available,
                 },
@@ -549,12 +556,22 @@ impl Broker {
         let known = told || why != ReasonCode::ServerBusy;
         if known && (connection.version == Version::V5 || why.v3_return_code().is_some()) {
             // Return code 4 is for credentials that are malformed; wrong ones are not authorized.
-            let wrong =
-                connection.version != Version::V5 && why == ReasonCode::BadUserNameOrPassword;
-            let reason = if wrong { ReasonCode::NotAuthorized } else { why };
+            let v5 = connection.version == Version::V5;
+            let like = self.limits.refusals_as_mosquitto;
+            let wrong = (!v5 || like) && why == ReasonCode::BadUserNameOrPassword;
+            let reason = match why {
+                _ if wrong => ReasonCode::NotAuthorized,
+                ReasonCode::ClientIdentifierNotValid if v5 && like => ReasonCode::UnspecifiedError,
+                why => why,
+            };
+            let most = self.limits.offer(connection.origin.listener).qos_max;
+            let maximum_qos = Some(most).filter(|_| like && most != QoS::ExactlyOnce);
             let refusal = |reason_string| {
-                let properties =
-                    ConnAckProperties { reason_string, ..ConnAckProperties::default() };
+                let properties = ConnAckProperties {
+                    maximum_qos,
+                    reason_string,
+                    ..ConnAckProperties::default()
+                };
                 Packet::ConnAck(ConnAck { session_present: false, reason, properties })
             };
             // [MQTT-3.2.2-19 v5]
@@ -599,14 +616,16 @@ fn announced<'a>(limits: &Limits, offer: Offer, applicant: &'a Applicant) -> Con
     ConnAckProperties {
         // [U5-3.2.2-2]
         session_expiry_secs: applicant.expiry_lowered.then_some(expiry),
-        receive_maximum: NonZeroU16::new(limits.receive_maximum),
+        // Left out, it is the greatest that there is.
+        receive_maximum: NonZeroU16::new(limits.receive_maximum)
+            .filter(|most| *most != NonZeroU16::MAX),
         // [MQTT-3.2.2-9 v5]
         maximum_qos: (offer.qos_max != QoS::ExactlyOnce).then_some(offer.qos_max),
         retain_available: off(offer.retain_available),
         maximum_packet_size: NonZeroU32::new(offer.packet_size_max),
         // [MQTT-3.1.3-7 v5]
         assigned_client_id: applicant.assigned.then_some(&*applicant.client_id),
-        topic_alias_maximum: Some(limits.topic_alias_max).filter(|max| *max > 0),
+        topic_alias_maximum: Some(offer.topic_alias_max).filter(|max| *max > 0),
         wildcard_subscription_available: off(limits.wildcard_available),
         subscription_identifiers_available: off(limits.subscription_ids_available),
         shared_subscription_available: off(limits.shared_available),

@@ -3,6 +3,7 @@
 //! The line of a refused client has a stable form for tools that ban by address:
 //! `client refused ... remote="ADDRESS:PORT" reason="..."`.
 
+use crate::log::CLIENTS;
 use crate::net::HERE;
 use noctule_core::Event;
 use noctule_core::output::End;
@@ -23,7 +24,7 @@ pub(crate) fn log(event: &Event, here: &str) {
             keep_alive_secs,
             clean_start,
             user_name,
-        } => info!(
+        } => info!(target: CLIENTS,
             client_id = &**client_id,
             remote = shown(*remote),
             tenant = tenant.0,
@@ -44,12 +45,13 @@ pub(crate) fn log(event: &Event, here: &str) {
             let (client_id, remote) = (&**client_id, shown(*remote));
             match end {
                 End::ByClient(reason) => {
-                    info!(client_id, remote, reason = reason.name(), "client disconnected");
-                }
-                End::Lost => info!(client_id, remote, "connection lost"),
-                End::ByBroker { reason, why } => {
                     let reason = reason.name();
-                    info!(client_id, remote, reason, why = &**why, "connection ended");
+                    info!(target: CLIENTS, client_id, remote, reason, "client disconnected");
+                }
+                End::Lost => info!(target: CLIENTS, client_id, remote, "connection lost"),
+                End::ByBroker { reason, why } => {
+                    let (reason, why) = (reason.name(), &**why);
+                    info!(target: CLIENTS, client_id, remote, reason, why, "connection ended");
                 }
             }
         }

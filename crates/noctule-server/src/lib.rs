@@ -16,6 +16,7 @@
 //! * `listeners` ports and files of listeners
 //! * `cidr`     networks, for listeners, rates and bans
 //! * `rules/`   what is odd about rules, and what differs between two versions of them
+//! * `daemon` what a process in the background leaves behind
 //! * `defence` findings, bans, the audit log
 //! * `secrets`  files that not everybody should read
 //! * `sys`      the `$SYS` topics; `events` the broker's rare events as log lines
@@ -27,6 +28,7 @@ mod admin;
 pub mod auth;
 mod cidr;
 pub mod config;
+mod daemon;
 mod defence;
 mod events;
 mod files;
@@ -47,7 +49,7 @@ mod stores;
 mod sys;
 
 pub use config::{Config, ConfigError};
-pub use process::{Keep, Options, RunError, run, store_directory};
+pub use process::{ConfigFile, Keep, Options, RunError, run, store_directory};
 pub use server::{Handle, Server};
 pub use shard::{NetCounters, Snapshot};
 pub use start_error::StartError;

@@ -43,8 +43,16 @@ impl Privileges {
             }
             return Ok(Privileges { user: None });
         };
-        let unknown = || io::Error::other(format!("there is no user {name:?} (user)"));
-        let user = unistd::User::from_name(name).map_err(io::Error::from)?.ok_or_else(unknown)?;
+        let user = unistd::User::from_name(name).map_err(io::Error::from)?;
+        let Some(user) = user else {
+            let what = format!("there is no user {name:?} (user)");
+            if root {
+                return Err(io::Error::new(io::ErrorKind::NotFound, what));
+            }
+            // Nobody but root becomes anybody.
+            tracing::warn!("{what}: runs as who started it");
+            return Ok(Privileges { user: None });
+        };
         let stays = user.uid == unistd::geteuid();
         if !root && !stays {
             tracing::warn!("cannot become {name}, because only root can: runs as who started it");

@@ -1,11 +1,16 @@
 //! The broker as a process: configuration file, log, signals.
 
-use crate::config::{Config, ConfigError, LogLevel, PORT, Protocol, state_directory};
-use crate::log::LogOutput;
+use crate::config::mosquitto::{Note, Surroundings, Translation};
+use crate::config::{
+    Config, ConfigError, Listener, LogLevel, LogTypes, PORT, Protocol, state_directory,
+};
+use crate::daemon::{PidFile, daemonize, tell_ready};
+use crate::log::{LogOutput, MOSQUITTO, mosquitto_version};
 use crate::server::{Handle, Server};
 use crate::signals::{Request, SignalThread};
 use crate::start_error::StartError;
 use std::fmt;
+use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -16,18 +21,34 @@ use tracing::{error, info, warn};
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// What the command line can say.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Options {
     /// Configuration file.
-    pub config: Option<PathBuf>,
-    /// Port of the loopback listeners that there are without a configured one.
-    pub port: Option<u16>,
+    pub config: ConfigFile,
+    /// Ports of the loopback listeners that there are without a configured one.
+    pub ports: Vec<u16>,
     /// Log more, whatever the file says: 1 debug, 2 and more trace.
     pub verbose: u8,
+    /// Log nothing, whatever the file says.
+    pub quiet: bool,
+    /// Go into the background.
+    pub daemon: bool,
     /// What is kept, and where.
     pub keep: Keep,
     /// Shards, whatever the file says.
     pub shards: Option<NonZeroU16>,
+}
+
+/// Where the configuration comes from.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum ConfigFile {
+    /// What noctule does without a file.
+    #[default]
+    None,
+    /// A noctule.toml.
+    Noctule(PathBuf),
+    /// A mosquitto.conf; what mosquitto does without a file, if there is none.
+    Mosquitto(Option<PathBuf>),
 }
 
 /// What the command line says about what survives a restart.
@@ -75,6 +96,37 @@ impl From<StartError> for RunError {
     }
 }
 
+impl RunError {
+    /// The exit code of a process that ends for it, started with those options: with a
+    /// mosquitto.conf that of mosquitto.
+    #[must_use]
+    pub fn exit_code(&self, options: &Options) -> u8 {
+        let of_file = match self {
+            RunError::Config(_) | RunError::Options(_) => true,
+            // A user that there is not.
+            RunError::Start(StartError::System(error)) => {
+                error.kind() == std::io::ErrorKind::NotFound
+            }
+            RunError::Start(_) | RunError::Failed => false,
+        };
+        if of_file && matches!(options.config, ConfigFile::Mosquitto(_)) { 3 } else { 1 }
+    }
+}
+
+impl ConfigFile {
+    /// A file is a mosquitto.conf if its name ends in `.conf`, else a noctule.toml.
+    #[must_use]
+    pub fn named(path: Option<PathBuf>) -> ConfigFile {
+        match path {
+            None => ConfigFile::None,
+            Some(path) if path.extension().is_some_and(|it| it == "conf") => {
+                ConfigFile::Mosquitto(Some(path))
+            }
+            Some(path) => ConfigFile::Noctule(path),
+        }
+    }
+}
+
 /// What the main thread waits for.
 enum Notice {
     Signal(Request),
@@ -87,13 +139,20 @@ enum Notice {
 /// It could not start, or failed while running.
 pub fn run(options: &Options) -> Result<(), RunError> {
     let began = Instant::now();
-    let config = options.config()?;
-    let chosen = level(options, &config);
-    // Nobody should have to find this out by losing something, so no level hides it.
-    let log =
-        LogOutput::start(&config.log, LogLevel::Info.max(chosen)).map_err(StartError::from)?;
+    let (config, notes) = options.with_notes()?;
+    if options.daemon {
+        // No thread has been started yet: none of them would be there in the background.
+        daemonize().map_err(StartError::from)?;
+    }
+    // Nobody should have to find out by losing something what is kept, so no level hides it.
+    let log = LogOutput::start(&config.log).map_err(StartError::from)?;
+    info!(target: MOSQUITTO, "{} starting", mosquitto_version());
     promise(&config);
-    log.set_level(chosen);
+    log.settle(&config.log);
+    for note in &notes {
+        info!("{note}");
+    }
+    let _pid_file = PidFile::write(config.pid_file.as_deref()).map_err(StartError::from)?;
     info!("{}", config.memory_max.told());
     let (tell, notices) = channel();
     let signals = {
@@ -112,6 +171,10 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     };
     let handle = Server::start_watched(config, move || drop(tell.send(Notice::ShardEnded)))?;
     greet(&handle, began);
+    info!(target: MOSQUITTO, "{} running", mosquitto_version());
+    if let Err(error) = tell_ready() {
+        warn!("systemd is not told that the broker is ready: {error}");
+    }
     let outcome = serve(handle, &notices, options, &log);
     drop(signals);
     outcome
@@ -124,24 +187,71 @@ impl Options {
     /// # Errors
     /// The file is wrong, or says something that the command line cannot be joined with.
     pub fn config(&self) -> Result<Config, RunError> {
-        let mut config = match &self.config {
-            Some(path) => Config::load(path).map_err(RunError::Config)?,
-            None => Config::default(),
-        };
-        if let Some(port) = self.port {
+        self.with_notes().map(|(config, _)| config)
+    }
+
+    /// The same, with what the file says and what has no effect.
+    fn with_notes(&self) -> Result<(Config, Vec<Note>), RunError> {
+        let (mut config, notes) = self.read()?;
+        self.choose(&mut config)?;
+        Ok((config, notes))
+    }
+
+    /// What the file alone says.
+    fn read(&self) -> Result<(Config, Vec<Note>), RunError> {
+        match &self.config {
+            ConfigFile::None => Ok((Config::default(), Vec::new())),
+            ConfigFile::Noctule(path) => {
+                let config = Config::load(path).map_err(RunError::Config)?;
+                Ok((config, Vec::new()))
+            }
+            ConfigFile::Mosquitto(path) => {
+                let translation = self.translation(path.as_deref())?;
+                let config = translation.config().map_err(RunError::Config)?;
+                Ok((config, translation.notes().to_vec()))
+            }
+        }
+    }
+
+    /// What a mosquitto.conf says, as a noctule.toml says it.
+    ///
+    /// # Errors
+    /// It is wrong, or says something that noctule cannot do.
+    pub fn translation(&self, path: Option<&Path>) -> Result<Translation, RunError> {
+        let around = Surroundings::of_process().map_err(StartError::from)?;
+        let around = Surroundings { ports: self.ports.clone(), ..around };
+        Translation::read(path, &around).map_err(RunError::Config)
+    }
+
+    /// Changes what the command line says.
+    fn choose(&self, config: &mut Config) -> Result<(), RunError> {
+        let ours = !matches!(self.config, ConfigFile::Mosquitto(_));
+        if !self.ports.is_empty() && ours {
             if config.listeners != Config::default().listeners {
                 return Err(RunError::Options(
                     "-p changes the port of the listeners that there are by default, but the \
                      configuration file has its own: change `port` there",
                 ));
             }
-            config.listeners = Config::on_port(port).listeners;
+            let listeners = self.ports.iter().map(|port| Config::on_port(*port).listeners);
+            config.listeners = listeners.flatten().collect();
         }
         if self.shards.is_some() {
             config.shards = self.shards;
         }
-        self.keep.choose(&mut config)?;
-        Ok(config)
+        match self.verbose {
+            0 => {}
+            1 => config.log.level = LogLevel::Debug,
+            _ => config.log.level = LogLevel::Trace,
+        }
+        if self.verbose > 0 {
+            config.log.types = Some(LogTypes::all());
+        }
+        if self.quiet {
+            config.log.to.clear();
+            config.log.file = None;
+        }
+        self.keep.choose(config)
     }
 }
 
@@ -191,8 +301,10 @@ pub fn store_directory(config: Option<&Path>, data: Option<&Path>) -> Result<Pat
     if let Some(data) = data {
         return Ok(std::path::absolute(data).map_err(StartError::from)?);
     }
-    let config = config.map(Config::load).transpose().map_err(RunError::Config)?;
-    let (data, user) = config.map(|it| (it.durability.data, it.user)).unwrap_or_default();
+    let named = ConfigFile::named(config.map(Path::to_owned));
+    let read = Options { config: named, ..Options::default() };
+    let (config, _) = read.read()?;
+    let (data, user) = (config.durability.data, config.user);
     data.map_or_else(|| state(&user), Ok)
 }
 
@@ -206,12 +318,18 @@ fn promise(config: &Config) {
     }
 }
 
-fn level(options: &Options, config: &Config) -> LogLevel {
-    match options.verbose {
-        0 => config.log.level,
-        1 => LogLevel::Debug,
-        _ => LogLevel::Trace,
-    }
+/// What mosquitto says of a listener that it opens.
+fn listen_socket(place: &str, listener: &Listener) -> String {
+    let Ok(address) = place.parse::<SocketAddr>() else {
+        let path = listener.transport.unix.as_deref().unwrap_or(Path::new(place));
+        return format!("unix listen socket on path {}.", path.display());
+    };
+    let kind = match (listener.transport.protocol, address.is_ipv4()) {
+        (Protocol::WebSocket, _) => "websockets",
+        (Protocol::Mqtt, true) => "ipv4",
+        (Protocol::Mqtt, false) => "ipv6",
+    };
+    format!("{kind} listen socket on port {}.", address.port())
 }
 
 /// Says where the broker is and what to try next.
@@ -235,6 +353,7 @@ fn greet(handle: &Handle, began: Instant) {
             (Protocol::WebSocket, false) => " (WebSocket)",
             (Protocol::WebSocket, true) => " (WebSocket, TLS)",
         };
+        info!(target: MOSQUITTO, "Opening {}", listen_socket(&address, listener));
         info!("listening on {address}{how}: {who}");
     }
     if let Some(address) = handle.admin_address() {
@@ -260,6 +379,16 @@ fn serve(
         match notices.recv_timeout(LOOK_AGAIN) {
             Err(RecvTimeoutError::Timeout) => handle.refresh_files(),
             Ok(Notice::Signal(Request::Reload)) => reload(&mut handle, options, log),
+            Ok(Notice::Signal(Request::ReopenLog)) => {
+                log.reopen();
+                info!("the log file is opened anew");
+            }
+            Ok(Notice::Signal(Request::Save)) => {
+                info!("nothing to save: what is acknowledged is kept as its class promises");
+            }
+            Ok(Notice::Signal(Request::Dump)) => {
+                info!("subscriptions are not printed: see noctule top");
+            }
             Ok(Notice::Signal(Request::Stop)) | Err(_) => {
                 info!("stopping");
                 let well = handle.stop();
@@ -276,13 +405,15 @@ fn serve(
 }
 
 fn reload(handle: &mut Handle, options: &Options, log: &LogOutput) {
-    if options.config.is_none() {
+    log.reopen();
+    info!(target: MOSQUITTO, "Reloading config.");
+    if matches!(options.config, ConfigFile::None | ConfigFile::Mosquitto(None)) {
         info!("nothing to reload: started without a configuration file");
         return;
     }
     match options.config() {
         Ok(config) => {
-            log.set_level(level(options, &config));
+            log.settle(&config.log);
             let pinned = handle.reload(&config);
             if pinned.is_empty() {
                 info!("configuration reloaded");

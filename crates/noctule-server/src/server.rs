@@ -3,7 +3,8 @@
 use crate::admin::AdminServer;
 use crate::auth::{Authenticator, Believed, Checks, Headcount, PasswordPool, TokenPool, Trust};
 use crate::config::{
-    Admission, AuthenticatorKind, Config, Listener, Presence, TlsOptions, UserNameFrom,
+    Admission, AuthenticatorKind, Config, Listener, Log, LogLevel, Presence, TlsOptions,
+    UserNameFrom,
 };
 use crate::defence::{Alarm, Allowed, BanFile, Bans, Defence, Posts, Reloaded, Report, Reports};
 use crate::files;
@@ -336,13 +337,15 @@ fn alike(old: &[Listener], new: &[Listener]) -> bool {
 
 /// What differs and needs a restart; `alike`: the listeners are where they were.
 fn pinned(old: &Config, new: &Config, alike: bool) -> Vec<&'static str> {
+    let fixed = |log: &Log| Log { level: LogLevel::Info, types: None, ..log.clone() };
     let all = [
         ("shards", old.shards != new.shards),
         ("user", old.user != new.user),
+        ("pid_file", old.pid_file != new.pid_file),
         ("listener", !alike),
         ("admin", old.admin != new.admin),
         ("durability", old.durability != new.durability),
-        ("log.format", old.log.format != new.log.format),
+        ("log", fixed(&old.log) != fixed(&new.log)),
     ];
     those(&all)
 }

@@ -7,6 +7,12 @@ use std::io;
 pub(crate) enum Request {
     /// Read the configuration again.
     Reload,
+    /// Open the log file anew.
+    ReopenLog,
+    /// Save what is kept.
+    Save,
+    /// Print subscriptions.
+    Dump,
     /// End.
     Stop,
 }
@@ -14,7 +20,8 @@ pub(crate) enum Request {
 #[cfg(unix)]
 mod system {
     use super::{Request, io};
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use nix::libc::SIGRTMIN;
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
     use signal_hook::iterator::{Handle, Signals};
     use std::thread::JoinHandle;
 
@@ -27,11 +34,19 @@ mod system {
     impl SignalThread {
         /// From here on signals come as requests.
         pub(crate) fn start(mut tell: impl FnMut(Request) + Send + 'static) -> io::Result<Self> {
-            let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+            let reopen = SIGRTMIN();
+            let all = [SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, reopen];
+            let mut signals = Signals::new(all)?;
             let handle = signals.handle();
             let wait = move || {
                 for signal in signals.forever() {
-                    tell(if signal == SIGHUP { Request::Reload } else { Request::Stop });
+                    tell(match signal {
+                        SIGHUP => Request::Reload,
+                        SIGUSR1 => Request::Save,
+                        SIGUSR2 => Request::Dump,
+                        signal if signal == reopen => Request::ReopenLog,
+                        _ => Request::Stop,
+                    });
                 }
             };
             let thread = std::thread::Builder::new().name("signals".into()).spawn(wait)?;
@@ -60,7 +75,8 @@ mod system {
     impl SignalThread {
         /// Nothing ever comes.
         pub(crate) fn start(_tell: impl FnMut(Request) + Send + 'static) -> io::Result<Self> {
-            let _ = (Request::Reload, Request::Stop);
+            let _ =
+                (Request::Reload, Request::Stop, Request::ReopenLog, Request::Save, Request::Dump);
             Ok(SignalThread)
         }
     }

@@ -2,9 +2,10 @@
 
 use crate::serve::ChoiceArgs;
 use clap::{Args, Subcommand};
-use noctule_server::{Config, Server, config};
+use noctule_server::config::{self, mosquitto};
+use noctule_server::{ConfigFile, Keep, Options, Server};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Print the configuration in force: what the file says, and what was left to be chosen.
@@ -25,7 +26,8 @@ Examples:
   noctule config
   noctule config -c noctule.toml --data /srv/noctule
   noctule config sample > noctule.toml
-  noctule config check noctule.toml";
+  noctule config check noctule.toml
+  noctule config convert /etc/mosquitto/mosquitto.conf > noctule.toml";
 
 #[derive(Subcommand, Debug)]
 enum ConfigCommand {
@@ -35,6 +37,18 @@ enum ConfigCommand {
     Check {
         /// The file.
         file: PathBuf,
+    },
+    /// Print a mosquitto.conf as a noctule.toml that says the same.
+    ///
+    /// Behind each line stands where it comes from, and at the top what has no effect. Relative
+    /// paths begin at the present folder, as they do for mosquitto when it is started here.
+    Convert {
+        /// The file.
+        #[arg(required_unless_present = "options")]
+        file: Option<PathBuf>,
+        /// Print every option of mosquitto.conf and what becomes of it, as the manual has it.
+        #[arg(long, conflicts_with = "file")]
+        options: bool,
     },
 }
 
@@ -47,14 +61,36 @@ impl ConfigArgs {
                 Err(error) => crate::failed(&error),
             },
             Some(ConfigCommand::Sample) => print(&config::sample()),
-            Some(ConfigCommand::Check { file }) => match Config::load(&file) {
-                Ok(config) => match Server::check_files(&config) {
-                    Ok(()) => print(&format!("{}: nothing is wrong\n", file.display())),
-                    Err(error) => crate::failed(&error),
-                },
-                Err(error) => crate::failed(&error),
-            },
+            Some(ConfigCommand::Check { file }) => check(file),
+            Some(ConfigCommand::Convert { options: true, .. }) => print(&mosquitto::table()),
+            Some(ConfigCommand::Convert { file, .. }) => convert(file.as_deref()),
         }
+    }
+}
+
+fn check(file: PathBuf) -> ExitCode {
+    let nothing = format!("{}: nothing is wrong\n", file.display());
+    let options = Options {
+        config: ConfigFile::named(Some(file)),
+        keep: Keep::Nothing,
+        ..Options::default()
+    };
+    let config = options.config();
+    match config.and_then(|config| Ok(Server::check_files(&config)?)) {
+        Ok(()) => print(&nothing),
+        Err(error) => crate::failed(&error),
+    }
+}
+
+fn convert(file: Option<&Path>) -> ExitCode {
+    let translation = match Options::default().translation(file) {
+        Ok(translation) => translation,
+        Err(error) => return crate::failed(&error),
+    };
+    // What is printed can be used as it is.
+    match translation.config() {
+        Ok(_) => print(translation.text()),
+        Err(error) => crate::failed(&error),
     }
 }
 

@@ -7,6 +7,7 @@ mod cert;
 mod completions;
 mod config;
 mod man;
+mod mosquitto;
 mod passwd;
 mod serve;
 mod store;
@@ -47,6 +48,9 @@ enum Command {
 fn main() -> ExitCode {
     if let Some(tool) = tools::Invocation::of(std::env::args_os()) {
         return tool.run();
+    }
+    if let Some(words) = mosquitto::words(std::env::args_os()) {
+        return mosquitto::run(words);
     }
     let parsed = command().try_get_matches();
     let cli = parsed.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));

@@ -1,7 +1,7 @@
 //! `noctule serve`: the broker.
 
 use clap::{ArgAction, Args};
-use noctule_server::{Keep, Options};
+use noctule_server::{ConfigFile, Keep, Options, RunError, Server};
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,6 +18,15 @@ pub(crate) struct ServeArgs {
     /// Log more; twice for everything.
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
+    /// Log nothing.
+    #[arg(short, long)]
+    quiet: bool,
+    /// Go into the background.
+    #[arg(short, long)]
+    daemon: bool,
+    /// Say whether the configuration is right, and end.
+    #[arg(long)]
+    test_config: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -25,17 +34,20 @@ Examples:
   noctule serve
   noctule serve --data /srv/noctule -p 2883
   noctule serve --memory
-  noctule serve -c noctule.toml";
+  noctule serve -c noctule.toml
+  noctule serve -c /etc/mosquitto/mosquitto.conf";
 
 /// What the command line can say about the configuration.
 #[derive(Args, Debug)]
 pub(crate) struct ChoiceArgs {
-    /// Configuration file; `noctule config sample` prints one.
+    /// Configuration file; `noctule config sample` prints one. If its name ends in .conf, it is one
+    /// of mosquitto's.
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Port to listen on, on loopback, where no configuration file names listeners.
+    /// Port to listen on, on loopback, where no configuration file names listeners; may be
+    /// repeated.
     #[arg(short, long)]
-    port: Option<u16>,
+    port: Vec<u16>,
     /// Keep what is acknowledged in this directory; it is made if it does not exist.
     #[arg(long, value_name = "DIR", conflicts_with = "memory")]
     data: Option<PathBuf>,
@@ -50,12 +62,41 @@ pub(crate) struct ChoiceArgs {
 impl ServeArgs {
     /// Runs until the process is asked to end.
     pub(crate) fn run(self) -> ExitCode {
-        let options = Options { verbose: self.verbose, ..self.chosen.options() };
-        match noctule_server::run(&options) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => crate::failed(&error),
-        }
+        let options = Options {
+            verbose: self.verbose,
+            quiet: self.quiet,
+            daemon: self.daemon,
+            ..self.chosen.options()
+        };
+        if self.test_config { test(&options) } else { run(&options) }
     }
+}
+
+/// Runs a broker.
+pub(crate) fn run(options: &Options) -> ExitCode {
+    match noctule_server::run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error, options),
+    }
+}
+
+/// Says whether a broker could be run, in mosquitto's words if it could.
+#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
+pub(crate) fn test(options: &Options) -> ExitCode {
+    let config = options.config();
+    let files = config.and_then(|config| Ok(Server::check_files(&config)?));
+    match files {
+        Ok(()) => {
+            eprintln!("Configuration file is OK.");
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error, options),
+    }
+}
+
+fn failed(error: &RunError, options: &Options) -> ExitCode {
+    crate::failed(error);
+    ExitCode::from(error.exit_code(options))
 }
 
 impl ChoiceArgs {
@@ -67,9 +108,11 @@ impl ChoiceArgs {
             (None, false) => Keep::AsConfigured,
         };
         Options {
-            config: self.config,
-            port: self.port,
+            config: ConfigFile::named(self.config),
+            ports: self.port,
             verbose: 0,
+            quiet: false,
+            daemon: false,
             keep,
             shards: self.shards.and_then(NonZeroU16::new),
         }

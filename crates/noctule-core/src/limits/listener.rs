@@ -16,6 +16,14 @@ pub struct ListenerLimits {
     pub retain_available: bool,
     /// Largest packet accepted, bytes (announced).
     pub packet_size_max: u32,
+    /// Topic aliases a client may use (announced).
+    pub topic_alias_max: u16,
+    /// Topic aliases used towards a client.
+    pub topic_alias_out_max: u16,
+    /// An empty client id is given a name; otherwise CONNACK 0x85.
+    pub assign_client_ids: bool,
+    /// Prefix of client ids assigned here, instead of that of the broker.
+    pub assigned_id_prefix: Option<Box<str>>,
     /// What all topics of its clients begin with, unseen by them; ends with `/`, or is empty.
     pub mount_point: Box<str>,
 }
@@ -30,6 +38,8 @@ pub(crate) struct Offer {
     pub(crate) qos_max: QoS,
     pub(crate) retain_available: bool,
     pub(crate) packet_size_max: u32,
+    pub(crate) topic_alias_max: u16,
+    pub(crate) topic_alias_out_max: u16,
 }
 
 impl Versions {
@@ -65,6 +75,10 @@ impl Default for ListenerLimits {
             qos_max: QoS::ExactlyOnce,
             retain_available: true,
             packet_size_max: u32::MAX,
+            topic_alias_max: u16::MAX,
+            topic_alias_out_max: u16::MAX,
+            assign_client_ids: true,
+            assigned_id_prefix: None,
             mount_point: Box::default(),
         }
     }
@@ -86,13 +100,29 @@ impl Limits {
             qos_max: self.qos_max,
             retain_available: self.retain_available,
             packet_size_max: self.packet_size_max,
+            topic_alias_max: self.topic_alias_max,
+            topic_alias_out_max: self.topic_alias_out_max,
         };
         let Some(own) = self.of_listener(listener) else { return all };
         Offer {
             qos_max: all.qos_max.min(own.qos_max),
             retain_available: all.retain_available && own.retain_available,
             packet_size_max: all.packet_size_max.min(own.packet_size_max),
+            topic_alias_max: all.topic_alias_max.min(own.topic_alias_max),
+            topic_alias_out_max: all.topic_alias_out_max.min(own.topic_alias_out_max),
         }
+    }
+
+    /// Whether a listener gives names to clients that have none.
+    pub(crate) fn assigns_ids(&self, listener: ListenerId) -> bool {
+        let own = self.of_listener(listener);
+        self.assign_client_ids && own.is_none_or(|own| own.assign_client_ids)
+    }
+
+    /// What the names that a listener gives begin with.
+    pub(crate) fn assigned_id_prefix_at(&self, listener: ListenerId) -> &str {
+        let own = self.of_listener(listener).and_then(|own| own.assigned_id_prefix.as_deref());
+        own.unwrap_or(&self.assigned_id_prefix)
     }
 
     /// What the topics of a listener's clients begin with; empty: with what the clients say.

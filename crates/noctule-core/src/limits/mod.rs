@@ -81,6 +81,9 @@ pub struct Limits {
     pub assigned_id_prefix: Box<str>,
     /// Refusals say why in a Reason String, to v5 clients that want it; otherwise the code alone.
     pub reason_strings: bool,
+    /// Refusals are those of mosquitto: 0x87 for credentials, 0x80 for client ids, Maximum QoS in
+    /// CONNACK; and 3.x clients that ask for too long a keep alive are refused (return code 2).
+    pub refusals_as_mosquitto: bool,
     /// Response Information given to v5 clients that ask, `%c` = client id; none if empty.
     pub response_information: Box<str>,
     /// What an acknowledgement promises, unless the listener or the topic says otherwise.
@@ -170,6 +173,7 @@ impl Default for Limits {
             assign_client_ids: true,
             assigned_id_prefix: "auto-".into(),
             reason_strings: true,
+            refusals_as_mosquitto: false,
             response_information: "".into(),
             durability: Durability::Memory,
             durability_of_topics: Vec::new(),

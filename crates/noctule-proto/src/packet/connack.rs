@@ -154,9 +154,9 @@ impl PropertyWriter for ConnAckProperties<'_> {
         let maximum_qos = maximum_qos.map(|qos| qos == QoS::AtLeastOnce);
         let (wildcard, ids) =
             (self.wildcard_subscription_available, self.subscription_identifiers_available);
+        property::u16(out, P::ServerKeepAlive, self.server_keep_alive_secs);
         property::u16(out, P::TopicAliasMaximum, self.topic_alias_maximum);
         property::text(out, P::AssignedClientIdentifier, self.assigned_client_id);
-        property::u16(out, P::ServerKeepAlive, self.server_keep_alive_secs);
         property::text(out, P::AuthenticationMethod, self.authentication_method);
         property::binary(out, P::AuthenticationData, self.authentication_data);
         property::u32(out, P::SessionExpiryInterval, self.session_expiry_secs);

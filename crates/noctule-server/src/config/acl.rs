@@ -17,7 +17,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Acl, Vec<Fault>> {
     let mut reader = Reader { file: name.into(), ..Reader::default() };
     for (at, line) in text.lines().enumerate() {
         if let Err(what) = reader.line(at + 1, line) {
-            reader.faults.push(Fault { line: at + 1, option: None, what });
+            reader.faults.push(Fault { file: None, line: at + 1, option: None, what });
         }
     }
     match reader.faults.is_empty() {

@@ -15,7 +15,9 @@
 //! * `webhook`     the service that is asked who is let in
 //! * `admission`   which networks a listener takes connections from
 //! * `rates`       how much one client, or one address, may do
+//! * `log`         where log lines go, and which
 //! * `memory`      how much memory the process may take
+//! * `mosquitto`   mosquitto.conf, said as a file of ours
 //! * `spelling`    how lists and the like are written
 //! * `sample`      prints the options with their defaults as a commented file
 //! * `show`        prints those in force
@@ -26,7 +28,9 @@ mod authenticators;
 mod defence;
 mod durability;
 mod jwt;
+mod log;
 mod memory;
+pub mod mosquitto;
 mod options;
 mod parse;
 mod policies;
@@ -51,6 +55,7 @@ pub use authenticators::AuthenticatorKind;
 pub use defence::{Audit, Defence};
 pub use durability::{Class, Durability, TopicClass, state_directory};
 pub use jwt::{JwtKeys, JwtOptions};
+pub use log::{Log, LogFormat, LogLevel, LogTo, LogType, LogTypes, SyslogFacility};
 pub use parse::{ConfigError, Fault};
 pub use policies::{read_acl, read_roles};
 pub use rates::AddressLimits;
@@ -81,6 +86,8 @@ pub struct Config {
     pub shards: Option<NonZeroU16>,
     /// The user that it runs as when root starts it; empty: who starts it.
     pub user: Box<str>,
+    /// A file that the number of the process is written to.
+    pub pid_file: Option<PathBuf>,
     /// Seconds between two updates of the `$SYS` topics; 0 switches them off.
     pub sys_interval_secs: u32,
     /// Seconds a shutdown may take at most.
@@ -172,39 +179,6 @@ pub enum Presence {
     IfPossible,
 }
 
-/// Log output, to standard error.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Log {
-    /// How a line is written.
-    pub format: LogFormat,
-    /// The least severe line that is written.
-    pub level: LogLevel,
-}
-
-/// How a log line is written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// The least severe line that is written.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum LogLevel {
-    /// What ends the broker, or would.
-    Error,
-    /// What somebody should look at.
-    Warn,
-    /// Connections, start, stop, reload.
-    Info,
-    /// Subscriptions, expired sessions.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
 /// The admin listener: `/metrics`, `/healthz`, `/readyz`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Admin {
@@ -260,6 +234,7 @@ impl Config {
         Config {
             shards: None,
             user: Box::default(),
+            pid_file: None,
             sys_interval_secs: 10,
             shutdown_grace_secs: 10,
             listeners: vec![loopback(Ipv4Addr::LOCALHOST.into()), v6],
@@ -267,7 +242,7 @@ impl Config {
             limits: Limits::default(),
             address_limits: AddressLimits::default(),
             memory_max: MemoryMax::default(),
-            log: Log { format: LogFormat::Text, level: LogLevel::Info },
+            log: Log::default(),
             admin: Admin {
                 enabled: true,
                 address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ADMIN_PORT),
@@ -307,10 +282,14 @@ impl Config {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError::unreadable(&name, &error))?;
-        let mut config = Config::parse(&name, &text)?;
         let folder =
             std::path::absolute(path).map_err(|error| ConfigError::unreadable(&name, &error))?;
-        let folder = folder.parent().unwrap_or(&folder);
+        Config::of_text(&name, &text, folder.parent().unwrap_or(&folder))
+    }
+
+    /// The same of a text, whose relative paths begin at a folder.
+    fn of_text(name: &str, text: &str, folder: &Path) -> Result<Config, ConfigError> {
+        let mut config = Config::parse(name, text)?;
         for tls in config.listeners.iter_mut().filter_map(|it| it.tls.as_mut()) {
             tls.resolve(folder);
         }
@@ -319,8 +298,14 @@ impl Config {
         }
         config.jwt.iter_mut().for_each(|jwt| jwt.resolve(folder));
         config.webhook.iter_mut().for_each(|webhook| webhook.resolve(folder));
-        let Config { audit, defence, .. } = &mut config;
-        let files = [&mut audit.file, &mut defence.alert_ca, &mut defence.alert_bearer];
+        let Config { audit, defence, log, pid_file, .. } = &mut config;
+        let files = [
+            &mut audit.file,
+            &mut defence.alert_ca,
+            &mut defence.alert_bearer,
+            &mut log.file,
+            pid_file,
+        ];
         for file in files.into_iter().flatten() {
             *file = folder.join(&*file);
         }
@@ -378,7 +363,7 @@ fn add_users(file: &Path, users: &mut Users) -> Result<(), ConfigError> {
     let name = file.display().to_string();
     let text =
         std::fs::read_to_string(file).map_err(|error| ConfigError::unreadable(&name, &error))?;
-    let fault = |line, what: &str| Fault { line, option: None, what: what.into() };
+    let fault = |line, what: &str| Fault { file: None, line, option: None, what: what.into() };
     let mut faults = Vec::new();
     match read_lines(&text) {
         Ok(lines) => {

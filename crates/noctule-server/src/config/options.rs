@@ -6,8 +6,7 @@ use super::tls::TlsDraft;
 use super::transport::{self, Protocol, ProxiedName, Transport};
 use super::value::{Auto, Choice, ChoiceOrNone, Number, Text, Texts, Unit, Value};
 use super::{
-    Admin, Admission, AuthenticatorKind, Class, Config, Durability, Log, LogFormat, LogLevel, PORT,
-    Presence, SHARDS_MAX,
+    Admin, Admission, AuthenticatorKind, Class, Config, Durability, PORT, Presence, SHARDS_MAX,
 };
 use crate::net::ProxyVersion;
 use noctule_core::Limits;
@@ -92,6 +91,7 @@ pub(super) use opt;
 mod identity;
 mod tls;
 
+pub(super) use super::log::LOG;
 pub(super) use identity::{JWT, USER, WEBHOOK};
 pub(super) use tls::TLS;
 
@@ -118,6 +118,10 @@ where
     u64: From<T>,
 {
     Box::new(Number { slot, range: min..=max, unit: Unit::Bytes })
+}
+
+fn own_bound(slot: &mut u16) -> Box<dyn Value + '_> {
+    Box::new(Number { slot, range: 0..=U16, unit: Unit::OrNoBound })
 }
 
 fn secs_or_never(slot: &mut u32) -> Box<dyn Value + '_> {
@@ -200,6 +204,12 @@ pub(super) const TOP: &[Opt<Config>] = &[
         "The user that the broker becomes when root starts it, once it has read its keys and taken \
          its ports. Empty: it stays who started it.",
         |c| text(&mut c.user)
+    ),
+    opt!(
+        "pid_file",
+        "A file that the number of the process is written to. A relative path begins at the folder \
+         of this file.",
+        |c| path(&mut c.pid_file)
     ),
     opt!(
         "sys_interval_secs",
@@ -373,6 +383,26 @@ pub(super) const LISTENER: &[Opt<ListenerDraft>] = &[
         })
     ),
     opt!(
+        "topic_alias_max",
+        "Topic aliases a client may use here (announced), if `limits.topic_alias_max` is not less.",
+        |l| own_bound(&mut l.limits.topic_alias_max)
+    ),
+    opt!(
+        "topic_alias_out_max",
+        "Topic aliases the broker uses here, if `limits.topic_alias_out_max` is not less.",
+        |l| own_bound(&mut l.limits.topic_alias_out_max)
+    ),
+    opt!(
+        "assign_client_ids",
+        "Give a client with an empty client id a name, if `limits.assign_client_ids`.",
+        |l| Box::new(&mut l.limits.assign_client_ids)
+    ),
+    opt!(
+        "assigned_id_prefix",
+        "What client ids assigned here begin with. Not set: as `limits.assigned_id_prefix` says.",
+        |l| spelling::id_prefix(&mut l.limits.assigned_id_prefix)
+    ),
+    opt!(
         "mount_point",
         "What all topics of its clients begin with, unseen by them, like \"site-1/\". Empty: with \
          what the clients say.",
@@ -454,32 +484,6 @@ fn check_clients(text: &str) -> Result<(), String> {
     }
     Ok(())
 }
-
-/// Options of `[log]`.
-pub(super) const LOG: &[Opt<Log>] = &[
-    opt!("format", "How a line is written to standard error: \"text\" or \"json\".", |l| {
-        Box::new(Choice {
-            slot: &mut l.format,
-            words: &[("text", LogFormat::Text), ("json", LogFormat::Json)],
-        })
-    }),
-    opt!(
-        "level",
-        "The least severe line written: \"error\", \"warn\", \"info\", \"debug\" or \"trace\".",
-        |l| {
-            Box::new(Choice {
-                slot: &mut l.level,
-                words: &[
-                    ("error", LogLevel::Error),
-                    ("warn", LogLevel::Warn),
-                    ("info", LogLevel::Info),
-                    ("debug", LogLevel::Debug),
-                    ("trace", LogLevel::Trace),
-                ],
-            })
-        }
-    ),
-];
 
 /// Options of `[admin]`.
 pub(super) const ADMIN: &[Opt<Admin>] = &[
@@ -647,19 +651,18 @@ pub(super) const LIMITS: &[Opt<Limits>] = &[
     ),
     opt!("assigned_id_prefix", "What assigned client ids begin with.", |l| Box::new(Text {
         slot: &mut l.assigned_id_prefix,
-        check: |text| {
-            if text.len() > 64 || text.contains(['+', '#', '/']) || !is_clean(text) {
-                return Err("at most 64 bytes without `+`, `#`, `/` and control characters \
-                            expected"
-                    .into());
-            }
-            Ok(())
-        },
+        check: spelling::check_id_prefix,
     })),
     opt!(
         "reason_strings",
         "Say why something is refused in a Reason String, to v5 clients that want it.",
         |l| Box::new(&mut l.reason_strings)
+    ),
+    opt!(
+        "refusals_as_mosquitto",
+        "Refuse as mosquitto does: credentials with 0x87, client ids with 0x80, with Maximum QoS \
+         in CONNACK, and clients of MQTT 3 that ask for too long a keep alive with return code 2.",
+        |l| Box::new(&mut l.refusals_as_mosquitto)
     ),
     opt!(
         "response_information",

@@ -33,6 +33,8 @@ pub struct ConfigError {
 /// One thing that is wrong.
 #[derive(Clone, PartialEq, Eq, Debug, PartialOrd, Ord)]
 pub struct Fault {
+    /// Where it is, if not in the file of the error.
+    pub file: Option<Box<str>>,
     /// Line, from 1; 0 if the file as a whole is meant.
     pub line: usize,
     /// Option, with its table, if one is meant.
@@ -44,7 +46,10 @@ pub struct Fault {
 impl ConfigError {
     pub(super) fn unreadable(file: &str, error: &std::io::Error) -> ConfigError {
         let what = format!("cannot be read: {error}");
-        ConfigError { file: file.into(), faults: vec![Fault { line: 0, option: None, what }] }
+        ConfigError {
+            file: file.into(),
+            faults: vec![Fault { file: None, line: 0, option: None, what }],
+        }
     }
 }
 
@@ -54,7 +59,7 @@ impl fmt::Display for ConfigError {
             if at > 0 {
                 writeln!(f)?;
             }
-            f.write_str(&self.file)?;
+            f.write_str(fault.file.as_deref().unwrap_or(&self.file))?;
             if fault.line > 0 {
                 write!(f, ":{}", fault.line)?;
             }
@@ -97,7 +102,12 @@ fn walk<T: Default>(
         Ok(root) => read(&mut walk, root.get_ref()),
         Err(error) => {
             let line = error.span().map_or(0, |span| walk.line(&span));
-            walk.faults.push(Fault { line, option: None, what: error.message().into() });
+            walk.faults.push(Fault {
+                file: None,
+                line,
+                option: None,
+                what: error.message().into(),
+            });
             T::default()
         }
     };
@@ -551,7 +561,7 @@ impl Walk<'_> {
 
     pub(super) fn fault(&mut self, span: &Range<usize>, option: &str, what: String) {
         let line = self.line(span);
-        self.faults.push(Fault { line, option: Some(option.into()), what });
+        self.faults.push(Fault { file: None, line, option: Some(option.into()), what });
     }
 
     pub(super) fn line(&self, span: &Range<usize>) -> usize {

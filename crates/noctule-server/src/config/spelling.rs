@@ -3,6 +3,7 @@
 use super::value::{Value, list, texts};
 use crate::cidr::Cidr;
 use noctule_core::limits::Versions;
+use noctule_proto::text::is_clean;
 use noctule_proto::{TopicName, Version};
 use toml::de::DeValue;
 
@@ -68,6 +69,32 @@ pub(super) fn interface(slot: &mut Option<Box<str>>) -> Box<dyn Value + '_> {
         }
     }
     Box::new(Interface(slot))
+}
+
+/// What assigned client ids begin with, or not set.
+pub(super) fn id_prefix(slot: &mut Option<Box<str>>) -> Box<dyn Value + '_> {
+    struct Prefix<'a>(&'a mut Option<Box<str>>);
+    impl Value for Prefix<'_> {
+        fn show(&self) -> Option<String> {
+            self.0.as_deref().map(super::value::quoted)
+        }
+        fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
+            let text = value.as_str().ok_or("text in quotes expected")?;
+            check_id_prefix(text)?;
+            *self.0 = Some(text.into());
+            Ok(())
+        }
+    }
+    Box::new(Prefix(slot))
+}
+
+/// Whether text can be the beginning of client ids.
+pub(super) fn check_id_prefix(text: &str) -> Result<(), String> {
+    if text.len() > 64 || text.contains(['+', '#', '/']) || !is_clean(text) {
+        let wanted = "at most 64 bytes without `+`, `#`, `/` and control characters expected";
+        return Err(wanted.into());
+    }
+    Ok(())
 }
 
 /// Whether text can be the beginning of topics.

@@ -109,7 +109,7 @@ assigned_id_prefix = "x-"
     assert_eq!(listener.tenant, Tenant(7));
     assert!(!listener.allow_anonymous, "a public address lets nobody in unless told so");
     assert_eq!(listener.connections_max, 10);
-    assert_eq!(config.log, Log { format: LogFormat::Json, level: LogLevel::Debug });
+    assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LogLevel::Debug));
     assert!(!config.admin.enabled);
     assert_eq!(config.limits.packet_size_max, 65_536);
     assert_eq!(config.limits.queue.bytes_max, 4000);

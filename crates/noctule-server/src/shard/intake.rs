@@ -5,6 +5,7 @@ use super::connections::{Farewell, Intake, Phase};
 use super::held::Holder;
 use super::peers::Arrival;
 use super::{Shard, ShardListener};
+use crate::log::CLIENTS;
 use crate::net::{HERE, Layer, Received, Socket, is_hello};
 use mio::net::TcpStream;
 use noctule_core::input::Origin;
@@ -124,6 +125,10 @@ impl Shard {
             self.lines.uncount(id);
             return Ok(());
         };
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let port = self.addresses.get(usize::from(id.0)).map_or(0, SocketAddr::port);
+            tracing::debug!(target: CLIENTS, remote = %remote, port, "connection accepted");
+        }
         let (remote, durability) = (Some(remote), listener.durability);
         let from = Origin { listener: id, tenant, remote, durability };
         let conn = self.open(index, socket, from);
