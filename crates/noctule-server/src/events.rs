@@ -42,18 +42,7 @@ pub(crate) fn log(event: &Event, here: &str) {
             "client refused"
         ),
         Event::Disconnected { client_id, remote, end, tenant: _, purpose: _ } => {
-            let (client_id, remote) = (&**client_id, shown(*remote));
-            match end {
-                End::ByClient(reason) => {
-                    let reason = reason.name();
-                    info!(target: CLIENTS, client_id, remote, reason, "client disconnected");
-                }
-                End::Lost => info!(target: CLIENTS, client_id, remote, "connection lost"),
-                End::ByBroker { reason, why } => {
-                    let (reason, why) = (reason.name(), &**why);
-                    info!(target: CLIENTS, client_id, remote, reason, why, "connection ended");
-                }
-            }
+            ended(client_id, &shown(*remote), end);
         }
         Event::SessionExpired { client_id } => debug!(client_id = &**client_id, "session expired"),
         Event::QueueOverflow { client_id, messages } => {
@@ -83,6 +72,21 @@ pub(crate) fn log(event: &Event, here: &str) {
         }
         Event::Unsubscribed { client_id, filter } => {
             debug!(client_id = &**client_id, filter = &**filter, "unsubscribed");
+        }
+    }
+}
+
+/// The connection of a client is over.
+fn ended(client_id: &str, remote: &str, end: &End) {
+    match end {
+        End::ByClient(reason) => {
+            let reason = reason.name();
+            info!(target: CLIENTS, client_id, remote, reason, "client disconnected");
+        }
+        End::Lost => info!(target: CLIENTS, client_id, remote, "connection lost"),
+        End::ByBroker { reason, why } => {
+            let (reason, why) = (reason.name(), &**why);
+            info!(target: CLIENTS, client_id, remote, reason, why, "connection ended");
         }
     }
 }

@@ -246,7 +246,7 @@ impl Watch {
                 self.idle.succeeded(now, key);
             }
             (Purpose::None, End::ByClient(_) | End::Lost) => {
-                self.came_for_nothing(now, remote.ip())
+                self.came_for_nothing(now, remote.ip());
             }
             // It is not to be blamed for what we did.
             (Purpose::None, End::ByBroker { .. }) => {}

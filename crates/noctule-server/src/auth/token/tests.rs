@@ -482,7 +482,8 @@ impl Dice {
                 1 if !bytes.is_empty() => bytes[at] ^= 1 << self.below(8),
                 2 if !bytes.is_empty() => drop(bytes.drain(at..bytes.len().min(at + 9))),
                 _ => {
-                    bytes.splice(at..at, bytes[at..bytes.len().min(at + 9)].to_vec()).for_each(drop)
+                    let again = bytes[at..bytes.len().min(at + 9)].to_vec();
+                    drop(bytes.splice(at..at, again));
                 }
             }
         }
