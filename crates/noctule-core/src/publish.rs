@@ -28,6 +28,8 @@ pub(crate) enum Refused {
     Message(ReasonCode, &'static str),
     /// The same, because of what its publisher did before.
     Quarantine,
+    /// The same, because of its payload.
+    TooLarge,
     /// The same, because it would take memory for a while, of which little is left.
     Memory,
 }
@@ -402,6 +404,9 @@ impl Broker {
             let reason = ReasonCode::NotAuthorized;
             return Err(Refused::Message(reason, "not authorized to publish to this topic"));
         }
+        if publish.payload.len() > limits.payload_size_max as usize {
+            return Err(Refused::TooLarge);
+        }
         // After what it may not do, which goes on being counted.
         if connection.quarantined {
             return Err(Refused::Quarantine);
@@ -478,6 +483,12 @@ impl Broker {
                     connection.traffic.message(publish.payload.len());
                 }
                 self.drop_publish(turn, conn, publish, (ReasonCode::QuotaExceeded, QUARANTINE));
+                return;
+            }
+            Refused::TooLarge => {
+                self.counters.verdict(Verdict::TooLarge);
+                let why = "the payload is larger than this broker takes";
+                self.drop_publish(turn, conn, publish, (ReasonCode::QuotaExceeded, why));
                 return;
             }
             Refused::Memory => {

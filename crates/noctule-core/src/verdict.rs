@@ -22,7 +22,7 @@ pub enum Verdict {
     SlowReceiver,
     /// QoS 0 and the receiver is not connected.
     Offline,
-    /// The packet would exceed the receiver's Maximum Packet Size.
+    /// The packet would exceed the receiver's Maximum Packet Size, or the payload what is taken.
     TooLarge,
     /// The receiver's session ended while the message waited.
     SessionEnded,

@@ -15,6 +15,7 @@ mod tools;
 mod top;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -52,7 +53,10 @@ fn main() -> ExitCode {
     if let Some(words) = mosquitto::words(std::env::args_os()) {
         return mosquitto::run(words);
     }
-    let parsed = command().try_get_matches();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let for_mosquitto = passwd::as_mosquitto(&arguments);
+    let in_file = for_mosquitto.is_some();
+    let parsed = command().try_get_matches_from(for_mosquitto.unwrap_or(arguments));
     let cli = parsed.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
     let Cli { command, serve } = match cli {
         Ok(cli) => cli,
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
         None => serve.run(),
         Some(Command::Serve(args)) => args.run(),
         Some(Command::Config(args)) => args.run(),
+        Some(Command::Passwd(args)) if in_file => args.in_file().run(),
         Some(Command::Passwd(args)) => args.run(),
         Some(Command::Acl(args)) => args.run(),
         Some(Command::Bans(args)) => args.run(),

@@ -131,3 +131,23 @@ fn a_broken_file_stops_the_start_and_names_its_lines() {
     std::fs::remove_file(place.0.join("pw")).unwrap();
     assert!(place.config().unwrap_err().contains("pw: cannot be read"));
 }
+
+#[test]
+fn by_the_name_of_mosquittos_program_it_is_about_files_alone() {
+    let place = Place::new("name");
+    let name = place.0.join("mosquitto_passwd");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_noctule"), &name).unwrap();
+    let run = |words: &str| {
+        Command::new(&name)
+            .args(words.split(' '))
+            .current_dir(&place.0)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    };
+    assert!(run("-c -b pw ann secret").status.success());
+    assert!(place.accepts("ann", "secret"));
+    assert!(error(&run("pw")).contains("these words do not fit"));
+    assert!(run("-D pw ann").status.success());
+    assert_eq!(place.text(), "");
+}

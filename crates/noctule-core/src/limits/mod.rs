@@ -21,6 +21,9 @@ pub struct Limits {
     pub connect_timeout_secs: u16,
     /// Largest packet accepted, bytes (announced as Maximum Packet Size); larger: 0x95.
     pub packet_size_max: u32,
+    /// Largest payload of a PUBLISH, bytes; a larger message is dropped: PUBACK or PUBREC 0x97, and
+    /// before v5 one that says nothing of it.
+    pub payload_size_max: u32,
     /// QoS 1 and 2 messages a client may have open towards us (announced); beyond: 0x93.
     pub receive_maximum: u16,
     /// QoS 1 and 2 messages we keep open towards a client at most, whatever it announces.
@@ -144,6 +147,7 @@ impl Default for Limits {
         Limits {
             connect_timeout_secs: 10,
             packet_size_max: 16 * 1024 * 1024,
+            payload_size_max: u32::MAX,
             receive_maximum: 1024,
             inflight_max: 1024,
             topic_alias_max: 64,

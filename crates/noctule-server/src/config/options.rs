@@ -124,6 +124,10 @@ fn own_bound(slot: &mut u16) -> Box<dyn Value + '_> {
     Box::new(Number { slot, range: 0..=U16, unit: Unit::OrNoBound })
 }
 
+fn bytes_or_no_bound(slot: &mut u32, min: u64) -> Box<dyn Value + '_> {
+    Box::new(Number { slot, range: min..=U32, unit: Unit::BytesOrNoBound })
+}
+
 fn secs_or_never(slot: &mut u32) -> Box<dyn Value + '_> {
     Box::new(Number { slot, range: 0..=U32, unit: Unit::SecsOrNever })
 }
@@ -376,11 +380,7 @@ pub(super) const LISTENER: &[Opt<ListenerDraft>] = &[
     opt!(
         "packet_size_max",
         "Largest packet accepted here (announced), if `limits.packet_size_max` is not less.",
-        |l| Box::new(Number {
-            slot: &mut l.limits.packet_size_max,
-            range: 128..=U32,
-            unit: Unit::BytesOrNoBound,
-        })
+        |l| bytes_or_no_bound(&mut l.limits.packet_size_max, 128)
     ),
     opt!(
         "topic_alias_max",
@@ -453,6 +453,8 @@ pub(super) const TOPIC: &[Opt<TopicDraft>] = &[
     })),
 ];
 
+const PAYLOAD_SIZE: &str = "Largest payload of a message; a larger one is dropped (0x97; before \
+    MQTT 5 it is acknowledged all the same).";
 const QUEUE_MESSAGES: &str = "Messages waiting for one session; beyond, `overflow` decides.";
 const QUEUE_BYTES: &str = "Bytes of messages waiting for one session; beyond, `overflow` decides.";
 const QUEUE_AGE: &str =
@@ -514,6 +516,7 @@ pub(super) const LIMITS: &[Opt<Limits>] = &[
         "Largest packet accepted, announced to clients; a larger one ends the connection (0x95).",
         |l| bytes(&mut l.packet_size_max, 128, PACKET_MAX)
     ),
+    opt!("payload_size_max", PAYLOAD_SIZE, |l| bytes_or_no_bound(&mut l.payload_size_max, 0)),
     opt!(
         "receive_maximum",
         "QoS 1 and 2 messages a client may have open towards the broker (announced).",

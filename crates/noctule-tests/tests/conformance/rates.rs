@@ -235,6 +235,25 @@ fn a_will_may_be_so_large() {
     });
 }
 
+/// A message with more payload is dropped, and MQTT 5 can say so; one of as much is not.
+#[test]
+fn a_payload_may_be_so_large() {
+    script().limits(|limits| limits.payload_size_max = 4).run(|world| {
+        let watcher = world.connect("watcher");
+        watcher.subscribes("t", 2);
+        let a = world.connect("a");
+        let refused = world.by_version(0x97, 0);
+        a.send(publish("t", "12345"));
+        a.send(publish("t", "12345").qos(1, 1));
+        a.expect(puback(1).code(refused));
+        a.send(publish("t", "12345").qos(2, 2));
+        a.expect(pubrec(2).code(refused));
+        a.send(publish("t", "1234").qos(1, 3));
+        a.expect(puback(3));
+        watcher.receives(publish("t", "1234").qos(1, 0));
+    });
+}
+
 /// All wills together have a bound, and each comes back to it when its connection is over.
 #[test]
 fn wills_together_have_a_bound() {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum, value_parser};
 use file::PasswordFile;
 use noctule_server::auth::{HashKind, ROUNDS, Secret, Verifier};
+use std::ffi::OsString;
 use std::io::{BufRead, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
@@ -43,6 +44,9 @@ pub(crate) struct PasswdArgs {
     /// The file, the user's name, and with `-b` the password; or a name alone.
     #[arg(required = true, num_args = 1..=3, value_name = "WORD")]
     words: Vec<String>,
+    /// Called by the name of mosquitto's program, which knows files alone.
+    #[arg(skip)]
+    in_file: bool,
 }
 
 const USAGE: &str = "\
@@ -69,7 +73,21 @@ enum Kind {
     Scram,
 }
 
+/// The command line of `noctule passwd`, if these arguments, of which the first is the program,
+/// start the binary as `mosquitto_passwd`.
+pub(crate) fn as_mosquitto(arguments: &[OsString]) -> Option<Vec<OsString>> {
+    let (program, words) = arguments.split_first()?;
+    let called = Path::new(program).file_stem()? == "mosquitto_passwd";
+    let passwd = [program.clone(), "passwd".into()];
+    called.then(|| passwd.into_iter().chain(words.iter().cloned()).collect())
+}
+
 impl PasswdArgs {
+    /// The same, of a file alone.
+    pub(crate) fn in_file(self) -> PasswdArgs {
+        PasswdArgs { in_file: true, ..self }
+    }
+
     /// Asks for the password, and prints the entry or changes the file.
     pub(crate) fn run(self) -> ExitCode {
         match self.change() {
@@ -89,7 +107,7 @@ impl PasswdArgs {
                 let name = checked(name)?;
                 self.set(file, name, &password()?)
             }
-            [name] if !(self.create || self.batch || self.delete) => entry(name),
+            [name] if !(self.in_file || self.create || self.batch || self.delete) => entry(name),
             _ => bail!("these words do not fit these flags; usage:\n       {USAGE}"),
         }
     }

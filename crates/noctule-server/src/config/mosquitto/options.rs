@@ -264,11 +264,7 @@ pub(super) const OPTIONS: &[Known] = &[
         &["message_size_limit"],
         Global,
         Number(0..=268_435_455),
-        Only(
-            "0",
-            "say `max_packet_size`, as mosquitto advises: larger packets are refused \
-                   instead of acknowledged and dropped",
-        ),
+        Becomes("`limits.payload_size_max`"),
     ),
     row(
         &["max_packet_size"],

@@ -103,6 +103,10 @@ fn limits(said: &Said, writer: &mut Writer) {
     writer.put("refusals_as_mosquitto", true, None);
     let size = global.number("max_packet_size").unwrap_or(2_000_000).min(268_435_460);
     writer.put("packet_size_max", size, global.place("max_packet_size"));
+    let name = "message_size_limit";
+    if let Some(bytes) = global.number(name).filter(|bytes| *bytes > 0) {
+        writer.put("payload_size_max", bytes, global.place(name));
+    }
     let name = "max_inflight_messages";
     let inflight = match global.number(name).unwrap_or(20) {
         most @ 1..65_535 => most,
