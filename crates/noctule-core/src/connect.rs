@@ -118,6 +118,9 @@ impl Broker {
         if self.stopping {
             return Err((ReasonCode::ServerUnavailable, "the broker is shutting down"));
         }
+        if connect.user_name.is_none() && limits.calls_by_user_name(listener) {
+            return Err((ReasonCode::NotAuthorized, "a user name is needed here"));
+        }
         let id = connect.client_id;
         // MQTT 3.1 bounds client ids to 1 to 23 characters [V31-3.1-6].
         let v31_length = connect.version == Version::V31 && !(1..=23).contains(&id.chars().count());

@@ -134,3 +134,29 @@ fn what_a_listener_announced_holds_for_the_connection() {
         c.expect_refusal(0x84);
     });
 }
+
+/// Whatever it calls itself, a client is called what its user name says, on every shard.
+#[test]
+fn a_listener_calls_its_clients_by_their_user_names() {
+    let own = ListenerLimits { client_id_from_user_name: true, ..Default::default() };
+    second(own).run(|world| {
+        for (said, user) in [("x", "ann"), ("y", "bob"), ("cid", "cid")] {
+            let first = world.line_at(1);
+            first.connects(&connect(said).user_name(user.as_bytes()));
+            // It is that client: who comes by the name elsewhere takes it over.
+            let other = world.connect_with(&connect(user));
+            if world.is_v5() {
+                first.expect_end(0x8E);
+            } else {
+                first.expect_closed();
+            }
+            other.pings();
+        }
+        let nameless = world.line_at(1);
+        nameless.send_connect(&connect("x"));
+        nameless.expect_refusal(world.by_version(0x87, 5));
+        // Elsewhere clients are called what they call themselves.
+        world.connect_with(&connect("x").user_name(b"ann")).pings();
+        world.connect_with(&connect("ann")).pings();
+    });
+}

@@ -140,6 +140,10 @@ fn access(said: &Said, values: &Values, around: &Surroundings, writer: &mut Writ
         let place = values.place("allow_zero_length_clientid");
         writer.put("assign_client_ids", assign, place);
     }
+    let name = "use_username_as_clientid";
+    if values.flag(name) == Some(true) {
+        writer.put("client_id_from_user_name", true, values.place(name));
+    }
     for name in ["listener_auto_id_prefix", "auto_id_prefix"] {
         if let Some(prefix) = values.text(name) {
             writer.text("assigned_id_prefix", prefix, values.place(name));

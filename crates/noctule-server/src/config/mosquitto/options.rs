@@ -100,16 +100,7 @@ pub(super) const OPTIONS: &[Known] = &[
     row(&["max_topic_alias"], Listener, Number(U16), Becomes("`topic_alias_max`")),
     row(&["max_topic_alias_broker"], Listener, Number(U16), Becomes("`topic_alias_out_max`")),
     row(&["accept_protocol_versions"], Listener, Own, Becomes("`versions`")),
-    row(
-        &["use_username_as_clientid"],
-        AnyListener,
-        Flag,
-        Only(
-            "false",
-            "client ids are what clients say they are; with certificates, \
-                       `bind_client_id` of `[listener.tls]` ties them to names",
-        ),
-    ),
+    row(&["use_username_as_clientid"], AnyListener, Flag, Becomes("`client_id_from_user_name`")),
     row(&["listener_allow_anonymous"], Listener, Flag, Becomes("`allow_anonymous`")),
     row(&["listener_auto_id_prefix"], Listener, Text, Becomes("`assigned_id_prefix`")),
     row(&["enable_proxy_protocol"], Listener, Number(1..=2), Becomes("`proxy_protocol`")),

@@ -169,7 +169,6 @@ fn mistakes_are_told_with_the_line_and_option_of_mosquitto() {
         ("listener 1\nprotocol http_api\n", "mosquitto.conf:2: protocol: http_api is not there"),
         ("retained_persistence yes\n", "mosquitto.conf:1: retained_persistence: \"yes\" must be"),
         ("listener 1\n\ncertfile x\n", "mosquitto.conf:3: certfile: needs both"),
-        ("listener 1\nuse_username_as_clientid 1\n", "mosquitto.conf:2: use_username_as_clientid"),
         ("listener 1 256.0.0.1.x\n", "mosquitto.conf:1: listener: \"256.0.0.1.x\" is no address"),
         ("log_timestamp_format %Q%\n", "mosquitto.conf:1: log_timestamp_format: "),
     ] {
