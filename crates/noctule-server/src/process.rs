@@ -2,7 +2,7 @@
 
 use crate::config::mosquitto::{Note, Surroundings, Translation};
 use crate::config::{
-    Config, ConfigError, Listener, LogLevel, LogTypes, PORT, Protocol, state_directory,
+    Config, ConfigError, Listener, LogLevel, LogTo, LogTypes, PORT, Protocol, state_directory,
 };
 use crate::daemon::{PidFile, daemonize, tell_ready};
 use crate::log::{LogOutput, MOSQUITTO, mosquitto_version};
@@ -170,6 +170,9 @@ pub fn run(options: &Options) -> Result<(), RunError> {
         SignalThread::start(hear).map_err(StartError::from)?
     };
     let handle = Server::start_watched(config, move || drop(tell.send(Notice::ShardEnded)))?;
+    if handle.config().log.to.contains(&LogTo::Topic) {
+        log.publish_by(handle.log_publisher());
+    }
     greet(&handle, began);
     info!(target: MOSQUITTO, "{} running", mosquitto_version());
     if let Err(error) = tell_ready() {

@@ -10,6 +10,7 @@ use crate::defence::{Alarm, Allowed, BanFile, Bans, Defence, Posts, Reloaded, Re
 use crate::files;
 use crate::http::HttpThread;
 use crate::listeners::{Opened, Running, acceptor, door, listen, make_files, named_by};
+use crate::log::Publisher;
 use crate::net::Acceptor;
 use crate::privileges::Privileges;
 use crate::secrets;
@@ -436,6 +437,25 @@ impl Handle {
     pub(crate) fn listeners(&self) -> impl Iterator<Item = (String, &Listener)> {
         let up = self.listeners.iter().filter(|it| it.is_up());
         up.map(|it| (it.place(), &it.configured))
+    }
+
+    /// What it was started with, and what reloads have changed of it.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Publishes lines of the log, to everybody who may read them.
+    pub(crate) fn log_publisher(&self) -> Publisher {
+        let mut tenants: Vec<Tenant> = self.config.listeners.iter().map(|it| it.tenant).collect();
+        tenants.sort_unstable();
+        tenants.dedup();
+        let first = self.mailboxes.first().cloned();
+        Box::new(move |topic, line| {
+            if let Some(first) = &first {
+                let (tenants, topic) = (tenants.clone(), topic.to_owned());
+                first.post(Command::Alert { tenants, topic, payload: line.to_owned() });
+            }
+        })
     }
 
     /// Whether anybody can prove to a listener who it is.

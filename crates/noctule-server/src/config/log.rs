@@ -63,6 +63,8 @@ pub enum LogTo {
     Stdout,
     /// The log of the system.
     Syslog,
+    /// The topics below `$SYS/broker/log`.
+    Topic,
 }
 
 /// What the system's log takes lines for.
@@ -108,8 +110,12 @@ const TYPES: [(&str, LogType); 9] = [
     ("internal", LogType::Internal),
 ];
 
-const DESTINATIONS: [(&str, LogTo); 3] =
-    [("stderr", LogTo::Stderr), ("stdout", LogTo::Stdout), ("syslog", LogTo::Syslog)];
+const DESTINATIONS: [(&str, LogTo); 4] = [
+    ("stderr", LogTo::Stderr),
+    ("stdout", LogTo::Stdout),
+    ("syslog", LogTo::Syslog),
+    ("topic", LogTo::Topic),
+];
 
 /// The numbers are those of RFC 5424.
 const FACILITIES: &[(&str, SyslogFacility)] = &[
@@ -197,11 +203,13 @@ impl Value for &mut Vec<LogTo> {
     }
 
     fn set(&mut self, value: &DeValue<'_>) -> Result<(), String> {
-        let wanted = "a list of \"stderr\", \"stdout\" and \"syslog\" expected, each once at most";
+        let names = list(DESTINATIONS.map(|(name, _)| name));
+        let wanted = format!("a list of some of {names} expected, each once at most");
         let mut all = Vec::new();
-        for word in texts(value).ok_or(wanted)? {
+        for word in texts(value).ok_or_else(|| wanted.clone())? {
             let found = DESTINATIONS.iter().find(|(name, _)| *name == word);
-            let (_, to) = found.filter(|(_, to)| !all.contains(to)).ok_or(wanted)?;
+            let (_, to) =
+                found.filter(|(_, to)| !all.contains(to)).ok_or_else(|| wanted.clone())?;
             all.push(*to);
         }
         **self = all;
@@ -267,7 +275,8 @@ pub(super) const LOG: &[Opt<Log>] = &[
     ),
     opt!(
         "to",
-        "Where lines go: \"stderr\", \"stdout\", \"syslog\". Empty: to `file` alone, or nowhere.",
+        "Where lines go: \"stderr\", \"stdout\", \"syslog\", \"topic\" ($SYS/broker/log/E, W, N and \
+         I, for everybody who may read them). Empty: to `file` alone, or nowhere.",
         |l| Box::new(&mut l.to)
     ),
     opt!(

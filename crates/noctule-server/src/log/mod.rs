@@ -10,6 +10,7 @@ mod sinks;
 mod time;
 
 pub(crate) use mosquitto::{OWN as MOSQUITTO, version as mosquitto_version};
+pub(crate) use sinks::Publisher;
 
 use crate::config::{Log, LogFormat, LogLevel, LogTo, LogTypes};
 use mosquitto::Mosquitto;
@@ -63,6 +64,8 @@ enum Line {
     Text(Priority, Vec<u8>),
     /// The file has another name by now.
     Reopen,
+    /// Lines can be published.
+    Publisher(Publisher),
     /// Nothing comes after it.
     End,
 }
@@ -98,6 +101,14 @@ impl LogOutput {
         self.types.store(log.types_in_force().bits(), Ordering::Relaxed);
         if let Err(error) = self.level.reload(filter(self.format, log.level)) {
             tracing::warn!("the log level stays: {error}");
+        }
+    }
+
+    /// The broker runs: lines can be published from here on.
+    pub(crate) fn publish_by(&self, publisher: Publisher) {
+        // At the start no line waits for long.
+        if self.lines.send(Line::Publisher(publisher)).is_err() {
+            tracing::warn!("the log is not published: its thread has ended");
         }
     }
 
@@ -178,6 +189,7 @@ fn write_lines(queue: &Receiver<Line>, dropped: &AtomicU64, format: LogFormat, s
     while let Ok(line) = queue.recv() {
         match line {
             Line::Text(priority, line) => sinks.write(priority, &line),
+            Line::Publisher(publisher) => sinks.publish_by(publisher),
             Line::Reopen => {
                 if let Err(error) = sinks.reopen() {
                     tracing::error!("the log file cannot be opened anew: {error}");
@@ -242,6 +254,7 @@ impl<'a> MakeWriter<'a> for Writer {
         let priority = match *meta.level() {
             Level::ERROR => 3,
             Level::WARN => 4,
+            Level::INFO if meta.target() == CLIENTS => 5,
             Level::INFO => 6,
             _ => 7,
         };

@@ -5,12 +5,23 @@ use crate::config::{Log, LogTo, SyslogFacility};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What the log of the system takes lines for unless it is told.
 const DAEMON: SyslogFacility = SyslogFacility(3);
 
+/// Lines that are published in a second; whoever makes us write more does not make us send them.
+const PUBLISHED_MAX: u32 = 500;
+
+/// Publishes a line to a topic.
+pub(crate) type Publisher = Box<dyn Fn(&'static str, &str) + Send>;
+
 /// All places that a line goes to.
 pub(super) struct Sinks {
+    /// None before the broker runs.
+    publisher: Option<Publisher>,
+    /// Second, and lines published in it.
+    published: (u64, u32),
     to: Vec<LogTo>,
     file: Option<(PathBuf, File)>,
     syslog: Option<Syslog>,
@@ -32,14 +43,41 @@ impl Sinks {
         let syslog = log.to.contains(&LogTo::Syslog);
         let facility = log.syslog_facility.unwrap_or(DAEMON);
         let syslog = if syslog { Some(Syslog::open(facility)?) } else { None };
-        Ok(Sinks { to: log.to.clone(), file, syslog })
+        let (publisher, published) = (None, (0, 0));
+        Ok(Sinks { publisher, published, to: log.to.clone(), file, syslog })
+    }
+
+    /// The broker runs: lines can be published from here on.
+    pub(super) fn publish_by(&mut self, publisher: Publisher) {
+        self.publisher = Some(publisher);
+    }
+
+    /// Publishes a line as mosquitto does: none that is for those who look for mistakes, because
+    /// publishing it might make another one.
+    fn publish(&mut self, priority: Priority, line: &[u8]) {
+        let topic = match priority.0 {
+            0..=3 => "$SYS/broker/log/E",
+            4 => "$SYS/broker/log/W",
+            5 => "$SYS/broker/log/N",
+            6 => "$SYS/broker/log/I",
+            _ => return,
+        };
+        let Some(publisher) = &self.publisher else { return };
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        if self.published.0 != since.as_secs() {
+            self.published = (since.as_secs(), 0);
+        }
+        self.published.1 += 1;
+        if self.published.1 <= PUBLISHED_MAX {
+            publisher(topic, String::from_utf8_lossy(line).trim_end());
+        }
     }
 
     /// Writes a line, which has its end, everywhere.
     pub(super) fn write(&mut self, priority: Priority, line: &[u8]) {
         // Nobody is left to be told when one of them is closed, or full.
-        for to in &self.to {
-            match to {
+        for at in 0..self.to.len() {
+            match self.to[at] {
                 LogTo::Stderr => drop(io::stderr().write_all(line)),
                 LogTo::Stdout => {
                     let mut stdout = io::stdout();
@@ -50,6 +88,7 @@ impl Sinks {
                         syslog.send(priority, line);
                     }
                 }
+                LogTo::Topic => self.publish(priority, line),
             }
         }
         if let Some((_, file)) = &mut self.file {

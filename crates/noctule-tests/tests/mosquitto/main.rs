@@ -299,6 +299,26 @@ mod tests {
     }
 
     #[test]
+    fn the_log_is_published_where_it_is_asked_for() -> Result<()> {
+        let Some(sides) = sides()? else { return Ok(()) };
+        let mut told = Vec::new();
+        for side in &sides {
+            let file = "user root\nlog_dest stderr\nlog_dest topic\nlog_timestamp false\n\
+                        listener @PORT1@ 127.0.0.1\nallow_anonymous true\n";
+            side.write("this.conf", file)?;
+            let running = side.start("this.conf")?;
+            let reader = script::LogReader::begin(side.address(0))?;
+            PLAIN.answer(side.address(0))?;
+            let line = reader.until(" as abc (")?;
+            told.push(without_ports(&line, side));
+            ensure!(running.end()?.success(), "ends well");
+        }
+        ensure!(told[0].starts_with("$SYS/broker/log/N"), "{told:?}");
+        ensure!(told[0] == told[1], "{told:?}");
+        Ok(())
+    }
+
+    #[test]
     fn signals_are_mosquittos() -> Result<()> {
         let side = Side::new(&ours()?)?;
         let file = "log_dest file @DIR@/log\nuser root\npid_file @DIR@/pid\n\

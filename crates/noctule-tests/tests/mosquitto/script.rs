@@ -90,6 +90,56 @@ impl Connect {
     }
 }
 
+/// Reads the log from its topics.
+pub(crate) struct LogReader(TcpStream);
+
+impl LogReader {
+    /// Subscribes to them; what comes until the SUBACK is passed over.
+    pub(crate) fn begin(address: SocketAddr) -> Result<LogReader> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(&Connect { level: 4, id: "reader", ..PLAIN }.bytes())?;
+        let mut packet = vec![0x82, 0, 0, 1];
+        text(&mut packet, "$SYS/broker/log/#");
+        packet.push(0);
+        packet[1] = u8::try_from(packet.len() - 2).expect("short");
+        stream.write_all(&packet)?;
+        let mut reader = LogReader(stream);
+        while reader.packet()?.0 != 0x90 {}
+        Ok(reader)
+    }
+
+    /// The first line that holds `what`, behind its topic.
+    pub(crate) fn until(mut self, what: &str) -> Result<String> {
+        loop {
+            let (first, body) = self.packet()?;
+            let (Some(len), 0x30) = (body.first_chunk::<2>(), first & 0xF1) else { continue };
+            let (topic, line) = body[2..].split_at(usize::from(u16::from_be_bytes(*len)));
+            let line = String::from_utf8_lossy(line);
+            if line.contains(what) {
+                return Ok(format!("{} {line}", String::from_utf8_lossy(topic)));
+            }
+        }
+    }
+
+    fn packet(&mut self) -> Result<(u8, Vec<u8>)> {
+        let (mut byte, mut len, mut shift) = ([0], 0, 0);
+        self.0.read_exact(&mut byte)?;
+        let first = byte[0];
+        loop {
+            self.0.read_exact(&mut byte).context("a line of the log")?;
+            len |= usize::from(byte[0] & 0x7F) << shift;
+            shift += 7;
+            if byte[0] < 0x80 {
+                break;
+            }
+        }
+        let mut body = vec![0; len];
+        self.0.read_exact(&mut body)?;
+        Ok((first, body))
+    }
+}
+
 fn text(to: &mut Vec<u8>, text: &str) {
     to.extend(u16::try_from(text.len()).expect("short").to_be_bytes());
     to.extend(text.as_bytes());

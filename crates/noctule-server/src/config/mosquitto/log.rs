@@ -47,12 +47,14 @@ impl LogSaid {
                 self.file = Some((rest.trim().into(), line.place.clone()));
                 return Ok(());
             }
-            "topic" => return Err("the log is not published: read it from a file".into()),
+            "topic" => "topic",
             "dlt" | "android" => {
                 return Err(format!("{word} is not there: write to stderr, syslog or a file"));
             }
             _ => {
-                return Err(format!("{word:?} must be stdout, stderr, syslog, file PATH or none"));
+                return Err(format!(
+                    "{word:?} must be stdout, stderr, syslog, topic, file PATH or none"
+                ));
             }
         };
         if !self.to.contains(&to) {
