@@ -32,14 +32,14 @@ impl Drop for PidFile {
 }
 
 /// Goes on in the background, without a terminal. Only for a process with one thread.
-#[cfg(unix)]
+#[cfg(all(unix, not(target_vendor = "apple")))]
 pub(crate) fn daemonize() -> io::Result<()> {
     let (stay_here, let_go_of_terminal) = (true, false);
     nix::unistd::daemon(stay_here, let_go_of_terminal).map_err(io::Error::from)
 }
 
-/// There is no such thing.
-#[cfg(not(unix))]
+/// There is no such thing, or not any more.
+#[cfg(any(not(unix), target_vendor = "apple"))]
 pub(crate) fn daemonize() -> io::Result<()> {
     Err(io::Error::other("there is no background here: start it as a service, without -d"))
 }

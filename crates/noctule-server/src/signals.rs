@@ -20,7 +20,6 @@ pub(crate) enum Request {
 #[cfg(unix)]
 mod system {
     use super::{Request, io};
-    use nix::libc::SIGRTMIN;
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
     use signal_hook::iterator::{Handle, Signals};
     use std::thread::JoinHandle;
@@ -34,9 +33,9 @@ mod system {
     impl SignalThread {
         /// From here on signals come as requests.
         pub(crate) fn start(mut tell: impl FnMut(Request) + Send + 'static) -> io::Result<Self> {
-            let reopen = SIGRTMIN();
-            let all = [SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, reopen];
-            let mut signals = Signals::new(all)?;
+            let reopen = reopen_signal();
+            let usual = [SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2];
+            let mut signals = Signals::new(usual.into_iter().chain(reopen))?;
             let handle = signals.handle();
             let wait = move || {
                 for signal in signals.forever() {
@@ -44,7 +43,7 @@ mod system {
                         SIGHUP => Request::Reload,
                         SIGUSR1 => Request::Save,
                         SIGUSR2 => Request::Dump,
-                        signal if signal == reopen => Request::ReopenLog,
+                        signal if Some(signal) == reopen => Request::ReopenLog,
                         _ => Request::Stop,
                     });
                 }
@@ -52,6 +51,17 @@ mod system {
             let thread = std::thread::Builder::new().name("signals".into()).spawn(wait)?;
             Ok(SignalThread { handle, thread: Some(thread) })
         }
+    }
+
+    /// The first one of one's own, where there are such.
+    #[cfg(target_os = "linux")]
+    fn reopen_signal() -> Option<i32> {
+        Some(nix::libc::SIGRTMIN())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn reopen_signal() -> Option<i32> {
+        None
     }
 
     impl Drop for SignalThread {

@@ -275,8 +275,8 @@ pub(super) const LOG: &[Opt<Log>] = &[
     ),
     opt!(
         "to",
-        "Where lines go: \"stderr\", \"stdout\", \"syslog\", \"topic\" ($SYS/broker/log/E, W, N and \
-         I, for everybody who may read them). Empty: to `file` alone, or nowhere.",
+        "Where lines go: \"stderr\", \"stdout\", \"syslog\", \"topic\" (below \
+         $SYS/broker/log, for everybody who may read it). Empty: to `file` alone, or nowhere.",
         |l| Box::new(&mut l.to)
     ),
     opt!(

@@ -4,7 +4,7 @@
 use super::bans::{Ban, Bans, Subject};
 use noctule_core::{Tenant, Time};
 use serde_json::{Value, json};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -55,7 +55,7 @@ impl BanFile {
         fs::rename(&new, &self.0)?;
         #[cfg(unix)]
         if let Some(directory) = self.0.parent() {
-            File::open(directory)?.sync_all()?;
+            fs::File::open(directory)?.sync_all()?;
         }
         Ok(())
     }
