@@ -17,11 +17,15 @@ const GAP: u64 = 5;
 /// Between two looks, at most and at least: what comes in between is what the budget may be
 /// exceeded by.
 const PAUSE_MAX: Duration = Duration::from_millis(200);
-const PAUSE_MIN: Duration = Duration::from_millis(20);
+const PAUSE_MIN: Duration = Duration::from_millis(5);
 
-/// Bytes of memory that a flood may take in a millisecond, about: a GiB a second. No pause is
+/// The same while nothing is left: what takes memory is refused by then, and at each look some more
+/// is let go.
+const PAUSE_FULL: Duration = Duration::from_millis(20);
+
+/// Bytes of memory that a flood may take in a millisecond, about: four GiB a second. No pause is
 /// longer than what is left of the budget lasts then.
-const FLOOD: u64 = 1 << 20;
+const FLOOD: u64 = 4 << 20;
 
 /// Between two times at which free memory is given back to the system, at each level: until then
 /// what was let go counts as used.
@@ -142,7 +146,10 @@ impl Meter {
 
 /// How long until the next look, at so many bytes of a budget.
 fn pause(used: u64, budget: u64) -> Duration {
-    let lasts = Duration::from_millis(budget.saturating_sub(used) / FLOOD);
+    if used >= budget {
+        return PAUSE_FULL;
+    }
+    let lasts = Duration::from_millis((budget - used) / FLOOD);
     lasts.clamp(PAUSE_MIN, PAUSE_MAX)
 }
 
@@ -207,9 +214,9 @@ mod tests {
     #[test]
     fn the_less_is_left_the_sooner_comes_the_next_look() {
         let pause = |used_mib: u64, budget_mib: u64| pause(used_mib << 20, budget_mib << 20);
-        assert_eq!(pause(10, 64), Duration::from_millis(54));
+        assert_eq!(pause(10, 64), Duration::from_millis(13));
         assert_eq!(pause(50, 64), PAUSE_MIN);
-        assert_eq!(pause(99, 64), PAUSE_MIN);
+        assert_eq!(pause(99, 64), PAUSE_FULL);
         assert_eq!(pause(9000, 10_000), PAUSE_MAX);
     }
 
@@ -231,7 +238,7 @@ mod tests {
         meter.looked_at -= PAUSE_MAX;
         let change = meter.look(&gauge).flatten().unwrap();
         assert_eq!((change.from, change.to, change.budget), (Free, Full, 1));
-        assert!(change.used > 100_000 && meter.pause() == PAUSE_MIN);
+        assert!(change.used > 100_000 && meter.pause() == PAUSE_FULL);
         meter.trim();
         meter.looked_at -= PAUSE_MAX;
         assert_eq!(meter.look(&gauge), Some(None));
