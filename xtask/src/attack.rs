@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 
-use crate::build;
 use crate::ci::Outcome;
+use crate::programs;
 
 /// Seconds of each attack, in the gate and in the long run.
 const SHORT: &str = "10";
@@ -37,5 +37,5 @@ fn is_possible() -> bool {
 }
 
 fn attack(args: &[&str]) -> Result<()> {
-    build::run("attack", args)
+    programs::run("attack", args)
 }

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Result, bail};
 
 use crate::ci::Outcome;
-use crate::{build, peers, process};
+use crate::{peers, process, programs};
 
 /// Seconds of the gate's run, and of the long one.
 const SHORT: &str = "30";
@@ -32,5 +32,5 @@ pub(crate) fn long() -> Result<()> {
 }
 
 fn soak(args: &[&str]) -> Result<()> {
-    build::run("soak", args)
+    programs::run("soak", args)
 }

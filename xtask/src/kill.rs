@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Result, bail};
 
 use crate::ci::Outcome;
-use crate::{build, process};
+use crate::{process, programs};
 
 /// Rounds of the gate, of the long run, and those within which syncs that lie must be found out.
 const SHORT: &str = "30";
@@ -37,9 +37,9 @@ pub(crate) fn short() -> Result<Outcome> {
     };
     let mount = process::target().join("full");
     std::fs::create_dir_all(&mount)?;
-    let harness = build::program("kill");
+    let harness = programs::path("kill");
     let mut command = process::command("unshare", &[way, "sh", "-c", SMALL, "sh"]);
-    command.arg(mount).arg(harness).env("NOCTULE_BIN", build::broker());
+    command.arg(mount).arg(harness).env("NOCTULE_BIN", programs::broker());
     process::run_command(&mut command)?;
     Ok(Outcome::Done)
 }
@@ -53,5 +53,5 @@ pub(crate) fn long() -> Result<()> {
 }
 
 fn kill(args: &[&str]) -> Result<()> {
-    build::run("kill", args)
+    programs::run("kill", args)
 }

@@ -5,7 +5,6 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks here")]
 
 mod attack;
-mod build;
 mod ci;
 mod client;
 mod count;
@@ -14,6 +13,7 @@ mod kill;
 mod mutants;
 mod peers;
 mod process;
+mod programs;
 mod simulate;
 mod soak;
 mod spec;

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use crate::build;
 use crate::ci::Outcome;
+use crate::programs;
 
 /// Seeds of the gate's run, each with three numbers of shards.
 const SEEDS: &str = "3000";
@@ -35,5 +35,5 @@ pub(crate) fn client() -> Result<()> {
 }
 
 fn simulate(args: &[&str]) -> Result<()> {
-    build::run("simulate", args)
+    programs::run("simulate", args)
 }

@@ -11,7 +11,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
-use crate::build::{self, PROFILE};
+use crate::programs::{self, PROFILE};
 use crate::{peers, process};
 
 /// Brings the clients that the tests drive: a virtual environment, npm packages, Debian packages.
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let mut missing = set_up()?;
     missing.extend(peers::brokers());
     // What the tests start, and what they load into it.
-    build::programs()?;
+    programs::build()?;
 
     let mut tally = Tally::default();
     let all_ran = run_tests(args, &left_out, &mut tally)?;
@@ -86,7 +86,7 @@ fn run_tests(args: &[String], left_out: &Path, tally: &mut Tally) -> Result<bool
     if !args.iter().any(|arg| arg == "-p" || arg == "--package") {
         command.arg("--workspace");
     }
-    command.args(args).env("NOCTULE_LEFT_OUT", left_out).env("NOCTULE_BIN", build::broker());
+    command.args(args).env("NOCTULE_LEFT_OUT", left_out).env("NOCTULE_BIN", programs::broker());
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
     let stdout = child.stdout.take().expect("the pipe was asked for");
     for line in BufReader::new(stdout).split(b'\n') {

@@ -118,7 +118,7 @@ impl Broker {
         if self.stopping {
             return Err((ReasonCode::ServerUnavailable, "the broker is shutting down"));
         }
-        if connect.user_name.is_none() && limits.calls_by_user_name(listener) {
+        if connect.user_name.is_none_or(str::is_empty) && limits.calls_by_user_name(listener) {
             return Err((ReasonCode::NotAuthorized, "a user name is needed here"));
         }
         let id = connect.client_id;

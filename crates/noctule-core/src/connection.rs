@@ -208,19 +208,18 @@ impl Broker {
     pub(crate) fn packet(&mut self, turn: &mut Turn<'_>, conn: ConnId, p: &Packet<'_>, size: u32) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.last_heard = turn.now;
-        if let (Phase::Fresh, Packet::Connect(connect)) = (&connection.phase, p)
-            && let Some(user_name) = connect.user_name.filter(|name| *name != connect.client_id)
-            && self.limits.calls_by_user_name(connection.origin.listener)
-        {
-            let renamed = Connect { client_id: user_name, ..connect.clone() };
-            self.packet(turn, conn, &Packet::Connect(renamed), size);
-            return;
-        }
-        // The CONNECT of a connection that moves is heard again at its home, and counted there.
-        if let (Phase::Fresh, Packet::Connect(connect)) = (&connection.phase, p)
-            && self.moves_home(turn, conn, connect)
-        {
-            return;
+        if let (Phase::Fresh, Packet::Connect(connect)) = (&connection.phase, p) {
+            if let Some(user_name) = connect.user_name.filter(|name| *name != connect.client_id)
+                && self.limits.calls_by_user_name(connection.origin.listener)
+            {
+                let renamed = Connect { client_id: user_name, ..connect.clone() };
+                self.packet(turn, conn, &Packet::Connect(renamed), size);
+                return;
+            }
+            // That of a connection that moves is heard again at its home, and counted there.
+            if self.moves_home(turn, conn, connect) {
+                return;
+            }
         }
         self.counters.packets_received += 1;
         self.counters.bytes_received += u64::from(size);

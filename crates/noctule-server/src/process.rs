@@ -2,15 +2,15 @@
 
 use crate::config::mosquitto::{Note, Surroundings, Translation};
 use crate::config::{
-    Config, ConfigError, Listener, LogLevel, LogTo, LogTypes, PORT, Protocol, state_directory,
+    Config, ConfigError, LogLevel, LogTo, LogTypes, PORT, Protocol, state_directory,
 };
 use crate::daemon::{PidFile, daemonize, tell_ready};
+use crate::listeners::Running;
 use crate::log::{LogOutput, MOSQUITTO, mosquitto_version};
 use crate::server::{Handle, Server};
 use crate::signals::{Request, SignalThread};
 use crate::start_error::StartError;
 use std::fmt;
-use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -322,22 +322,21 @@ fn promise(config: &Config) {
 }
 
 /// What mosquitto says of a listener that it opens.
-fn listen_socket(place: &str, listener: &Listener) -> String {
-    let Ok(address) = place.parse::<SocketAddr>() else {
-        let path = listener.transport.unix.as_deref().unwrap_or(Path::new(place));
-        return format!("unix listen socket on path {}.", path.display());
+fn listen_socket(running: &Running) -> String {
+    let transport = &running.configured.transport;
+    let kind = match (running.address, &transport.unix) {
+        (None, Some(path)) => return format!("unix listen socket on path {}.", path.display()),
+        _ if transport.protocol == Protocol::WebSocket => "websockets",
+        (Some(address), _) if address.is_ipv6() => "ipv6",
+        (Some(_) | None, _) => "ipv4",
     };
-    let kind = match (listener.transport.protocol, address.is_ipv4()) {
-        (Protocol::WebSocket, _) => "websockets",
-        (Protocol::Mqtt, true) => "ipv4",
-        (Protocol::Mqtt, false) => "ipv6",
-    };
-    format!("{kind} listen socket on port {}.", address.port())
+    format!("{kind} listen socket on port {}.", running.address.map_or(0, |it| it.port()))
 }
 
 /// Says where the broker is and what to try next.
 fn greet(handle: &Handle, began: Instant) {
-    for (address, listener) in handle.listeners() {
+    for running in handle.listeners() {
+        let (address, listener) = (running.place(), &running.configured);
         let who = match (listener.allow_anonymous, handle.knows_anybody(listener)) {
             (true, false) => "everyone may connect",
             (true, true) => "users and anonymous clients may connect",
@@ -356,7 +355,7 @@ fn greet(handle: &Handle, began: Instant) {
             (Protocol::WebSocket, false) => " (WebSocket)",
             (Protocol::WebSocket, true) => " (WebSocket, TLS)",
         };
-        info!(target: MOSQUITTO, "Opening {}", listen_socket(&address, listener));
+        info!(target: MOSQUITTO, "Opening {}", listen_socket(running));
         info!("listening on {address}{how}: {who}");
     }
     if let Some(address) = handle.admin_address() {
@@ -365,7 +364,7 @@ fn greet(handle: &Handle, began: Instant) {
     let place = match (handle.addresses().first(), handle.listeners().next()) {
         (Some(address), _) if address.port() == PORT => String::new(),
         (Some(address), _) => format!(" -p {}", address.port()),
-        (None, Some((place, _))) => place.replacen("unix:", " --unix ", 1),
+        (None, Some(running)) => running.place().replacen("unix:", " --unix ", 1),
         (None, None) => String::new(),
     };
     let millis = began.elapsed().as_millis();

@@ -4,7 +4,6 @@ use crate::admin::AdminServer;
 use crate::auth::{Authenticator, Believed, Checks, Headcount, PasswordPool, TokenPool, Trust};
 use crate::config::{
     Admission, AuthenticatorKind, Config, Listener, Log, LogLevel, Presence, TlsOptions,
-    UserNameFrom,
 };
 use crate::defence::{Alarm, Allowed, BanFile, Bans, Defence, Posts, Reloaded, Report, Reports};
 use crate::files;
@@ -284,9 +283,8 @@ impl Plan<'_> {
         };
         let auth = Authenticator::new(Arc::clone(self.trust), checks, self.shared.clock)
             .map_err(io::Error::from)?;
-        let tenants = || self.config.listeners.iter().map(|it| it.tenant).collect();
         let interval = self.config.sys_interval_secs;
-        let sys = || SysTopics::new(tenants(), interval, self.shared.clock.now());
+        let sys = || SysTopics::new(self.config.tenants(), interval, self.shared.clock.now());
         Ok(Parts {
             id,
             poll: joints.poll,
@@ -433,10 +431,9 @@ impl Handle {
         self.listeners.iter().filter_map(|it| it.address).collect()
     }
 
-    /// The same and Unix sockets, in words, each with its configuration.
-    pub(crate) fn listeners(&self) -> impl Iterator<Item = (String, &Listener)> {
-        let up = self.listeners.iter().filter(|it| it.is_up());
-        up.map(|it| (it.place(), &it.configured))
+    /// Where clients can connect, Unix sockets among them.
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = &Running> {
+        self.listeners.iter().filter(|it| it.is_up())
     }
 
     /// What it was started with, and what reloads have changed of it.
@@ -446,14 +443,12 @@ impl Handle {
 
     /// Publishes lines of the log, to everybody who may read them.
     pub(crate) fn log_publisher(&self) -> Publisher {
-        let mut tenants: Vec<Tenant> = self.config.listeners.iter().map(|it| it.tenant).collect();
-        tenants.sort_unstable();
-        tenants.dedup();
+        let tenants = self.config.tenants();
         let first = self.mailboxes.first().cloned();
         Box::new(move |topic, line| {
             if let Some(first) = &first {
                 let (tenants, topic) = (tenants.clone(), topic.to_owned());
-                first.post(Command::Alert { tenants, topic, payload: line.to_owned() });
+                first.post(Command::Publish { tenants, topic, payload: line.to_owned() });
             }
         })
     }
@@ -462,7 +457,7 @@ impl Handle {
     pub(crate) fn knows_anybody(&self, listener: &Listener) -> bool {
         let Config { jwt, webhook, .. } = &self.config;
         self.config.authenticators_of(listener).iter().any(|kind| match kind {
-            AuthenticatorKind::Certificate => named_by(listener).from != UserNameFrom::Nothing,
+            AuthenticatorKind::Certificate => named_by(listener).names_anybody(),
             AuthenticatorKind::Jwt => !jwt.is_empty(),
             AuthenticatorKind::Password => !self.config.users_of(listener).is_empty(),
             AuthenticatorKind::Webhook => webhook.is_some(),

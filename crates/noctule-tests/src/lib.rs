@@ -8,6 +8,7 @@
 //! * [`sim`]: many clients and shards on virtual time and one seed, with checkers
 //! * [`kill`]: brokers that are killed and whose power is cut, against a ledger of their promises
 //! * [`attack`]: attacks on a broker beside clients that behave, and what those notice of it
+//! * [`wire`]: packets off a stream, for tests that look at bytes
 //! * [`soak`]: the client library on real sockets that break, against a ledger of its promises
 
 pub mod attack;
@@ -20,3 +21,4 @@ pub mod process;
 pub mod script;
 pub mod sim;
 pub mod soak;
+pub mod wire;

@@ -163,6 +163,19 @@ impl BrokerProcess {
         }
     }
 
+    /// Waits until its log has this text, so often.
+    ///
+    /// # Errors
+    /// It never comes; the log is in the error.
+    pub fn await_log(&self, text: &str, times: usize) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.log().matches(text).count() < times {
+            ensure!(Instant::now() < deadline, "no {text:?} in:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
     /// Adds the end of its log to what went wrong.
     pub fn explain<T>(&self, outcome: Result<T>) -> Result<T> {
         outcome.with_context(|| format!("log of the broker:\n{}", tail(&self.log())))

@@ -6,7 +6,6 @@ use noctule_tests::driver::{Needs, Terminal};
 use noctule_tests::process::{self, BrokerProcess};
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 const ACL: &str = "\
 # the room
@@ -43,15 +42,6 @@ impl Drop for Folder {
     }
 }
 
-fn await_log(broker: &BrokerProcess, text: &str) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !broker.log().contains(text) {
-        ensure!(Instant::now() < deadline, "no {text:?} in:\n{}", broker.log());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
-}
-
 /// A client of mosquitto.
 fn mosquitto(program: &str, broker: &BrokerProcess, user: &str) -> Command {
     let mut command = Command::new(program);
@@ -73,7 +63,7 @@ fn mosquittos_file_means_to_its_clients_what_it_meant() -> Result<()> {
     let mut listening = mosquitto("mosquitto_sub", &broker, "ann");
     listening.args(["-t", "#", "-F", "%t %p"]);
     let mut ann = Terminal::open("mosquitto_sub", &mut listening)?;
-    await_log(&broker, "subscribed")?;
+    broker.await_log("subscribed", 1)?;
     let publish = |topic: &str, payload: &str| -> Result<Output> {
         let mut command = mosquitto("mosquitto_pub", &broker, "bob");
         Ok(command.args(["-d", "-t", topic, "-m", payload]).output()?)
@@ -87,16 +77,16 @@ fn mosquittos_file_means_to_its_clients_what_it_meant() -> Result<()> {
         seen.extend((line.starts_with("room/") || line.starts_with("own/")).then_some(line));
     }
     ensure!(seen == ["room/temperature 21"], "{seen:?}");
-    await_log(&broker, "not authorized")?;
+    broker.await_log("not authorized", 1)?;
     // A file that is wrong changes nothing; one that is right holds at once.
     let pid = broker.pid().context("a process of ours")?;
     folder.write("acl", "topic both a\n")?;
     process::signal("HUP", pid)?;
-    await_log(&broker, "\"both\" must be read, write, readwrite or deny")?;
+    broker.await_log("\"both\" must be read, write, readwrite or deny", 1)?;
     publish("room/temperature", "22")?;
     folder.write("acl", &ACL.replace("write room/temperature", "write room/door"))?;
     process::signal("HUP", pid)?;
-    await_log(&broker, "configuration reloaded")?;
+    broker.await_log("configuration reloaded", 1)?;
     publish("room/temperature", "23")?;
     publish("room/door", "open")?;
     let mut seen = Vec::new();

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// MQTT 3.1.1, a clean session, a client id that the broker chooses.
 const CONNECT: &[u8] = b"\x10\x0c\0\x04MQTT\x04\x02\0\x3c\0\0";
@@ -19,17 +19,8 @@ const CONNECT: &[u8] = b"\x10\x0c\0\x04MQTT\x04\x02\0\x3c\0\0";
 fn start(socket: &Path, more: &str) -> Result<BrokerProcess> {
     let config = format!("shards = 2\n[[listener]]\nunix = {socket:?}\n{more}");
     let broker = BrokerProcess::start_with(&config)?;
-    await_log(&broker, &format!("listening on unix:{}", socket.display()))?;
+    broker.await_log(&format!("listening on unix:{}", socket.display()), 1)?;
     Ok(broker)
-}
-
-fn await_log(broker: &BrokerProcess, text: &str) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !broker.log().contains(text) {
-        ensure!(Instant::now() < deadline, "no {text:?} in:\n{}", broker.log());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }
 
 /// A path that nothing is at; short, as that of a socket has to be.
@@ -63,9 +54,9 @@ fn clients_connect_by_the_file_and_the_log_names_it() -> Result<()> {
     let mut large = vec![b'x'; 1_000_000];
     // Clients of either shard.
     let clients: Vec<UnixStream> = (0..8).map(|_| is_let_in(&socket)).collect::<Result<_>>()?;
-    await_log(&broker, &format!("remote=\"unix:{}\"", socket.display()))?;
+    broker.await_log(&format!("remote=\"unix:{}\"", socket.display()), 1)?;
     drop(clients);
-    await_log(&broker, "connection lost")?;
+    broker.await_log("connection lost", 1)?;
     tool(&["pub", "-t", "kept", "-m", "here", "-r", "-q", "2"], &socket)?;
     ensure!(tool(&["sub", "-t", "kept", "-C", "1", "-W", "20"], &socket)?.stdout == b"here\n");
     let text = String::from_utf8(large.clone())?;
@@ -126,7 +117,7 @@ fn anonymous_clients_and_networks_are_as_on_loopback() -> Result<()> {
     let end = stream.write_all(CONNECT).and_then(|()| stream.read(&mut [0; 4]));
     ensure!(end.as_ref().map_or(true, |len| *len == 0), "{end:?}");
     let line = "a listener does not take connections from there: closed";
-    await_log(&broker, line)?;
+    broker.await_log(line, 1)?;
     let log = broker.log();
     let said = log.lines().find(|it| it.contains(line)).context("a line")?;
     ensure!(said.contains(&format!("unix:{}", socket.display())), "{said}");

@@ -11,6 +11,7 @@ mod mosquitto;
 mod passwd;
 mod serve;
 mod store;
+mod tls;
 mod tools;
 mod top;
 
@@ -47,13 +48,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    if let Some(tool) = tools::Invocation::of(std::env::args_os()) {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    // The name that it was started by may be that of one of mosquitto's programs.
+    if let Some(tool) = tools::Invocation::of(arguments.iter().cloned()) {
         return tool.run();
     }
-    if let Some(words) = mosquitto::words(std::env::args_os()) {
+    if let Some(words) = mosquitto::words(arguments.iter().cloned()) {
         return mosquitto::run(words);
     }
-    let arguments: Vec<OsString> = std::env::args_os().collect();
     let for_mosquitto = passwd::as_mosquitto(&arguments);
     let in_file = for_mosquitto.is_some();
     let parsed = command().try_get_matches_from(for_mosquitto.unwrap_or(arguments));

@@ -109,10 +109,13 @@ fn tls_carries_the_same_with_and_without_certificates_of_clients() {
                   client_certificates = \"optional\"\n";
     std::fs::write(path("noctule.toml"), config).unwrap();
     let broker = Broker::start_with(&["--memory", "--config", &path("noctule.toml")]);
-    let ca = path("certs/ca.crt");
+    let (ca, cas) = (path("certs/ca.crt"), path("certs"));
     let (cert, key) = (path("certs/bench.crt"), path("certs/bench.key"));
-    let flags: [&[&str]; 3] =
-        [&["--cafile", &ca], &["--insecure"], &["--cafile", &ca, "--cert", &cert, "--key", &key]];
+    let flags: [&[&str]; 3] = [
+        &["--cafile", &ca],
+        &["--capath", &cas, "--insecure"],
+        &["--cafile", &ca, "--cert", &cert, "--key", &key],
+    ];
     for tls in flags {
         // Records of TLS end within packets, and packets within records.
         for size in ["64", "100000"] {
@@ -121,9 +124,11 @@ fn tls_carries_the_same_with_and_without_certificates_of_clients() {
             assert_clean(&broker.run(&what), &what);
         }
     }
-    let refused = broker.bench(&["throughput", "--messages", "10", "--tls"]);
-    let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(!refused.status.success() && said.contains("certificate"), "{said}");
+    for trusting_the_system in ["--tls", "--insecure"] {
+        let refused = broker.bench(&["throughput", "--messages", "10", trusting_the_system]);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && said.contains("certificate"), "{said}");
+    }
 }
 
 #[test]

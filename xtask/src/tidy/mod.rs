@@ -6,6 +6,7 @@
 mod arrows;
 mod code;
 mod exceptions;
+mod features;
 mod manual;
 mod portable;
 mod shape;
@@ -40,6 +41,7 @@ pub(crate) fn run() -> Result<()> {
         portable::check(source, &mut findings);
     }
     manual::check(&sources, &mut findings);
+    features::check(&mut findings)?;
     exceptions::load(&sources)?.apply(&mut findings);
     for finding in &findings {
         println!("{}:{}: [{}] {}", finding.path, finding.line, finding.rule, finding.says);

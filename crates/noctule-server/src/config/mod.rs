@@ -347,6 +347,15 @@ impl Config {
         Ok(config)
     }
 
+    /// The namespaces of all listeners, each once.
+    #[must_use]
+    pub fn tenants(&self) -> Vec<Tenant> {
+        let mut tenants: Vec<Tenant> = self.listeners.iter().map(|it| it.tenant).collect();
+        tenants.sort_unstable();
+        tenants.dedup();
+        tenants
+    }
+
     /// The number of shards in force.
     #[must_use]
     pub fn shard_count(&self) -> u16 {

@@ -72,9 +72,6 @@ impl Defence {
         let tally = Arc::clone(&reports.tally);
         let audit = AuditLog::start(&config.audit, Arc::clone(&tally))?;
         let alarm = Alarm::start(&config.defence, &tally)?;
-        let mut tenants: Vec<Tenant> = config.listeners.iter().map(|it| it.tenant).collect();
-        tenants.sort_unstable();
-        tenants.dedup();
         let (now, than) = (clock.now(), config.defence.thresholds);
         let mut watch = Watch {
             allowed: Allowed::new(&config.defence),
@@ -89,7 +86,7 @@ impl Defence {
             unposted: Vec::new(),
             posted: true,
             mailboxes,
-            tenants,
+            tenants: config.tenants(),
             audit,
             alarm,
             told: (0, 0),
@@ -346,7 +343,7 @@ impl Watch {
     fn alert(&self, tenants: Vec<Tenant>, kind: &str, payload: String) {
         if let Some(first) = self.mailboxes.first() {
             let topic = format!("$SYS/broker/alerts/{kind}");
-            first.post(Command::Alert { tenants, topic, payload });
+            first.post(Command::Publish { tenants, topic, payload });
         }
     }
 

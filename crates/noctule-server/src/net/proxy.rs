@@ -48,6 +48,8 @@ pub enum ProxyVersion {
 pub(super) struct Told {
     /// Where the client comes from; `None`: it is the proxy itself, or the proxy does not know.
     pub(super) remote: Option<SocketAddr>,
+    /// The proxy speaks for itself, to see whether we are there.
+    own: bool,
     /// The client speaks TLS with the proxy.
     tls: bool,
     /// It has shown the proxy a certificate: the common name in it, if the proxy believes it.
@@ -88,7 +90,7 @@ impl Proxy {
                 if !matches!(taken, Received::Last(taken) | Received::More(taken) if taken == len) {
                     return Some(Received::End);
                 }
-                if rules.require_tls && told.remote.is_some() && !told.tls {
+                if rules.require_tls && !told.own && !told.tls {
                     return failed("the client speaks no TLS with the proxy");
                 }
                 let remote = told.remote;
@@ -168,14 +170,13 @@ fn parse_v2(bytes: &[u8]) -> Result<Option<(Told, usize)>, &'static str> {
         return Err("its header is too long");
     }
     let own = match fixed[12] {
-        // The proxy speaks for itself, to see whether we are there.
         0x20 => true,
         0x21 => false,
         _ => return Err("its header has another version or command"),
     };
     let Some(rest) = bytes.get(FIXED..len) else { return Ok(None) };
     if own {
-        return Ok(Some((Told::default(), len)));
+        return Ok(Some((Told { own, ..Told::default() }, len)));
     }
     let short = "its header has less than the addresses";
     let (remote, more) = match fixed[13] {
@@ -311,8 +312,8 @@ mod tests {
             (v2(0x21, 0x21, &v6), remote("[2001:db8::]:9")),
             (v2(0x21, 0x31, &[0; 216]), Told::default()),
             (v2(0x21, 0x00, b""), Told::default()),
-            (v2(0x20, 0x00, b""), Told::default()),
-            (v2(0x20, 0x11, &V4), Told::default()),
+            (v2(0x20, 0x00, b""), Told { own: true, ..Told::default() }),
+            (v2(0x20, 0x11, &V4), Told { own: true, ..Told::default() }),
             (v2(0x21, 0x11, &tls(1, 0, b"")), base()),
             (v2(0x21, 0x11, &tls(3, 0, &ann)), Told { shown: Some(Some("ann".into())), ..base() }),
             (v2(0x21, 0x11, &tls(5, 0, &ann)), Told { shown: Some(Some("ann".into())), ..base() }),

@@ -39,8 +39,8 @@ pub(crate) enum Command {
         /// Those among them whose connections are to end.
         cut: Arc<[Subject]>,
     },
-    /// A finding is to be published.
-    Alert {
+    /// A finding, or a line of the log, is to be published.
+    Publish {
         /// In these namespaces.
         tenants: Vec<Tenant>,
         /// To this topic.

@@ -146,6 +146,13 @@ pub(crate) struct NamedBy {
     pub(crate) proxied: bool,
 }
 
+impl NamedBy {
+    /// Whether it names anybody at all.
+    pub(crate) fn names_anybody(&self) -> bool {
+        self.proxied || self.from != UserNameFrom::Nothing
+    }
+}
+
 /// A listener as one shard needs it.
 pub(crate) struct ListenerPart {
     /// `None`: another shard accepts for it.
@@ -459,8 +466,8 @@ impl Shard {
                     self.identified(index, (conn, ticket), verdict);
                 }
                 Command::Banned { bans, cut } => self.banned(index, bans, &cut),
-                Command::Alert { tenants, topic, payload } => {
-                    self.alert(index, &tenants, &topic, &payload);
+                Command::Publish { tenants, topic, payload } => {
+                    self.publish_own(index, &tenants, &topic, &payload);
                 }
                 Command::Memory(level) => self.memory_is(index, level),
                 Command::Reconfigure(new) => self.reconfigure(index, &new),

@@ -54,10 +54,10 @@ impl Strangers {
         self.of.get(&conn).map(|it| it.remote)
     }
 
-    /// One comes from elsewhere than it seemed.
+    /// One comes from elsewhere than it seemed, which has not been counted yet.
     pub(super) fn relocate(&mut self, conn: ConnId, remote: SocketAddr) {
         if let Some(stranger) = self.of.get_mut(&conn) {
-            stranger.remote = remote;
+            (stranger.remote, stranger.late) = (remote, false);
         }
     }
 
@@ -133,6 +133,9 @@ mod tests {
         assert_eq!(late(&mut all, 7), [remote(4).ip()]);
         assert_eq!(late(&mut all, 11), [remote(9).ip()]);
         assert_eq!(all.remote(ConnId(2)), Some(remote(9)));
+        // What was held against a proxy was not held against its client.
+        all.relocate(ConnId(2), remote(7));
+        assert_eq!(all.gone(ConnId(2)), Some(remote(7).ip()));
     }
 
     #[test]

@@ -296,8 +296,14 @@ impl Shard {
         AuthAnswer::Deny { reason: ReasonCode::Banned, why: "banned".into() }
     }
 
-    /// Publishes a finding.
-    pub(super) fn alert(&mut self, index: &Index, tenants: &[Tenant], topic: &str, payload: &str) {
+    /// Publishes what the server itself has to say.
+    pub(super) fn publish_own(
+        &mut self,
+        index: &Index,
+        tenants: &[Tenant],
+        topic: &str,
+        payload: &str,
+    ) {
         for tenant in tenants {
             let publish = SystemPublish {
                 tenant: *tenant,

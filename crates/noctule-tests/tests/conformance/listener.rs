@@ -152,9 +152,11 @@ fn a_listener_calls_its_clients_by_their_user_names() {
             }
             other.pings();
         }
-        let nameless = world.line_at(1);
-        nameless.send_connect(&connect("x"));
-        nameless.expect_refusal(world.by_version(0x87, 5));
+        for nameless in [connect("x"), connect("x").user_name(b"")] {
+            let line = world.line_at(1);
+            line.send_connect(&nameless);
+            line.expect_refusal(world.by_version(0x87, 5));
+        }
         // Elsewhere clients are called what they call themselves.
         world.connect_with(&connect("x").user_name(b"ann")).pings();
         world.connect_with(&connect("ann")).pings();

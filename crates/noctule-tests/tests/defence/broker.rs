@@ -6,6 +6,7 @@ use noctule_proto::packet::{Connect, Publish, PublishProperties};
 use noctule_proto::{Packet, QoS, TopicName, Version};
 use noctule_server::auth::Verifier;
 use noctule_tests::process;
+use noctule_tests::wire::read_packet;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -170,11 +171,8 @@ impl<'a> Visitor<'a> {
     pub(crate) fn connect(self, to: SocketAddr) -> Result<Option<(u8, TcpStream)>> {
         let mut stream = connect_from(self.from.into(), to)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let mut connect = Connect::new(self.version, self.client_id);
-        connect.user_name = Some(self.user);
-        connect.password = Some(self.password.as_bytes());
         // A broker that closes at once may be faster than the packet.
-        let _ = stream.write_all(&encode(&Packet::Connect(connect), self.version));
+        let _ = stream.write_all(&encode(&Packet::Connect(self.packet()), self.version));
         let mut head = [0; 4];
         if stream.read_exact(&mut head).is_err() {
             return Ok(None);
@@ -183,6 +181,24 @@ impl<'a> Visitor<'a> {
         let mut rest = vec![0; usize::from(head[1]) - 2];
         stream.read_exact(&mut rest)?;
         Ok(Some((head[3], stream)))
+    }
+
+    /// A connection whose session goes on when it is over.
+    pub(crate) fn keeping_session(self, to: SocketAddr) -> Result<TcpStream> {
+        let mut stream = connect_from(self.from.into(), to)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let connect = Connect { clean_start: false, ..self.packet() };
+        stream.write_all(&encode(&Packet::Connect(connect), self.version))?;
+        let (first, _) = read_packet(&mut stream)?;
+        ensure!(first == 0x20, "no CONNACK: {first}");
+        Ok(stream)
+    }
+
+    fn packet(&self) -> Connect<'a> {
+        let mut connect = Connect::new(self.version, self.client_id);
+        connect.user_name = Some(self.user);
+        connect.password = Some(self.password.as_bytes());
+        connect
     }
 
     /// The code alone.

@@ -10,6 +10,7 @@ use broker::{Broker, Home, Visitor, await_line, publish};
 use noctule_proto::Version;
 use std::fs;
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -189,6 +190,51 @@ fn two_clients_with_one_name_are_flapping() -> Result<()> {
     }
     let line = broker.await_log("kind=\"flapping\"")?;
     ensure!(line.contains("client_id=\"twin\""), "{line}");
+    broker.stop()
+}
+
+/// Long before they run out of time.
+#[test]
+fn an_address_that_opens_many_connections_and_is_silent_is_found() -> Result<()> {
+    let config = "[limits]\nconnect_timeout_secs = 600\n[defence]\nidle_connects_max = 5\n";
+    let home = Home::new("silent", config)?;
+    let broker = Broker::start(&home)?;
+    let silent: Result<Vec<_>, _> = (0..20).map(|_| TcpStream::connect(broker.address)).collect();
+    let line = broker.await_log("kind=\"connect_flood\"")?;
+    ensure!(line.contains("address=\"127.0.0.1\""), "{line}");
+    drop(silent?);
+    broker.stop()
+}
+
+#[test]
+fn who_comes_back_to_hear_what_waits_does_not_come_for_nothing() -> Result<()> {
+    let home = Home::new("hearing", "[defence]\nidle_connects_max = 5\n")?;
+    let broker = Broker::start(&home)?;
+    let come = |id: &str, from: [u8; 4], then: &[u8]| -> Result<()> {
+        let visitor = Visitor { from, version: Version::V311, ..Visitor::ann(id) };
+        let mut stream = visitor.keeping_session(broker.address)?;
+        stream.write_all(then)?;
+        // Closed by the broker, which has heard it then.
+        stream.read_to_end(&mut Vec::new())?;
+        Ok(())
+    };
+    let subscribe_and_leave = [&[0x82, 6, 0, 1, 0, 1, b't', 1][..], &[0xE0, 0]].concat();
+    let hearing: Vec<String> = (0..20).map(|number| format!("hearing-{number}")).collect();
+    for id in &hearing {
+        come(id, [127, 0, 0, 1], &subscribe_and_leave)?;
+    }
+    // What they did at first would make up for some of this.
+    for _ in 0..10 {
+        for id in &hearing {
+            come(id, [127, 0, 0, 1], &[0xE0, 0])?;
+        }
+    }
+    for number in 0..20 {
+        come(&format!("idle-{number}"), [127, 0, 0, 2], &[0xE0, 0])?;
+    }
+    let line = broker.await_log("kind=\"connect_flood\"")?;
+    ensure!(line.contains("address=\"127.0.0.2\""), "{line}");
+    ensure!(!broker.log().contains("kind=\"connect_flood\" address=\"127.0.0.1\""));
     broker.stop()
 }
 

@@ -1,6 +1,7 @@
 //! What clients send, and what they are answered, byte for byte.
 
 use anyhow::{Context, Result, ensure};
+use noctule_tests::wire::read_packet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -105,14 +106,14 @@ impl LogReader {
         packet[1] = u8::try_from(packet.len() - 2).expect("short");
         stream.write_all(&packet)?;
         let mut reader = LogReader(stream);
-        while reader.packet()?.0 != 0x90 {}
+        while read_packet(&mut reader.0)?.0 != 0x90 {}
         Ok(reader)
     }
 
     /// The first line that holds `what`, behind its topic.
     pub(crate) fn until(mut self, what: &str) -> Result<String> {
         loop {
-            let (first, body) = self.packet()?;
+            let (first, body) = read_packet(&mut self.0)?;
             let (Some(len), 0x30) = (body.first_chunk::<2>(), first & 0xF1) else { continue };
             let (topic, line) = body[2..].split_at(usize::from(u16::from_be_bytes(*len)));
             let line = String::from_utf8_lossy(line);
@@ -120,23 +121,6 @@ impl LogReader {
                 return Ok(format!("{} {line}", String::from_utf8_lossy(topic)));
             }
         }
-    }
-
-    fn packet(&mut self) -> Result<(u8, Vec<u8>)> {
-        let (mut byte, mut len, mut shift) = ([0], 0, 0);
-        self.0.read_exact(&mut byte)?;
-        let first = byte[0];
-        loop {
-            self.0.read_exact(&mut byte).context("a line of the log")?;
-            len |= usize::from(byte[0] & 0x7F) << shift;
-            shift += 7;
-            if byte[0] < 0x80 {
-                break;
-            }
-        }
-        let mut body = vec![0; len];
-        self.0.read_exact(&mut body)?;
-        Ok((first, body))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::pki::Pki;
 use anyhow::{Context, Result, bail, ensure};
+use noctule_tests::wire::read_packet;
 use noctule_tls::rustls::client::WebPkiServerVerifier;
 use noctule_tls::rustls::pki_types::{CertificateDer, ServerName};
 use noctule_tls::rustls::sign::SingleCertAndKey;
@@ -157,20 +158,8 @@ impl Client {
 
     /// The payload of a PUBLISH at QoS 1, which is acknowledged.
     pub(crate) fn read_publish(&mut self, topic: &str) -> Result<Vec<u8>> {
-        let mut byte = [0];
-        self.0.read_exact(&mut byte)?;
-        ensure!(byte == [0x32], "no PUBLISH: {byte:?}");
-        let (mut len, mut shift) = (0, 0);
-        loop {
-            self.0.read_exact(&mut byte)?;
-            len |= usize::from(byte[0] & 0x7F) << shift;
-            shift += 7;
-            if byte[0] < 0x80 {
-                break;
-            }
-        }
-        let mut body = vec![0; len];
-        self.0.read_exact(&mut body)?;
+        let (first, mut body) = read_packet(&mut self.0)?;
+        ensure!(first == 0x32, "no PUBLISH: {first}");
         let head = 2 + topic.len();
         ensure!(body.get(2..head) == Some(topic.as_bytes()), "another topic");
         self.0.write_all(&[0x40, 2, body[head], body[head + 1]])?;

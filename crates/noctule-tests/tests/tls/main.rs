@@ -14,7 +14,7 @@ use pki::{Flaw, Pki};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A broker that speaks TLS.
 struct Broker {
@@ -32,24 +32,14 @@ impl Broker {
         );
         let process = BrokerProcess::start_with(&config)?;
         // It listens before it says so.
-        await_log(&process, "listening on", 2)?;
+        process.await_log("listening on", 2)?;
         let address = secure_address(&process.log()).context("it says where it speaks TLS")?;
         Ok(Broker { process, address })
     }
 
     fn await_log(&self, text: &str, times: usize) -> Result<()> {
-        await_log(&self.process, text, times)
+        self.process.await_log(text, times)
     }
-}
-
-/// Waits until the log has this text, so often.
-fn await_log(process: &BrokerProcess, text: &str, times: usize) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while process.log().matches(text).count() < times {
-        ensure!(Instant::now() < deadline, "no {text:?} in:\n{}", process.log());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }
 
 fn secure_address(log: &str) -> Option<SocketAddr> {

@@ -48,12 +48,7 @@ impl Broker {
     }
 
     fn await_log(&self, text: &str) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !self.process.log().contains(text) {
-            ensure!(Instant::now() < deadline, "no {text:?} in:\n{}", self.process.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
+        self.process.await_log(text, 1)
     }
 }
 

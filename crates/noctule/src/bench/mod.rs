@@ -1,18 +1,18 @@
 //! `noctule bench`: reads what is to be measured, and shows what came of it.
 
 mod durable;
-mod tls;
 
+use crate::tls::TlsArgs;
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 use durable::DurableArgs;
 use noctule_bench::{
     Comparison, Connect, Error, FleetKind, Length, MessageShape, Offline, Pace, Pattern, Plan, QoS,
     Report, Retained, Scenario, Subscriptions, Target, Traffic, Version,
 };
+use noctule_client::net::Tls;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use tls::TlsArgs;
 
 /// Measure a broker: throughput, latency, connections, memory, CPU time.
 ///
@@ -101,8 +101,11 @@ struct BrokerArgs {
     /// Keep alive of each connection, in seconds.
     #[arg(short, long, default_value_t = 60)]
     keepalive: u16,
+    /// Talk TLS, and trust the CAs of the system unless others are named.
+    #[arg(long)]
+    tls: bool,
     #[command(flatten)]
-    tls: TlsArgs,
+    tls_args: TlsArgs,
     /// Connections on their way at once.
     #[arg(long, default_value_t = 256)]
     concurrent: u32,
@@ -389,7 +392,7 @@ impl BrokerArgs {
                 user_name: self.username,
                 password: self.password,
                 keep_alive_secs: self.keepalive,
-                tls: self.tls.settings(),
+                tls: self.tls_args.tls(self.tls.then(Tls::new)),
             },
             scenario,
             pid: self.pid,

@@ -4,10 +4,10 @@
 //! and one address instead of them.
 
 use super::text::readable;
+use crate::tls::TlsArgs;
 use clap::{ArgAction, Args};
-use noctule_client::net::{Address, Endpoint, Host, Pem, Tls};
+use noctule_client::net::{Address, Endpoint, Host};
 use noctule_client::{Client, Connector, Error, Options, ReasonCode, Reconnect, Version};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 const MQTT_PORT: u16 = 1883;
@@ -40,21 +40,8 @@ pub(super) struct AccessArgs {
     /// Keep alive in seconds.
     #[arg(short, long, default_value_t = 60)]
     keepalive: u16,
-    /// Talk TLS, and trust the certificates in this file (PEM).
-    #[arg(long, value_name = "FILE")]
-    cafile: Option<PathBuf>,
-    /// Talk TLS, and trust the certificates in the files of this folder.
-    #[arg(long, value_name = "FOLDER")]
-    capath: Option<PathBuf>,
-    /// Certificate of this client (PEM).
-    #[arg(long, value_name = "FILE", requires = "key")]
-    cert: Option<PathBuf>,
-    /// Private key of this client (PEM).
-    #[arg(long, value_name = "FILE", requires = "cert")]
-    key: Option<PathBuf>,
-    /// Accept a certificate of another host: not safe.
-    #[arg(long)]
-    insecure: bool,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// Print no error messages.
     #[arg(long)]
     quiet: bool,
@@ -81,7 +68,7 @@ impl AccessArgs {
             Some(address) => (address.endpoint, address.user_name, address.password),
             None => (self.host_and_port(), None, None),
         };
-        if let Some(tls) = self.tls(endpoint.tls.take()) {
+        if let Some(tls) = self.tls.tls(endpoint.tls.take()) {
             endpoint.tls = Some(tls);
         }
         let mut options = Options::new(self.id.clone().unwrap_or_default());
@@ -97,26 +84,9 @@ impl AccessArgs {
     }
 
     fn host_and_port(&self) -> Endpoint {
-        let usual = if self.tls(None).is_some() { MQTTS_PORT } else { MQTT_PORT };
+        let usual = if self.tls.tls(None).is_some() { MQTTS_PORT } else { MQTT_PORT };
         let port = self.port.unwrap_or(usual);
         Endpoint::tcp(self.host.as_str(), port)
-    }
-
-    /// TLS as the flags want it, if the address or one of them wants it at all.
-    fn tls(&self, by_address: Option<Tls>) -> Option<Tls> {
-        let trusts = self.cafile.is_some() || self.capath.is_some();
-        let wanted = trusts || self.cert.is_some() || self.insecure;
-        let mut tls = by_address.or_else(|| wanted.then(Tls::new))?;
-        if let Some(file) = &self.cafile {
-            tls = tls.ca_file(file);
-        }
-        if let Some(folder) = &self.capath {
-            tls = tls.ca_directory(folder);
-        }
-        if let (Some(chain), Some(key)) = (&self.cert, &self.key) {
-            tls = tls.client_certificate(Pem::file(chain), Pem::file(key));
-        }
-        Some(if self.insecure { tls.danger_accept_any_host_name() } else { tls })
     }
 
     /// Says something on the standard error stream, unless told not to. Some of the words may be
