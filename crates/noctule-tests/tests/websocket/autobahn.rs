@@ -192,10 +192,13 @@ fn run(address: SocketAddr, case: &Case, size: usize) -> Result<()> {
     peer.write_chopped(&case.bytes, size)?;
     match &case.expected {
         Expected::Lives(pongs, answers) => {
-            // In pieces each ping may be answered before the next one comes.
-            let last = |all: Vec<Heard>| all.into_iter().rfind(is_pong);
+            // In pieces each ping may be answered before the next one comes; the last one has to
+            // be, before another could stand for it.
+            let last = |all: &[Heard]| all.iter().rfind(|it| is_pong(it)).cloned();
+            let expected = pongs.last().cloned().map(Heard::Pong);
             let mut heard = peer.hear_until(&PINGRESP.repeat(*answers))?;
-            while pongs.len() > heard.iter().filter(|it| is_pong(it)).count() {
+            while last(&heard) != expected {
+                ensure!(!heard.contains(&Heard::End), "{heard:?}");
                 heard.push(peer.hear()?);
             }
             peer.write(&frame(FIN | PING, b"alive?"))?;
@@ -204,7 +207,7 @@ fn run(address: SocketAddr, case: &Case, size: usize) -> Result<()> {
             let alive = Heard::Pong(b"alive?".to_vec());
             let at = heard.iter().position(|it| *it == alive).context("a pong")?;
             heard.truncate(at);
-            ensure!(last(heard.clone()) == pongs.last().cloned().map(Heard::Pong), "{heard:?}");
+            ensure!(last(&heard) == expected, "{heard:?}");
         }
         Expected::Closes(answers, code) => {
             let heard = peer.hear_until(&PINGRESP.repeat(*answers))?;
