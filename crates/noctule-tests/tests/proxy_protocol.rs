@@ -169,6 +169,9 @@ fn a_certificate_that_the_proxy_has_seen_names_its_client() -> Result<()> {
     // No TLS with the proxy.
     broker.is_refused(&v2(0x21, 1, &[]))?;
     broker.is_refused(&v2(0x21, 1, &tls(2, 0, "ann")))?;
+    // Nor may who is somewhere that the proxy does not know. The proxy itself is answered.
+    broker.is_refused(&[SIGNATURE, &[0x21, 0, 0, 0]].concat())?;
+    greet(&mut broker.open(&[SIGNATURE, &[0x20, 0, 0, 0]].concat())?, "proxy")?;
     broker.await_line("the client speaks no TLS with the proxy")?;
     // A certificate that the proxy does not believe, one without a name, and none.
     for values in [tls(3, 1, "ann"), tls(3, 0, ""), tls(1, 0, "ann")] {
