@@ -66,5 +66,6 @@ pub use identity::{ConnId, Homes, ListenerId, SessionNumber, ShardId, Tenant, Ti
 pub use index::{Index, IndexChange};
 pub use input::Input;
 pub use limits::Limits;
+pub use looks::Holdings;
 pub use message::Message;
 pub use output::{Effect, Event, Outbox, Send};

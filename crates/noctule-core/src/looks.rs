@@ -5,7 +5,19 @@ use crate::defence::{ClientKey, Look};
 use crate::grant::Actions;
 use crate::identity::{ConnId, Tenant};
 use crate::output::Event;
+use noctule_proto::PacketId;
 use std::net::SocketAddr;
+
+/// What a session holds.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Holdings {
+    /// Messages that its client has not taken.
+    pub waiting: usize,
+    /// What it subscribes to.
+    pub filters: Vec<Box<str>>,
+    /// QoS 2 messages from its client that wait for their PUBREL.
+    pub unreleased: Vec<PacketId>,
+}
 
 impl Broker {
     /// What the client of a connection did since the last look; `None`: there is none, or not yet.
@@ -35,6 +47,18 @@ impl Broker {
         let connection = self.connections.get(conn).filter(|it| it.session != u32::MAX)?;
         let session = self.sessions.at(connection.session);
         Some((session.tenant, &session.client_id, connection.origin.remote))
+    }
+
+    /// What a session holds; `None`: there is none.
+    #[must_use]
+    pub fn holdings(&self, tenant: Tenant, client_id: &str) -> Option<Holdings> {
+        let session = self.sessions.at(self.sessions.find(tenant, client_id)?);
+        let ids = session.work.receiver.iter().map(|(id, _)| id);
+        Some(Holdings {
+            waiting: session.queue.len() + session.work.sender.open(),
+            filters: session.subscriptions.iter().map(|held| held.filter.clone()).collect(),
+            unreleased: ids.collect(),
+        })
     }
 
     pub(crate) fn quarantine(&mut self, conn: ConnId, on: bool) {

@@ -14,6 +14,7 @@
 //! * `server`   starts and joins all of it (`start_error`: why not); `process` is what a process
 //!   adds: `log`, `signals`
 //! * `listeners` ports and files of listeners
+//! * `inside`    connections that begin within this process
 //! * `cidr`     networks, for listeners, rates and bans
 //! * `rules/`   what is odd about rules, and what differs between two versions of them
 //! * `daemon` what a process in the background leaves behind
@@ -33,6 +34,7 @@ mod defence;
 mod events;
 mod files;
 mod http;
+mod inside;
 mod listeners;
 mod log;
 mod memory;
@@ -49,7 +51,8 @@ mod stores;
 mod sys;
 
 pub use config::{Config, ConfigError};
-pub use process::{ConfigFile, Keep, Options, RunError, run, store_directory};
+pub use inside::Inside;
+pub use process::{Beside, ConfigFile, Keep, Options, RunError, run, store_directory};
 pub use server::{Handle, Server};
 pub use shard::{NetCounters, Snapshot};
 pub use start_error::StartError;

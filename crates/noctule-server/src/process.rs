@@ -2,19 +2,23 @@
 
 use crate::config::mosquitto::{Note, Surroundings, Translation};
 use crate::config::{
-    Config, ConfigError, LogLevel, LogTo, LogTypes, PORT, Protocol, state_directory,
+    Bridge, Config, ConfigError, Fault, LogLevel, LogTo, LogTypes, PORT, Protocol, state_directory,
 };
 use crate::daemon::{PidFile, daemonize, tell_ready};
+use crate::inside::Inside;
 use crate::listeners::Running;
 use crate::log::{LogOutput, MOSQUITTO, mosquitto_version};
 use crate::server::{Handle, Server};
 use crate::signals::{Request, SignalThread};
 use crate::start_error::StartError;
 use std::fmt;
+use std::io;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{error, info, warn};
 
 /// How often is looked whether files of TLS and tokens have changed.
@@ -104,9 +108,7 @@ impl RunError {
         let of_file = match self {
             RunError::Config(_) | RunError::Options(_) => true,
             // A user that there is not.
-            RunError::Start(StartError::System(error)) => {
-                error.kind() == std::io::ErrorKind::NotFound
-            }
+            RunError::Start(StartError::System(error)) => error.kind() == io::ErrorKind::NotFound,
             RunError::Start(_) | RunError::Failed => false,
         };
         if of_file && matches!(options.config, ConfigFile::Mosquitto(_)) { 3 } else { 1 }
@@ -127,6 +129,45 @@ impl ConfigFile {
     }
 }
 
+/// What runs beside the broker in its process, as its clients: the bridges.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside {
+    /// Whether they can be as configured.
+    pub check: fn(&[Bridge]) -> Result<(), Fault>,
+    /// Starts them on a thread that ends when nothing more can come.
+    pub start: fn(Inside, UnboundedReceiver<Vec<Bridge>>) -> io::Result<JoinHandle<()>>,
+}
+
+/// The bridges of a running broker.
+struct Bridges {
+    beside: Beside,
+    running: Option<(UnboundedSender<Vec<Bridge>>, JoinHandle<()>)>,
+}
+
+impl Bridges {
+    /// Has those run that are configured. What they need is started with the first of them.
+    fn are(&mut self, configured: &[Bridge], handle: &Handle) -> io::Result<()> {
+        if self.running.is_none() && !configured.is_empty() {
+            let (tell, told) = unbounded_channel();
+            self.running = Some((tell, (self.beside.start)(handle.inside(), told)?));
+        }
+        if let Some((tell, _)) = &self.running {
+            // A thread that has ended has told why.
+            drop(tell.send(configured.into()));
+        }
+        Ok(())
+    }
+
+    /// Ends them, with manners.
+    fn end(&mut self) {
+        if let Some((tell, thread)) = self.running.take() {
+            drop(tell);
+            // A thread that panicked has been reported by the panic hook.
+            drop(thread.join());
+        }
+    }
+}
+
 /// What the main thread waits for.
 enum Notice {
     Signal(Request),
@@ -137,9 +178,10 @@ enum Notice {
 ///
 /// # Errors
 /// It could not start, or failed while running.
-pub fn run(options: &Options) -> Result<(), RunError> {
+pub fn run(options: &Options, beside: Beside) -> Result<(), RunError> {
     let began = Instant::now();
     let (config, notes) = options.with_notes()?;
+    options.check_bridges(&config, beside)?;
     if options.daemon {
         // No thread has been started yet: none of them would be there in the background.
         daemonize().map_err(StartError::from)?;
@@ -173,12 +215,14 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     if handle.config().log.to.contains(&LogTo::Topic) {
         log.publish_by(handle.log_publisher());
     }
+    let mut bridges = Bridges { beside, running: None };
+    bridges.are(&handle.config().bridges, &handle).map_err(StartError::from)?;
     greet(&handle, began);
     info!(target: MOSQUITTO, "{} running", mosquitto_version());
     if let Err(error) = tell_ready() {
         warn!("systemd is not told that the broker is ready: {error}");
     }
-    let outcome = serve(handle, &notices, options, &log);
+    let outcome = serve(handle, &notices, options, (&log, &mut bridges));
     drop(signals);
     outcome
 }
@@ -191,6 +235,22 @@ impl Options {
     /// The file is wrong, or says something that the command line cannot be joined with.
     pub fn config(&self) -> Result<Config, RunError> {
         self.with_notes().map(|(config, _)| config)
+    }
+
+    /// Whether the bridges of a configuration can be.
+    ///
+    /// # Errors
+    /// One of them cannot.
+    pub fn check_bridges(&self, config: &Config, beside: Beside) -> Result<(), RunError> {
+        (beside.check)(&config.bridges).map_err(|fault| {
+            let file = match &self.config {
+                ConfigFile::Noctule(path) | ConfigFile::Mosquitto(Some(path)) => {
+                    path.display().to_string()
+                }
+                ConfigFile::None | ConfigFile::Mosquitto(None) => String::new(),
+            };
+            RunError::Config(ConfigError { file, faults: vec![fault] })
+        })
     }
 
     /// The same, with what the file says and what has no effect.
@@ -375,12 +435,12 @@ fn serve(
     mut handle: Handle,
     notices: &Receiver<Notice>,
     options: &Options,
-    log: &LogOutput,
+    (log, bridges): (&LogOutput, &mut Bridges),
 ) -> Result<(), RunError> {
     loop {
         match notices.recv_timeout(LOOK_AGAIN) {
             Err(RecvTimeoutError::Timeout) => handle.refresh_files(),
-            Ok(Notice::Signal(Request::Reload)) => reload(&mut handle, options, log),
+            Ok(Notice::Signal(Request::Reload)) => reload(&mut handle, options, (log, bridges)),
             Ok(Notice::Signal(Request::ReopenLog)) => {
                 log.reopen();
                 info!("the log file is opened anew");
@@ -393,12 +453,14 @@ fn serve(
             }
             Ok(Notice::Signal(Request::Stop)) | Err(_) => {
                 info!("stopping");
+                bridges.end();
                 let well = handle.stop();
                 info!("stopped");
                 return if well { Ok(()) } else { Err(RunError::Failed) };
             }
             Ok(Notice::ShardEnded) => {
                 error!("a shard ended by itself: stopping");
+                bridges.end();
                 handle.stop();
                 return Err(RunError::Failed);
             }
@@ -406,17 +468,23 @@ fn serve(
     }
 }
 
-fn reload(handle: &mut Handle, options: &Options, log: &LogOutput) {
+fn reload(handle: &mut Handle, options: &Options, (log, bridges): (&LogOutput, &mut Bridges)) {
     log.reopen();
     info!(target: MOSQUITTO, "Reloading config.");
     if matches!(options.config, ConfigFile::None | ConfigFile::Mosquitto(None)) {
         info!("nothing to reload: started without a configuration file");
         return;
     }
-    match options.config() {
+    let config = options
+        .config()
+        .and_then(|config| options.check_bridges(&config, bridges.beside).map(|()| config));
+    match config {
         Ok(config) => {
             log.settle(&config.log);
             let pinned = handle.reload(&config);
+            if let Err(error) = bridges.are(&config.bridges, handle) {
+                error!("no bridge can be started: {error}");
+            }
             if pinned.is_empty() {
                 info!("configuration reloaded");
             } else {

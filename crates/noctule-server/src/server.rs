@@ -8,6 +8,7 @@ use crate::config::{
 use crate::defence::{Alarm, Allowed, BanFile, Bans, Defence, Posts, Reloaded, Report, Reports};
 use crate::files;
 use crate::http::HttpThread;
+use crate::inside::{self, Inside};
 use crate::listeners::{Opened, Running, acceptor, door, listen, make_files, named_by};
 use crate::log::Publisher;
 use crate::net::Acceptor;
@@ -124,7 +125,7 @@ impl Server {
         // A broker that cannot keep what it promises takes no connection.
         let stores = stores::open(&config, &wakes)?;
         let seed = random()?;
-        let shared = Arc::new(shared(&config, count, config.listeners.len())?);
+        let shared = Arc::new(shared(&config, count, config.listeners.len() + 1)?);
         let passwords = PasswordPool::start(PASSWORD_THREADS)?;
         let token_checks = TokenPool::start(TOKEN_THREADS)?;
         let trust = Arc::new(believed.trust(&config, http.as_ref()));
@@ -158,7 +159,8 @@ impl Server {
         // their two connections would be heard in any order.
         let (mut bound, admin_socket) = take_ports(&config, count, privileges)?;
         for part in &mut parts {
-            part.listeners = bound.iter_mut().map(Opened::part).collect();
+            let inside = [inside::listener()];
+            part.listeners = bound.iter_mut().map(Opened::part).chain(inside).collect();
         }
         let kept = (ban_file, Bans::clone(&bans));
         let defence = Defence::start(posts, &config, kept, mailboxes.clone(), shared.clock)?;
@@ -290,7 +292,7 @@ impl Plan<'_> {
             poll: joints.poll,
             broker: Broker::new(id, self.homes.clone(), limits(self.config)),
             limits: limits(self.config),
-            policies: self.config.policies.clone(),
+            policies: inside::policies(self.config),
             address_limits: self.config.address_limits,
             store: joints.store,
             replayed: Replayed::default(),
@@ -441,6 +443,12 @@ impl Handle {
         &self.config
     }
 
+    /// A way in for parts of this process.
+    #[must_use]
+    pub fn inside(&self) -> Inside {
+        Inside::new(self.mailboxes.clone(), self.homes.clone())
+    }
+
     /// Publishes lines of the log, to everybody who may read them.
     pub(crate) fn log_publisher(&self) -> Publisher {
         let tenants = self.config.tenants();
@@ -448,7 +456,8 @@ impl Handle {
         Box::new(move |topic, line| {
             if let Some(first) = &first {
                 let (tenants, topic) = (tenants.clone(), topic.to_owned());
-                first.post(Command::Publish { tenants, topic, payload: line.to_owned() });
+                let payload = line.to_owned();
+                first.post(Command::Publish { tenants, topic, payload, retain: false });
             }
         })
     }
@@ -490,7 +499,7 @@ impl Handle {
         let alike = alike(&old.listeners, &new.listeners);
         let for_all = |it: &Config| it.policies.by_listener.is_empty();
         let fit = alike || (for_all(old) && for_all(new));
-        let policies = (fit && old.policies != new.policies).then(|| new.policies.clone());
+        let policies = (fit && old.policies != new.policies).then_some(&new.policies);
         let pinned = pinned(old, new, alike);
         let changed = changed(old, new);
         secrets::warn_of_readers(new);
@@ -502,9 +511,7 @@ impl Handle {
                 reload_tls(acceptor, tls, address);
             }
         }
-        if let Some(policies) = &policies {
-            old.policies.clone_from(policies);
-        }
+        let ruled_anew = policies.map(|policies| old.policies.clone_from(policies)).is_some();
         match self.believed.reload(new, &mut self.http) {
             Ok(()) => {
                 old.jwt.clone_from(&new.jwt);
@@ -513,6 +520,7 @@ impl Handle {
             Err(why) => tracing::error!("tokens and webhook stay as they were: {why}"),
         }
         old.authenticators.clone_from(&new.authenticators);
+        old.bridges.clone_from(&new.bridges);
         if alike {
             old.listeners.clone_from(&new.listeners);
         }
@@ -533,7 +541,7 @@ impl Handle {
             defence.reports().insist(Report::Reloaded(Box::new(reloaded)));
         }
         let new = Arc::new(Reconfiguration {
-            policies,
+            policies: ruled_anew.then(|| inside::policies(old)),
             limits: limits(old),
             trust: Arc::new(self.believed.trust(old, self.http.as_ref())),
             sys_interval_secs: new.sys_interval_secs,

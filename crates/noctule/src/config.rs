@@ -3,7 +3,7 @@
 use crate::serve::ChoiceArgs;
 use clap::{Args, Subcommand};
 use noctule_server::config::{self, mosquitto};
-use noctule_server::{ConfigFile, Keep, Options, Server};
+use noctule_server::{ConfigFile, Keep, Options};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -75,8 +75,7 @@ fn check(file: PathBuf) -> ExitCode {
         keep: Keep::Nothing,
         ..Options::default()
     };
-    let config = options.config();
-    match config.and_then(|config| Ok(Server::check_files(&config)?)) {
+    match crate::serve::check(&options) {
         Ok(()) => print(&nothing),
         Err(error) => crate::failed(&error),
     }

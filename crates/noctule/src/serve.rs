@@ -74,18 +74,23 @@ impl ServeArgs {
 
 /// Runs a broker.
 pub(crate) fn run(options: &Options) -> ExitCode {
-    match noctule_server::run(options) {
+    match noctule_server::run(options, noctule_bridge::BRIDGES) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error, options),
     }
 }
 
+/// Whether a broker could be run, by what the configuration and the files that it names say.
+pub(crate) fn check(options: &Options) -> Result<(), RunError> {
+    let config = options.config()?;
+    options.check_bridges(&config, noctule_bridge::BRIDGES)?;
+    Ok(Server::check_files(&config)?)
+}
+
 /// Says whether a broker could be run, in mosquitto's words if it could.
 #[expect(clippy::print_stderr, reason = "a command speaks to its user")]
 pub(crate) fn test(options: &Options) -> ExitCode {
-    let config = options.config();
-    let files = config.and_then(|config| Ok(Server::check_files(&config)?));
-    match files {
+    match check(options) {
         Ok(()) => {
             eprintln!("Configuration file is OK.");
             ExitCode::SUCCESS

@@ -82,5 +82,12 @@ impl Permit {
 
 /// Topics that are the broker's own to publish to. `[U5-4.7.2-1]`
 pub(crate) fn is_reserved(topic: &str) -> bool {
-    topic.starts_with("$SYS/") || topic == "$SYS"
+    topic == "$SYS" || topic.starts_with("$SYS/") && !is_state_of_bridge(topic)
+}
+
+/// Where bridges of other brokers say how they stand, as mosquitto's do.
+fn is_state_of_bridge(topic: &str) -> bool {
+    let name =
+        topic.strip_prefix("$SYS/broker/connection/").and_then(|it| it.strip_suffix("/state"));
+    name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
 }

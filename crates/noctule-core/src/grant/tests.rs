@@ -192,3 +192,16 @@ fn roles_come_from_the_user_its_groups_and_what_it_brings() {
     assert_eq!(of(&bob), [false, true, true, false, true]);
     assert_eq!(of(&Principal::default()), [false, false, false, true, false]);
 }
+
+#[test]
+fn of_the_topics_of_the_broker_only_the_state_of_bridges_is_for_clients() {
+    for topic in ["$SYS", "$SYS/", "$SYS/broker/uptime", "$SYS/broker/connection/state"] {
+        assert!(super::is_reserved(topic), "{topic}");
+    }
+    for topic in ["$SYS/broker/connection//state", "$SYS/broker/connection/a/b/state"] {
+        assert!(super::is_reserved(topic), "{topic}");
+    }
+    for topic in ["$SYS/broker/connection/hut.cloud/state", "$CONTROL/x", "SYS/x"] {
+        assert!(!super::is_reserved(topic), "{topic}");
+    }
+}

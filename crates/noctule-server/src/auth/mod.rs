@@ -235,7 +235,7 @@ impl Authenticator {
         request: AuthRequest,
     ) -> Option<AuthAnswer> {
         if let AuthRequest::Connect { client_id, .. } = &request {
-            if self.permissions_secs().is_some() {
+            if self.permissions_secs().is_some() && !self.trust.at(shown.place.0).inside {
                 self.grants.begin(conn, client_id, &shown);
             }
             if self.trust.bounds_users {

@@ -41,7 +41,7 @@ fn believing(trust: Trust) -> Fixture {
 }
 
 fn all_asked(users: Users) -> Arc<Chain> {
-    Arc::new(Chain { order: AuthenticatorKind::all(), users, unasked: false })
+    Arc::new(Chain { order: AuthenticatorKind::all(), users, ..Chain::default() })
 }
 
 /// Others than before may log in with passwords.
@@ -313,7 +313,7 @@ fn each_authenticator_has_its_turn_and_leaves_alone_what_is_not_its_own() {
     assert!(users.insert("bob".into(), verifier("eyJhbGciOiJIUzI1NiJ9.e30.x")));
     let trust = |order: &[AuthenticatorKind]| {
         let (users, tokens) = (users.clone(), Arc::clone(&tokens));
-        let otherwise = Arc::new(Chain { order: order.to_vec(), users, unasked: false });
+        let otherwise = Arc::new(Chain { order: order.to_vec(), users, ..Chain::default() });
         Trust { otherwise, tokens, ..Trust::default() }
     };
     let why = |answer: AuthAnswer| match answer {
@@ -378,11 +378,16 @@ fn each_listener_asks_its_own_chain_and_a_reload_ends_whom_its_own_file_no_longe
         by_listener: vec![
             all_asked(users("ann")),
             Arc::new(second),
-            Arc::new(Chain { order: Vec::new(), users: users("ann"), unasked: true }),
+            Arc::new(Chain {
+                order: Vec::new(),
+                users: users("ann"),
+                unasked: true,
+                inside: false,
+            }),
         ],
         ..Trust::default()
     };
-    let of = |users| Chain { order: AuthenticatorKind::all(), users, unasked: false };
+    let of = |users| Chain { order: AuthenticatorKind::all(), users, ..Chain::default() };
     let mut it = believing(trust(of(users("bob"))));
     let mut login = |listener, name: &str, password: &str| {
         let place = (ListenerId(listener), Tenant(0));

@@ -6,6 +6,7 @@ use super::verifier::Users;
 use super::webhook::{Hook, Webhook};
 use crate::config::{AuthenticatorKind, Config, Listener};
 use crate::http::HttpThread;
+use crate::inside;
 use noctule_core::ListenerId;
 use noctule_core::grant::Policies;
 use std::io;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 /// Who is believed, and in which order that is found out. A reload brings another one.
 #[derive(Debug, Default)]
 pub(crate) struct Trust {
-    /// One for each listener, if any differs; as with rules.
+    /// One for each listener, and one for connections that begin within this process.
     pub(crate) by_listener: Vec<Arc<Chain>>,
     pub(crate) otherwise: Arc<Chain>,
     pub(crate) tokens: Arc<Tokens>,
@@ -31,6 +32,8 @@ pub(crate) struct Chain {
     pub(crate) users: Users,
     /// The listener says that nobody is asked.
     pub(crate) unasked: bool,
+    /// Its clients are parts of this process.
+    pub(crate) inside: bool,
 }
 
 impl Chain {
@@ -39,7 +42,13 @@ impl Chain {
             unasked: listener.authenticators.as_ref().is_some_and(Vec::is_empty),
             order: config.authenticators_of(listener).into(),
             users: config.users_of(listener).clone(),
+            inside: false,
         }
+    }
+
+    /// Of connections that begin within this process: they are what they say.
+    fn inside() -> Chain {
+        Chain { unasked: true, inside: true, ..Chain::default() }
     }
 
     pub(super) fn asks(&self, kind: AuthenticatorKind) -> bool {
@@ -130,21 +139,20 @@ impl Believed {
             order: config.authenticators.clone(),
             users: config.users.clone(),
             unasked: false,
+            inside: false,
         });
         let chain = |it: &Listener| match own(it) {
             true => Arc::new(Chain::of(config, it)),
             false => Arc::clone(&otherwise),
         };
-        let by_listener = match config.listeners.iter().any(own) {
-            true => config.listeners.iter().map(chain).collect(),
-            false => Vec::new(),
-        };
+        let inside = Arc::new(Chain::inside());
+        let by_listener = config.listeners.iter().map(chain).chain([inside]).collect();
         Trust {
             by_listener,
             otherwise,
             tokens: Arc::clone(&self.tokens),
             hook: self.webhook.as_ref().zip(http).map(hook),
-            policies: config.policies.clone(),
+            policies: inside::policies(config),
             bounds_users: config.policies.bound_connections(),
         }
     }

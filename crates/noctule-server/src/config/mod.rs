@@ -10,6 +10,7 @@
 //! * `policies`    what all rules come to
 //! * `tls`         how a listener speaks TLS
 //! * `transport`   what else carries the bytes of its clients
+//! * `bridge`      other brokers, and what is passed on to and from them
 //! * `authenticators`  who is asked about a client
 //! * `jwt`         whose tokens are taken
 //! * `webhook`     the service that is asked who is let in
@@ -25,6 +26,7 @@
 mod acl;
 mod admission;
 mod authenticators;
+mod bridge;
 mod defence;
 mod durability;
 mod jwt;
@@ -52,6 +54,9 @@ pub use crate::memory::MemoryMax;
 pub use crate::net::ProxyVersion;
 pub use admission::Admission;
 pub use authenticators::AuthenticatorKind;
+pub use bridge::{
+    Bridge, BridgeReload, BridgeStart, BridgeTls, BridgeTopic, Direction, Hidden, Notifications,
+};
 pub use defence::{Audit, Defence};
 pub use durability::{Class, Durability, TopicClass, state_directory};
 pub use jwt::{JwtKeys, JwtOptions};
@@ -131,6 +136,8 @@ pub struct Config {
     pub jwt: Vec<JwtOptions>,
     /// The service that is asked who is let in.
     pub webhook: Option<WebhookOptions>,
+    /// Other brokers, and what is passed on to and from them.
+    pub bridges: Vec<Bridge>,
 }
 
 /// A place where clients connect.
@@ -260,6 +267,7 @@ impl Config {
             authenticators: AuthenticatorKind::all(),
             jwt: Vec::new(),
             webhook: None,
+            bridges: Vec::new(),
         }
     }
 
@@ -298,6 +306,7 @@ impl Config {
         }
         config.jwt.iter_mut().for_each(|jwt| jwt.resolve(folder));
         config.webhook.iter_mut().for_each(|webhook| webhook.resolve(folder));
+        config.bridges.iter_mut().for_each(|bridge| bridge.resolve(folder));
         let Config { audit, defence, log, pid_file, .. } = &mut config;
         let files = [
             &mut audit.file,

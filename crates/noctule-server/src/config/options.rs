@@ -99,7 +99,7 @@ pub(super) use tls::TLS;
 /// Bytes that follow the prefix of a client id that the broker assigns.
 pub(super) const ASSIGNED_LEN: usize = 36;
 
-const U16: u64 = u16::MAX as u64;
+pub(super) const U16: u64 = u16::MAX as u64;
 pub(super) const U32: u64 = u32::MAX as u64;
 /// The largest packet the standard can express: a Remaining Length of four bytes and the header.
 const PACKET_MAX: u64 = 268_435_455 + 5;
@@ -129,7 +129,7 @@ fn bytes_or_no_bound(slot: &mut u32, min: u64) -> Box<dyn Value + '_> {
     Box::new(Number { slot, range: min..=U32, unit: Unit::BytesOrNoBound })
 }
 
-fn secs_or_never(slot: &mut u32) -> Box<dyn Value + '_> {
+pub(super) fn secs_or_never(slot: &mut u32) -> Box<dyn Value + '_> {
     Box::new(Number { slot, range: 0..=U32, unit: Unit::SecsOrNever })
 }
 
@@ -153,7 +153,7 @@ fn presence(slot: &mut Presence) -> Box<dyn Value + '_> {
 }
 
 /// `qos_max = 0 | 1 | 2`.
-fn qos(slot: &mut QoS) -> Box<dyn Value + '_> {
+pub(super) fn qos(slot: &mut QoS) -> Box<dyn Value + '_> {
     struct Level<'a>(&'a mut QoS);
     impl Value for Level<'_> {
         fn show(&self) -> Option<String> {
@@ -193,7 +193,7 @@ pub(super) fn path(slot: &mut Option<PathBuf>) -> Box<dyn Value + '_> {
 }
 
 /// Any text.
-fn text(slot: &mut Box<str>) -> Box<dyn Value + '_> {
+pub(super) fn text(slot: &mut Box<str>) -> Box<dyn Value + '_> {
     Box::new(Text { slot, check: |_| Ok(()) })
 }
 

@@ -1,5 +1,6 @@
 //! Walks a file along the options. All faults are collected: one run of `config check` shows all.
 
+use super::bridge;
 use super::defence;
 use super::jwt::JwtDraft;
 use super::memory;
@@ -125,7 +126,7 @@ fn covers(rule: &QueueRule, clients: &str) -> bool {
 }
 
 /// Names of the tables, beside the options of the top level.
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 14] = [
     "limits",
     "log",
     "admin",
@@ -137,6 +138,7 @@ const TABLES: [&str; 13] = [
     "group",
     "jwt",
     "webhook",
+    "bridge",
     "defence",
     "audit",
 ];
@@ -166,6 +168,7 @@ impl Walk<'_> {
                 "role" | "group" => {}
                 "jwt" => self.jwt(value, &mut config),
                 "webhook" => self.webhook(value, &mut config),
+                "bridge" => config.bridges = self.bridges(value),
                 // They begin with what [limits] says.
                 "queue" => queues = Some(value),
                 name => match options::TOP.iter().find(|opt| opt.name == name) {
@@ -305,7 +308,9 @@ impl Walk<'_> {
         if let Err(wanted) = (opt.slot)(target).set(value.get_ref()) {
             let said = self.text.get(value.span()).unwrap_or_default().trim();
             // A secret in the wrong place must not reach a terminal or log.
-            let shown = said.len() <= 40 && !said.contains('\n') && opt.name != "verifier";
+            let shown = said.len() <= 40
+                && !said.contains('\n')
+                && !["verifier", "password", "proxy"].contains(&opt.name);
             let what = if shown { format!("{said} is wrong: {wanted}") } else { wanted };
             self.fault(&value.span(), &format!("{prefix}{}", opt.name), what);
         }
@@ -634,6 +639,12 @@ fn options_elsewhere(name: &str) -> Option<String> {
         "jwt"
     } else if holds(options::WEBHOOK, name) {
         "webhook"
+    } else if holds(bridge::BRIDGE, name) {
+        "bridge"
+    } else if holds(bridge::BRIDGE_TLS, name) {
+        "bridge.tls"
+    } else if holds(bridge::BRIDGE_TOPIC, name) {
+        "bridge.topic"
     } else if holds(defence::DEFENCE, name) {
         "defence"
     } else if holds(defence::AUDIT, name) {

@@ -1,5 +1,6 @@
 //! The commented sample file: every option with its meaning and default.
 
+use super::bridge::{self, Bridge, BridgeTopic};
 use super::defence;
 use super::jwt::JwtDraft;
 use super::memory;
@@ -62,6 +63,14 @@ pub fn sample() -> String {
     commented(&mut text, options::JWT, &mut JwtDraft::default());
     text.push_str("\n# A service that says who is let in.\n# [webhook]\n");
     commented(&mut text, options::WEBHOOK, &mut WebhookDraft::default());
+    text.push_str(
+        "\n# Another broker, and what is passed on to and from it. Repeat for others.\n# [[bridge]]\n",
+    );
+    commented(&mut text, bridge::BRIDGE, &mut Bridge::default());
+    text.push_str("#\n# TLS of the bridge above, for addresses like mqtts://.\n# [bridge.tls]\n");
+    commented(&mut text, bridge::BRIDGE_TLS, &mut bridge::TlsDraft::default());
+    text.push_str("#\n# Topics that it passes on. Repeat for each.\n# [[bridge.topic]]\n");
+    commented(&mut text, bridge::BRIDGE_TOPIC, &mut BridgeTopic::default());
     text.push_str("\n[log]\n");
     options(&mut text, options::LOG, &mut config.log);
     text.push_str("\n[admin]\n");

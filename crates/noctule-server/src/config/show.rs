@@ -1,5 +1,6 @@
 //! Prints the options in force, as a file that says the same.
 
+use super::bridge;
 use super::defence;
 use super::jwt::JwtDraft;
 use super::memory;
@@ -70,6 +71,7 @@ pub fn show(config: &Config) -> String {
         text.push_str("\n[webhook]\n");
         values(&mut text, options::WEBHOOK, &mut WebhookDraft::of(webhook));
     }
+    bridge::show(&mut text, &config.bridges);
     text.push_str("\n[log]\n");
     values(&mut text, options::LOG, &mut config.log);
     text.push_str("\n[admin]\n");

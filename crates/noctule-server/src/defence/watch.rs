@@ -343,7 +343,7 @@ impl Watch {
     fn alert(&self, tenants: Vec<Tenant>, kind: &str, payload: String) {
         if let Some(first) = self.mailboxes.first() {
             let topic = format!("$SYS/broker/alerts/{kind}");
-            first.post(Command::Publish { tenants, topic, payload });
+            first.post(Command::Publish { tenants, topic, payload, retain: false });
         }
     }
 

@@ -6,7 +6,7 @@ use crate::defence::{Allowed, Bans, Subject, Thresholds};
 use mio::Waker;
 use noctule_core::grant::Policies;
 use noctule_core::input::Memory;
-use noctule_core::{ConnId, Limits, Tenant, Time};
+use noctule_core::{ConnId, Holdings, Limits, Tenant, Time};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::mpsc::Sender;
@@ -47,6 +47,17 @@ pub(crate) enum Command {
         topic: String,
         /// What it says.
         payload: String,
+        /// Kept as the last value of the topic.
+        retain: bool,
+    },
+    /// A connection that begins within this process.
+    Join(mio::net::TcpStream),
+    /// What a session of this shard holds; answered at once.
+    Holdings {
+        /// Client id, in the first namespace.
+        client_id: Box<str>,
+        /// For the answer.
+        answer: Sender<Option<Holdings>>,
     },
     /// How much memory is left.
     Memory(Memory),

@@ -466,8 +466,13 @@ impl Shard {
                     self.identified(index, (conn, ticket), verdict);
                 }
                 Command::Banned { bans, cut } => self.banned(index, bans, &cut),
-                Command::Publish { tenants, topic, payload } => {
-                    self.publish_own(index, &tenants, &topic, &payload);
+                Command::Publish { tenants, topic, payload, retain } => {
+                    self.publish_own(index, &tenants, (&topic, &payload), retain);
+                }
+                Command::Join(stream) => self.join(index, stream),
+                Command::Holdings { client_id, answer } => {
+                    // Who does not wait any more needs no answer.
+                    drop(answer.send(self.broker.holdings(Tenant(0), &client_id)));
                 }
                 Command::Memory(level) => self.memory_is(index, level),
                 Command::Reconfigure(new) => self.reconfigure(index, &new),

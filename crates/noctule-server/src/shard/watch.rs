@@ -221,13 +221,24 @@ impl Shard {
         }
     }
 
+    /// Whether a connection began within this process.
+    fn is_inside(&mut self, conn: ConnId) -> bool {
+        let inside = super::listener_id(self.addresses.len() - 1);
+        self.lines.connections.get_mut(conn).is_some_and(|it| it.listener == inside)
+    }
+
     /// Does what is to be done about the client of a connection, but for a ban, and reports.
     fn answer(&mut self, index: &Index, conn: ConnId, found: Found) {
         let Some((tenant, client_id, remote)) = self.broker.client_of(conn) else { return };
         let client = (tenant, Box::from(client_id));
         let address = remote.map(|remote| remote.ip());
-        let of = (address, self.auth.user_of(conn));
-        let answer = self.watch.allowed.answer_client(&client.1, of, found.answer);
+        let answer = if self.is_inside(conn) {
+            // What a bridge does is the doing of many.
+            Answer::Observe
+        } else {
+            let of = (address, self.auth.user_of(conn));
+            self.watch.allowed.answer_client(&client.1, of, found.answer)
+        };
         let Some(epoch) = self.lines.connections.get_mut(conn).map(|it| it.epoch) else { return };
         match answer {
             Answer::Observe | Answer::Ban => {}
@@ -301,8 +312,8 @@ impl Shard {
         &mut self,
         index: &Index,
         tenants: &[Tenant],
-        topic: &str,
-        payload: &str,
+        (topic, payload): (&str, &str),
+        retain: bool,
     ) {
         for tenant in tenants {
             let publish = SystemPublish {
@@ -310,7 +321,7 @@ impl Shard {
                 topic,
                 payload: payload.as_bytes(),
                 qos: QoS::AtLeastOnce,
-                retain: false,
+                retain,
             };
             let input = Input::Publish(publish);
             self.broker.handle(self.now, index, input, &mut self.outbox);

@@ -1,0 +1,184 @@
+//! How a connection begins: CONNECT and its answer, at both ends.
+
+use crate::line::{Line, Terms};
+use crate::plan::Plan;
+use noctule_client::net::ConnectError;
+use noctule_proto::packet::{Connect, ConnectProperties, Will};
+use noctule_proto::{
+    DecodeError, Packet, PacketType, QoS, ReasonCode, Role, TopicName, Version, next_frame,
+};
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::num::{NonZeroU16, NonZeroU32};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// How long a connection may take to come about.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The largest CONNACK: its fields at their longest fit.
+const CONNACK_MAX: u32 = 1024 * 1024;
+
+/// Why a connection did not come about.
+#[derive(Debug)]
+pub(crate) enum NoConnection {
+    /// There was none.
+    Unreachable(ConnectError),
+    /// It took too long.
+    TimedOut,
+    /// It ended before an answer came.
+    Ended(Option<io::Error>),
+    /// What came is no answer.
+    Broken(DecodeError),
+    /// Another packet came.
+    Unexpected(PacketType),
+    /// The broker refuses.
+    Refused(ReasonCode, Option<Box<str>>),
+}
+
+impl NoConnection {
+    /// Whether the broker may take us if we do not say that we are a bridge.
+    pub(crate) fn may_be_for_the_bit(&self) -> bool {
+        match self {
+            NoConnection::Refused(reason, _) => *reason == ReasonCode::UnsupportedProtocolVersion,
+            NoConnection::Ended(_) => true,
+            NoConnection::Unreachable(_)
+            | NoConnection::TimedOut
+            | NoConnection::Broken(_)
+            | NoConnection::Unexpected(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for NoConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoConnection::Unreachable(error) => error.fmt(f),
+            NoConnection::TimedOut => write!(f, "no answer within {} s", PATIENCE.as_secs()),
+            NoConnection::Ended(None) => f.write_str("closed before it answered CONNECT"),
+            NoConnection::Ended(Some(error)) => write!(f, "no answer to CONNECT: {error}"),
+            NoConnection::Broken(error) => write!(f, "the answer to CONNECT is broken: {error}"),
+            NoConnection::Unexpected(packet) => {
+                write!(f, "CONNECT is answered by a packet of type {packet:?}")
+            }
+            NoConnection::Refused(reason, None) => write!(f, "refused: {reason}"),
+            NoConnection::Refused(reason, Some(why)) => write!(f, "refused: {reason}: {why}"),
+        }
+    }
+}
+
+/// Introduces the bridge to the other broker.
+pub(crate) async fn far<S: AsyncRead + AsyncWrite + Unpin>(
+    plan: &Plan,
+    stream: &mut S,
+    says_bridge: bool,
+) -> Result<Line, NoConnection> {
+    let bridge = &plan.bridge;
+    let v5 = bridge.version == Version::V5;
+    let some = |text: &'_ Box<str>| (!text.is_empty()).then(|| text.clone());
+    let (user_name, password) = (some(&bridge.user_name), some(&bridge.password.0));
+    let will_topic = plan.state_topic.as_deref().filter(|_| plan.tells_there());
+    let will = will_topic.and_then(|topic| TopicName::parse(topic).ok());
+    let connect = Connect {
+        bridge: says_bridge,
+        clean_start: bridge.clean_start,
+        keep_alive_secs: bridge.keep_alive_secs,
+        will: will.map(|topic| Will::new(topic, b"0", QoS::AtLeastOnce, true)),
+        user_name: user_name.as_deref(),
+        password: password.as_deref().map(str::as_bytes),
+        properties: match v5 {
+            false => ConnectProperties::default(),
+            true => ConnectProperties {
+                session_expiry_secs: (!bridge.clean_start).then_some(bridge.session_expiry_secs),
+                receive_maximum: NonZeroU16::new(bridge.receive_maximum),
+                maximum_packet_size: NonZeroU32::new(bridge.packet_size_max),
+                ..ConnectProperties::default()
+            },
+        },
+        ..Connect::new(bridge.version, &plan.client_id)
+    };
+    let mut line = greet(stream, &connect).await?;
+    if v5 {
+        line.packet_size_max = bridge.packet_size_max;
+    }
+    Ok(line)
+}
+
+/// Introduces it to this broker, on behalf of another one that takes so many messages at a time.
+pub(crate) async fn near<S: AsyncRead + AsyncWrite + Unpin>(
+    plan: &Plan,
+    stream: &mut S,
+    receive_maximum: u16,
+) -> Result<Line, NoConnection> {
+    let forgets = plan.bridge.forgets_here();
+    let connect = Connect {
+        clean_start: forgets,
+        user_name: Some(&*plan.bridge.local_user_name).filter(|name| !name.is_empty()),
+        properties: ConnectProperties {
+            session_expiry_secs: (!forgets).then_some(u32::MAX),
+            receive_maximum: NonZeroU16::new(receive_maximum.min(plan.bridge.receive_maximum)),
+            ..ConnectProperties::default()
+        },
+        ..Connect::new(Version::V5, &plan.local_client_id)
+    };
+    greet(stream, &connect).await
+}
+
+/// Has this broker forget a session.
+pub(crate) async fn forget<S: AsyncRead + AsyncWrite + Unpin>(
+    client_id: &str,
+    stream: &mut S,
+) -> Result<(), NoConnection> {
+    greet(stream, &Connect::new(Version::V5, client_id)).await.map(drop)
+}
+
+/// Sends a CONNECT and awaits its answer.
+async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    connect: &Connect<'_>,
+) -> Result<Line, NoConnection> {
+    let ended = |error| NoConnection::Ended(Some(error));
+    let mut bytes = Vec::new();
+    connect.encode(&mut bytes);
+    stream.write_all(&bytes).await.map_err(ended)?;
+    stream.flush().await.map_err(ended)?;
+    let mut came = Vec::new();
+    loop {
+        if let Some(line) = answer(&came, connect)? {
+            return Ok(line);
+        }
+        match stream.read_buf(&mut came).await {
+            Ok(0) => return Err(NoConnection::Ended(None)),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(ended(error)),
+        }
+    }
+}
+
+/// The answer to a CONNECT, if all of it has come.
+fn answer(bytes: &[u8], connect: &Connect<'_>) -> Result<Option<Line>, NoConnection> {
+    let version = connect.version;
+    let frame = next_frame(bytes, CONNACK_MAX).map_err(NoConnection::Broken)?;
+    let Some(frame) = frame else { return Ok(None) };
+    let connack = match Packet::decode(frame, Some(version), Role::Server) {
+        Ok(Packet::ConnAck(connack)) => connack,
+        Ok(Packet::Disconnect(it)) => {
+            let why = it.reason_string.map(Into::into);
+            return Err(NoConnection::Refused(it.reason, why));
+        }
+        Ok(other) => return Err(NoConnection::Unexpected(other.packet_type())),
+        // A broker that does not know 5.0 answers as it can.
+        Err(_) if version == Version::V5 && frame.body.len() == 2 => {
+            let reason = ReasonCode::UnsupportedProtocolVersion;
+            return Err(NoConnection::Refused(reason, None));
+        }
+        Err(error) => return Err(NoConnection::Broken(error)),
+    };
+    if connack.reason.is_error() {
+        let why = connack.properties.reason_string.map(Into::into);
+        return Err(NoConnection::Refused(connack.reason, why));
+    }
+    let terms = Terms::of(&connack, connect.keep_alive_secs);
+    Ok(Some(Line::new(version, terms, bytes[frame.len..].to_vec())))
+}
