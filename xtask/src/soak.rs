@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{attack, client, fuzz, kill, mutants, simulate};
+use crate::{attack, client, fuzz, kill, mutants, programs, simulate};
 
 /// A long run: its name, what it proves, and how it starts.
 struct Soak {
@@ -13,7 +13,7 @@ struct Soak {
     run: fn() -> Result<()>,
 }
 
-const SOAKS: [Soak; 7] = [
+const SOAKS: [Soak; 8] = [
     Soak {
         name: "fuzz",
         proves: "10 million executions of every fuzz target without a crash",
@@ -38,6 +38,11 @@ const SOAKS: [Soak; 7] = [
         name: "attacks",
         proves: "eight attacks of a minute each, of which clients that behave notice nothing",
         run: attack::long,
+    },
+    Soak {
+        name: "bridge",
+        proves: "10 minutes of bridges whose brokers are killed: all arrives, in order, none loops",
+        run: || programs::run("triangle", &["--seconds", "600"]),
     },
     Soak {
         name: "client-simulation",

@@ -48,6 +48,12 @@ impl NoConnection {
             | NoConnection::Unexpected(_) => false,
         }
     }
+
+    /// Whether the broker may take us with a Will that asks for less.
+    pub(crate) fn is_for_the_will(&self) -> bool {
+        let will = [ReasonCode::RetainNotSupported, ReasonCode::QoSNotSupported];
+        matches!(self, NoConnection::Refused(reason, _) if will.contains(reason))
+    }
 }
 
 impl fmt::Display for NoConnection {
@@ -62,16 +68,30 @@ impl fmt::Display for NoConnection {
                 write!(f, "CONNECT is answered by a packet of type {packet:?}")
             }
             NoConnection::Refused(reason, None) => write!(f, "refused: {reason}"),
-            NoConnection::Refused(reason, Some(why)) => write!(f, "refused: {reason}: {why}"),
+            NoConnection::Refused(reason, Some(why)) if **why != *reason.name() => {
+                write!(f, "refused: {reason}: {why}")
+            }
+            NoConnection::Refused(reason, Some(_)) => write!(f, "refused: {reason}"),
         }
     }
+}
+
+/// How a bridge introduces itself there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manners {
+    /// As a bridge, if its version of MQTT has a way to say so.
+    pub(crate) says_bridge: bool,
+    /// With a Will of QoS 0 that is not retained.
+    pub(crate) plain_will: bool,
+    /// The largest packet that it takes, bytes.
+    pub(crate) packet_size_max: u32,
 }
 
 /// Introduces the bridge to the other broker.
 pub(crate) async fn far<S: AsyncRead + AsyncWrite + Unpin>(
     plan: &Plan,
     stream: &mut S,
-    says_bridge: bool,
+    manners: Manners,
 ) -> Result<Line, NoConnection> {
     let bridge = &plan.bridge;
     let v5 = bridge.version == Version::V5;
@@ -80,10 +100,13 @@ pub(crate) async fn far<S: AsyncRead + AsyncWrite + Unpin>(
     let will_topic = plan.state_topic.as_deref().filter(|_| plan.tells_there());
     let will = will_topic.and_then(|topic| TopicName::parse(topic).ok());
     let connect = Connect {
-        bridge: says_bridge,
+        bridge: manners.says_bridge,
         clean_start: bridge.clean_start,
         keep_alive_secs: bridge.keep_alive_secs,
-        will: will.map(|topic| Will::new(topic, b"0", QoS::AtLeastOnce, true)),
+        will: will.map(|topic| match manners.plain_will {
+            false => Will::new(topic, b"0", QoS::AtLeastOnce, true),
+            true => Will::new(topic, b"0", QoS::AtMostOnce, false),
+        }),
         user_name: user_name.as_deref(),
         password: password.as_deref().map(str::as_bytes),
         properties: match v5 {
@@ -91,7 +114,7 @@ pub(crate) async fn far<S: AsyncRead + AsyncWrite + Unpin>(
             true => ConnectProperties {
                 session_expiry_secs: (!bridge.clean_start).then_some(bridge.session_expiry_secs),
                 receive_maximum: NonZeroU16::new(bridge.receive_maximum),
-                maximum_packet_size: NonZeroU32::new(bridge.packet_size_max),
+                maximum_packet_size: NonZeroU32::new(manners.packet_size_max),
                 ..ConnectProperties::default()
             },
         },
@@ -99,8 +122,10 @@ pub(crate) async fn far<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let mut line = greet(stream, &connect).await?;
     if v5 {
-        line.packet_size_max = bridge.packet_size_max;
+        // Before 5.0 it cannot be told: what is too large comes, and is dropped.
+        line.packet_size_max = manners.packet_size_max;
     }
+    line.terms.packet_size_max = line.terms.packet_size_max.min(bridge.packet_size_max);
     Ok(line)
 }
 

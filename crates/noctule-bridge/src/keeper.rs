@@ -1,7 +1,7 @@
 //! One bridge, for as long as it is configured.
 
 use crate::drive::Sockets;
-use crate::hello::{self, NoConnection, PATIENCE};
+use crate::hello::{self, Manners, NoConnection, PATIENCE};
 use crate::plan::Plan;
 use crate::relay::{End, Relay, Side};
 use crate::status::{Counted, Status};
@@ -35,6 +35,8 @@ pub(crate) struct Keeper {
     last: Option<usize>,
     /// Whether CONNECT says that this is a bridge.
     says_bridge: bool,
+    /// Whether its Will asks for less than it might.
+    plain_will: bool,
     failures: u32,
 }
 
@@ -45,8 +47,9 @@ impl Keeper {
         status: Arc<Status>,
         plans: watch::Receiver<Option<Arc<Plan>>>,
     ) -> Keeper {
-        let (at, last, says_bridge, failures) = (0, None, true, 0);
-        Keeper { inside, stamp, status, plans, at, last, says_bridge, failures }
+        let (at, last, failures) = (0, None, 0);
+        let (says_bridge, plain_will) = (true, false);
+        Keeper { inside, stamp, status, plans, at, last, says_bridge, plain_will, failures }
     }
 
     fn plan(&mut self) -> Option<Arc<Plan>> {
@@ -169,8 +172,12 @@ impl Keeper {
         for warning in far_stream.warnings() {
             warn!("bridge {}: {warning}", plan.name());
         }
-        let says_bridge = self.says_bridge && plan.bridge.bridge_bit;
-        let far = hello::far(plan, &mut far_stream, says_bridge).await?;
+        let manners = Manners {
+            says_bridge: self.says_bridge && plan.bridge.bridge_bit,
+            plain_will: self.plain_will,
+            packet_size_max: self.inside.packet_size_max(),
+        };
+        let far = hello::far(plan, &mut far_stream, manners).await?;
         let held = self.session(plan).await.unwrap_or_default();
         let mut near_stream = self.inside(&plan.local_client_id)?;
         let near = hello::near(plan, &mut near_stream, far.terms.receive_maximum).await;
@@ -242,6 +249,7 @@ impl Keeper {
             // The other way round is worth a try, too: whoever closes may do so for other reasons.
             self.says_bridge = !self.says_bridge;
         }
+        self.plain_will |= error.is_for_the_will();
         self.next(plan)
     }
 

@@ -101,6 +101,8 @@ pub(crate) struct Relay {
     odd: [Odd; 2],
     /// PUBCOMPs to PUBRELs of our own, near and far.
     swept: [BTreeSet<PacketId>; 2],
+    /// SUBSCRIBEs that were not answered yet.
+    asked: u8,
     /// The PUBACK of what the other broker is told of us is awaited.
     noting: bool,
     began: Instant,
@@ -132,6 +134,7 @@ impl Relay {
             far,
             odd: <[Odd; 2]>::default(),
             swept: <[BTreeSet<PacketId>; 2]>::default(),
+            asked: 0,
             noting: false,
             began: now,
             heard: now,
@@ -217,6 +220,7 @@ impl Relay {
             user_properties: UserProperties::EMPTY,
             filters: filters.as_filters(),
         });
+        self.asked += 1;
         self.line(side).put(&packet);
     }
 
@@ -510,10 +514,11 @@ impl Relay {
         self.judge(from, ack, now)?;
         self.line(from).settled();
         let to = from.other();
+        let ack = sayable(ack, PacketType::PubAck);
         if self.odd[to.way() as usize].lowered.remove(&ack.packet_id) {
-            self.received(to, ack.clone());
+            self.received(to, ack);
         } else {
-            self.line(to).put(&Packet::PubAck(ack.clone()));
+            self.line(to).put(&Packet::PubAck(ack));
         }
         Ok(())
     }
@@ -521,11 +526,12 @@ impl Relay {
     fn pubrec(&mut self, from: Side, ack: &Ack<'_>, now: Instant) -> Result<(), End> {
         self.judge(from, ack, now)?;
         let to = from.other();
+        let ack = sayable(ack, PacketType::PubRec);
         if ack.reason.is_error() {
             self.line(from).settled();
-            self.received(to, ack.clone());
+            self.received(to, ack);
         } else {
-            self.line(to).put(&Packet::PubRec(ack.clone()));
+            self.line(to).put(&Packet::PubRec(ack));
         }
         Ok(())
     }
@@ -592,7 +598,21 @@ impl Relay {
                 _ => tracing::debug!("bridge {}: {filter} is subscribed to {place}", plan.name()),
             }
         }
+        self.asked = self.asked.saturating_sub(1);
+        if self.asked == 0 {
+            tracing::info!("bridge {}: is up", plan.name());
+        }
     }
+}
+
+/// The same from a client: some reasons are for brokers alone.
+fn sayable<'a>(ack: &Ack<'a>, packet: PacketType) -> Ack<'a> {
+    let reason = match ack.reason {
+        reason if reason.allowed_in(packet, Role::Client) => reason,
+        reason if reason.is_error() => ReasonCode::UnspecifiedError,
+        _ => ReasonCode::Success,
+    };
+    Ack { reason, ..ack.clone() }
 }
 
 /// What goes along with a message, where that is known.

@@ -24,11 +24,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Inside {
     mailboxes: Vec<Mailbox>,
     homes: Homes,
+    packet_size_max: u32,
 }
 
 impl Inside {
-    pub(crate) fn new(mailboxes: Vec<Mailbox>, homes: Homes) -> Inside {
-        Inside { mailboxes, homes }
+    pub(crate) fn new(mailboxes: Vec<Mailbox>, homes: Homes, packet_size_max: u32) -> Inside {
+        Inside { mailboxes, homes, packet_size_max }
+    }
+
+    /// The largest packet that the broker took as it began, bytes.
+    #[must_use]
+    pub fn packet_size_max(&self) -> u32 {
+        self.packet_size_max
     }
 
     fn home_of(&self, client_id: &str) -> Option<&Mailbox> {

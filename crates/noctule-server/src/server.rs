@@ -446,7 +446,8 @@ impl Handle {
     /// A way in for parts of this process.
     #[must_use]
     pub fn inside(&self) -> Inside {
-        Inside::new(self.mailboxes.clone(), self.homes.clone())
+        let packet_size_max = self.config.limits.packet_size_max;
+        Inside::new(self.mailboxes.clone(), self.homes.clone(), packet_size_max)
     }
 
     /// Publishes lines of the log, to everybody who may read them.

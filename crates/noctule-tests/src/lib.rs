@@ -9,6 +9,7 @@
 //! * [`kill`]: brokers that are killed and whose power is cut, against a ledger of their promises
 //! * [`attack`]: attacks on a broker beside clients that behave, and what those notice of it
 //! * [`wire`]: packets off a stream, for tests that look at bytes
+//! * [`triangle`]: brokers joined by bridges that are killed, against a ledger of what arrives
 //! * [`soak`]: the client library on real sockets that break, against a ledger of its promises
 
 pub mod attack;
@@ -21,4 +22,5 @@ pub mod process;
 pub mod script;
 pub mod sim;
 pub mod soak;
+pub mod triangle;
 pub mod wire;

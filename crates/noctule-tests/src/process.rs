@@ -45,6 +45,8 @@ struct Setting<'a> {
     open_files_max: Option<u32>,
     /// Where it listens, if not on a free port.
     address: Option<SocketAddr>,
+    /// Where it keeps what it acknowledges, if anywhere.
+    data: Option<&'a Path>,
 }
 
 /// Resident memory of a process in bytes.
@@ -80,6 +82,19 @@ impl BrokerProcess {
     pub fn start_at(address: SocketAddr, config: &str) -> Result<Self> {
         let (config, address) = (Some(config), Some(address));
         Self::start_here(&Setting { config, address, ..Setting::default() })
+    }
+
+    /// The same for one that keeps what it acknowledges in this directory.
+    pub fn start_keeping(address: SocketAddr, config: &str, data: &Path) -> Result<Self> {
+        let (config, address, data) = (Some(config), Some(address), Some(data));
+        Self::start_here(&Setting { config, address, data, ..Setting::default() })
+    }
+
+    /// Puts another text into its `noctule.toml` and has it read that.
+    pub fn reload(&self, config: &str) -> Result<()> {
+        let Running::Here(child, home) = &self.running else { bail!("not ours to reload") };
+        std::fs::write(home.join("noctule.toml"), whole(config, self.address))?;
+        signal("HUP", child.id())
     }
 
     fn join(address: &str) -> Result<Self> {
@@ -261,16 +276,17 @@ fn spawn(binary: &Path, home: &Path, setting: &Setting<'_>) -> Result<(Child, So
     let free = || TcpListener::bind(("127.0.0.1", 0))?.local_addr();
     let address = setting.address.map_or_else(free, Ok)?;
     // Whoever runs the tests may have a broker whose state is not for tests.
-    let mut arguments = vec![OsString::from("serve"), "--memory".into()];
-    let mut config = setting.config.map(str::to_owned);
-    match config.as_mut().filter(|config| config.contains("[[listener]]")) {
-        // Where a file has listeners, ours is one of them.
-        Some(config) => config.push_str(&format!("\n[[listener]]\nport = {}\n", address.port())),
-        None => arguments.extend(["-p".into(), address.port().to_string().into()]),
+    let mut arguments = vec![OsString::from("serve")];
+    match setting.data {
+        Some(data) => arguments.extend(["--data".into(), data.into()]),
+        None => arguments.push("--memory".into()),
     }
-    if let Some(config) = config {
+    if !setting.config.is_some_and(has_listeners) {
+        arguments.extend(["-p".into(), address.port().to_string().into()]);
+    }
+    if let Some(config) = setting.config {
         let path = home.join("noctule.toml");
-        std::fs::write(&path, config)?;
+        std::fs::write(&path, whole(config, address))?;
         arguments.extend([OsString::from("-c"), path.into_os_string()]);
     }
     if let Some(shards) = std::env::var_os("NOCTULE_TEST_SHARDS") {
@@ -294,6 +310,16 @@ fn spawn(binary: &Path, home: &Path, setting: &Setting<'_>) -> Result<(Child, So
         .spawn()
         .with_context(|| format!("cannot start {}", binary.display()))?;
     Ok((child, address))
+}
+
+fn has_listeners(config: &str) -> bool {
+    config.contains("[[listener]]")
+}
+
+/// The text of a `noctule.toml`; where that has listeners, ours is one of them.
+fn whole(config: &str, address: SocketAddr) -> String {
+    let ours = format!("\n[[listener]]\nport = {}\n", address.port());
+    format!("{config}{}", if has_listeners(config) { &ours } else { "" })
 }
 
 /// A directory of its own for something that a test starts.

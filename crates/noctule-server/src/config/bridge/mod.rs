@@ -68,7 +68,7 @@ pub struct Bridge {
     pub proxy: Hidden,
     /// The address of this machine that connections come from.
     pub bind: Option<IpAddr>,
-    /// The largest packet that is taken from the other broker, bytes (5.0).
+    /// The largest packet that is sent there, bytes.
     pub packet_size_max: u32,
     /// Messages of QoS 1 and 2 under way at a time, in each direction.
     pub receive_maximum: u16,

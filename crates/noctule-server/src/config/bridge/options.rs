@@ -188,7 +188,7 @@ pub(in crate::config) const BRIDGE: &[Opt<Bridge>] = &[
     opt!("bind", "The address of this machine that connections come from. Unset: any.", |b| {
         address(&mut b.bind)
     }),
-    opt!("packet_size_max", "The largest packet that is taken from there, in bytes (5.0).", |b| {
+    opt!("packet_size_max", "The largest packet that is sent there, in bytes.", |b| {
         bytes(&mut b.packet_size_max, 1, 268_435_460)
     }),
     opt!("receive_maximum", "Messages of QoS 1 and 2 under way at a time, each way.", |b| plain(

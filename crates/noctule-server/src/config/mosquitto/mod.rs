@@ -9,6 +9,7 @@
 //! Deliberately absent: a second way to a [`Config`]. What cannot be written in a noctule.toml
 //! cannot be had by a mosquitto.conf either.
 
+mod bridges;
 mod lines;
 mod listeners;
 mod log;

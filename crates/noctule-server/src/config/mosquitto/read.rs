@@ -1,5 +1,6 @@
 //! What the lines say: of the broker, and of each listener.
 
+use super::bridges::BridgeSaid;
 use super::lines::{Line, Place};
 use super::options::{self, Fate, Kind, Known, Scope};
 use super::plugins::Plugins;
@@ -15,6 +16,7 @@ pub(super) struct Said {
     pub(super) listeners: Vec<ListenerSaid>,
     /// No option has said that there are listeners for others than this machine.
     pub(super) local_only: bool,
+    pub(super) bridges: Vec<BridgeSaid>,
     pub(super) log: LogSaid,
     pub(super) notes: Vec<Note>,
 }
@@ -53,6 +55,7 @@ struct Reader {
     security_said: bool,
     /// The last listener of each file.
     last: BTreeMap<usize, usize>,
+    bridges: Vec<BridgeSaid>,
     plugins: Plugins,
     log: LogSaid,
     notes: Vec<Note>,
@@ -60,6 +63,7 @@ struct Reader {
 }
 
 const LISTENER_FIRST: &str = "is about a listener: write it below one";
+const BRIDGE_FIRST: &str = "is about a bridge: write it below a `connection`";
 
 impl Reader {
     fn line(&mut self, line: &Line) -> Result<(), String> {
@@ -100,7 +104,8 @@ impl Reader {
     /// Where the value of an option of a scope belongs to.
     fn values(&mut self, scope: Scope, line: &Line) -> Result<&mut Values, String> {
         let at = match scope {
-            Scope::Global | Scope::Bridge => None,
+            Scope::Bridge => return self.bridge().map(|bridge| &mut bridge.values),
+            Scope::Global => None,
             Scope::Listener => Some(self.last(line)?),
             Scope::AnyListener => Some(self.last_or_default(line)),
             Scope::Security => {
@@ -112,6 +117,10 @@ impl Reader {
             Some(at) => &mut self.listeners[at].values,
             None => &mut self.global,
         })
+    }
+
+    fn bridge(&mut self) -> Result<&mut BridgeSaid, String> {
+        self.bridges.last_mut().ok_or_else(|| BRIDGE_FIRST.into())
     }
 
     fn last(&self, line: &Line) -> Result<usize, String> {
@@ -184,10 +193,13 @@ impl Reader {
             }
             "log_dest" => self.log.destination(line),
             "log_type" => self.log.kind(line),
-            "connection" => match known.fate {
-                Fate::Refused(why) => Err(why.into()),
-                Fate::Becomes(_) | Fate::Noted(_) | Fate::Only(..) => Ok(()),
-            },
+            "connection" => {
+                self.bridges.push(BridgeSaid::new(line));
+                Ok(())
+            }
+            "address" => self.bridge()?.address(line),
+            "topic" => self.bridge()?.topic(line),
+            "restart_timeout" => self.bridge()?.restart_timeout(line),
             _ => self.plugin(known.name(), line),
         }
     }
@@ -259,6 +271,7 @@ impl Reader {
         Ok(Said {
             global: self.global,
             listeners: self.listeners,
+            bridges: self.bridges,
             local_only: !self.listens,
             log: self.log,
             notes: self.notes,

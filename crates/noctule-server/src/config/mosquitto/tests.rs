@@ -163,7 +163,7 @@ fn mistakes_are_told_with_the_line_and_option_of_mosquitto() {
     for (text, told) in [
         ("listener 1\nmax_packet_size 50\n", "mosquitto.conf:2: max_packet_size: 50 is wrong"),
         ("listener 1\nmount_point a\n", "mosquitto.conf:2: mount_point: \"a\" is wrong: must end"),
-        ("# x\nconnection b\n", "mosquitto.conf:2: connection: noctule has no bridges yet"),
+        ("# x\naddress b\n", "mosquitto.conf:2: address: is about a bridge: write it below a"),
         ("psk_file x\n", "mosquitto.conf:1: psk_file: there is no TLS-PSK: use certificates"),
         ("plugin /x/dynsec.so\n", "mosquitto.conf:1: plugin: \"/x/dynsec.so\" cannot be loaded"),
         ("listener 1\nprotocol http_api\n", "mosquitto.conf:2: protocol: http_api is not there"),

@@ -1,6 +1,7 @@
 //! What a mosquitto.conf says, as a noctule.toml says it.
 
 use super::Surroundings;
+use super::bridges;
 use super::lines::Place;
 use super::listeners::{self, TOPIC_ALIAS_MAX};
 use super::read::Said;
@@ -19,6 +20,7 @@ pub(super) fn write(
 ) {
     top(said, around, writer);
     listeners::write(said, around, writer, faults);
+    bridges::write(said, around, writer, faults);
     durability(said, around, writer);
     log(said, around, writer);
     writer.table("[admin]", None);
