@@ -14,6 +14,7 @@
 //! * `server`   starts and joins all of it (`start_error`: why not); `process` is what a process
 //!   adds: `log`, `signals`
 //! * `listeners` ports and files of listeners
+//! * `import/` what mosquitto kept, into a store
 //! * `cidr`     networks, for listeners, rates and bans
 //! * `rules/`   what is odd about rules, and what differs between two versions of them
 //! * `daemon` what a process in the background leaves behind
@@ -33,6 +34,7 @@ mod defence;
 mod events;
 mod files;
 mod http;
+pub mod import;
 mod listeners;
 mod log;
 mod memory;
