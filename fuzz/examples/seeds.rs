@@ -25,7 +25,33 @@ fn main() -> Result<()> {
         }
     }
     write_config(home)?;
+    write_files(home)?;
     write_topics(home, &cases)
+}
+
+/// A mosquitto.db with a session that has one of everything, and an empty SQLite database.
+fn write_files(home: &Path) -> Result<()> {
+    let chunk =
+        |kind: u8, body: &[u8]| [&[0, 0, 0, kind, 0, 0, 0, body.len() as u8], body].concat();
+    let store_id = [9, 0, 0, 0, 0, 0, 0, 0];
+    let message = [0, 0, 0, 2, 0, 5, 0, 2, 0, 0, 0, 3, 7, 91, 1, 1];
+    let client =
+        [&[0; 8][..], &[0, 0, 14, 16, 0, 7, 0, 2, 7, 91, 0, 0, 0, 0, 0, 0], b"id"].concat();
+    let of_client = [0, 7, 0, 2, 1, 11, 16, 1];
+    let db = [
+        b"\x00\xB5\x00mosquitto db\0\0\0\0\0\0\0\x06".to_vec(),
+        chunk(1, &[&store_id[..], &[1, 8, 0, 0, 0, 0, 0, 0]].concat()),
+        chunk(2, &[&store_id[..], &[0; 8], &message, b"ida/bhi\x02\x01\x01"].concat()),
+        chunk(6, &client),
+        chunk(3, &[&store_id[..], &of_client, b"id\x02\x0B\x07"].concat()),
+        chunk(5, b"\0\0\x01\x2C\0\x02\0\x03\x01\x1C\0\0ida/#"),
+        chunk(4, &store_id),
+    ];
+    write(&home.join("import"), 0, &db.concat())?;
+    let mut sqlite = vec![0; 512];
+    sqlite[..20].copy_from_slice(b"SQLite format 3\0\x02\0\x02\x02");
+    (sqlite[59], sqlite[100]) = (1, 13);
+    write(&home.join("import"), 1, &sqlite)
 }
 
 /// Every filter of the byte cases with every topic, good or broken.

@@ -6,5 +6,6 @@ pub mod broker;
 pub mod client;
 pub mod config;
 pub mod decode;
+pub mod import;
 mod script;
 pub mod topic;

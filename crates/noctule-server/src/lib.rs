@@ -14,6 +14,7 @@
 //! * `server`   starts and joins all of it (`start_error`: why not); `process` is what a process
 //!   adds: `log`, `signals`
 //! * `listeners` ports and files of listeners
+//! * `import/` what mosquitto kept, into a store
 //! * `inside`    connections that begin within this process
 //! * `cidr`     networks, for listeners, rates and bans
 //! * `rules/`   what is odd about rules, and what differs between two versions of them
@@ -34,6 +35,7 @@ mod defence;
 mod events;
 mod files;
 mod http;
+pub mod import;
 mod inside;
 mod listeners;
 mod log;

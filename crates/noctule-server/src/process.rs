@@ -5,6 +5,7 @@ use crate::config::{
     Bridge, Config, ConfigError, Fault, LogLevel, LogTo, LogTypes, PORT, Protocol, state_directory,
 };
 use crate::daemon::{PidFile, daemonize, tell_ready};
+use crate::import;
 use crate::inside::Inside;
 use crate::listeners::Running;
 use crate::log::{LogOutput, MOSQUITTO, mosquitto_version};
@@ -194,6 +195,9 @@ pub fn run(options: &Options, beside: Beside) -> Result<(), RunError> {
     for note in &notes {
         info!("{note}");
     }
+    if let Some(hint) = options.import_hint(&config) {
+        warn!("{hint}");
+    }
     let _pid_file = PidFile::write(config.pid_file.as_deref()).map_err(StartError::from)?;
     info!("{}", config.memory_max.told());
     let (tell, notices) = channel();
@@ -258,6 +262,13 @@ impl Options {
         let (mut config, notes) = self.read()?;
         self.choose(&mut config)?;
         Ok((config, notes))
+    }
+
+    /// Where mosquitto kept something, and noctule has nothing yet: how to bring it.
+    fn import_hint(&self, config: &Config) -> Option<String> {
+        let ConfigFile::Mosquitto(Some(file)) = &self.config else { return None };
+        let directory = config.durability.data.as_deref().filter(|_| config.keeps_something())?;
+        import::hint(file, directory)
     }
 
     /// What the file alone says.
@@ -369,6 +380,28 @@ pub fn store_directory(config: Option<&Path>, data: Option<&Path>) -> Result<Pat
     let (config, _) = read.read()?;
     let (data, user) = (config.durability.data, config.user);
     data.map_or_else(|| state(&user), Ok)
+}
+
+/// The directory in which a broker with this configuration keeps what it is given from now on, and
+/// the user that it becomes, which is empty if it stays who starts it.
+///
+/// # Errors
+/// The file is wrong, or says that nothing is kept; or nothing names a directory.
+pub(crate) fn place_to_keep(
+    config: Option<&Path>,
+    data: Option<&Path>,
+) -> Result<(PathBuf, Box<str>), RunError> {
+    let named = ConfigFile::named(config.map(Path::to_owned));
+    let keep = data.map_or(Keep::AsConfigured, |data| Keep::In(data.to_owned()));
+    let config = Options { config: named, keep, ..Options::default() }.config()?;
+    let kept = config.keeps_something();
+    match config.durability.data.filter(|_| kept) {
+        Some(directory) => Ok((directory, config.user)),
+        None => Err(RunError::Options(
+            "by the configuration file nothing is kept (`persistence`, `durability.class`), so a \
+             broker would not read what is brought: change that first",
+        )),
+    }
 }
 
 /// The first line: what an acknowledgement of this broker is worth.

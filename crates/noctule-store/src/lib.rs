@@ -48,7 +48,7 @@ pub use shard::{LogStore, now};
 pub use surplus::give_back;
 pub use threads::{Opened, Waker, open};
 pub use tools::{Amount, Owing, Sessions, Stats};
-pub use tools::{check, export, salvage, snapshot, stats};
+pub use tools::{check, exists, export, is_file_of_store, salvage, snapshot, stats};
 
 use noctule_core::identity::{MessageId, Place, SessionNumber};
 use noctule_core::message::Message;

@@ -6,6 +6,7 @@ mod bench;
 mod cert;
 mod completions;
 mod config;
+mod import;
 mod man;
 mod mosquitto;
 mod passwd;
@@ -41,6 +42,7 @@ enum Command {
     Bans(bans::BansArgs),
     Cert(cert::CertArgs),
     Store(store::StoreArgs),
+    Import(import::ImportArgs),
     Top(top::TopArgs),
     Bench(bench::BenchArgs),
     Completions(completions::CompletionsArgs),
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Some(Command::Bans(args)) => args.run(),
         Some(Command::Cert(args)) => args.run(),
         Some(Command::Store(args)) => args.run(),
+        Some(Command::Import(args)) => args.run(),
         Some(Command::Top(args)) => args.run(),
         Some(Command::Bench(args)) => args.run(),
         Some(Command::Completions(args)) => args.run(),

@@ -10,11 +10,25 @@ pub use export::{Owing, export};
 pub use stats::{Amount, Sessions, Stats, stats};
 
 use crate::StoreError;
-use crate::disk::{Disk, OsDisk};
+use crate::disk::{Disk, HOLD, LOCK, OsDisk};
 use crate::log::{self, Checked, Copied, Intent, Log, Options, Salvaged};
 use noctule_core::{Broker, Homes, Limits, ShardId};
 use std::path::Path;
 use std::sync::Arc;
+
+/// Whether there is a store in a directory.
+#[must_use]
+pub fn exists(directory: &Path) -> bool {
+    let entries = std::fs::read_dir(directory).into_iter().flatten();
+    let mut names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.any(|name| log::is_store_file(&name))
+}
+
+/// Whether a file of this name in a store's directory is the store's.
+#[must_use]
+pub fn is_file_of_store(name: &str) -> bool {
+    log::is_store_file(name) || [LOCK, HOLD].contains(&name)
+}
 
 /// Checks the store in a directory and changes nothing. `None`: there is none.
 ///

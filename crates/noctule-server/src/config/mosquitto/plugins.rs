@@ -72,6 +72,12 @@ impl Plugins {
     fn load(&mut self, line: &Line, name: Option<&str>, path: &str) -> Result<usize, String> {
         let file = path.rsplit('/').next().unwrap_or_default();
         let stem = file.split('.').next().unwrap_or_default();
+        if stem == "mosquitto_persist_sqlite" {
+            return Err(format!(
+                "{path:?}: write `persistence true` instead, and bring what it has kept by \
+                 `noctule import`"
+            ));
+        }
         let Some((_, option)) = OWN.iter().find(|(it, _)| *it == stem) else {
             return Err(format!(
                 "{path:?} cannot be loaded: noctule has no plugins, and takes the place of \

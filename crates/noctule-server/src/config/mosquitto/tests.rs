@@ -166,6 +166,10 @@ fn mistakes_are_told_with_the_line_and_option_of_mosquitto() {
         ("# x\naddress b\n", "mosquitto.conf:2: address: is about a bridge: write it below a"),
         ("psk_file x\n", "mosquitto.conf:1: psk_file: there is no TLS-PSK: use certificates"),
         ("plugin /x/dynsec.so\n", "mosquitto.conf:1: plugin: \"/x/dynsec.so\" cannot be loaded"),
+        (
+            "plugin /x/mosquitto_persist_sqlite.so\n",
+            "mosquitto.conf:1: plugin: \"/x/mosquitto_persist_sqlite.so\": write `persistence",
+        ),
         ("listener 1\nprotocol http_api\n", "mosquitto.conf:2: protocol: http_api is not there"),
         ("retained_persistence yes\n", "mosquitto.conf:1: retained_persistence: \"yes\" must be"),
         ("listener 1\n\ncertfile x\n", "mosquitto.conf:3: certfile: needs both"),
