@@ -17,6 +17,7 @@
 //! * `cidr`     networks, for listeners, rates and bans
 //! * `rules/`   what is odd about rules, and what differs between two versions of them
 //! * `daemon` what a process in the background leaves behind
+//! * `dynsec/`  mosquitto's dynamic security
 //! * `defence` findings, bans, the audit log
 //! * `secrets`  files that not everybody should read
 //! * `sys`      the `$SYS` topics; `events` the broker's rare events as log lines
@@ -30,6 +31,7 @@ mod cidr;
 pub mod config;
 mod daemon;
 mod defence;
+mod dynsec;
 mod events;
 mod files;
 mod http;
@@ -49,6 +51,7 @@ mod stores;
 mod sys;
 
 pub use config::{Config, ConfigError};
+pub use dynsec::DynsecError;
 pub use process::{ConfigFile, Keep, Options, RunError, run, store_directory};
 pub use server::{Handle, Server};
 pub use shard::{NetCounters, Snapshot};

@@ -12,6 +12,7 @@
 //! * `transport`   what else carries the bytes of its clients
 //! * `authenticators`  who is asked about a client
 //! * `jwt`         whose tokens are taken
+//! * `dynsec`      the file of dynamic security
 //! * `webhook`     the service that is asked who is let in
 //! * `admission`   which networks a listener takes connections from
 //! * `rates`       how much one client, or one address, may do
@@ -27,6 +28,7 @@ mod admission;
 mod authenticators;
 mod defence;
 mod durability;
+mod dynsec;
 mod jwt;
 mod log;
 mod memory;
@@ -54,6 +56,7 @@ pub use admission::Admission;
 pub use authenticators::AuthenticatorKind;
 pub use defence::{Audit, Defence};
 pub use durability::{Class, Durability, TopicClass, state_directory};
+pub use dynsec::DynamicSecurity;
 pub use jwt::{JwtKeys, JwtOptions};
 pub use log::{Log, LogFormat, LogLevel, LogTo, LogType, LogTypes, SyslogFacility};
 pub use parse::{ConfigError, Fault};
@@ -131,6 +134,8 @@ pub struct Config {
     pub jwt: Vec<JwtOptions>,
     /// The service that is asked who is let in.
     pub webhook: Option<WebhookOptions>,
+    /// The file of dynamic security, if it is switched on.
+    pub dynamic_security: Option<DynamicSecurity>,
 }
 
 /// A place where clients connect.
@@ -260,6 +265,7 @@ impl Config {
             authenticators: AuthenticatorKind::all(),
             jwt: Vec::new(),
             webhook: None,
+            dynamic_security: None,
         }
     }
 
@@ -298,6 +304,7 @@ impl Config {
         }
         config.jwt.iter_mut().for_each(|jwt| jwt.resolve(folder));
         config.webhook.iter_mut().for_each(|webhook| webhook.resolve(folder));
+        config.dynamic_security.iter_mut().for_each(|it| it.resolve(folder));
         let Config { audit, defence, log, pid_file, .. } = &mut config;
         let files = [
             &mut audit.file,

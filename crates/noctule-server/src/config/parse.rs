@@ -1,6 +1,7 @@
 //! Walks a file along the options. All faults are collected: one run of `config check` shows all.
 
 use super::defence;
+use super::dynsec::DynsecDraft;
 use super::jwt::JwtDraft;
 use super::memory;
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
@@ -125,7 +126,7 @@ fn covers(rule: &QueueRule, clients: &str) -> bool {
 }
 
 /// Names of the tables, beside the options of the top level.
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 14] = [
     "limits",
     "log",
     "admin",
@@ -137,6 +138,7 @@ const TABLES: [&str; 13] = [
     "group",
     "jwt",
     "webhook",
+    "dynamic_security",
     "defence",
     "audit",
 ];
@@ -166,6 +168,7 @@ impl Walk<'_> {
                 "role" | "group" => {}
                 "jwt" => self.jwt(value, &mut config),
                 "webhook" => self.webhook(value, &mut config),
+                "dynamic_security" => self.dynamic_security(value, &mut config),
                 // They begin with what [limits] says.
                 "queue" => queues = Some(value),
                 name => match options::TOP.iter().find(|opt| opt.name == name) {
@@ -213,7 +216,11 @@ impl Walk<'_> {
 
     /// What is configured is to be asked: who lets somebody in must not be left out unnoticed.
     fn unused(&mut self, root: &DeTable<'_>, config: &Config) {
-        let kinds = [("jwt", AuthenticatorKind::Jwt), ("webhook", AuthenticatorKind::Webhook)];
+        let kinds = [
+            ("jwt", AuthenticatorKind::Jwt),
+            ("dynamic_security", AuthenticatorKind::Dynsec),
+            ("webhook", AuthenticatorKind::Webhook),
+        ];
         let somewhere = |kind: AuthenticatorKind| {
             let here = |it: &Listener| config.authenticators_of(it).contains(&kind);
             config.authenticators.contains(&kind) || config.listeners.iter().any(here)
@@ -507,6 +514,19 @@ impl Walk<'_> {
                     self.fault(&entry.span(), &format!("jwt.{option}"), why);
                 }
             }
+        }
+    }
+
+    /// `[dynamic_security]`.
+    fn dynamic_security(&mut self, value: &Spanned<DeValue<'_>>, config: &mut Config) {
+        let (name, mut draft) = ("dynamic_security.", DynsecDraft::default());
+        let before = self.faults.len();
+        self.table(name, value, options::DYNSEC, &mut draft);
+        match draft.finish() {
+            Ok(options) => config.dynamic_security = Some(options),
+            // A name of one that is wrong is told of already.
+            Err(_) if self.faults.len() > before => {}
+            Err((option, why)) => self.fault(&value.span(), &format!("{name}{option}"), why),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The commented sample file: every option with its meaning and default.
 
 use super::defence;
+use super::dynsec::DynsecDraft;
 use super::jwt::JwtDraft;
 use super::memory;
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
@@ -62,6 +63,8 @@ pub fn sample() -> String {
     commented(&mut text, options::JWT, &mut JwtDraft::default());
     text.push_str("\n# A service that says who is let in.\n# [webhook]\n");
     commented(&mut text, options::WEBHOOK, &mut WebhookDraft::default());
+    text.push_str("\n# Dynamic security as mosquitto's plugin has it.\n# [dynamic_security]\n");
+    commented(&mut text, options::DYNSEC, &mut DynsecDraft::default());
     text.push_str("\n[log]\n");
     options(&mut text, options::LOG, &mut config.log);
     text.push_str("\n[admin]\n");

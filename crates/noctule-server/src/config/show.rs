@@ -1,6 +1,7 @@
 //! Prints the options in force, as a file that says the same.
 
 use super::defence;
+use super::dynsec::DynsecDraft;
 use super::jwt::JwtDraft;
 use super::memory;
 use super::options::{self, ListenerDraft, TopicDraft};
@@ -69,6 +70,10 @@ pub fn show(config: &Config) -> String {
     if let Some(webhook) = &config.webhook {
         text.push_str("\n[webhook]\n");
         values(&mut text, options::WEBHOOK, &mut WebhookDraft::of(webhook));
+    }
+    if let Some(options) = &config.dynamic_security {
+        text.push_str("\n[dynamic_security]\n");
+        values(&mut text, options::DYNSEC, &mut DynsecDraft::of(options));
     }
     text.push_str("\n[log]\n");
     values(&mut text, options::LOG, &mut config.log);
