@@ -2,6 +2,7 @@
 
 use crate::apply::Replay;
 use crate::connection::Connections;
+use crate::control::Controls;
 use crate::counters::Counters;
 use crate::crowd::Crowd;
 use crate::expiry::Expiries;
@@ -72,6 +73,7 @@ pub struct Broker {
     pub(crate) budget: u32,
     pub(crate) stopping: bool,
     pub(crate) rights: Rights,
+    pub(crate) controls: Controls,
     last_message: u64,
     #[serde(skip)]
     pub(crate) replay: Replay,
@@ -150,6 +152,7 @@ impl Broker {
             budget: limits.turn_budget,
             stopping: false,
             rights: Rights::default(),
+            controls: Controls::default(),
             last_message: 0,
             replay: Replay::default(),
             routes: RouteCache::default(),
@@ -183,6 +186,8 @@ impl Broker {
             Input::Publish(publish) => self.system_publish(turn, publish),
             Input::Reconfigured(limits) => self.reconfigure(turn.now, *limits),
             Input::Policies(policies) => self.set_policies(policies),
+            Input::Ranked(ranked) => self.set_ranked(ranked),
+            Input::Controlled { conn, taken } => self.controlled(turn, conn, taken),
             Input::Identified { conn, principal } => self.identified(turn, conn, principal),
             Input::Kick { tenant, client_id, reason } => {
                 self.kick(turn, (tenant, client_id), reason);

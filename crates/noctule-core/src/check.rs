@@ -41,6 +41,10 @@ impl Broker {
                 assert_eq!(session.conn(), Some(conn), "{conn:?}: its session names another");
             }
         }
+        for conn in self.controls.waiting() {
+            let holds = self.connections.get(conn).map_or(0, |it| it.holds);
+            assert!(holds > 0, "{conn:?}: waits for the server and is read");
+        }
         for conn in self.shortage.held() {
             let holds = self.connections.get(conn).map_or(0, |it| it.holds);
             assert!(self.shortage.is_full() && holds > 0, "{conn:?}: held back for nothing");

@@ -426,6 +426,7 @@ impl Broker {
         self.timers.cancel(TimerKey::Connection(conn), &mut connection.timer);
         self.forget_expiry(conn);
         self.waits.forget(conn);
+        self.controls.forget(conn);
         self.remember_dues(turn.now, conn, &mut connection);
         if connection.holds > 0 {
             // Its number may be given to another connection, which these do not hold.

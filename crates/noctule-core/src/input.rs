@@ -1,6 +1,6 @@
 //! Everything the broker can be told.
 
-use crate::grant::{Policies, Principal};
+use crate::grant::{Policies, Principal, Ranked};
 use crate::identity::{ConnId, ListenerId, Place, SessionNumber, ShardId, Tenant};
 use crate::limits::{Durability, Limits};
 use crate::message::Message;
@@ -118,6 +118,16 @@ pub enum Input<'a> {
     /// The rules of who may do what, before the first connection and after a reload. Those who are
     /// connected, or away, are under them from here on.
     Policies(Policies),
+    /// Rules that have a say before those, from here on. While there are any, topics that begin
+    /// with `$CONTROL/` are for the server.
+    Ranked(Arc<Ranked>),
+    /// The answer to `Effect::Control`.
+    Controlled {
+        /// Whose message it was.
+        conn: ConnId,
+        /// Whether it was taken.
+        taken: bool,
+    },
     /// Who a connected client is, for rules that came after it.
     Identified {
         /// Which.

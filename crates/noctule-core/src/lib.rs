@@ -20,6 +20,7 @@ mod broker;
 mod check;
 mod connect;
 mod connection;
+mod control;
 pub mod counters;
 pub mod crowd;
 pub mod defence;

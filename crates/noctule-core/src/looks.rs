@@ -61,6 +61,14 @@ impl Broker {
         })
     }
 
+    /// The user name that it was let in with, while there are rules.
+    #[must_use]
+    pub fn user_of(&self, conn: ConnId) -> Option<&str> {
+        let connection = self.connections.get(conn).filter(|it| it.session != u32::MAX)?;
+        let permit = self.sessions.at(connection.session).permit.as_ref()?;
+        permit.principal.user_name.as_deref()
+    }
+
     pub(crate) fn quarantine(&mut self, conn: ConnId, on: bool) {
         if let Some(connection) = self.connections.get_mut(conn) {
             connection.quarantined = on;

@@ -93,8 +93,34 @@ pub enum Effect {
         /// What it says of itself.
         request: Box<AuthRequest>,
     },
+    /// A message of a client that is for the server; answered by `Input::Controlled`. Comes with
+    /// `Pause`: a client has one of them under way at most.
+    Control {
+        /// Whose.
+        conn: ConnId,
+        /// What it says.
+        request: Box<ControlRequest>,
+    },
     /// The shutdown job is done.
     Stopped,
+}
+
+/// A message that is for the server and goes to no subscriber.
+#[derive(Clone, PartialEq)]
+pub struct ControlRequest {
+    /// Namespace.
+    pub tenant: Tenant,
+    /// Topic: it begins with `$CONTROL/`.
+    pub topic: Box<str>,
+    /// Payload. May hold passwords: never logged.
+    pub payload: Box<[u8]>,
+}
+
+impl core::fmt::Debug for ControlRequest {
+    /// What it says is never printed.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "ControlRequest to {:?}", self.topic)
+    }
 }
 
 /// One step of authentication.

@@ -3,6 +3,7 @@
 use crate::broker::{Broker, Turn};
 use crate::connect::too_deep;
 use crate::connection::Connection;
+use crate::control::Due;
 use crate::grant::Actions;
 use crate::identity::ConnId;
 use crate::input::SystemPublish;
@@ -107,6 +108,13 @@ impl Broker {
         let permitted = self.may_publish(conn, topic.as_str(), way);
         if let Err(refused) = self.check_publish(conn, (topic, permitted), publish) {
             self.refuse_publish(turn, conn, (topic, publish), refused);
+            return;
+        }
+        // That of QoS 2 is heard when it is released.
+        if publish.qos != QoS::ExactlyOnce && self.is_control(topic.as_str()) {
+            let kind = AckKind::PubAck;
+            let due = publish.packet_id.map(|id| Due { kind, id, wait: Wait::default() });
+            self.control(turn, conn, (topic.as_str(), publish.payload), due);
             return;
         }
         let Some(connection) = self.connections.get(conn) else { return };
@@ -245,6 +253,15 @@ impl Broker {
         placed.id = self.next_message_id(turn.now);
         placed.routed_at = turn.index.version();
         let expired = message.expired(turn.now);
+        if self.is_control(message.topic()) {
+            let mut wait = Wait::default();
+            if let Some((session, durability)) = released {
+                wait = self.record(turn, Record::ReceivedReleased { session, id }, durability);
+            }
+            let said = (message.topic(), message.payload());
+            self.control(turn, conn, said, Some(Due { kind, id, wait }));
+            return;
+        }
         let mut outbound = Outbound::of_message(&message);
         let mut lent = self.route_of(turn, conn, &outbound);
         let mut wait = match expired {

@@ -8,16 +8,20 @@
 
 use crate::broker::{Broker, Turn};
 use crate::grant::{
-    Action, Actions, Bounds, Decisions, Permit, Policies, Principal, Ruling, Source, is_reserved,
+    Action, Actions, Bounds, Decisions, Permit, Policies, Principal, Ranked, Ruling, Source,
+    is_reserved,
 };
 use crate::identity::{ConnId, ListenerId};
 use noctule_proto::{QoS, TopicFilter};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Everybody's rules.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Rights {
     policies: Policies,
+    /// What has a say before them.
+    ranked: Option<Arc<Ranked>>,
     /// Counts the policies there have been.
     version: u32,
     /// Somebody has rules. Otherwise no client has a permit, nor needs one.
@@ -44,9 +48,20 @@ pub(crate) struct Asked<'a> {
 impl Broker {
     /// Other rules from now on.
     pub(crate) fn set_policies(&mut self, policies: Policies) {
+        self.rights.policies = policies;
+        self.void_permits();
+    }
+
+    /// Other rules with the first say from now on.
+    pub(crate) fn set_ranked(&mut self, ranked: Arc<Ranked>) {
+        self.rights.ranked = Some(ranked);
+        self.void_permits();
+    }
+
+    fn void_permits(&mut self) {
         let rights = &mut self.rights;
-        rights.in_force = rights.brought || !policies.are_open();
-        rights.policies = policies;
+        let ruled = rights.ranked.is_some() || !rights.policies.are_open();
+        rights.in_force = rights.brought || ruled;
         rights.version += 1;
         rights.decisions.clear();
         self.routes.clear();
@@ -72,7 +87,7 @@ impl Broker {
         // Rules that come along may be any: no two bring the same.
         let nonce = if brings { self.random.next() } else { 0 };
         let rights = &self.rights;
-        let of = (&rights.policies, rights.version);
+        let of = (&rights.policies, rights.ranked.as_deref(), rights.version);
         let mut permit = Permit::new(of, (principal, listener));
         let who = (&permit.principal.user_name, &permit.principal.roles);
         let client_id = permit.names_client().then_some(client_id);
@@ -183,7 +198,7 @@ impl Broker {
     }
 
     /// The highest QoS with which a session may subscribe to a filter; `None`: it may not.
-    pub(crate) fn may_subscribe(&mut self, slot: u32, filter: &str) -> Option<QoS> {
+    pub(crate) fn may_subscribe(&mut self, slot: u32, filter: TopicFilter<'_>) -> Option<QoS> {
         if !self.rights.in_force {
             return Some(QoS::ExactlyOnce);
         }
@@ -192,10 +207,30 @@ impl Broker {
         let Some(permit) = session.permit.as_deref().filter(|permit| permit.strict) else {
             return Some(QoS::ExactlyOnce);
         };
-        match permit.ruling((Action::Subscribe, filter), &session.client_id) {
+        let asked = (Action::Subscribe, permit.asked(filter));
+        match permit.ruling(asked, &session.client_id) {
             Ruling::Allowed(rule) => Some(rule.map_or(QoS::ExactlyOnce, |rule| rule.qos_max)),
             Ruling::Denied(_) | Ruling::NoRule => None,
         }
+    }
+
+    /// Whether a session may end its subscription to a filter.
+    pub(crate) fn may_unsubscribe(&mut self, slot: u32, filter: TopicFilter<'_>) -> bool {
+        if self.rights.ranked.is_none() {
+            return true;
+        }
+        self.renew_permit(slot);
+        let session = self.sessions.at(slot);
+        session.permit.as_ref().is_none_or(|permit| {
+            let asked = (Action::Unsubscribe, permit.asked(filter));
+            permit.ruling(asked, &session.client_id).is_allowed()
+        })
+    }
+
+    /// Whether messages of a topic are for the broker itself, and not for subscribers.
+    #[inline]
+    pub(crate) fn is_control(&self, topic: &str) -> bool {
+        topic.starts_with("$CONTROL/") && self.rights.ranked.is_some()
     }
 
     /// Whether a session may be given a message.
@@ -280,8 +315,9 @@ impl Broker {
             return 0;
         };
         let lost = session.subscriptions.iter().filter(|held| {
-            let plain = TopicFilter::parse(&held.filter).map_or(&*held.filter, |it| it.plain());
-            !permit.ruling((Action::Subscribe, plain), &session.client_id).is_allowed()
+            let asked =
+                TopicFilter::parse(&held.filter).map_or(&*held.filter, |it| permit.asked(it));
+            !permit.ruling((Action::Subscribe, asked), &session.client_id).is_allowed()
         });
         let lost: Vec<Box<str>> = lost.map(|held| held.filter.clone()).collect();
         let seen = session.subscriptions.len();

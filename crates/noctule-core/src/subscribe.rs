@@ -169,7 +169,7 @@ impl Broker {
         if too_deep(filter.plain(), self.limits.topic_levels_max) {
             return Err((ReasonCode::TopicFilterInvalid, "filter has too many levels"));
         }
-        let Some(qos_max) = self.may_subscribe(slot, filter.plain()) else {
+        let Some(qos_max) = self.may_subscribe(slot, filter) else {
             self.counters.subscribes_denied += 1;
             return Err((ReasonCode::NotAuthorized, "not authorized to subscribe"));
         };
@@ -263,14 +263,8 @@ impl Broker {
             codes.push(match at < FILTERS_MAX {
                 false => ReasonCode::ImplementationSpecificError as u8,
                 true => {
-                    // One that is too long with the mount point was never there.
                     let meant = self.mounted_filter(conn, filter);
-                    let ended = TopicFilter::parse(&meant)
-                        .is_ok_and(|meant| self.end_subscription(turn, slot, meant, &mut leaving));
-                    match ended {
-                        false => ReasonCode::NoSubscriptionExisted as u8,
-                        true => ReasonCode::Success as u8,
-                    }
+                    self.unsubscribe_one(turn, slot, &meant, &mut leaving) as u8
                 }
             });
         }
@@ -278,6 +272,27 @@ impl Broker {
         self.leave_groups(turn, slot, &groups, &mut wait);
         let reply = Reply::UnsubAck { id: packet.packet_id, codes: codes.into() };
         self.reply(turn, conn, wait, reply);
+    }
+
+    /// One filter, with its mount point.
+    fn unsubscribe_one(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: u32,
+        filter: &str,
+        leaving: &mut Leaving,
+    ) -> ReasonCode {
+        // One that is too long with the mount point was never there.
+        let Ok(filter) = TopicFilter::parse(filter) else {
+            return ReasonCode::NoSubscriptionExisted;
+        };
+        if !self.may_unsubscribe(slot, filter) {
+            return ReasonCode::NotAuthorized;
+        }
+        match self.end_subscription(turn, slot, filter, leaving) {
+            false => ReasonCode::NoSubscriptionExisted,
+            true => ReasonCode::Success,
+        }
     }
 
     /// Ends subscriptions that a session may not have any more. Its client is not told: there is no

@@ -19,6 +19,7 @@
 //! * `cidr`     networks, for listeners, rates and bans
 //! * `rules/`   what is odd about rules, and what differs between two versions of them
 //! * `daemon` what a process in the background leaves behind
+//! * `dynsec/`  mosquitto's dynamic security
 //! * `defence` findings, bans, the audit log
 //! * `secrets`  files that not everybody should read
 //! * `sys`      the `$SYS` topics; `events` the broker's rare events as log lines
@@ -32,6 +33,7 @@ mod cidr;
 pub mod config;
 mod daemon;
 mod defence;
+mod dynsec;
 mod events;
 mod files;
 mod http;
@@ -53,6 +55,7 @@ mod stores;
 mod sys;
 
 pub use config::{Config, ConfigError};
+pub use dynsec::DynsecError;
 pub use inside::Inside;
 pub use process::{Beside, ConfigFile, Keep, Options, RunError, run, store_directory};
 pub use server::{Handle, Server};

@@ -14,7 +14,9 @@ pub(crate) fn warn_of_readers(config: &Config) {
         .chain(bearer)
         .chain(&config.defence.alert_bearer);
     let passwords = config.listeners.iter().filter_map(|it| it.password_file.as_ref());
-    for path in keys.chain(&config.password_file).chain(passwords).chain(secrets) {
+    let dynsec = config.dynamic_security.iter();
+    let dynsec = dynsec.flat_map(|it| [Some(&it.file), it.password_init_file.as_ref()]).flatten();
+    for path in keys.chain(dynsec).chain(&config.password_file).chain(passwords).chain(secrets) {
         if let Some(mode) = open_to_all(path) {
             let path = path.display();
             tracing::warn!(

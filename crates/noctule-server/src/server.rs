@@ -6,6 +6,7 @@ use crate::config::{
     Admission, AuthenticatorKind, Config, Listener, Log, LogLevel, Presence, TlsOptions,
 };
 use crate::defence::{Alarm, Allowed, BanFile, Bans, Defence, Posts, Reloaded, Report, Reports};
+use crate::dynsec::{self, Book, DeskThread, Opening};
 use crate::files;
 use crate::http::HttpThread;
 use crate::inside::{self, Inside};
@@ -58,6 +59,7 @@ pub struct Handle {
     http: Option<HttpThread>,
     admin: Option<AdminServer>,
     defence: Option<Defence>,
+    dynsec: Option<DeskThread>,
     homes: Homes,
     shared: Arc<Shared>,
     config: Config,
@@ -97,6 +99,7 @@ struct Plan<'a> {
     tokens: &'a TokenPool,
     bans: &'a Arc<Bans>,
     headcount: Headcount,
+    dynsec: Option<&'a Opening>,
     reports: Reports,
 }
 
@@ -118,7 +121,8 @@ impl Server {
         secrets::warn_of_readers(&config);
         let believed = Believed::load(&config, None)?;
         let http = believed.http()?;
-        let privileges = as_user(&config)?;
+        // As that user: it is to write the file later.
+        let (privileges, opening) = (as_user(&config)?, opening(&config)?);
         let count = config.shard_count();
         let polls = (0..count).map(|_| poll()).collect::<io::Result<Vec<_>>>()?;
         let wakes: Vec<Arc<Wake>> = polls.iter().map(|(_, wake)| Arc::clone(wake)).collect();
@@ -135,6 +139,7 @@ impl Server {
         let plan = Plan {
             bans: &bans,
             headcount: Headcount::default(),
+            dynsec: opening.as_ref(),
             reports: posts.reports(),
             config: &config,
             homes: Homes::new(count, seed),
@@ -155,6 +160,7 @@ impl Server {
         }
         let Plan { homes, .. } = plan;
         replay(&config, &mut parts)?;
+        let dynsec = opening.map(|it| it.start(&mailboxes)).transpose()?;
         // Not before: those who waited while a store is read would give up and come again, and
         // their two connections would be heard in any order.
         let (mut bound, admin_socket) = take_ports(&config, count, privileges)?;
@@ -175,6 +181,7 @@ impl Server {
             http,
             admin: None,
             defence: Some(defence),
+            dynsec,
             homes,
             shared,
             config,
@@ -195,6 +202,7 @@ impl Server {
         config.listeners.iter().try_for_each(|listener| acceptor(listener).map(drop))?;
         Believed::load(config, None)?;
         Alarm::check(&config.defence)?;
+        config.dynamic_security.as_ref().map(dynsec::check).transpose()?;
         Ok(())
     }
 }
@@ -203,6 +211,12 @@ impl Server {
 fn ban_file(config: &Config) -> Option<BanFile> {
     let directory = config.durability.data.as_ref().filter(|_| config.keeps_something());
     directory.map(|directory| BanFile::in_directory(directory))
+}
+
+/// Dynamic security, with its file.
+fn opening(config: &Config) -> Result<Option<Opening>, StartError> {
+    let book = config.dynamic_security.as_ref().map(Book::open).transpose()?;
+    Ok(book.map(Opening::new))
 }
 
 /// Opens what is kept as the user that is configured, from here on.
@@ -301,6 +315,7 @@ impl Plan<'_> {
             commands: joints.commands,
             wake,
             auth,
+            dynsec: self.dynsec.map(Opening::parts),
             sys: (id.0 == 0).then(sys),
             watch: WatchParts {
                 thresholds: self.config.defence.thresholds,
@@ -346,6 +361,7 @@ fn pinned(old: &Config, new: &Config, alike: bool) -> Vec<&'static str> {
         ("listener", !alike),
         ("admin", old.admin != new.admin),
         ("durability", old.durability != new.durability),
+        ("dynamic_security", old.dynamic_security != new.dynamic_security),
         ("log", fixed(&old.log) != fixed(&new.log)),
     ];
     those(&all)
@@ -375,6 +391,7 @@ fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("authenticators", old.authenticators != new.authenticators),
         ("jwt", old.jwt != new.jwt),
         ("webhook", old.webhook != new.webhook),
+        ("dynamic_security", old.dynamic_security != new.dynamic_security),
     ];
     those(&all)
 }
@@ -470,6 +487,7 @@ impl Handle {
             AuthenticatorKind::Certificate => named_by(listener).names_anybody(),
             AuthenticatorKind::Jwt => !jwt.is_empty(),
             AuthenticatorKind::Password => !self.config.users_of(listener).is_empty(),
+            AuthenticatorKind::Dynsec => self.dynsec.is_some(),
             AuthenticatorKind::Webhook => webhook.is_some(),
         })
     }
@@ -555,6 +573,9 @@ impl Handle {
             mailbox.post(Command::Reconfigure(Arc::clone(&new)));
         }
         self.begin_fetching();
+        if let Some(dynsec) = &self.dynsec {
+            dynsec.reread();
+        }
         pinned
     }
 
@@ -627,6 +648,9 @@ impl Handle {
         }
         if let Some(admin) = self.admin.take() {
             drop(admin);
+        }
+        if let Some(dynsec) = self.dynsec.take() {
+            dynsec.join();
         }
         // Nobody has anything to report any more.
         drop(self.defence.take());

@@ -1,6 +1,7 @@
 //! Why a broker could not start, in words for who starts it.
 
 use crate::auth::AuthFileError;
+use crate::dynsec::DynsecError;
 use noctule_store::StoreError;
 use noctule_tls::TlsFileError;
 use std::fmt;
@@ -47,6 +48,8 @@ pub enum StartError {
     },
     /// A file of tokens or of a webhook is of no use.
     Auth(AuthFileError),
+    /// The file of dynamic security is of no use.
+    Dynsec(DynsecError),
     /// What is to be kept cannot be kept there, or what was kept cannot be read.
     Store {
         /// Directory.
@@ -72,6 +75,7 @@ impl fmt::Display for StartError {
                 StartError::Auth(error) => {
                     write!(f, "clients could not be authenticated: {error}")
                 }
+                StartError::Dynsec(error) => write!(f, "no dynamic security: {error}"),
                 StartError::Tls { address, error } => {
                     write!(f, "no TLS on {address}: {error}")?;
                     error.likely_fix().map_or(Ok(()), |fix| write!(f, ". {fix}"))
@@ -127,6 +131,12 @@ impl std::error::Error for StartError {}
 impl From<AuthFileError> for StartError {
     fn from(error: AuthFileError) -> StartError {
         StartError::Auth(error)
+    }
+}
+
+impl From<DynsecError> for StartError {
+    fn from(error: DynsecError) -> StartError {
+        StartError::Dynsec(error)
     }
 }
 

@@ -624,7 +624,8 @@ impl Node {
             | Effect::Move { conn, .. }
             | Effect::Pause { conn }
             | Effect::Resume { conn }
-            | Effect::Authenticate { conn, .. } => *conn,
+            | Effect::Authenticate { conn, .. }
+            | Effect::Control { conn, .. } => *conn,
             Effect::Stopped => {
                 self.shards[usize::from(shard.0)].stopped = true;
                 return;
@@ -656,7 +657,11 @@ impl Node {
                 state.state = LineState::Open;
             }
             Effect::Authenticate { request, .. } => state.asked = Some(request),
-            Effect::Pause { .. } | Effect::Resume { .. } | Effect::Stopped => {}
+            // No node of the simulator has rules that come by messages.
+            Effect::Pause { .. }
+            | Effect::Resume { .. }
+            | Effect::Control { .. }
+            | Effect::Stopped => {}
         }
     }
 

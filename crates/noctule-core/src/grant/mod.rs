@@ -5,6 +5,7 @@
 //! * `rules`      rules, and what they come to for one client and topic
 //! * `bounds`     how much the holder of a role may do
 //! * `policy`     all rules of a configuration; which of them are for a client
+//! * `ranked`     rules in an order of their own
 //! * `decisions`  what was decided a moment ago
 //!
 //! ```text
@@ -15,6 +16,7 @@ mod bounds;
 mod decisions;
 mod pattern;
 mod policy;
+mod ranked;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -23,9 +25,11 @@ pub use bounds::Bounds;
 pub(crate) use decisions::Decisions;
 pub use pattern::{Pattern, PatternError, Placeholders, Who};
 pub use policy::{Acl, Policies, Policy, Principal, Roles};
-pub use rules::{Action, Actions, List, Rule, Rules, Ruling, Source};
+pub use ranked::{Ranked, RankedLists};
+pub use rules::{Action, Actions, List, Otherwise, Rule, Rules, Ruling, Source};
 
 use crate::identity::ListenerId;
+use noctule_proto::TopicFilter;
 use serde::{Deserialize, Serialize};
 
 /// What one client may do.
@@ -39,6 +43,8 @@ pub(crate) struct Permit {
     pub(crate) key: u64,
     /// A SUBSCRIBE is looked at, not only what is delivered.
     pub(crate) strict: bool,
+    /// Filters are looked at with their shares, as ranked rules have it.
+    whole: bool,
     /// `None`: everything.
     rules: Option<Rules>,
     /// How much of it; `None`: as much as everybody.
@@ -48,16 +54,21 @@ pub(crate) struct Permit {
 impl Permit {
     /// Its key is for who makes it to choose.
     pub(crate) fn new(
-        (policies, version): (&Policies, u32),
+        (policies, ranked, version): (&Policies, Option<&Ranked>, u32),
         (principal, listener): (Principal, ListenerId),
     ) -> Permit {
         let policy = policies.of(listener);
-        let strict = policy.strict || policy.is_open();
-        let open = policy.is_open() && principal.rules.is_none();
-        let rules = (!open).then(|| policy.rules_of(&principal));
+        let strict = policy.strict || policy.is_open() || ranked.is_some();
+        let rules = match ranked {
+            Some(ranked) => Some(policy.rules_below(ranked, &principal)),
+            None if policy.is_open() && principal.rules.is_none() => None,
+            None => Some(policy.rules_of(&principal)),
+        };
+        let user_name = principal.user_name.as_deref();
+        let whole = ranked.is_some_and(|ranked| ranked.lists_of(user_name).is_some());
         let bounds = policy.bounds_of(&principal);
         let bounds = (!bounds.is_none()).then(|| Box::new(bounds));
-        Permit { principal, listener, version, key: 0, strict, rules, bounds }
+        Permit { principal, listener, version, key: 0, strict, whole, rules, bounds }
     }
 
     /// Everything is allowed.
@@ -68,6 +79,11 @@ impl Permit {
     /// Whether the client id makes a difference.
     pub(crate) fn names_client(&self) -> bool {
         self.rules.as_ref().is_some_and(Rules::name_client)
+    }
+
+    /// What of a filter its rules are about.
+    pub(crate) fn asked<'f>(&self, filter: TopicFilter<'f>) -> &'f str {
+        if self.whole { filter.as_str() } else { filter.plain() }
     }
 
     /// What the rules come to.

@@ -48,6 +48,10 @@ enum Piece {
     Rest,
     /// Everything: `#` alone.
     All,
+    /// The filter that is spelled like the whole pattern, and no other.
+    Spelled,
+    /// Every filter with wildcards.
+    Wild,
 }
 
 /// The text is no pattern.
@@ -86,6 +90,21 @@ impl Pattern {
         if filter.share().is_some() {
             return Err(PatternError::Share);
         }
+        Ok(Pattern::of(text, placeholders))
+    }
+
+    /// The same, and a share is a text like others: for rules about filters as they are written.
+    ///
+    /// # Errors
+    /// It is no topic filter.
+    pub fn parse_whole(text: &str, placeholders: Placeholders) -> Result<Pattern, PatternError> {
+        // A rule may be about any share: `$share/+/a`, which no client can subscribe to.
+        let plain = text.strip_prefix('$').filter(|it| it.starts_with("share/")).unwrap_or(text);
+        TopicFilter::parse(plain).map_err(PatternError::Filter)?;
+        Ok(Pattern::of(text, placeholders))
+    }
+
+    fn of(text: &str, placeholders: Placeholders) -> Pattern {
         let mut pieces = Vec::new();
         let mut at = 0;
         for level in text.split('/') {
@@ -116,7 +135,19 @@ impl Pattern {
             at += 1;
         }
         pieces.retain(|piece| !matches!(piece, Piece::Text(range) if range.is_empty()));
-        Ok(Pattern { text: text.into(), pieces: pieces.into() })
+        Pattern { text: text.into(), pieces: pieces.into() }
+    }
+
+    /// About the filter that is spelled like this, wildcards and all, and about nothing else.
+    #[must_use]
+    pub fn spelled(text: &str) -> Pattern {
+        Pattern { text: text.into(), pieces: [Piece::Spelled].into() }
+    }
+
+    /// About all filters with wildcards, wherever they begin.
+    #[must_use]
+    pub fn wild() -> Pattern {
+        Pattern { text: "+, #".into(), pieces: [Piece::Wild].into() }
     }
 
     /// As it was written.
@@ -156,8 +187,10 @@ impl Pattern {
     fn covers(&self, all: &str, who: Who<'_>) -> bool {
         // [MQTT-4.7.2-1 v5]: nothing but a literal begins such a topic.
         if all.starts_with('$') {
-            let literal = self.pieces.first().and_then(|piece| self.literal(piece));
-            if !literal.is_some_and(|text| text.starts_with('$')) {
+            let first = self.pieces.first();
+            let literal = first.and_then(|piece| self.literal(piece));
+            let begins = literal.is_some_and(|text| text.starts_with('$'));
+            if !begins && first != Some(&Piece::Wild) {
                 return false;
             }
         }
@@ -177,6 +210,8 @@ impl Pattern {
                 }
                 Piece::Rest => return rest.is_empty() || rest.starts_with('/'),
                 Piece::All => return true,
+                Piece::Spelled => return *self.text == *all,
+                Piece::Wild => return all.split('/').any(|level| matches!(level, "+" | "#")),
             };
             match expected.and_then(|text| rest.strip_prefix(text)) {
                 Some(left) => rest = left,
@@ -189,7 +224,9 @@ impl Pattern {
     fn literal(&self, piece: &Piece) -> Option<&str> {
         match piece {
             Piece::Text(range) => self.text.get(range.start as usize..range.end as usize),
+            Piece::Spelled => Some(&self.text),
             Piece::Client | Piece::User | Piece::Level | Piece::Rest | Piece::All => None,
+            Piece::Wild => None,
         }
     }
 }
@@ -326,9 +363,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_spelled_is_about_its_like_alone_and_the_wild_about_wildcards() {
+        for (spelled, filter, same) in [
+            ("a/+", "a/+", true),
+            ("a/+", "a/b", false),
+            ("a/#", "a", false),
+            ("$SYS/#", "$SYS/#", true),
+            ("%c", "c1", false),
+            ("%c", "%c", true),
+        ] {
+            assert_eq!(Pattern::spelled(spelled).includes(filter, ANN), same, "{spelled} {filter}");
+        }
+        for (filter, has) in
+            [("#", true), ("a/+/b", true), ("$SYS/#", true), ("a/b", false), ("$SYS/x", false)]
+        {
+            assert_eq!(Pattern::wild().includes(filter, ANN), has, "{filter}");
+        }
+    }
+
+    #[test]
     fn what_is_no_filter_is_refused() {
         let parse = |text| Pattern::parse(text, Placeholders::Anywhere);
         assert_eq!(parse("$share/g/a"), Err(PatternError::Share));
+        let any = Pattern::parse_whole("$share/+/a/#", Placeholders::WholeLevel).unwrap();
+        assert!(any.includes("$share/g/a/+", ANN) && !any.includes("a/b", ANN));
+        assert!(Pattern::parse_whole("$share/+/a#", Placeholders::WholeLevel).is_err());
         for text in ["", "a#", "a/#/b", "a+"] {
             assert!(matches!(parse(text), Err(PatternError::Filter(_))), "{text}");
         }

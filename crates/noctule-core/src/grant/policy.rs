@@ -1,6 +1,7 @@
 //! What everybody may do, as the configuration says it; and what of it is for one client.
 
 use super::bounds::Bounds;
+use super::ranked::Ranked;
 use super::rules::{List, Rules};
 use crate::identity::{ListenerId, Time};
 use serde::{Deserialize, Serialize};
@@ -59,9 +60,9 @@ pub struct Acl {
 }
 
 /// Stages of [`Rules`].
-const BY_ROLE: u8 = 0;
-const BY_USER: u8 = 1;
-const BY_PATTERN: u8 = 2;
+const BY_ROLE: u32 = 0;
+const BY_USER: u32 = 1;
+const BY_PATTERN: u32 = 2;
 
 impl Policy {
     /// Whether it has no rules: everything is allowed, but for what a principal's own rules say.
@@ -83,8 +84,26 @@ impl Policy {
     /// What is for one client.
     #[must_use]
     pub fn rules_of(&self, principal: &Principal) -> Rules {
+        Rules::new(self.lists_of(principal))
+    }
+
+    /// The same, with what ranked rules say of it before all others.
+    #[must_use]
+    pub fn rules_below(&self, ranked: &Ranked, principal: &Principal) -> Rules {
+        let first = ranked.lists_of(principal.user_name.as_deref());
+        let known = first.is_some();
+        let first = (0..).zip(first.into_iter().flatten().cloned());
+        let mut lists: Vec<(u32, Arc<List>)> = first.collect();
+        let stages = u32::try_from(lists.len()).unwrap_or(u32::MAX - BY_PATTERN);
+        let others = self.lists_of(principal).into_iter();
+        lists.extend(others.map(|(stage, list)| (stages + stage, list)));
+        let rules = Rules::new(lists);
+        if known { rules.with_otherwise(ranked.otherwise) } else { rules }
+    }
+
+    fn lists_of(&self, principal: &Principal) -> Vec<(u32, Arc<List>)> {
         let user_name = principal.user_name.as_deref();
-        let mut lists: Vec<(u8, Arc<List>)> = Vec::new();
+        let mut lists: Vec<(u32, Arc<List>)> = Vec::new();
         lists.extend(principal.rules.iter().map(|own| (BY_ROLE, Arc::clone(own))));
         if let Some(roles) = &self.roles {
             let names = roles.of(principal);
@@ -99,7 +118,7 @@ impl Policy {
             lists.extend(own.map(|list| (BY_USER, Arc::clone(list))));
             lists.push((BY_PATTERN, Arc::clone(&acl.patterns)));
         }
-        Rules::new(lists)
+        lists
     }
 }
 

@@ -20,11 +20,13 @@ pub enum Action {
     Subscribe,
     /// Be given a message of a topic.
     Receive,
+    /// End a subscription to a filter.
+    Unsubscribe,
 }
 
 /// Some of the kinds of [`Action`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Actions(u8);
+pub struct Actions(pub(super) u8);
 
 impl Actions {
     /// Publishing.
@@ -35,8 +37,10 @@ impl Actions {
     pub const RECEIVE: Actions = Actions(4);
     /// Subscribing, and receiving what comes of it.
     pub const READ: Actions = Actions(6);
-    /// Everything.
+    /// Everything but to unsubscribe, which is nobody's loss.
     pub const ALL: Actions = Actions(7);
+    /// Ending subscriptions.
+    pub const UNSUBSCRIBE: Actions = Actions(8);
 
     /// These and those.
     #[must_use]
@@ -63,6 +67,7 @@ impl From<Action> for Actions {
             Action::Publish { .. } => Actions::PUBLISH,
             Action::Subscribe => Actions::SUBSCRIBE,
             Action::Receive => Actions::RECEIVE,
+            Action::Unsubscribe => Actions::UNSUBSCRIBE,
         }
     }
 }
@@ -73,6 +78,7 @@ impl fmt::Display for Actions {
             (Actions::PUBLISH, "publish"),
             (Actions::SUBSCRIBE, "subscribe"),
             (Actions::RECEIVE, "receive"),
+            (Actions::UNSUBSCRIBE, "unsubscribe"),
         ];
         let mut first = true;
         for (_, word) in all.into_iter().filter(|(one, _)| self.hold(*one)) {
@@ -121,14 +127,14 @@ impl Rule {
         self.actions.hold(action.into())
             && match action {
                 Action::Publish { .. } | Action::Receive => self.pattern.matches(topic, who),
-                Action::Subscribe => self.pattern.includes(topic, who),
+                Action::Subscribe | Action::Unsubscribe => self.pattern.includes(topic, who),
             }
     }
 
     fn allows(&self, (action, topic): (Action, &str), who: Who<'_>) -> bool {
         let within = match action {
             Action::Publish { qos, retain } => qos <= self.qos_max && (self.retain || !retain),
-            Action::Subscribe | Action::Receive => true,
+            Action::Subscribe | Action::Receive | Action::Unsubscribe => true,
         };
         within && self.is_about((action, topic), who)
     }
@@ -154,7 +160,7 @@ impl List {
 /// What rules come to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ruling<'a> {
-    /// This rule allows it; or there are none at all.
+    /// This rule allows it; or no rule is about it, and it is allowed without.
     Allowed(Option<&'a Rule>),
     /// This rule denies it.
     Denied(&'a Rule),
@@ -170,21 +176,47 @@ impl Ruling<'_> {
     }
 }
 
+/// What clients may do where no rule is about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Otherwise {
+    /// With topics in general.
+    pub plain: Actions,
+    /// With those that control the broker.
+    pub control: Actions,
+}
+
+impl Default for Otherwise {
+    /// Nothing but to leave.
+    fn default() -> Otherwise {
+        Otherwise { plain: Actions::UNSUBSCRIBE, control: Actions::UNSUBSCRIBE }
+    }
+}
+
+/// What topics that control the broker begin with, as mosquitto has it.
+const CONTROL: &str = "$CONTROL";
+
 /// The rules of one client: stages, in order. The first stage that has a say decides; within it
-/// what denies goes before what allows. What no rule is about is denied.
+/// what denies goes before what allows.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Rules {
     /// Each list with the number of its stage, in order.
-    lists: Box<[(u8, Arc<List>)]>,
+    lists: Box<[(u32, Arc<List>)]>,
+    otherwise: Otherwise,
 }
 
 impl Rules {
     /// Of lists, each with the number of its stage; these must not go down.
     #[must_use]
-    pub fn new(lists: impl IntoIterator<Item = (u8, Arc<List>)>) -> Rules {
-        let lists: Box<[(u8, Arc<List>)]> = lists.into_iter().collect();
+    pub fn new(lists: impl IntoIterator<Item = (u32, Arc<List>)>) -> Rules {
+        let lists: Box<[(u32, Arc<List>)]> = lists.into_iter().collect();
         debug_assert!(lists.is_sorted_by_key(|(stage, _)| *stage), "stages go up");
-        Rules { lists }
+        Rules { lists, otherwise: Otherwise::default() }
+    }
+
+    /// The same, where more, or less, is allowed that no rule is about.
+    #[must_use]
+    pub fn with_otherwise(self, otherwise: Otherwise) -> Rules {
+        Rules { otherwise, ..self }
     }
 
     /// What they come to.
@@ -203,7 +235,10 @@ impl Rules {
                 return Ruling::Allowed(Some(rule));
             }
         }
-        Ruling::NoRule
+        let (action, topic) = asked;
+        let Otherwise { plain, control } = self.otherwise;
+        let otherwise = if topic.starts_with(CONTROL) { control } else { plain };
+        if otherwise.hold(action.into()) { Ruling::Allowed(None) } else { Ruling::NoRule }
     }
 
     /// The lists, in the order in which they have a say.

@@ -59,14 +59,27 @@ fn plainly(rule: &Rule, who: Who<'_>) -> Option<String> {
     (!first_is_name || !text.starts_with('$')).then_some(text)
 }
 
+/// Whether a pattern of a ranking is about a topic or filter, read naively.
+fn covers(pattern: &Pattern, asked: &str, who: Who<'_>) -> bool {
+    let text = pattern.as_str();
+    if *pattern == Pattern::wild() {
+        asked.contains(['+', '#'])
+    } else if *pattern == Pattern::spelled(text) {
+        text == asked
+    } else {
+        pattern.includes(asked, who)
+    }
+}
+
 /// Whether it is allowed, and the line of the rule that says so.
-fn naive(lists: &[(u8, Arc<List>)], asked: (Action, &str), who: Who<'_>) -> (bool, Option<u32>) {
+fn naive(lists: &[(u32, Arc<List>)], asked: (Action, &str), who: Who<'_>) -> (bool, Option<u32>) {
     let (action, topic) = asked;
     let about = |rule: &&Rule| {
         let kind = match action {
             Action::Publish { .. } => Actions::PUBLISH,
             Action::Subscribe => Actions::SUBSCRIBE,
             Action::Receive => Actions::RECEIVE,
+            Action::Unsubscribe => Actions::UNSUBSCRIBE,
         };
         let pattern = plainly(rule, who);
         rule.actions.hold(kind) && pattern.is_some_and(|filter| matches(&filter, topic))
@@ -79,7 +92,7 @@ fn naive(lists: &[(u8, Arc<List>)], asked: (Action, &str), who: Who<'_>) -> (boo
         let allowed =
             of_stage().flat_map(|list| &list.allow).filter(about).find(|rule| match action {
                 Action::Publish { qos, retain } => qos <= rule.qos_max && (!retain || rule.retain),
-                Action::Subscribe | Action::Receive => true,
+                Action::Subscribe | Action::Receive | Action::Unsubscribe => true,
             });
         if let Some(rule) = allowed {
             return (true, Some(rule.source.line));
@@ -93,7 +106,7 @@ fn a_permit_says_what_a_naive_reading_of_the_rules_says() {
     let mut random = Random::new((77, 1));
     let (mut allowed, mut denied, mut unruled) = (0, 0, 0);
     for _ in 0..60_000 {
-        let lists: Vec<(u8, Arc<List>)> =
+        let lists: Vec<(u32, Arc<List>)> =
             [0, 0, 1, 2].into_iter().map(|stage| (stage, list(&mut random))).collect();
         let rules = Rules::new(lists.clone());
         let who =
@@ -122,6 +135,93 @@ fn a_permit_says_what_a_naive_reading_of_the_rules_says() {
     }
     // All of the three were asked often enough.
     assert!(allowed > 5000 && denied > 5000 && unruled > 5000, "{allowed} {denied} {unruled}");
+}
+
+/// One rule of a ranking: about one kind of action, and whether it allows.
+fn ranked_rule(random: &mut Random) -> (Rule, bool) {
+    let kinds = [
+        Actions::PUBLISH,
+        Actions::RECEIVE,
+        Actions::SUBSCRIBE,
+        Actions::SUBSCRIBE,
+        Actions::UNSUBSCRIBE,
+    ];
+    let mut rule = Rule { actions: pick(random, &kinds), retain: true, ..rule(random) };
+    rule.qos_max = QoS::ExactlyOnce;
+    if rule.actions == Actions::SUBSCRIBE || rule.actions == Actions::UNSUBSCRIBE {
+        match random.next() % 5 {
+            0 => rule.pattern = Pattern::spelled(rule.pattern.as_str()),
+            1 => rule.pattern = Pattern::wild(),
+            _ => {}
+        }
+    }
+    (rule, random.next().is_multiple_of(2))
+}
+
+#[test]
+fn of_ranked_rules_the_first_that_is_about_it_decides() {
+    let mut random = Random::new((79, 1));
+    let (mut by_rule, mut otherwise, mut others) = (0, 0, 0);
+    for _ in 0..40_000 {
+        let count = random.next() % 24;
+        let all: Vec<(Rule, bool)> = (0..count).map(|_| ranked_rule(&mut random)).collect();
+        let list = |(rule, allows): &(Rule, bool)| {
+            let (mut list, rule) = (List::default(), vec![rule.clone()]);
+            *(if *allows { &mut list.allow } else { &mut list.deny }) = rule;
+            Arc::new(list)
+        };
+        let lists: RankedLists = all.iter().map(list).collect();
+        let plain = Actions((random.next() % 16) as u8);
+        let ranked = Ranked {
+            users: [("ann".into(), Arc::clone(&lists))].into(),
+            anonymous: lists,
+            otherwise: Otherwise { plain, control: Actions::default() },
+        };
+        let last = Rule { qos_max: QoS::ExactlyOnce, retain: true, ..rule(&mut random) };
+        let below = list(&(last.clone(), true));
+        let acl = Acl { anonymous: below, patterns: Arc::default(), ..Acl::default() };
+        let policy = Policy { roles: None, acl: Some(acl), strict: true };
+        let user_name = pick(&mut random, &[Some("ann"), Some("bob"), None]);
+        let who = Who { client_id: pick(&mut random, &CLIENTS), user_name };
+        let asked = filter(&mut random, &["a", "b", "c1", "ann", "", "+"]);
+        let topic = asked.replace(['#', '+'], "z");
+        let topic = if random.next().is_multiple_of(9) { "$CONTROL/x".into() } else { topic };
+        let publish = Action::Publish { qos: QoS::AtMostOnce, retain: false };
+        let (action, topic) = match random.next() % 4 {
+            0 => (publish, &topic),
+            1 => (Action::Receive, &topic),
+            2 => (Action::Subscribe, &asked),
+            _ => (Action::Unsubscribe, &asked),
+        };
+        let is_about =
+            |rule: &Rule| rule.actions.hold(action.into()) && covers(&rule.pattern, topic, who);
+        let known = user_name != Some("bob");
+        let first = all.iter().filter(|_| known).find(|(rule, _)| is_about(rule));
+        let below = user_name.is_none() && is_about(&last);
+        let expected = match first {
+            Some((_, allows)) => {
+                by_rule += 1;
+                *allows
+            }
+            None if below => {
+                others += 1;
+                true
+            }
+            None => {
+                otherwise += 1;
+                let control = topic.starts_with("$CONTROL");
+                match known {
+                    true => !control && plain.hold(action.into()),
+                    false => action == Action::Unsubscribe,
+                }
+            }
+        };
+        let principal = Principal { user_name: user_name.map(Into::into), ..Principal::default() };
+        let rules = policy.rules_below(&ranked, &principal);
+        let ruling = rules.ruling((action, topic), who);
+        assert_eq!(ruling.is_allowed(), expected, "{topic:?} {action:?} {who:?}\n{ranked:#?}");
+    }
+    assert!(by_rule > 4000 && otherwise > 4000 && others > 300, "{by_rule} {otherwise} {others}");
 }
 
 #[test]
@@ -196,12 +296,12 @@ fn roles_come_from_the_user_its_groups_and_what_it_brings() {
 #[test]
 fn of_the_topics_of_the_broker_only_the_state_of_bridges_is_for_clients() {
     for topic in ["$SYS", "$SYS/", "$SYS/broker/uptime", "$SYS/broker/connection/state"] {
-        assert!(super::is_reserved(topic), "{topic}");
+        assert!(is_reserved(topic), "{topic}");
     }
     for topic in ["$SYS/broker/connection//state", "$SYS/broker/connection/a/b/state"] {
-        assert!(super::is_reserved(topic), "{topic}");
+        assert!(is_reserved(topic), "{topic}");
     }
     for topic in ["$SYS/broker/connection/hut.cloud/state", "$CONTROL/x", "SYS/x"] {
-        assert!(!super::is_reserved(topic), "{topic}");
+        assert!(!is_reserved(topic), "{topic}");
     }
 }

@@ -425,3 +425,60 @@ fn denials_are_counted_each_and_told_once_between_two_looks() {
         assert_eq!((told, look.traffic.denials, look.traffic.messages), (1, 5, 0), "{round}");
     }
 }
+
+/// Messages to `$CONTROL/x`, with this first byte and packet identifier.
+fn control(rig: &mut Rig, first: u8, id: Option<u8>) -> Outbox {
+    let mut bytes = vec![first, 0, 0, 10];
+    bytes.extend_from_slice(b"$CONTROL/x");
+    bytes.extend(id.into_iter().flat_map(|id| [0, id]));
+    bytes.extend_from_slice(&[0, b'?']);
+    bytes[1] = bytes.len() as u8 - 2;
+    rig.send(0, &bytes)
+}
+
+#[test]
+fn a_message_for_the_server_is_acknowledged_when_it_is_done_and_goes_to_nobody() {
+    use crate::grant::{Actions, Otherwise, Ranked};
+    let mut rig = Rig::new();
+    rig.connect(0, 8);
+    let conn = ConnId(0);
+    // Without rules that come by messages it is a topic like others.
+    assert!(control(&mut rig, 0x30, None).effects.is_empty());
+    let all = Actions::ALL.and(Actions::UNSUBSCRIBE);
+    let otherwise = Otherwise { plain: all, control: all };
+    rig.tell(Input::Ranked(std::sync::Arc::new(Ranked { otherwise, ..Ranked::default() })));
+    rig.send(
+        0,
+        &[0x82, 16, 0, 1, 0, 0, 10, b'$', b'C', b'O', b'N', b'T', b'R', b'O', b'L', b'/', b'x', 1],
+    );
+    let is_control = |effect: &Effect| {
+        matches!(effect, Effect::Control { request, .. }
+            if &*request.topic == "$CONTROL/x" && *request.payload == *b"?")
+    };
+    for (first, id, ack) in [(0x30, None, None), (0x32, Some(5), Some(0x40)), (0x34, Some(6), None)]
+    {
+        let mut out = control(&mut rig, first, id);
+        if first == 0x34 {
+            // That of QoS 2 is heard when it is released.
+            assert!(!out.effects.iter().any(is_control) && out.frames[0] == 0x50);
+            out = rig.send(0, &[0x62, 2, 0, 6]);
+        }
+        assert!(
+            matches!(&out.effects[..], [Effect::Pause { .. }, it] if is_control(it)),
+            "{out:?}"
+        );
+        assert!(out.sends.is_empty(), "nobody is told yet, and it is for no subscriber");
+        let out = rig.tell(Input::Controlled { conn, taken: true });
+        assert_eq!(out.effects, [Effect::Resume { conn }]);
+        let told = out.frames.first().copied();
+        assert_eq!(told, if first == 0x34 { Some(0x70) } else { ack });
+    }
+    // One that is not taken is told so; who is gone is forgotten.
+    control(&mut rig, 0x32, Some(7));
+    let out = rig.tell(Input::Controlled { conn, taken: false });
+    assert_eq!(out.frames[..5], [0x40, out.frames[1], 0, 7, ReasonCode::QuotaExceeded as u8]);
+    control(&mut rig, 0x32, Some(8));
+    rig.tell(Input::Closed { conn });
+    rig.connect(0, 8);
+    assert!(rig.tell(Input::Controlled { conn, taken: true }).frames.is_empty());
+}

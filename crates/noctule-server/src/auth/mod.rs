@@ -6,9 +6,11 @@
 //! * `password_file`  users in a file, one a line
 //! * `recent`    passwords that were right a moment ago
 //! * `scram`     SCRAM-SHA-256, an enhanced authentication
+//! * `plain`     plain passwords, handed to `pool`
 //! * `pool`      the threads that check plain passwords, because that takes milliseconds
 //! * `token`     JSON Web Tokens, with threads of their own
 //! * `identity`  who a client turned out to be
+//! * `dynsec`    clients of dynamic security
 //! * `webhook`   a service of the operator's
 //! * `headcount` how many connections each user has
 //! * `grants`    what it says that clients may do
@@ -22,11 +24,13 @@
 //! nothing is configured that anybody could be checked against, a listener that lets anonymous
 //! clients in lets every name in. An Authentication Method names one of the chain.
 
+mod dynsec;
 mod file;
 mod grants;
 mod headcount;
 mod identity;
 mod password_file;
+mod plain;
 mod pool;
 mod recent;
 mod scram;
@@ -49,7 +53,6 @@ pub(crate) use token::{TokenCheck, TokenPool};
 pub(crate) use trust::{Believed, Trust};
 pub(crate) use verifier::prepared_name;
 
-use crate::cidr::Cidr;
 use crate::config::AuthenticatorKind;
 use crate::shard::{Clock, Mailbox};
 use grants::Grants;
@@ -87,6 +90,8 @@ pub(crate) struct Authenticator {
     clock: Clock,
     /// Keys the salts told to unknown users: the same name is always told the same salt.
     secret: [u8; 32],
+    /// Clients of dynamic security, if there is any.
+    dynsec: Option<Arc<crate::dynsec::Model>>,
     running: HashMap<ConnId, Running>,
     /// Who a connection is that proved it: a re-authentication cannot change it, a reload can end
     /// it.
@@ -159,13 +164,15 @@ enum Voucher {
     /// The issuer of its token.
     Issuer(Box<str>),
     Webhook,
+    /// The file of dynamic security, whose keeper ends connections by itself.
+    Dynsec,
 }
 
 /// An authentication that waits for something.
 enum Running {
     /// For a password check; the answer has to carry this ticket, so that it cannot reach a
     /// later connection with the same number. Without a user no password is right.
-    Password { ticket: u64, at: ListenerId, user: Option<Arc<str>> },
+    Password { ticket: u64, by: Voucher, user: Option<Arc<str>> },
     /// For the client's proof.
     Scram { exchange: Exchange, at: ListenerId, user: Option<Arc<str>> },
     /// For the check of a token; again, if it is not the first of this connection.
@@ -188,6 +195,7 @@ impl Authenticator {
             checks,
             clock,
             secret,
+            dynsec: None,
             running: HashMap::new(),
             known: HashMap::new(),
             grants: Grants::default(),
@@ -208,16 +216,18 @@ impl Authenticator {
         let known = self.known.iter().filter(|(_, known)| match &known.by {
             Voucher::Issuer(issuer) => !self.trust.tokens.knows(issuer),
             Voucher::Webhook => self.trust.hook.is_none(),
+            Voucher::Dynsec => false,
             Voucher::Own(at) => {
                 known.principal.user_name.as_deref().is_some_and(|user| changed(*at, user))
             }
         });
         let running = self.running.iter().filter(|(_, running)| match running {
-            Running::Password { user, at, .. } | Running::Scram { user, at, .. } => {
+            Running::Password { user, by: Voucher::Own(at), .. }
+            | Running::Scram { user, at, .. } => {
                 user.as_deref().is_some_and(|user| changed(*at, user))
             }
             // Who vouches for it is looked for again when it is answered.
-            Running::Token { .. } | Running::Webhook { .. } => false,
+            Running::Password { .. } | Running::Token { .. } | Running::Webhook { .. } => false,
         });
         let mut ended: Vec<ConnId> =
             known.map(|(conn, _)| *conn).chain(running.map(|(conn, _)| *conn)).collect();
@@ -281,12 +291,12 @@ impl Authenticator {
         accepted: bool,
     ) -> Option<AuthAnswer> {
         match self.running.get(&conn) {
-            Some(Running::Password { ticket: waiting, at, user }) if *waiting == ticket => {
-                let at = *at;
+            Some(Running::Password { ticket: waiting, by, user }) if *waiting == ticket => {
+                let by = by.clone();
                 let user = user.clone().filter(|_| accepted);
                 self.running.remove(&conn);
                 let Some(user) = user else { return Some(wrong_password()) };
-                let answer = self.admit_user((conn, at), user, None);
+                let answer = self.admit_user(conn, (user, by), None);
                 self.permitted(conn, answer)
             }
             _ => None,
@@ -354,12 +364,12 @@ impl Authenticator {
     /// One of our own users has proved who it is.
     fn admit_user(
         &mut self,
-        (conn, at): (ConnId, ListenerId),
-        user: Arc<str>,
+        conn: ConnId,
+        (user, by): (Arc<str>, Voucher),
         data: Option<Box<[u8]>>,
     ) -> AuthAnswer {
         let principal = Principal { user_name: Some(user), ..Principal::default() };
-        self.known.insert(conn, Known { principal: principal.clone(), by: Voucher::Own(at) });
+        self.known.insert(conn, Known { principal: principal.clone(), by });
         AuthAnswer::Allow { principal, data }
     }
 
@@ -394,6 +404,11 @@ impl Authenticator {
                         return self.ask_for_token(conn, (asked, false), proof);
                     }
                 }
+                AuthenticatorKind::Dynsec => {
+                    if let Some(answer) = self.ask_dynsec(conn, &applicant) {
+                        return answer;
+                    }
+                }
                 AuthenticatorKind::Password => {
                     let name = applicant.asked.user_name.as_deref();
                     if let Some(name) = name.filter(|name| chain.users.find(name).is_some()) {
@@ -415,7 +430,8 @@ impl Authenticator {
         let Applicant { asked, password, shown: Shown { anonymous, place, .. } } = applicant;
         let (anonymous, (at, _)) = (*anonymous, *place);
         // Nobody can prove a name here, so it is taken for what it is said to be.
-        if anonymous && self.trust.is_empty_at(at) {
+        let dynsec = self.has_dynsec() && self.trust.at(at).asks(AuthenticatorKind::Dynsec);
+        if anonymous && !dynsec && self.trust.is_empty_at(at) {
             return Some(allow(asked.user_name.clone()));
         }
         match (&asked.user_name, password) {
@@ -425,36 +441,11 @@ impl Authenticator {
                 "this listener does not let anonymous clients in",
             )),
             // It takes as long as it does for a user who is known.
-            (Some(name), _) if self.trust.at(at).asks(AuthenticatorKind::Password) => {
+            (Some(name), _) if dynsec || self.trust.at(at).asks(AuthenticatorKind::Password) => {
                 self.ask_for_password(conn, name, applicant)
             }
             (None | Some(_), _) => Some(wrong_password()),
         }
-    }
-
-    fn ask_for_password(
-        &mut self,
-        conn: ConnId,
-        user_name: &str,
-        applicant: &Applicant,
-    ) -> Option<AuthAnswer> {
-        let (at, _) = applicant.shown.place;
-        let (user, secret) = self.user(at, user_name);
-        let password = applicant.password.clone().unwrap_or_default();
-        if let Some(user) = &user
-            && self.checks.passwords.knows(&secret, &password)
-        {
-            // Those who were here a moment ago do not wait behind those who guess.
-            return Some(self.admit_user((conn, at), Arc::clone(user), None));
-        }
-        self.last_ticket += 1;
-        let ticket = self.last_ticket;
-        let from = applicant.shown.seen.remote.map(|remote| Cidr::of_client(remote.ip()));
-        if !self.checks.passwords.ask((conn, ticket), from, secret, password) {
-            return Some(too_many());
-        }
-        self.running.insert(conn, Running::Password { ticket, at, user });
-        None
     }
 
     fn ask_for_token(
@@ -584,7 +575,7 @@ impl Authenticator {
             let why = "the client identifier is not the name in the certificate";
             return deny(ReasonCode::ClientIdentifierNotValid, why);
         }
-        self.admit_user((conn, applicant.shown.place.0), user, None)
+        self.admit_user(conn, (user, Voucher::Own(applicant.shown.place.0)), None)
     }
 
     /// `expected`: the user name the client gave elsewhere, which has to be the same.
@@ -625,24 +616,10 @@ impl Authenticator {
         match exchange.finish(data.unwrap_or_default()) {
             Ok(proof) => {
                 let Some(user) = user else { return refuse(ScramError::WrongProof) };
-                self.admit_user((conn, at), user, Some(proof.into_bytes().into()))
+                self.admit_user(conn, (user, Voucher::Own(at)), Some(proof.into_bytes().into()))
             }
             Err(error) => refuse(error),
         }
-    }
-
-    /// A user and what to check against; for a name that is none, something no password fits.
-    fn user(&self, at: ListenerId, name: &str) -> (Option<Arc<str>>, Secret) {
-        let users = &self.trust.at(at).users;
-        match users.entry(name) {
-            Some((user, secret)) => (Some(Arc::clone(user)), secret.clone()),
-            None => (None, users.nobody(self.salt_of_nobody(name))),
-        }
-    }
-
-    fn salt_of_nobody(&self, user_name: &str) -> [u8; 16] {
-        let hash = verifier::hmac(&self.secret, user_name.as_bytes());
-        hash.first_chunk().copied().expect("32 bytes begin with 16 bytes")
     }
 }
 

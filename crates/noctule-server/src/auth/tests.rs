@@ -167,7 +167,9 @@ fn passwords_are_checked_on_open_listeners_too() {
 #[test]
 fn an_answer_for_an_earlier_connection_is_dropped() {
     let mut it = fixture(&[("a", "x")]);
-    it.auth.running.insert(CONN, Running::Password { ticket: 5, at: ListenerId(0), user: None });
+    it.auth
+        .running
+        .insert(CONN, Running::Password { ticket: 5, by: Voucher::Own(ListenerId(0)), user: None });
     assert!(it.auth.checked(CONN, 4, true).is_none());
     assert!(it.auth.checked(ConnId(8), 5, true).is_none());
     it.auth.forget(CONN);

@@ -12,14 +12,17 @@ pub enum AuthenticatorKind {
     Jwt,
     /// Passwords, and SCRAM.
     Password,
+    /// Clients of dynamic security.
+    Dynsec,
     /// A service of the operator's.
     Webhook,
 }
 
 impl AuthenticatorKind {
-    const NAMES: [(&str, AuthenticatorKind); 4] = [
+    const NAMES: [(&str, AuthenticatorKind); 5] = [
         ("certificate", AuthenticatorKind::Certificate),
         ("jwt", AuthenticatorKind::Jwt),
+        ("dynamic_security", AuthenticatorKind::Dynsec),
         ("password", AuthenticatorKind::Password),
         ("webhook", AuthenticatorKind::Webhook),
     ];
@@ -63,8 +66,8 @@ fn show(kinds: &[AuthenticatorKind]) -> String {
 }
 
 fn read(value: &DeValue<'_>) -> Result<Vec<AuthenticatorKind>, String> {
-    let wanted = "a list of \"certificate\", \"jwt\", \"password\" and \"webhook\" expected, each \
-                  once at most, in the order in which they are asked";
+    let wanted = "a list of \"certificate\", \"jwt\", \"dynamic_security\", \"password\" and \
+                  \"webhook\" expected, each once at most, in the order in which they are asked";
     let mut kinds = Vec::new();
     for said in value.as_array().ok_or(wanted)? {
         let said = said.get_ref().as_str();

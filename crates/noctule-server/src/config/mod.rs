@@ -13,6 +13,7 @@
 //! * `bridge`      other brokers, and what is passed on to and from them
 //! * `authenticators`  who is asked about a client
 //! * `jwt`         whose tokens are taken
+//! * `dynsec`      the file of dynamic security
 //! * `webhook`     the service that is asked who is let in
 //! * `admission`   which networks a listener takes connections from
 //! * `rates`       how much one client, or one address, may do
@@ -29,6 +30,7 @@ mod authenticators;
 mod bridge;
 mod defence;
 mod durability;
+mod dynsec;
 mod jwt;
 mod log;
 mod memory;
@@ -59,6 +61,7 @@ pub use bridge::{
 };
 pub use defence::{Audit, Defence};
 pub use durability::{Class, Durability, TopicClass, state_directory};
+pub use dynsec::DynamicSecurity;
 pub use jwt::{JwtKeys, JwtOptions};
 pub use log::{Log, LogFormat, LogLevel, LogTo, LogType, LogTypes, SyslogFacility};
 pub use parse::{ConfigError, Fault};
@@ -138,6 +141,8 @@ pub struct Config {
     pub webhook: Option<WebhookOptions>,
     /// Other brokers, and what is passed on to and from them.
     pub bridges: Vec<Bridge>,
+    /// The file of dynamic security, if it is switched on.
+    pub dynamic_security: Option<DynamicSecurity>,
 }
 
 /// A place where clients connect.
@@ -268,6 +273,7 @@ impl Config {
             jwt: Vec::new(),
             webhook: None,
             bridges: Vec::new(),
+            dynamic_security: None,
         }
     }
 
@@ -307,6 +313,7 @@ impl Config {
         config.jwt.iter_mut().for_each(|jwt| jwt.resolve(folder));
         config.webhook.iter_mut().for_each(|webhook| webhook.resolve(folder));
         config.bridges.iter_mut().for_each(|bridge| bridge.resolve(folder));
+        config.dynamic_security.iter_mut().for_each(|it| it.resolve(folder));
         let Config { audit, defence, log, pid_file, .. } = &mut config;
         let files = [
             &mut audit.file,

@@ -92,7 +92,7 @@ mod listener;
 mod tls;
 
 pub(super) use super::log::LOG;
-pub(super) use identity::{JWT, USER, WEBHOOK};
+pub(super) use identity::{DYNSEC, JWT, USER, WEBHOOK};
 pub(super) use listener::LISTENER;
 pub(super) use tls::TLS;
 
@@ -244,8 +244,8 @@ pub(super) const TOP: &[Opt<Config>] = &[
     opt!(
         "authenticators",
         "Who is asked about a client, in this order, until one knows it: \"certificate\" \
-         (`user_name_from`), \"jwt\", \"password\" (users, and SCRAM), \"webhook\". Those that \
-         are not configured know nobody.",
+         (`user_name_from`), \"jwt\", \"dynamic_security\", \"password\" (users, and SCRAM), \
+         \"webhook\". Those that are not configured know nobody.",
         |c| Box::new(&mut c.authenticators)
     ),
 ];

@@ -2,6 +2,7 @@
 
 use super::bridge;
 use super::defence;
+use super::dynsec::DynsecDraft;
 use super::jwt::JwtDraft;
 use super::memory;
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
@@ -126,7 +127,7 @@ fn covers(rule: &QueueRule, clients: &str) -> bool {
 }
 
 /// Names of the tables, beside the options of the top level.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 15] = [
     "limits",
     "log",
     "admin",
@@ -139,6 +140,7 @@ const TABLES: [&str; 14] = [
     "jwt",
     "webhook",
     "bridge",
+    "dynamic_security",
     "defence",
     "audit",
 ];
@@ -169,6 +171,7 @@ impl Walk<'_> {
                 "jwt" => self.jwt(value, &mut config),
                 "webhook" => self.webhook(value, &mut config),
                 "bridge" => config.bridges = self.bridges(value),
+                "dynamic_security" => self.dynamic_security(value, &mut config),
                 // They begin with what [limits] says.
                 "queue" => queues = Some(value),
                 name => match options::TOP.iter().find(|opt| opt.name == name) {
@@ -216,7 +219,11 @@ impl Walk<'_> {
 
     /// What is configured is to be asked: who lets somebody in must not be left out unnoticed.
     fn unused(&mut self, root: &DeTable<'_>, config: &Config) {
-        let kinds = [("jwt", AuthenticatorKind::Jwt), ("webhook", AuthenticatorKind::Webhook)];
+        let kinds = [
+            ("jwt", AuthenticatorKind::Jwt),
+            ("dynamic_security", AuthenticatorKind::Dynsec),
+            ("webhook", AuthenticatorKind::Webhook),
+        ];
         let somewhere = |kind: AuthenticatorKind| {
             let here = |it: &Listener| config.authenticators_of(it).contains(&kind);
             config.authenticators.contains(&kind) || config.listeners.iter().any(here)
@@ -512,6 +519,19 @@ impl Walk<'_> {
                     self.fault(&entry.span(), &format!("jwt.{option}"), why);
                 }
             }
+        }
+    }
+
+    /// `[dynamic_security]`.
+    fn dynamic_security(&mut self, value: &Spanned<DeValue<'_>>, config: &mut Config) {
+        let (name, mut draft) = ("dynamic_security.", DynsecDraft::default());
+        let before = self.faults.len();
+        self.table(name, value, options::DYNSEC, &mut draft);
+        match draft.finish() {
+            Ok(options) => config.dynamic_security = Some(options),
+            // A name of one that is wrong is told of already.
+            Err(_) if self.faults.len() > before => {}
+            Err((option, why)) => self.fault(&value.span(), &format!("{name}{option}"), why),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::bridge::{self, Bridge, BridgeTopic};
 use super::defence;
+use super::dynsec::DynsecDraft;
 use super::jwt::JwtDraft;
 use super::memory;
 use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
@@ -64,13 +65,16 @@ pub fn sample() -> String {
     text.push_str("\n# A service that says who is let in.\n# [webhook]\n");
     commented(&mut text, options::WEBHOOK, &mut WebhookDraft::default());
     text.push_str(
-        "\n# Another broker, and what is passed on to and from it. Repeat for others.\n# [[bridge]]\n",
+        "\n# Another broker, and what is passed on to and from it. Repeat for others.\n\
+         # [[bridge]]\n",
     );
     commented(&mut text, bridge::BRIDGE, &mut Bridge::default());
     text.push_str("#\n# TLS of the bridge above, for addresses like mqtts://.\n# [bridge.tls]\n");
     commented(&mut text, bridge::BRIDGE_TLS, &mut bridge::TlsDraft::default());
     text.push_str("#\n# Topics that it passes on. Repeat for each.\n# [[bridge.topic]]\n");
     commented(&mut text, bridge::BRIDGE_TOPIC, &mut BridgeTopic::default());
+    text.push_str("\n# Dynamic security as mosquitto's plugin has it.\n# [dynamic_security]\n");
+    commented(&mut text, options::DYNSEC, &mut DynsecDraft::default());
     text.push_str("\n[log]\n");
     options(&mut text, options::LOG, &mut config.log);
     text.push_str("\n[admin]\n");

@@ -2,6 +2,7 @@
 
 use super::bridge;
 use super::defence;
+use super::dynsec::DynsecDraft;
 use super::jwt::JwtDraft;
 use super::memory;
 use super::options::{self, ListenerDraft, TopicDraft};
@@ -72,6 +73,10 @@ pub fn show(config: &Config) -> String {
         values(&mut text, options::WEBHOOK, &mut WebhookDraft::of(webhook));
     }
     bridge::show(&mut text, &config.bridges);
+    if let Some(options) = &config.dynamic_security {
+        text.push_str("\n[dynamic_security]\n");
+        values(&mut text, options::DYNSEC, &mut DynsecDraft::of(options));
+    }
     text.push_str("\n[log]\n");
     values(&mut text, options::LOG, &mut config.log);
     text.push_str("\n[admin]\n");

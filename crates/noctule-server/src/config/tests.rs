@@ -563,8 +563,8 @@ fn issuers_of_tokens_are_tables_and_what_is_wrong_with_one_is_said() {
         ),
         "\
 noctule.toml:1: authenticators: [\"password\", \"password\"] is wrong: a list of \"certificate\", \
-\"jwt\", \"password\" and \"webhook\" expected, each once at most, in the order in which they are \
-asked
+\"jwt\", \"dynamic_security\", \"password\" and \"webhook\" expected, each once at most, in the \
+order in which they are asked
 noctule.toml:2: jwt.public_key: is missing: name what signatures are checked with, one of \
 `public_key`, `secret` and `jwks`
 noctule.toml:3: jwt.public_key: only one of `public_key`, `secret` and `jwks` can be given: each \
@@ -624,7 +624,7 @@ fn a_listener_has_authenticators_and_users_of_its_own() {
     let known = |at: usize, name: &str| config.users_of(&config.listeners[at]).find(name).is_some();
     assert!(known(0, "ann") && !known(0, "bob") && !known(1, "ann") && known(1, "bob"));
     let asked = |at: usize| config.authenticators_of(&config.listeners[at]).len();
-    assert_eq!([asked(0), asked(1), asked(2)], [4, 1, 0]);
+    assert_eq!([asked(0), asked(1), asked(2)], [5, 1, 0]);
     std::fs::write(&file, show(&config)).unwrap();
     let own = |it: &Config| (it.listeners[1].users.clone(), it.listeners[1].authenticators.clone());
     assert_eq!(own(&Config::load(&file).unwrap()), own(&config));

@@ -76,7 +76,7 @@ fn of_one(
         let mut said: Vec<(&str, bool)> = Vec::new();
         for region in &regions {
             let asked = match action {
-                Action::Subscribe => region.clone(),
+                Action::Subscribe | Action::Unsubscribe => region.clone(),
                 Action::Receive | Action::Publish { .. } => witness(region, user_name),
             };
             let before = may(&old_rules, (action, &asked), who, old.strict);

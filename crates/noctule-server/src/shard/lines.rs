@@ -41,6 +41,8 @@ pub(super) enum News {
     Stored(noctule_store::Progress),
     /// Messages were read back.
     Fetched(Fetched),
+    /// What became of a message for the server.
+    Controlled(ConnId, bool),
     /// Whether the store takes more.
     StoreRoom(Room),
 }

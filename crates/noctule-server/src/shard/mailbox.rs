@@ -3,6 +3,7 @@
 use crate::auth::{Trust, Verdict};
 use crate::config::{AddressLimits, Admission};
 use crate::defence::{Allowed, Bans, Subject, Thresholds};
+use crate::dynsec::Order;
 use mio::Waker;
 use noctule_core::grant::Policies;
 use noctule_core::input::Memory;
@@ -59,6 +60,8 @@ pub(crate) enum Command {
         /// For the answer.
         answer: Sender<Option<Holdings>>,
     },
+    /// What the desk of dynamic security says.
+    Dynsec(Order),
     /// How much memory is left.
     Memory(Memory),
     /// What a reload can change.

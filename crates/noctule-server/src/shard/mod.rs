@@ -20,11 +20,15 @@
 //! * `watch`        looks at connections, answers attacks, keeps out who is banned
 //! * `reconfigure`  what a reload changes
 //! * `snapshot`     counters for others to read
+//! * `dynsec`       dynamic security, as far as shards have a part in it
+//! * `error`        why a shard ended
 //! * `clock`        the time of a turn
 
 mod addresses;
 mod clock;
 mod connections;
+mod dynsec;
+mod error;
 mod held;
 mod index_cell;
 mod intake;
@@ -56,10 +60,12 @@ pub(crate) use watch::WatchParts;
 
 use crate::auth::Authenticator;
 use crate::config::{AddressLimits, UserNameFrom};
+use crate::dynsec::{Desk, Rights};
 use crate::events;
 use crate::net::{Entrance, Incoming};
 use crate::sys::SysTopics;
 use connections::Phase;
+use error::ShardError;
 use keep::Told;
 use lines::{Lines, News};
 use mio::event::Event;
@@ -131,6 +137,7 @@ pub(crate) struct Parts {
     pub(crate) commands: Receiver<Command>,
     pub(crate) wake: Arc<Wake>,
     pub(crate) auth: Authenticator,
+    pub(crate) dynsec: Option<(Rights, Desk)>,
     pub(crate) sys: Option<SysTopics>,
     pub(crate) watch: WatchParts,
     pub(crate) shared: Arc<Shared>,
@@ -200,6 +207,7 @@ pub(crate) struct Shard {
     address_limits: AddressLimits,
     peers: Peers,
     auth: Authenticator,
+    desk: Option<Desk>,
     anonymous: Vec<bool>,
     addresses: Vec<SocketAddr>,
     /// What clients of Unix sockets are called.
@@ -256,6 +264,7 @@ impl Shard {
             address_limits: parts.address_limits,
             peers: parts.peers,
             auth: parts.auth,
+            desk: None,
             addresses: parts.listeners.iter().map(|it| it.address).collect(),
             unix: parts.listeners.iter().map(|it| it.entrance.unix.clone()).collect(),
             anonymous: parts.listeners.iter().map(|it| it.door.allow_anonymous).collect(),
@@ -283,6 +292,10 @@ impl Shard {
             let index = shared.index.read();
             let input = Input::Policies(parts.policies);
             shard.broker.handle(shard.now, &index, input, &mut shard.outbox);
+            if let Some((rights, desk)) = parts.dynsec {
+                shard.desk = Some(desk);
+                shard.heed(&index, rights);
+            }
         }
         shard.listen(&poll, parts.listeners)?;
         while !shard.is_over() {
@@ -474,6 +487,7 @@ impl Shard {
                     // Who does not wait any more needs no answer.
                     drop(answer.send(self.broker.holdings(Tenant(0), &client_id)));
                 }
+                Command::Dynsec(order) => self.dynsec(index, order),
                 Command::Memory(level) => self.memory_is(index, level),
                 Command::Reconfigure(new) => self.reconfigure(index, &new),
                 Command::Shutdown { deadline } => {
@@ -519,6 +533,7 @@ impl Shard {
                 News::Fetched(Fetched { session, messages }) => {
                     Input::Fetched { session, messages }
                 }
+                News::Controlled(conn, taken) => Input::Controlled { conn, taken },
                 News::StoreRoom(room) => Input::StoreRoom(room),
             };
             self.broker.handle(self.now, index, input, &mut self.outbox);
@@ -559,6 +574,7 @@ impl Shard {
                 self.lines.queue(conn);
             }
             Effect::Authenticate { conn, request } => self.authenticate(conn, *request),
+            Effect::Control { conn, request } => self.control(conn, *request),
             Effect::Stopped => {
                 if let Stopping::By(deadline) = self.stopping {
                     self.stopping = Stopping::Stopped(deadline);
@@ -648,36 +664,6 @@ impl Shard {
                 self.now >= deadline || quiet && !self.lines.has_work()
             }
         }
-    }
-}
-
-/// Why a shard ended before it was told to.
-#[derive(Debug)]
-pub(crate) enum ShardError {
-    /// The system does not let us wait for events.
-    Poll(std::io::Error),
-    /// Records cannot be kept.
-    Store(StoreError),
-}
-
-impl std::fmt::Display for ShardError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            ShardError::Poll(error) => write!(f, "cannot wait for events: {error}"),
-            ShardError::Store(error) => error.fmt(f),
-        }
-    }
-}
-
-impl From<std::io::Error> for ShardError {
-    fn from(error: std::io::Error) -> ShardError {
-        ShardError::Poll(error)
-    }
-}
-
-impl From<StoreError> for ShardError {
-    fn from(error: StoreError) -> ShardError {
-        ShardError::Store(error)
     }
 }
 

@@ -214,7 +214,12 @@ impl Shard {
         self.settle(index);
     }
 
-    fn tell_if_same(&mut self, index: &Index, (conn, epoch): (ConnId, u16), input: Input<'_>) {
+    pub(super) fn tell_if_same(
+        &mut self,
+        index: &Index,
+        (conn, epoch): (ConnId, u16),
+        input: Input<'_>,
+    ) {
         let entry = self.lines.connections.get_mut(conn);
         if entry.is_some_and(|it| it.epoch == epoch && it.phase != Phase::Free) {
             self.broker.handle(self.now, index, input, &mut self.outbox);

@@ -166,7 +166,10 @@ pub(super) const OPTIONS: &[Known] = &[
         &["plugin", "auth_plugin"],
         Security,
         Own,
-        Becomes("`password_file`, `acl_file` for mosquitto's own two plugins; others are refused"),
+        Becomes(
+            "`password_file`, `acl_file`, `[dynamic_security]` for mosquitto's own three plugins; \
+             others are refused",
+        ),
     ),
     row(&["global_plugin"], Global, Own, Becomes("as `plugin`")),
     row(&["plugin_load"], Global, Own, Becomes("as `plugin`")),
@@ -175,7 +178,10 @@ pub(super) const OPTIONS: &[Known] = &[
         &["plugin_opt_", "auth_opt_"],
         Global,
         Own,
-        Becomes("`plugin_opt_password_file`, `plugin_opt_acl_file`; others are refused"),
+        Becomes(
+            "`plugin_opt_password_file`, `plugin_opt_acl_file`, `plugin_opt_config_file`, \
+             `plugin_opt_password_init_file`; others are refused",
+        ),
     ),
     row(
         &["auth_plugin_deny_special_chars"],

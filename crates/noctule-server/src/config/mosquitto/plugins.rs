@@ -1,4 +1,5 @@
-//! mosquitto's plugins: two of its own are what options are too, `password_file` and `acl_file`.
+//! mosquitto's plugins: some of its own are what options are too, `password_file`, `acl_file` and
+//! `[dynamic_security]`.
 
 use super::lines::{Line, Place};
 use crate::config::Fault;
@@ -7,7 +8,7 @@ use std::collections::BTreeMap;
 /// What takes the place of a plugin that is used.
 #[derive(Debug)]
 pub(super) struct Use {
-    /// The option: `password_file` or `acl_file`.
+    /// The option: `password_file`, `acl_file`, or one of [`DYNSEC`].
     pub(super) option: &'static str,
     pub(super) file: Box<str>,
     pub(super) place: Place,
@@ -15,16 +16,28 @@ pub(super) struct Use {
     pub(super) listener: Option<usize>,
 }
 
-/// The plugins of mosquitto that noctule takes the place of, and the option that each is.
-const OWN: [(&str, &str); 2] =
-    [("mosquitto_password_file", "password_file"), ("mosquitto_acl_file", "acl_file")];
+/// What the options of `[dynamic_security]` are called among those of the file, which has none.
+pub(super) const DYNSEC: [&str; 2] =
+    ["dynamic_security.file", "dynamic_security.password_init_file"];
+
+/// The plugins of mosquitto that noctule takes the place of: the options of each, the first of
+/// which it needs, and what they are here.
+const OWN: [(&str, &[(&str, &str)]); 3] = [
+    ("mosquitto_password_file", &[("password_file", "password_file")]),
+    ("mosquitto_acl_file", &[("acl_file", "acl_file")]),
+    (
+        "mosquitto_dynamic_security",
+        &[("config_file", DYNSEC[0]), ("password_init_file", DYNSEC[1])],
+    ),
+];
 
 #[derive(Debug)]
 struct Plugin {
     name: Option<Box<str>>,
     place: Place,
-    option: &'static str,
-    file: Option<Box<str>>,
+    options: &'static [(&'static str, &'static str)],
+    /// What is said of each option.
+    said: Vec<(&'static str, Box<str>)>,
     used: Vec<Option<usize>>,
 }
 
@@ -78,18 +91,19 @@ impl Plugins {
                  `noctule import`"
             ));
         }
-        let Some((_, option)) = OWN.iter().find(|(it, _)| *it == stem) else {
+        let Some((_, options)) = OWN.iter().find(|(it, _)| *it == stem) else {
             return Err(format!(
                 "{path:?} cannot be loaded: noctule has no plugins, and takes the place of \
-                 mosquitto_password_file and mosquitto_acl_file alone; see `[webhook]`, `[jwt]` \
-                 and roles for others"
+                 mosquitto_password_file, mosquitto_acl_file and mosquitto_dynamic_security \
+                 alone; see `[webhook]`, `[jwt]` and roles for others"
             ));
         };
         if name.is_some() && self.all.iter().any(|it| it.name.as_deref() == name) {
             return Err("has a name that another plugin has already".into());
         }
         let (name, place) = (name.map(Into::into), line.place.clone());
-        self.all.push(Plugin { name, place, option, file: None, used: Vec::new() });
+        let (said, used) = (Vec::new(), Vec::new());
+        self.all.push(Plugin { name, place, options, said, used });
         Ok(self.all.len() - 1)
     }
 
@@ -98,10 +112,13 @@ impl Plugins {
         let key = key.strip_prefix("plugin_opt_").or_else(|| key.strip_prefix("auth_opt_"));
         let at = self.last.get(&line.part).copied();
         let plugin = &mut self.all[at.ok_or("is about a plugin: write it below one")?];
-        if key != Some(plugin.option) {
-            return Err(format!("`plugin_opt_{}` is all that this plugin has", plugin.option));
-        }
-        plugin.file = Some(line.rest.clone());
+        let Some((_, option)) = plugin.options.iter().find(|(name, _)| Some(*name) == key) else {
+            let all = plugin.options.iter().map(|(name, _)| format!("`plugin_opt_{name}`"));
+            let all = all.collect::<Vec<_>>().join(" and ");
+            return Err(format!("{all} is all that this plugin has"));
+        };
+        plugin.said.retain(|(said, _)| said != option);
+        plugin.said.push((option, line.rest.clone()));
         Ok(())
     }
 
@@ -109,17 +126,25 @@ impl Plugins {
     pub(super) fn finish(self, faults: &mut Vec<Fault>) -> Vec<Use> {
         let mut uses = Vec::new();
         for plugin in self.all {
-            let Some(file) = plugin.file else {
-                let what = format!("needs `plugin_opt_{}`", plugin.option);
+            let (name, needed) = plugin.options[0];
+            if !plugin.said.iter().any(|(said, _)| *said == needed) {
+                let what = format!("needs `plugin_opt_{name}`");
                 faults.push(plugin.place.fault(what));
                 continue;
-            };
-            uses.extend(plugin.used.into_iter().map(|listener| Use {
-                option: plugin.option,
-                file: file.clone(),
-                place: plugin.place.clone(),
-                listener,
-            }));
+            }
+            if needed == DYNSEC[0] && plugin.used.iter().any(Option::is_some) {
+                let what = "is for all listeners here: load it with `global_plugin`";
+                faults.push(plugin.place.fault(what));
+                continue;
+            }
+            for listener in plugin.used {
+                uses.extend(plugin.said.iter().map(|(option, file)| Use {
+                    option,
+                    file: file.clone(),
+                    place: plugin.place.clone(),
+                    listener,
+                }));
+            }
         }
         uses
     }

@@ -159,6 +159,35 @@ fn included_files_stand_where_they_are_included() {
 }
 
 #[test]
+fn the_plugin_of_dynamic_security_is_an_option() {
+    let plugin = "/usr/lib/mosquitto_dynamic_security.so";
+    let text = format!(
+        "global_plugin {plugin}\nplugin_opt_config_file ds.json\n\
+         plugin_opt_password_init_file first\nlistener 1\n"
+    );
+    let options = config(&text).dynamic_security.unwrap();
+    assert!(options.file.is_absolute() && options.file.ends_with("ds.json"));
+    assert!(options.password_init_file.is_some_and(|it| it.ends_with("first")));
+    for (text, told) in [
+        (format!("plugin {plugin}\n"), "mosquitto.conf:1: plugin: needs `plugin_opt_config_file`"),
+        (
+            format!("plugin {plugin}\nplugin_opt_config_file a\nplugin_opt_x b\n"),
+            "mosquitto.conf:3: plugin_opt_x: `plugin_opt_config_file` and ",
+        ),
+        (
+            format!(
+                "per_listener_settings true\nlistener 1\nplugin {plugin}\n\
+                 plugin_opt_config_file a\n"
+            ),
+            "mosquitto.conf:3: plugin: is for all listeners here",
+        ),
+    ] {
+        let faults = faults(&text);
+        assert!(faults.starts_with(told), "{text}: {faults}");
+    }
+}
+
+#[test]
 fn mistakes_are_told_with_the_line_and_option_of_mosquitto() {
     for (text, told) in [
         ("listener 1\nmax_packet_size 50\n", "mosquitto.conf:2: max_packet_size: 50 is wrong"),

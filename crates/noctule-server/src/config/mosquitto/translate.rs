@@ -4,6 +4,7 @@ use super::Surroundings;
 use super::bridges;
 use super::lines::Place;
 use super::listeners::{self, TOPIC_ALIAS_MAX};
+use super::plugins::DYNSEC;
 use super::read::Said;
 use super::write::Writer;
 use crate::config::Fault;
@@ -22,6 +23,7 @@ pub(super) fn write(
     listeners::write(said, around, writer, faults);
     bridges::write(said, around, writer, faults);
     durability(said, around, writer);
+    dynamic_security(said, around, writer);
     log(said, around, writer);
     writer.table("[admin]", None);
     writer.comment("mosquitto opens no other port; `true` serves /metrics, /healthz and bans.");
@@ -59,6 +61,19 @@ fn durability(said: &Said, around: &Surroundings, writer: &mut Writer) {
     let place = place.filter(|_| location.is_none());
     if let Some(folder) = location.or_else(|| said.global.text("persistence_location")) {
         writer.text("data", &around.path(folder), place);
+    }
+}
+
+fn dynamic_security(said: &Said, around: &Surroundings, writer: &mut Writer) {
+    let global = &said.global;
+    let place = global.place(DYNSEC[0]);
+    if place.is_some() {
+        writer.table("[dynamic_security]", place);
+    }
+    for (name, option) in DYNSEC.into_iter().zip(["file", "password_init_file"]) {
+        if let Some(file) = global.text(name) {
+            writer.text(option, &around.path(file), global.place(name));
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The options of those who say who a client is.
 
+use super::super::dynsec::DynsecDraft;
 use super::super::jwt::JwtDraft;
 use super::super::value::{Choice, Text, Texts};
 use super::super::webhook::{WebhookDraft, WebhookFailure};
@@ -165,6 +166,23 @@ pub(in crate::config) const WEBHOOK: &[Opt<WebhookDraft>] = &[
         "permissions_secs",
         "Seconds until it is asked again what a connected client may do. 0: it is not.",
         |w| plain(&mut w.permissions_secs, 0, 86_400)
+    ),
+];
+
+/// Options of `[dynamic_security]`.
+pub(in crate::config) const DYNSEC: &[Opt<DynsecDraft>] = &[
+    opt!(
+        "file",
+        "A file (JSON) of clients, groups and roles, as mosquitto's dynamic security plugin has \
+         it. Messages to $CONTROL/dynamic-security/v1 change it. If it is not there, it is made, \
+         and FILE.pw holds the first passwords.",
+        |d| text(&mut d.file)
+    ),
+    opt!(
+        "password_init_file",
+        "A file whose first line is the password of `admin` when `file` is made. Empty: \
+         $MOSQUITTO_DYNSEC_PASSWORD, else one by chance.",
+        |d| text(&mut d.password_init_file)
     ),
 ];
 
