@@ -6,7 +6,7 @@ use crate::listeners::{door, named_by};
 use crate::net::{Entrance, HERE};
 use crate::shard::{Command, ListenerPart, Mailbox};
 use noctule_core::grant::{Policies, Policy};
-use noctule_core::{Holdings, Homes, Tenant};
+use noctule_core::{Holdings, Homes, ListenerId, Tenant};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -105,15 +105,16 @@ pub(crate) fn listener() -> ListenerPart {
 /// The rules of a configuration, of which there are none for that listener.
 pub(crate) fn policies(config: &Config) -> Policies {
     let policies = &config.policies;
-    if policies.are_open() {
-        return policies.clone();
-    }
     let count = u16::try_from(config.listeners.len()).unwrap_or(u16::MAX);
+    let beyond_ranks = Some(ListenerId(count));
+    if policies.are_open() {
+        return Policies { beyond_ranks, ..policies.clone() };
+    }
     let of = |at| match policies.by_listener.get(usize::from(at)) {
         Some(policy) => Arc::clone(policy),
         None => Arc::clone(&policies.otherwise),
     };
     let inside = Arc::new(Policy::default());
     let by_listener = (0..count).map(of).chain([inside]).collect();
-    Policies { by_listener, otherwise: Arc::clone(&policies.otherwise) }
+    Policies { by_listener, otherwise: Arc::clone(&policies.otherwise), beyond_ranks }
 }

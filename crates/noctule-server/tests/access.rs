@@ -136,6 +136,7 @@ fn rules_of_listeners_stay_with_them_when_a_reload_finds_others() {
     let open = Arc::new(Policy::default());
     let closed = Arc::new(Policy { roles: Some(Roles::default()), acl: None, strict: true });
     let policies = |by_listener: [&Arc<Policy>; 2]| Policies {
+        beyond_ranks: None,
         by_listener: by_listener.map(Arc::clone).into(),
         otherwise: Arc::clone(&open),
     };

@@ -58,6 +58,7 @@ impl Permit {
         (principal, listener): (Principal, ListenerId),
     ) -> Permit {
         let policy = policies.of(listener);
+        let ranked = ranked.filter(|_| policies.beyond_ranks != Some(listener));
         let strict = policy.strict || policy.is_open() || ranked.is_some();
         let rules = match ranked {
             Some(ranked) => Some(policy.rules_below(ranked, &principal)),

@@ -142,13 +142,15 @@ pub struct Policies {
     pub by_listener: Vec<Arc<Policy>>,
     /// Of listeners without one.
     pub otherwise: Arc<Policy>,
+    /// A listener of whose clients ranked rules say nothing.
+    pub beyond_ranks: Option<ListenerId>,
 }
 
 impl Policies {
     /// The same for all.
     #[must_use]
     pub fn of_all(policy: Policy) -> Policies {
-        Policies { by_listener: Vec::new(), otherwise: Arc::new(policy) }
+        Policies { otherwise: Arc::new(policy), ..Policies::default() }
     }
 
     /// Of one listener.

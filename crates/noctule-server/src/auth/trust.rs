@@ -64,7 +64,7 @@ impl Trust {
 
     /// Whether some listener's rules have this role.
     pub(super) fn has_role(&self, role: &str) -> bool {
-        let Policies { by_listener, otherwise } = &self.policies;
+        let Policies { by_listener, otherwise, beyond_ranks: _ } = &self.policies;
         let all = by_listener.iter().chain([otherwise]);
         all.filter_map(|policy| policy.roles.as_ref()).any(|it| it.rules.contains_key(role))
     }

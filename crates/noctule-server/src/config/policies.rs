@@ -46,7 +46,7 @@ impl Config {
                 Arc::new(self.policy(&mut files, either)?)
             });
         }
-        self.policies = Policies { by_listener, otherwise: general };
+        self.policies = Policies { by_listener, otherwise: general, beyond_ranks: None };
         Ok(())
     }
 

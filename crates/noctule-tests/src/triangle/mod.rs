@@ -2,14 +2,16 @@
 //! was acknowledged.
 //!
 //! ```text
-//!         a  noctule, a bridge to b        Each publishes below its own name; the bridge of each
-//!        / \                               side carries what is published at one end to the other,
-//!       b ─ c  mosquitto, a bridge to a    with a prefix. So each message has to arrive at the two
-//!  noctule, a bridge to c                  other brokers, once, and in order.
+//!              a  noctule, its bridge goes to b
+//!             / \
+//!  noctule,  b ─ c  mosquitto,
+//!  to c             to a
 //! ```
 //!
-//! mosquitto keeps nothing through a kill: it is asked to end. What it carries may come twice, since
-//! its own bridge forgets which messages of QoS 2 it was in the middle of.
+//! Each publishes below its own name; the bridge of each side carries what is published at one end
+//! to the other, with a prefix. So each message has to arrive at the two other brokers, once, and
+//! in order. mosquitto keeps nothing through a kill: it is asked to end. What it carries may come
+//! twice: its own bridge forgets which messages of QoS 2 it was in the middle of.
 
 mod broker;
 mod ledger;

@@ -20,8 +20,7 @@ async fn publish(client: &Client, topic: &str, from: usize, to: usize) -> Result
 }
 
 #[tokio::test]
-async fn the_queue_here_keeps_what_comes_while_the_other_broker_is_away_through_kills() -> Result<()>
-{
+async fn the_queue_here_keeps_what_comes_while_the_other_is_away_through_kills() -> Result<()> {
     let (hub_at, hut_at) = (free()?, free()?);
     let data = [tempfile::tempdir()?, tempfile::tempdir()?];
     let config = bridge(hub_at, "", &[OUT]);

@@ -206,6 +206,38 @@ async fn what_cannot_be_is_refused_before_anything_starts() -> Result<()> {
     Ok(())
 }
 
+/// What clients here may do is nothing to a bridge, which is no stranger.
+#[tokio::test]
+async fn a_bridge_is_under_none_of_the_rules_for_clients() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let dynsec = folder.path().join("dynsec.json");
+    for rules in [
+        format!("[dynamic_security]\nfile = {dynsec:?}\n"),
+        "[[role]]\nname = \"none\"\neveryone = true\nanonymous = true\n[[role.rule]]\n\
+         deny = [\"publish\", \"subscribe\", \"receive\"]\ntopics = [\"#\", \"$SYS/#\"]\n"
+            .to_owned(),
+        "[limits]\nrefusals_as_mosquitto = true\n[limits.address]\nconnections_max = 1\n"
+            .to_owned(),
+    ] {
+        let (hub_at, closed) = (BrokerProcess::start_with(PLAIN)?, free()?);
+        let topic = "filter = \"t/#\"\nqos = 2\ndirection = \"both\"";
+        let listener_closed =
+            format!("[[listener]]\nport = {}\nallow_anonymous = false\n", closed.port());
+        let text = bridge(hub_at.address(), "", &[topic]);
+        let hut = BrokerProcess::start_with(&format!("{text}{listener_closed}{rules}"))?;
+        hut.await_log("bridge hub: is up", 1)?;
+        // From the hub and back to it, by way of the hut: what comes in is taken there.
+        let from = client(hub_at.address(), "p").await?;
+        from.publish(Message::new("t/1", "x").qos(QoS::ExactlyOnce)).await?;
+        let log = hut.log();
+        ensure!(!log.contains("cannot be subscribed") && !log.contains("refused"), "{log}");
+        let (_client, mut state) =
+            listener(hub_at.address(), "$SYS/broker/connection/hut.hub/state").await?;
+        ensure!(take(&mut state, 1).await?[0].1 == "1");
+    }
+    Ok(())
+}
+
 /// Mosquitto at the other end, with the bridge that mosquitto would be given.
 #[tokio::test]
 async fn mosquitto_and_a_bridge_of_its_own_configuration_get_along() -> Result<()> {
