@@ -115,6 +115,7 @@ impl Fleet {
                 }
             }
         }
+        self.inside.reserve(&plan.local_client_id, true);
         let (plans, told) = watch::channel(Some(Arc::clone(&plan)));
         let status = Arc::<Status>::default();
         let keeper =
@@ -128,6 +129,7 @@ impl Fleet {
         running.plans.send_replace(None);
         ended(running.task).await;
         forget(self.inside.clone(), running.plan.local_client_id.clone()).await;
+        self.inside.reserve(&running.plan.local_client_id, false);
         for name in running.told.keys() {
             self.inside.publish_retained(&topic(&running.plan, name), "");
         }

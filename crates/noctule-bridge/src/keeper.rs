@@ -75,22 +75,16 @@ impl Keeper {
             };
             if plan.bridge.start == BridgeStart::Once && pause.is_some() {
                 info!("bridge {}: has ended, and is started once only", plan.name());
-                return self.wait_for_plan().await;
+                if self.plans.changed().await.is_err() {
+                    return;
+                }
+                continue;
             }
             if let Some(pause) = pause {
                 tokio::select! {
                     () = sleep(pause) => {}
                     _ = self.plans.changed() => {}
                 }
-            }
-        }
-    }
-
-    /// Does nothing until there is nothing more to do.
-    async fn wait_for_plan(&mut self) {
-        while self.plans.borrow_and_update().is_some() {
-            if self.plans.changed().await.is_err() {
-                return;
             }
         }
     }
@@ -131,7 +125,11 @@ impl Keeper {
     async fn connect(&mut self, plan: &Arc<Plan>) -> Result<(End, Duration), NoConnection> {
         let endpoint = &plan.endpoints[self.at];
         info!("Connecting bridge {} ({endpoint})", plan.name());
-        let ways = timeout(PATIENCE, self.ways(plan, endpoint)).await;
+        let mut plans = self.plans.clone();
+        let ways = tokio::select! {
+            ways = timeout(PATIENCE, self.ways(plan, endpoint)) => ways,
+            () = wanted(&mut plans) => return Ok((End::Wanted, Duration::ZERO)),
+        };
         let (mut sockets, mut relay) = ways.map_err(|_| NoConnection::TimedOut)??;
         self.last = Some(self.at);
         self.status.count(Counted::Connection);

@@ -33,6 +33,15 @@ impl Terms {
     }
 }
 
+/// What is left behind the first `used` bytes.
+fn rest(mut bytes: Vec<u8>, used: usize) -> Vec<u8> {
+    bytes.drain(..used);
+    if bytes.is_empty() {
+        bytes.shrink_to(KEPT_MAX);
+    }
+    bytes
+}
+
 /// One end.
 #[derive(Debug)]
 pub(crate) struct Line {
@@ -43,6 +52,9 @@ pub(crate) struct Line {
     /// Messages of QoS 1 and 2 that it was given and has not settled.
     pub(crate) open: u16,
     input: Vec<u8>,
+    /// Messages from there, whole, that wait until the other side takes them: what comes behind
+    /// them may be acknowledgements, which must not wait.
+    parked: Vec<u8>,
     output: Vec<u8>,
     /// Bytes of `output` that have left.
     taken: usize,
@@ -51,8 +63,16 @@ pub(crate) struct Line {
 impl Line {
     /// An end at which a CONNACK came, and these bytes behind it.
     pub(crate) fn new(version: Version, terms: Terms, input: Vec<u8>) -> Line {
-        let (output, taken) = (Vec::new(), 0);
-        Line { version, terms, packet_size_max: u32::MAX, open: 0, input, output, taken }
+        Line {
+            version,
+            terms,
+            packet_size_max: u32::MAX,
+            open: 0,
+            input,
+            parked: Vec::new(),
+            output: Vec::new(),
+            taken: 0,
+        }
     }
 
     /// More bytes came.
@@ -76,12 +96,28 @@ impl Line {
     }
 
     /// All but the first `used` of the bytes that were taken are for later.
-    pub(crate) fn keep(&mut self, mut bytes: Vec<u8>, used: usize) {
-        bytes.drain(..used);
-        if bytes.is_empty() {
-            bytes.shrink_to(KEPT_MAX);
-        }
-        self.input = bytes;
+    pub(crate) fn keep(&mut self, bytes: Vec<u8>, used: usize) {
+        self.input = rest(bytes, used);
+    }
+
+    /// Bytes of messages that wait.
+    pub(crate) fn parked(&self) -> usize {
+        self.parked.len()
+    }
+
+    /// A whole message has to wait.
+    pub(crate) fn park(&mut self, packet: &[u8]) {
+        self.parked.extend_from_slice(packet);
+    }
+
+    /// Takes out those that wait; the others have to come back by [`Line::keep_parked`].
+    pub(crate) fn take_parked(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.parked)
+    }
+
+    /// All but the first `used` bytes of them wait on.
+    pub(crate) fn keep_parked(&mut self, bytes: Vec<u8>, used: usize) {
+        self.parked = rest(bytes, used);
     }
 
     /// Bytes that are to go.

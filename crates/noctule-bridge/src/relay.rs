@@ -248,6 +248,7 @@ impl Relay {
         let qos = qos.min(self.far.terms.qos_max);
         let Ok(topic) = TopicName::parse(&topic) else { return };
         self.noting = qos > QoS::AtMostOnce;
+        self.far.open += u16::from(self.noting);
         self.far.put(&Packet::Publish(Publish {
             dup: false,
             qos,
@@ -281,7 +282,7 @@ impl Relay {
             Side::Near => &self.near,
             Side::Far => &self.far,
         };
-        // What is there is no whole packet, or waits: a message as large as the buffer may grow.
+        // What is there is no whole packet, or waits: the buffer may grow as large as a message.
         line.unread() < BACKLOG_MAX || noctule_proto::frame_need(line.peek()) > 0
     }
 
@@ -358,23 +359,28 @@ impl Relay {
     }
 
     fn work_on(&mut self, from: Side, now: Instant) -> Result<(), End> {
+        self.unpark(from, now)?;
         let input = self.line(from).take_input();
         let mut used = 0;
         let ended = loop {
-            let (version, max) = (self.line(from).version, self.line(from).packet_size_max);
+            let max = self.line(from).packet_size_max;
             let frame = match next_frame(&input[used..], max) {
                 Ok(None) => break Ok(()),
                 Ok(Some(frame)) => frame,
                 Err(error) => break Err(End::Broken(from, error)),
             };
-            if self.waits(from, frame) {
-                break Ok(());
+            if frame.packet_type() == Some(PacketType::Publish)
+                && (self.line(from).parked() > 0 || self.waits(from, frame))
+            {
+                if self.line(from).parked() > BACKLOG_MAX {
+                    break Ok(());
+                }
+                self.line(from).park(&input[used..used + frame.len]);
+                used += frame.len;
+                continue;
             }
             used += frame.len;
-            let handled = match Packet::decode(frame, Some(version), Role::Server) {
-                Ok(packet) => self.handle(from, &packet, now),
-                Err(error) => Err(End::Broken(from, error)),
-            };
+            let handled = self.decode(from, frame, now);
             if handled.is_err() {
                 break handled;
             }
@@ -383,11 +389,39 @@ impl Relay {
         ended
     }
 
+    /// Passes on messages that have waited, as far as the other side takes them.
+    fn unpark(&mut self, from: Side, now: Instant) -> Result<(), End> {
+        if self.line(from).parked() == 0 {
+            return Ok(());
+        }
+        let parked = self.line(from).take_parked();
+        let mut used = 0;
+        let ended = loop {
+            // They were whole when they came.
+            let Ok(Some(frame)) = next_frame(&parked[used..], u32::MAX) else { break Ok(()) };
+            if self.waits(from, frame) {
+                break Ok(());
+            }
+            used += frame.len;
+            let handled = self.decode(from, frame, now);
+            if handled.is_err() {
+                break handled;
+            }
+        };
+        self.line(from).keep_parked(parked, used);
+        ended
+    }
+
+    fn decode(&mut self, from: Side, frame: Frame<'_>, now: Instant) -> Result<(), End> {
+        let version = self.line(from).version;
+        match Packet::decode(frame, Some(version), Role::Server) {
+            Ok(packet) => self.handle(from, &packet, now),
+            Err(error) => Err(End::Broken(from, error)),
+        }
+    }
+
     /// Whether a message has to wait until the other side takes more.
     fn waits(&mut self, from: Side, frame: Frame<'_>) -> bool {
-        if frame.packet_type() != Some(PacketType::Publish) {
-            return false;
-        }
         if from == Side::Near && self.plan.bridge.rate_max > 0 && self.tokens == 0 {
             return true;
         }
@@ -509,6 +543,7 @@ impl Relay {
     fn puback(&mut self, from: Side, ack: &Ack<'_>, now: Instant) -> Result<(), End> {
         if from == Side::Far && self.noting && ack.packet_id == id(NOTE_ID) {
             self.noting = false;
+            self.far.settled();
             return Ok(());
         }
         self.judge(from, ack, now)?;
@@ -623,3 +658,6 @@ fn others(properties: &PropertiesBuf, version: Version) -> OtherProperties<'_> {
 fn id(number: u16) -> PacketId {
     PacketId::new(number).expect("none of ours is 0")
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,6 +59,14 @@ impl Inside {
         Ok(mine)
     }
 
+    /// Whether a client id is for the inside alone: nobody from outside is to take its session
+    /// over.
+    pub fn reserve(&self, client_id: &str, reserved: bool) {
+        if let Some(home) = self.home_of(client_id) {
+            home.post(Command::Reserve(client_id.into(), reserved));
+        }
+    }
+
     /// Publishes what the last value of a topic is, as the broker itself.
     pub fn publish_retained(&self, topic: &str, payload: &str) {
         if let Some(first) = self.mailboxes.first() {

@@ -16,6 +16,8 @@ pub(crate) fn warn_of_readers(config: &Config) {
     let passwords = config.listeners.iter().filter_map(|it| it.password_file.as_ref());
     let dynsec = config.dynamic_security.iter();
     let dynsec = dynsec.flat_map(|it| [Some(&it.file), it.password_init_file.as_ref()]).flatten();
+    let bridges = config.bridges.iter().filter_map(|it| it.tls.identity.as_ref()).map(|it| &it.1);
+    let keys = keys.chain(bridges);
     for path in keys.chain(dynsec).chain(&config.password_file).chain(passwords).chain(secrets) {
         if let Some(mode) = open_to_all(path) {
             let path = path.display();

@@ -55,6 +55,7 @@ impl Shard {
                         Some(_) => users.contains(&user.map(Into::into)),
                         None => false,
                     };
+                    let meant = meant && !self.is_inside(conn);
                     if meant {
                         let reason = ReasonCode::AdministrativeAction;
                         let why = "who this is, or what it may do, has changed";

@@ -5,8 +5,10 @@ use super::lines::News;
 use crate::auth::{Outcome, Seen, Shown, Verdict};
 use crate::config::UserNameFrom;
 use crate::net::{HERE, Socket};
+use noctule_core::input::AuthAnswer;
 use noctule_core::output::AuthRequest;
-use noctule_core::{ConnId, Index, Input};
+use noctule_core::{ConnId, Index, Input, Tenant};
+use noctule_proto::ReasonCode;
 
 impl Shard {
     /// Finds out who a client is, or has it found out.
@@ -43,12 +45,24 @@ impl Shard {
         let tenant = entry.tenant;
         let user = shown.user_name.clone().flatten();
         let answer = self
-            .ban_of(tenant, &request, user.as_deref())
+            .reserved(conn, &request)
+            .or_else(|| self.ban_of(tenant, &request, user.as_deref()))
             .or_else(|| self.auth.step(conn, shown, request));
         if let Some(answer) = answer {
             let answer = self.unless_banned(conn, answer);
             self.lines.news.push_back(News::Authenticated(conn, answer));
         }
+    }
+
+    /// The answer to who wants to be a bridge's session, and comes from outside.
+    fn reserved(&mut self, conn: ConnId, request: &AuthRequest) -> Option<AuthAnswer> {
+        let AuthRequest::Connect { client_id, .. } = request else { return None };
+        let entry = self.lines.connections.get_mut(conn)?;
+        if entry.tenant != Tenant(0) || !self.reserved.contains(client_id) || self.is_inside(conn) {
+            return None;
+        }
+        let (reason, why) = (ReasonCode::ClientIdentifierNotValid, "the client id is a bridge's");
+        Some(AuthAnswer::Deny { reason, why: why.into() })
     }
 
     /// Somebody else has found out who a client is, or what it may do.

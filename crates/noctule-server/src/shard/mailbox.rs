@@ -53,6 +53,8 @@ pub(crate) enum Command {
     },
     /// A connection that begins within this process.
     Join(mio::net::TcpStream),
+    /// Whether this client id of the first namespace is for the inside alone.
+    Reserve(Box<str>, bool),
     /// What a session of this shard holds; answered at once.
     Holdings {
         /// Client id, in the first namespace.

@@ -78,6 +78,7 @@ use noctule_core::{
 };
 use noctule_store::{Fetched, Progress, Replayed, Store, StoreError};
 use peers::Arrival;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::mpsc::Receiver;
@@ -215,6 +216,8 @@ pub(crate) struct Shard {
     named_by: Vec<NamedBy>,
     /// Steps of TLS handshakes that this turn may still take.
     handshakes_left: u32,
+    /// Client ids that nobody from outside may have.
+    reserved: BTreeSet<Box<str>>,
     /// When the log last told of a failed handshake, and how many it has not told of since.
     handshakes_told: (Option<Time>, u64),
     durabilities: Vec<Option<Durability>>,
@@ -270,6 +273,7 @@ impl Shard {
             anonymous: parts.listeners.iter().map(|it| it.door.allow_anonymous).collect(),
             named_by: parts.listeners.iter().map(|it| it.named_by).collect(),
             handshakes_left: 0,
+            reserved: BTreeSet::new(),
             handshakes_told: (None, 0),
             durabilities: parts.listeners.iter().map(|it| it.durability).collect(),
             listeners: Vec::new(),
@@ -483,6 +487,8 @@ impl Shard {
                     self.publish_own(index, &tenants, (&topic, &payload), retain);
                 }
                 Command::Join(stream) => self.join(index, stream),
+                Command::Reserve(client_id, true) => drop(self.reserved.insert(client_id)),
+                Command::Reserve(client_id, false) => drop(self.reserved.remove(&client_id)),
                 Command::Holdings { client_id, answer } => {
                     // Who does not wait any more needs no answer.
                     drop(answer.send(self.broker.holdings(Tenant(0), &client_id)));

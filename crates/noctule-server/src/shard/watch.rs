@@ -227,7 +227,7 @@ impl Shard {
     }
 
     /// Whether a connection began within this process.
-    fn is_inside(&mut self, conn: ConnId) -> bool {
+    pub(super) fn is_inside(&mut self, conn: ConnId) -> bool {
         let inside = super::listener_id(self.addresses.len() - 1);
         self.lines.connections.get_mut(conn).is_some_and(|it| it.listener == inside)
     }

@@ -238,6 +238,16 @@ async fn a_bridge_is_under_none_of_the_rules_for_clients() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn nobody_from_outside_takes_over_what_waits_for_a_bridge() -> Result<()> {
+    let (_hub, hut) = pair("", &[OUT])?;
+    let error = client(hut.address(), "local.hut.hub").await.err();
+    let error = error.map(|error| error.to_string()).unwrap_or_default();
+    ensure!(error.contains("the client id is a bridge's"), "{error}");
+    ensure!(hut.log().matches("bridge hub: is up").count() == 1, "{}", hut.log());
+    Ok(())
+}
+
 /// Mosquitto at the other end, with the bridge that mosquitto would be given.
 #[tokio::test]
 async fn mosquitto_and_a_bridge_of_its_own_configuration_get_along() -> Result<()> {
