@@ -95,8 +95,8 @@ pub(crate) async fn far<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<Line, NoConnection> {
     let bridge = &plan.bridge;
     let v5 = bridge.version == Version::V5;
-    let some = |text: &'_ Box<str>| (!text.is_empty()).then(|| text.clone());
-    let (user_name, password) = (some(&bridge.user_name), some(&bridge.password.0));
+    let user_name = Some(&*bridge.user_name).filter(|name| !name.is_empty());
+    let password = Some(&*bridge.password.0).filter(|password| !password.is_empty());
     let will_topic = plan.state_topic.as_deref().filter(|_| plan.tells_there());
     let will = will_topic.and_then(|topic| TopicName::parse(topic).ok());
     let connect = Connect {
@@ -107,8 +107,8 @@ pub(crate) async fn far<S: AsyncRead + AsyncWrite + Unpin>(
             false => Will::new(topic, b"0", QoS::AtLeastOnce, true),
             true => Will::new(topic, b"0", QoS::AtMostOnce, false),
         }),
-        user_name: user_name.as_deref(),
-        password: password.as_deref().map(str::as_bytes),
+        user_name,
+        password: password.map(str::as_bytes),
         properties: match v5 {
             false => ConnectProperties::default(),
             true => ConnectProperties {

@@ -51,7 +51,7 @@ impl Plan {
             "" => None,
             url => Some(Socks5::parse(url).map_err(|it| told(bridge, "proxy", it.to_string()))?),
         };
-        let endpoint = |address: &Box<str>| {
+        let endpoint = |address: &str| {
             let endpoint = Endpoint::parse(address);
             let mut endpoint = endpoint
                 .map_err(|error| told(bridge, "addresses", format!("{address:?}: {error}")))?;
@@ -62,7 +62,11 @@ impl Plan {
             Ok(endpoint)
         };
         Ok(Plan {
-            endpoints: bridge.addresses.iter().map(endpoint).collect::<Result<_, Fault>>()?,
+            endpoints: bridge
+                .addresses
+                .iter()
+                .map(|it| endpoint(it))
+                .collect::<Result<_, Fault>>()?,
             rules: Rules::of(&bridge.topics),
             bridge: bridge.clone(),
             client_id,

@@ -165,8 +165,8 @@ impl Server {
         // their two connections would be heard in any order.
         let (mut bound, admin_socket) = take_ports(&config, count, privileges)?;
         for part in &mut parts {
-            let inside = [inside::listener()];
-            part.listeners = bound.iter_mut().map(Opened::part).chain(inside).collect();
+            part.listeners = bound.iter_mut().map(Opened::part).collect();
+            part.listeners.push(inside::listener());
         }
         let kept = (ban_file, Bans::clone(&bans));
         let defence = Defence::start(posts, &config, kept, mailboxes.clone(), shared.clock)?;
@@ -188,9 +188,7 @@ impl Server {
         };
         handle.run(parts, ended)?;
         handle.begin_fetching();
-        if let Some(socket) = admin_socket {
-            handle.admin = Some(AdminServer::start(socket, Arc::clone(&handle.shared), desk)?);
-        }
+        handle.serve_admin(admin_socket, desk)?;
         Ok(handle)
     }
 
@@ -593,6 +591,14 @@ impl Handle {
                 shard_thread(part)
             };
             self.shards.push(std::thread::Builder::new().name(name).spawn(run)?);
+        }
+        Ok(())
+    }
+
+    /// Answers at the admin listener, if there is one.
+    fn serve_admin(&mut self, socket: Option<TcpListener>, desk: Reports) -> io::Result<()> {
+        if let Some(socket) = socket {
+            self.admin = Some(AdminServer::start(socket, Arc::clone(&self.shared), desk)?);
         }
         Ok(())
     }

@@ -279,7 +279,8 @@ async fn mosquitto_and_a_bridge_of_its_own_configuration_get_along() -> Result<(
         let outcome = talk(here, there).await;
         hut.kill()?;
         hub.kill()?;
-        (hut.wait()?, hub.wait()?);
+        hut.wait()?;
+        hub.wait()?;
         let log = std::fs::read_to_string(folder.path().join("log"))?;
         outcome.map_err(|error| error.context(format!("{version}: {log}")))?;
     }
