@@ -45,9 +45,12 @@ mod tests {
     }
 
     fn compare_at(sides: &[Side; 2], file: &str, listeners: usize) -> Result<()> {
-        let running = [sides[0].start(file)?, sides[1].start(file)?];
+        let mut running = [sides[0].start(file)?, sides[1].start(file)?];
         let mut differ = String::new();
         for listener in 0..listeners {
+            for (side, running) in sides.iter().zip(&mut running) {
+                side.await_listening(running, listener)?;
+            }
             for connect in script::all() {
                 let [theirs, ours] = [&sides[0], &sides[1]].map(|side| {
                     connect.answer(side.address(listener)).unwrap_or_else(|error| error.to_string())

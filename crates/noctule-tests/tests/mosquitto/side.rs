@@ -105,15 +105,21 @@ impl Side {
             .spawn()
             .with_context(|| format!("cannot start {}", self.program.display()))?;
         let mut running = Running { child, log };
+        self.await_listening(&mut running, 0).with_context(|| file.to_owned())?;
+        Ok(running)
+    }
+
+    /// Waits until it listens on one of its ports: it does not on all of them at once.
+    pub(crate) fn await_listening(&self, running: &mut Running, at: usize) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(self.address(0)).is_err() {
+        while TcpStream::connect(self.address(at)).is_err() {
             if let Some(status) = running.child.try_wait()? {
-                anyhow::bail!("{file}: ended with {status}:\n{}", running.log());
+                anyhow::bail!("ended with {status}:\n{}", running.log());
             }
-            ensure!(Instant::now() < deadline, "{file}: does not listen:\n{}", running.log());
+            ensure!(Instant::now() < deadline, "does not listen:\n{}", running.log());
             std::thread::sleep(LOOK_AGAIN);
         }
-        Ok(running)
+        Ok(())
     }
 }
 
