@@ -10,8 +10,8 @@
 //!
 //! Each publishes below its own name; the bridge of each side carries what is published at one end
 //! to the other, with a prefix. So each message has to arrive at the two other brokers, once, and
-//! in order. mosquitto keeps nothing through a kill: it is asked to end. What comes from it, or goes
-//! to it, may come twice and out of order when it was ended in the middle of it: that is counted.
+//! in order. mosquitto keeps nothing through a kill: it is asked to end. What comes from it, or
+//! goes to it, may come twice and out of order when it was ended in the middle: that is counted.
 //! Nothing of that may be where both ends are noctule, and nothing at all may be lost.
 
 mod broker;
