@@ -4,6 +4,7 @@ use crate::drive::Sockets;
 use crate::hello::{self, Manners, NoConnection, PATIENCE};
 use crate::plan::Plan;
 use crate::relay::{End, Relay, Side};
+use crate::rules::Way;
 use crate::status::{Counted, Status};
 use crate::via::Stamp;
 use noctule_client::net::{Endpoint, Stream};
@@ -37,6 +38,8 @@ pub(crate) struct Keeper {
     says_bridge: bool,
     /// Whether its Will asks for less than it might.
     plain_will: bool,
+    /// The session here was made by us, and has not been told yet what is retained.
+    fresh: bool,
     failures: u32,
 }
 
@@ -48,8 +51,8 @@ impl Keeper {
         plans: watch::Receiver<Option<Arc<Plan>>>,
     ) -> Keeper {
         let (at, last, failures) = (0, None, 0);
-        let (says_bridge, plain_will) = (true, false);
-        Keeper { inside, stamp, status, plans, at, last, says_bridge, plain_will, failures }
+        let (says_bridge, plain_will, fresh) = (true, false, false);
+        Keeper { inside, stamp, status, plans, at, last, says_bridge, plain_will, fresh, failures }
     }
 
     fn plan(&mut self) -> Option<Arc<Plan>> {
@@ -60,6 +63,7 @@ impl Keeper {
     pub(crate) async fn run(mut self) {
         while let Some(plan) = self.plan() {
             self.tell(&plan, "0");
+            self.prepare(&plan).await;
             if plan.bridge.start == BridgeStart::Lazy && !self.something_waits(&plan).await {
                 continue;
             }
@@ -93,6 +97,27 @@ impl Keeper {
     fn tell(&self, plan: &Plan, state: &str) {
         if let Some(topic) = &plan.state_topic {
             self.inside.publish_retained(topic, state);
+        }
+    }
+
+    /// Has the session here hold what comes from now on, connected or not.
+    async fn prepare(&mut self, plan: &Plan) {
+        let wanted = plan.rules.filters(Way::Out);
+        if plan.bridge.forgets_here() || wanted.is_empty() {
+            return;
+        }
+        let held = self.session(plan).await.unwrap_or_default();
+        if wanted.iter().all(|(filter, _)| held.filters.iter().any(|it| **it == **filter)) {
+            return;
+        }
+        let made = async {
+            let mut stream = self.inside(&plan.local_client_id)?;
+            hello::prepare(plan, &mut stream).await
+        };
+        match timeout(PATIENCE, made).await {
+            Ok(Ok(())) => self.fresh = true,
+            Ok(Err(error)) => warn!("bridge {}: nothing waits here yet: {error}", plan.name()),
+            Err(_) => warn!("bridge {}: nothing waits here yet: no answer", plan.name()),
         }
     }
 
@@ -131,7 +156,7 @@ impl Keeper {
             () = wanted(&mut plans) => return Ok((End::Wanted, Duration::ZERO)),
         };
         let (mut sockets, mut relay) = ways.map_err(|_| NoConnection::TimedOut)??;
-        self.last = Some(self.at);
+        (self.last, self.fresh) = (Some(self.at), false);
         self.status.count(Counted::Connection);
         self.status.set_connected(true);
         self.tell(plan, "1");
@@ -186,7 +211,7 @@ impl Keeper {
         let mut relay = Relay::new(Arc::clone(plan), told, (near, far), Instant::now());
         // Which of several brokers it was before the process began is not known.
         let strange = plan.endpoints.len() > 1 && self.last != Some(self.at);
-        relay.begin(&held, strange);
+        relay.begin(&held, (strange, self.fresh));
         Ok((Sockets::new(near_stream, far_stream), relay))
     }
 

@@ -160,8 +160,8 @@ impl Relay {
     }
 
     /// Asks both brokers for what is passed on. `strange`: the other broker may not be the one that
-    /// what is open here came from.
-    pub(crate) fn begin(&mut self, held: &Holdings, strange: bool) {
+    /// what is open here came from. `fresh`: the session here has not been told yet what is retained.
+    pub(crate) fn begin(&mut self, held: &Holdings, (strange, fresh): (bool, bool)) {
         // Their identifiers are to stand for other messages from here on.
         if strange || !self.far.terms.session_present {
             self.sweep(Side::Near, held.unreleased.iter().copied());
@@ -175,7 +175,11 @@ impl Relay {
         let plan = Arc::clone(&self.plan);
         for side in [Side::Near, Side::Far] {
             let wanted = plan.rules.filters(side.way());
-            self.subscribe(side, &wanted);
+            let retained = match side {
+                Side::Near if fresh => RetainHandling::Always,
+                Side::Near | Side::Far => RetainHandling::IfNew,
+            };
+            self.subscribe(side, &wanted, retained);
             let unwanted: Vec<&str> = match side {
                 Side::Near => {
                     let held = held.filters.iter().map(|filter| &**filter);
@@ -198,30 +202,13 @@ impl Relay {
         }
     }
 
-    fn subscribe(&mut self, side: Side, wanted: &[(&str, QoS)]) {
-        let mut filters = SubscribeFiltersBuf::default();
-        for (filter, qos) in wanted {
-            // The configuration has been checked.
-            let Ok(filter) = TopicFilter::parse(filter) else { continue };
-            let options = SubscribeOptions {
-                qos: *qos,
-                no_local: true,
-                retain_as_published: true,
-                retain_handling: RetainHandling::IfNew,
-            };
-            filters.push(filter, options);
-        }
+    fn subscribe(&mut self, side: Side, wanted: &[(&str, QoS)], retained: RetainHandling) {
         if wanted.is_empty() {
             return;
         }
-        let packet = Packet::Subscribe(Subscribe {
-            packet_id: id(SUBSCRIBE_ID),
-            subscription_id: None,
-            user_properties: UserProperties::EMPTY,
-            filters: filters.as_filters(),
-        });
+        let filters = filters(wanted, retained);
         self.asked += 1;
-        self.line(side).put(&packet);
+        self.line(side).put(&subscribe(&filters));
     }
 
     fn unsubscribe(&mut self, side: Side, unwanted: &[&str]) {
@@ -638,6 +625,33 @@ impl Relay {
             tracing::info!("bridge {}: is up", plan.name());
         }
     }
+}
+
+/// Filters as a bridge subscribes to them: it does not get back what it sends.
+pub(crate) fn filters(wanted: &[(&str, QoS)], retained: RetainHandling) -> SubscribeFiltersBuf {
+    let mut filters = SubscribeFiltersBuf::default();
+    for (filter, qos) in wanted {
+        // The configuration has been checked.
+        let Ok(filter) = TopicFilter::parse(filter) else { continue };
+        let options = SubscribeOptions {
+            qos: *qos,
+            no_local: true,
+            retain_as_published: true,
+            retain_handling: retained,
+        };
+        filters.push(filter, options);
+    }
+    filters
+}
+
+/// The packet that asks for them.
+pub(crate) fn subscribe(filters: &SubscribeFiltersBuf) -> Packet<'_> {
+    Packet::Subscribe(Subscribe {
+        packet_id: id(SUBSCRIBE_ID),
+        subscription_id: None,
+        user_properties: UserProperties::EMPTY,
+        filters: filters.as_filters(),
+    })
 }
 
 /// The same from a client: some reasons are for brokers alone.

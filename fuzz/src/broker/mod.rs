@@ -320,6 +320,7 @@ impl World {
                     self.links[conn.0 as usize].asked = true;
                 }
             }
+            Effect::Control { conn, .. } => self.tell(Input::Controlled { conn, taken: true }),
             Effect::Move { .. } => panic!("there is nowhere to go with one shard"),
             Effect::Stopped => {}
         }
