@@ -160,7 +160,7 @@ impl Relay {
     }
 
     /// Asks both brokers for what is passed on. `strange`: the other broker may not be the one that
-    /// what is open here came from. `fresh`: the session here has not been told yet what is retained.
+    /// what is open here came from. `fresh`: the session here was not told yet what is retained.
     pub(crate) fn begin(&mut self, held: &Holdings, (strange, fresh): (bool, bool)) {
         // Their identifiers are to stand for other messages from here on.
         if strange || !self.far.terms.session_present {
