@@ -41,7 +41,7 @@ const SOAKS: [Soak; 8] = [
     },
     Soak {
         name: "bridge",
-        proves: "10 minutes of bridges whose brokers are killed: all arrives, in order, none loops",
+        proves: "10 minutes of bridges whose brokers are killed: all arrives, and nothing loops",
         run: || programs::run("triangle", &["--seconds", "600"]),
     },
     Soak {

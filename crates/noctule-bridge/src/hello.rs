@@ -5,7 +5,7 @@ use crate::plan::Plan;
 use crate::relay::{filters, subscribe};
 use crate::rules::Way;
 use noctule_client::net::ConnectError;
-use noctule_proto::packet::{Connect, ConnectProperties, Disconnect, RetainHandling, Will};
+use noctule_proto::packet::{Connect, ConnectProperties, Will};
 use noctule_proto::{
     DecodeError, Packet, PacketType, QoS, ReasonCode, Role, TopicName, Version, next_frame,
 };
@@ -151,29 +151,28 @@ pub(crate) async fn near<S: AsyncRead + AsyncWrite + Unpin>(
     greet(stream, &connect).await
 }
 
-/// Has the session here wait for messages before there is a connection to where they go.
-pub(crate) async fn prepare<S: AsyncRead + AsyncWrite + Unpin>(
+/// The same before there is another broker: messages wait here from now on.
+pub(crate) async fn near_alone<S: AsyncRead + AsyncWrite + Unpin>(
     plan: &Plan,
     stream: &mut S,
-) -> Result<(), NoConnection> {
+) -> Result<Line, NoConnection> {
     let ended = |error| NoConnection::Ended(Some(error));
-    let mut line = near(plan, stream, 1).await?;
-    // What is retained is asked for when it can be passed on.
-    let filters = filters(&plan.rules.filters(Way::Out), RetainHandling::Never);
-    line.put(&subscribe(&filters));
-    stream.write_all(line.unwritten()).await.map_err(ended)?;
-    let mut came = line.take_input();
+    let mut line = near(plan, stream, plan.bridge.receive_maximum).await?;
+    let filters = filters(&plan.rules.filters(Way::Out));
+    let mut bytes = Vec::new();
+    subscribe(&filters).encode(Version::V5, &mut bytes);
+    stream.write_all(&bytes).await.map_err(ended)?;
+    let (mut came, mut at) = (line.take_input(), 0);
     loop {
-        let mut at = 0;
         while let Some(frame) = next_frame(&came[at..], u32::MAX).map_err(NoConnection::Broken)? {
-            at += frame.len;
             if frame.packet_type() == Some(PacketType::SubAck) {
-                let mut bytes = Vec::new();
-                Disconnect::new(ReasonCode::Success).encode(Version::V5, &mut bytes);
-                return stream.write_all(&bytes).await.map_err(ended);
+                // Whoever has the line later asks again, and awaits an answer of his own.
+                came.drain(at..at + frame.len);
+                line.keep(came, 0);
+                return Ok(line);
             }
+            at += frame.len;
         }
-        came.drain(..at);
         if stream.read_buf(&mut came).await.map_err(ended)? == 0 {
             return Err(NoConnection::Ended(None));
         }

@@ -2,6 +2,7 @@
 
 use crate::drive::Sockets;
 use crate::hello::{self, Manners, NoConnection, PATIENCE};
+use crate::line::Line;
 use crate::plan::Plan;
 use crate::relay::{End, Relay, Side};
 use crate::rules::Way;
@@ -38,8 +39,8 @@ pub(crate) struct Keeper {
     says_bridge: bool,
     /// Whether its Will asks for less than it might.
     plain_will: bool,
-    /// The session here was made by us, and has not been told yet what is retained.
-    fresh: bool,
+    /// The end here, while there has not been another one yet.
+    near: Option<(UnixStream, Line)>,
     failures: u32,
 }
 
@@ -51,8 +52,8 @@ impl Keeper {
         plans: watch::Receiver<Option<Arc<Plan>>>,
     ) -> Keeper {
         let (at, last, failures) = (0, None, 0);
-        let (says_bridge, plain_will, fresh) = (true, false, false);
-        Keeper { inside, stamp, status, plans, at, last, says_bridge, plain_will, fresh, failures }
+        let (says_bridge, plain_will, near) = (true, false, None);
+        Keeper { inside, stamp, status, plans, at, last, says_bridge, plain_will, near, failures }
     }
 
     fn plan(&mut self) -> Option<Arc<Plan>> {
@@ -100,7 +101,10 @@ impl Keeper {
         }
     }
 
-    /// Has the session here hold what comes from now on, connected or not.
+    /// Has messages wait here from now on, before there is a connection to where they go.
+    ///
+    /// The end here stays open until then, unread: what is retained comes once, and of QoS 0 no
+    /// session would keep it.
     async fn prepare(&mut self, plan: &Plan) {
         let wanted = plan.rules.filters(Way::Out);
         if plan.bridge.forgets_here() || wanted.is_empty() {
@@ -112,10 +116,11 @@ impl Keeper {
         }
         let made = async {
             let mut stream = self.inside(&plan.local_client_id)?;
-            hello::prepare(plan, &mut stream).await
+            let line = hello::near_alone(plan, &mut stream).await?;
+            Ok::<_, NoConnection>((stream, line))
         };
         match timeout(PATIENCE, made).await {
-            Ok(Ok(())) => self.fresh = true,
+            Ok(Ok(near)) => self.near = Some(near),
             Ok(Err(error)) => warn!("bridge {}: nothing waits here yet: {error}", plan.name()),
             Err(_) => warn!("bridge {}: nothing waits here yet: no answer", plan.name()),
         }
@@ -156,7 +161,7 @@ impl Keeper {
             () = wanted(&mut plans) => return Ok((End::Wanted, Duration::ZERO)),
         };
         let (mut sockets, mut relay) = ways.map_err(|_| NoConnection::TimedOut)??;
-        (self.last, self.fresh) = (Some(self.at), false);
+        self.last = Some(self.at);
         self.status.count(Counted::Connection);
         self.status.set_connected(true);
         self.tell(plan, "1");
@@ -187,7 +192,7 @@ impl Keeper {
 
     /// Both ends of a relay, joined.
     async fn ways(
-        &self,
+        &mut self,
         plan: &Arc<Plan>,
         endpoint: &Endpoint,
     ) -> Result<(Sockets, Relay), NoConnection> {
@@ -202,17 +207,30 @@ impl Keeper {
         };
         let far = hello::far(plan, &mut far_stream, manners).await?;
         let held = self.session(plan).await.unwrap_or_default();
-        let mut near_stream = self.inside(&plan.local_client_id)?;
-        let near = hello::near(plan, &mut near_stream, far.terms.receive_maximum).await;
-        let near = near.inspect_err(|error| {
+        let near = match self.near.take() {
+            Some(near) => Ok(near),
+            None => self.near(plan, far.terms.receive_maximum).await,
+        };
+        let (near_stream, near) = near.inspect_err(|error| {
             warn!("bridge {}: this broker does not let it in: {error}", plan.name());
         })?;
         let told = (self.stamp.clone(), Arc::clone(&self.status));
         let mut relay = Relay::new(Arc::clone(plan), told, (near, far), Instant::now());
         // Which of several brokers it was before the process began is not known.
         let strange = plan.endpoints.len() > 1 && self.last != Some(self.at);
-        relay.begin(&held, (strange, self.fresh));
+        relay.begin(&held, strange);
         Ok((Sockets::new(near_stream, far_stream), relay))
+    }
+
+    /// The end here.
+    async fn near(
+        &self,
+        plan: &Plan,
+        receive_maximum: u16,
+    ) -> Result<(UnixStream, Line), NoConnection> {
+        let mut stream = self.inside(&plan.local_client_id)?;
+        let line = hello::near(plan, &mut stream, receive_maximum).await?;
+        Ok((stream, line))
     }
 
     fn inside(&self, client_id: &str) -> Result<UnixStream, NoConnection> {

@@ -160,8 +160,8 @@ impl Relay {
     }
 
     /// Asks both brokers for what is passed on. `strange`: the other broker may not be the one that
-    /// what is open here came from. `fresh`: the session here was not told yet what is retained.
-    pub(crate) fn begin(&mut self, held: &Holdings, (strange, fresh): (bool, bool)) {
+    /// what is open here came from.
+    pub(crate) fn begin(&mut self, held: &Holdings, strange: bool) {
         // Their identifiers are to stand for other messages from here on.
         if strange || !self.far.terms.session_present {
             self.sweep(Side::Near, held.unreleased.iter().copied());
@@ -175,11 +175,7 @@ impl Relay {
         let plan = Arc::clone(&self.plan);
         for side in [Side::Near, Side::Far] {
             let wanted = plan.rules.filters(side.way());
-            let retained = match side {
-                Side::Near if fresh => RetainHandling::Always,
-                Side::Near | Side::Far => RetainHandling::IfNew,
-            };
-            self.subscribe(side, &wanted, retained);
+            self.subscribe(side, &wanted);
             let unwanted: Vec<&str> = match side {
                 Side::Near => {
                     let held = held.filters.iter().map(|filter| &**filter);
@@ -202,11 +198,11 @@ impl Relay {
         }
     }
 
-    fn subscribe(&mut self, side: Side, wanted: &[(&str, QoS)], retained: RetainHandling) {
+    fn subscribe(&mut self, side: Side, wanted: &[(&str, QoS)]) {
         if wanted.is_empty() {
             return;
         }
-        let filters = filters(wanted, retained);
+        let filters = filters(wanted);
         self.asked += 1;
         self.line(side).put(&subscribe(&filters));
     }
@@ -627,8 +623,9 @@ impl Relay {
     }
 }
 
-/// Filters as a bridge subscribes to them: it does not get back what it sends.
-pub(crate) fn filters(wanted: &[(&str, QoS)], retained: RetainHandling) -> SubscribeFiltersBuf {
+/// Filters as a bridge subscribes to them: it does not get back what it sends, and what is retained
+/// comes once.
+pub(crate) fn filters(wanted: &[(&str, QoS)]) -> SubscribeFiltersBuf {
     let mut filters = SubscribeFiltersBuf::default();
     for (filter, qos) in wanted {
         // The configuration has been checked.
@@ -637,7 +634,7 @@ pub(crate) fn filters(wanted: &[(&str, QoS)], retained: RetainHandling) -> Subsc
             qos: *qos,
             no_local: true,
             retain_as_published: true,
-            retain_handling: retained,
+            retain_handling: RetainHandling::IfNew,
         };
         filters.push(filter, options);
     }

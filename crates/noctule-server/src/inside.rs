@@ -12,9 +12,6 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-/// What such clients are called where others have an address.
-pub(crate) const INSIDE: &str = "this broker";
-
 /// How long a shard may take to answer. Turns take a millisecond.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -105,7 +102,6 @@ pub(crate) fn listener() -> ListenerPart {
         address: HERE,
         door: door(&listener),
         durability: None,
-        // It is none of the Unix sockets that the log tells apart.
         entrance: Entrance::default(),
         named_by: named_by(&listener),
     }

@@ -15,7 +15,7 @@
 //!   adds: `log`, `signals`
 //! * `listeners` ports and files of listeners
 //! * `import/` what mosquitto kept, into a store
-//! * `inside`    connections that begin within this process
+//! * `inside`    connections that begin within this process; `beside` who makes them: bridges
 //! * `cidr`     networks, for listeners, rates and bans
 //! * `rules/`   what is odd about rules, and what differs between two versions of them
 //! * `daemon` what a process in the background leaves behind
@@ -29,6 +29,7 @@
 
 mod admin;
 pub mod auth;
+mod beside;
 mod cidr;
 pub mod config;
 mod daemon;
@@ -54,10 +55,11 @@ mod start_error;
 mod stores;
 mod sys;
 
+pub use beside::Beside;
 pub use config::{Config, ConfigError};
 pub use dynsec::DynsecError;
 pub use inside::Inside;
-pub use process::{Beside, ConfigFile, Keep, Options, RunError, run, store_directory};
+pub use process::{ConfigFile, Keep, Options, RunError, run, store_directory};
 pub use server::{Handle, Server};
 pub use shard::{NetCounters, Snapshot};
 pub use start_error::StartError;

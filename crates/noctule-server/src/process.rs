@@ -1,12 +1,12 @@
 //! The broker as a process: configuration file, log, signals.
 
+use crate::beside::{Beside, Bridges};
 use crate::config::mosquitto::{Note, Surroundings, Translation};
 use crate::config::{
-    Bridge, Config, ConfigError, Fault, LogLevel, LogTo, LogTypes, PORT, Protocol, state_directory,
+    Config, ConfigError, LogLevel, LogTo, LogTypes, PORT, Protocol, state_directory,
 };
 use crate::daemon::{PidFile, daemonize, tell_ready};
 use crate::import;
-use crate::inside::Inside;
 use crate::listeners::Running;
 use crate::log::{LogOutput, MOSQUITTO, mosquitto_version};
 use crate::server::{Handle, Server};
@@ -17,9 +17,7 @@ use std::io;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{error, info, warn};
 
 /// How often is looked whether files of TLS and tokens have changed.
@@ -130,45 +128,6 @@ impl ConfigFile {
     }
 }
 
-/// What runs beside the broker in its process, as its clients: the bridges.
-#[derive(Clone, Copy, Debug)]
-pub struct Beside {
-    /// Whether they can be as configured.
-    pub check: fn(&[Bridge]) -> Result<(), Fault>,
-    /// Starts them on a thread that ends when nothing more can come.
-    pub start: fn(Inside, UnboundedReceiver<Vec<Bridge>>) -> io::Result<JoinHandle<()>>,
-}
-
-/// The bridges of a running broker.
-struct Bridges {
-    beside: Beside,
-    running: Option<(UnboundedSender<Vec<Bridge>>, JoinHandle<()>)>,
-}
-
-impl Bridges {
-    /// Has those run that are configured. What they need is started with the first of them.
-    fn are(&mut self, configured: &[Bridge], handle: &Handle) -> io::Result<()> {
-        if self.running.is_none() && !configured.is_empty() {
-            let (tell, told) = unbounded_channel();
-            self.running = Some((tell, (self.beside.start)(handle.inside(), told)?));
-        }
-        if let Some((tell, _)) = &self.running {
-            // A thread that has ended has told why.
-            drop(tell.send(configured.into()));
-        }
-        Ok(())
-    }
-
-    /// Ends them, with manners.
-    fn end(&mut self) {
-        if let Some((tell, thread)) = self.running.take() {
-            drop(tell);
-            // A thread that panicked has been reported by the panic hook.
-            drop(thread.join());
-        }
-    }
-}
-
 /// What the main thread waits for.
 enum Notice {
     Signal(Request),
@@ -219,7 +178,7 @@ pub fn run(options: &Options, beside: Beside) -> Result<(), RunError> {
     if handle.config().log.to.contains(&LogTo::Topic) {
         log.publish_by(handle.log_publisher());
     }
-    let mut bridges = Bridges { beside, running: None };
+    let mut bridges = Bridges::new(beside);
     bridges.are(&handle.config().bridges, &handle).map_err(StartError::from)?;
     greet(&handle, began);
     info!(target: MOSQUITTO, "{} running", mosquitto_version());
@@ -510,7 +469,7 @@ fn reload(handle: &mut Handle, options: &Options, (log, bridges): (&LogOutput, &
     }
     let config = options
         .config()
-        .and_then(|config| options.check_bridges(&config, bridges.beside).map(|()| config));
+        .and_then(|config| options.check_bridges(&config, bridges.beside()).map(|()| config));
     match config {
         Ok(config) => {
             log.settle(&config.log);

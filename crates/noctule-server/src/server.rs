@@ -390,6 +390,7 @@ fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("jwt", old.jwt != new.jwt),
         ("webhook", old.webhook != new.webhook),
         ("dynamic_security", old.dynamic_security != new.dynamic_security),
+        ("bridge", old.bridges != new.bridges),
     ];
     those(&all)
 }

@@ -212,7 +212,7 @@ fn no_bytes_of_either_side_do_harm() {
     for round in 0..20_000 {
         let version = [Version::V5, Version::V311, Version::V31][round % 3];
         let mut relay = relay(version, terms(), |_| ());
-        relay.begin(&Holdings::default(), (throw(2) == 0, throw(2) == 0));
+        relay.begin(&Holdings::default(), throw(2) == 0);
         for _ in 0..throw(12) {
             let side = if throw(2) == 0 { Side::Near } else { Side::Far };
             let qos = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce][throw(3) as usize];

@@ -73,6 +73,11 @@ impl Socket {
         Ok(Socket { stream, layers: Layers::of(entrance)? })
     }
 
+    /// Takes over an end of a pair that was made within this process.
+    pub(crate) fn joined(stream: TcpStream) -> Socket {
+        Socket { stream, layers: None }
+    }
+
     /// From another shard.
     pub(crate) fn arrived(moved: Moved) -> Socket {
         Socket { stream: TcpStream::from_std(moved.stream), layers: moved.layers }

@@ -50,13 +50,10 @@ impl Shard {
             }
             Order::End(users) => {
                 for conn in (0..self.broker.connections_end()).map(ConnId) {
-                    let user = self.broker.user_of(conn);
-                    let meant = match self.broker.client_of(conn) {
-                        Some(_) => users.contains(&user.map(Into::into)),
-                        None => false,
-                    };
-                    let meant = meant && !self.is_inside(conn);
-                    if meant {
+                    let user = self.broker.user_of(conn).map(Into::into);
+                    let is_client = self.broker.client_of(conn).is_some();
+                    // Bridges are under none of these rules.
+                    if is_client && users.contains(&user) && !self.is_inside(conn) {
                         let reason = ReasonCode::AdministrativeAction;
                         let why = "who this is, or what it may do, has changed";
                         self.tell(index, Input::Revoked { conn, reason, why });

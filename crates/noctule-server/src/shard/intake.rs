@@ -5,9 +5,8 @@ use super::connections::{Farewell, Intake, Phase};
 use super::held::Holder;
 use super::peers::Arrival;
 use super::{Shard, ShardListener};
-use crate::inside::INSIDE;
 use crate::log::CLIENTS;
-use crate::net::{Entrance, HERE, Layer, Received, Socket, is_hello};
+use crate::net::{HERE, Layer, Received, Socket, is_hello};
 use mio::net::TcpStream;
 use noctule_core::input::Origin;
 use noctule_core::{ConnId, Index, Input, Tenant};
@@ -142,16 +141,10 @@ impl Shard {
 
     /// Takes in a connection that begins within this process.
     pub(super) fn join(&mut self, index: &Index, stream: TcpStream) {
-        let listener = super::listener_id(self.addresses.len() - 1);
+        let listener = self.inside();
         self.shared.open[usize::from(listener.0)].fetch_add(1, Ordering::Relaxed);
-        let entrance = Entrance { unix: Some(INSIDE.into()), ..Entrance::default() };
-        match Socket::accepted(stream, &entrance) {
-            Ok(socket) => {
-                let from = Origin { listener, tenant: Tenant(0), remote: None, durability: None };
-                self.open(index, socket, from);
-            }
-            Err(_) => self.lines.uncount(listener),
-        }
+        let from = Origin { listener, tenant: Tenant(0), remote: None, durability: None };
+        self.open(index, Socket::joined(stream), from);
     }
 
     /// Lets somebody in by where it comes from; answers how it counts for that.

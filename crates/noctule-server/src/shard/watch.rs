@@ -228,7 +228,7 @@ impl Shard {
 
     /// Whether a connection began within this process.
     pub(super) fn is_inside(&mut self, conn: ConnId) -> bool {
-        let inside = super::listener_id(self.addresses.len() - 1);
+        let inside = self.inside();
         self.lines.connections.get_mut(conn).is_some_and(|it| it.listener == inside)
     }
 

@@ -7,6 +7,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 use tokio::time::timeout;
 
+/// Topics that go out.
+pub(crate) const OUT: &str = "filter = \"t/#\"\nqos = 1";
+/// A broker that nobody needs to look into.
+pub(crate) const PLAIN: &str = "[admin]\nenabled = false\n";
+
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A port of loopback that nobody has.
@@ -28,7 +33,7 @@ pub(crate) fn bridge(to: SocketAddr, options: &str, topics: &[&str]) -> String {
 
 /// The other broker, and one with a bridge to it that is up.
 pub(crate) fn pair(options: &str, topics: &[&str]) -> Result<(BrokerProcess, BrokerProcess)> {
-    pair_with("[admin]\nenabled = false\n", options, topics)
+    pair_with(PLAIN, options, topics)
 }
 
 /// The same; what the other one is configured with is said.

@@ -1,6 +1,6 @@
 //! What outages and kills do to messages on their way.
 
-use crate::brokers::{bridge, client, free, next};
+use crate::brokers::{PLAIN, bridge, client, free, is_quiet, next};
 use anyhow::{Result, ensure};
 use noctule_client::{Client, Message, Options, QoS, Subscribe};
 use noctule_tests::process::BrokerProcess;
@@ -24,8 +24,7 @@ async fn the_queue_here_keeps_what_comes_while_the_other_is_away_through_kills()
     let (hub_at, hut_at) = (free()?, free()?);
     let data = [tempfile::tempdir()?, tempfile::tempdir()?];
     let config = bridge(hub_at, "", &[OUT]);
-    let start_hub =
-        || BrokerProcess::start_keeping(hub_at, "[admin]\nenabled = false\n", data[0].path());
+    let start_hub = || BrokerProcess::start_keeping(hub_at, PLAIN, data[0].path());
     let start_hut = || BrokerProcess::start_keeping(hut_at, &config, data[1].path());
     let (hub, hut) = (start_hub()?, start_hut()?);
     hut.await_log("bridge hub: is up", 1)?;
@@ -59,14 +58,41 @@ fn kept(id: &str) -> Options {
     options
 }
 
+#[tokio::test]
+async fn what_comes_before_the_first_connection_waits_for_it_and_comes_once() -> Result<()> {
+    let (hub_at, data) = (free()?, tempfile::tempdir()?);
+    let start_hub = || BrokerProcess::start_keeping(hub_at, PLAIN, data.path());
+    let hub = start_hub()?;
+    let ear = Client::connect(&hub_at.to_string(), kept("ear")).await?;
+    let mut heard = ear.subscribe(Subscribe::to("#", QoS::ExactlyOnce)).await?;
+    hub.kill()?;
+    let hut = BrokerProcess::start_with(&bridge(hub_at, "", &[OUT]))?;
+    hut.await_log("no connection to", 1)?;
+    let from = client(hut.address(), "p").await?;
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        let message = Message::new(format!("t/{}", qos as u8), "early");
+        from.publish(message.qos(qos).retained()).await?;
+    }
+    from.publish(Message::new("t/1", "live").qos(QoS::AtLeastOnce)).await?;
+    let _hub = start_hub()?;
+    let mut came = Vec::new();
+    for _ in 0..4 {
+        let message = next(&mut heard).await?;
+        let payload = String::from_utf8_lossy(&message.payload).into_owned();
+        came.push(format!("{} {payload}", message.topic));
+    }
+    came.sort();
+    ensure!(came == ["t/0 early", "t/1 early", "t/1 live", "t/2 early"], "{came:?}");
+    is_quiet(hub_at, "x", &mut heard).await
+}
+
 /// Messages that keep coming through kills of both brokers, one after the other.
 #[tokio::test]
 async fn nothing_is_lost_or_doubled_by_kills_of_either_broker() -> Result<()> {
     let (hub_at, hut_at) = (free()?, free()?);
     let data = [tempfile::tempdir()?, tempfile::tempdir()?];
     let config = bridge(hub_at, "receive_maximum = 20", &[OUT, IN]);
-    let start_hub =
-        || BrokerProcess::start_keeping(hub_at, "[admin]\nenabled = false\n", data[0].path());
+    let start_hub = || BrokerProcess::start_keeping(hub_at, PLAIN, data[0].path());
     let start_hut = || BrokerProcess::start_keeping(hut_at, &config, data[1].path());
     let mut brokers = [Some(start_hub()?), Some(start_hut()?)];
     if let Some(hut) = &brokers[1] {

@@ -1,8 +1,11 @@
 //! Bridges of real broker processes.
 #![cfg(unix)]
 
+mod allowed;
+mod beside_mosquitto;
 mod brokers;
+mod connecting;
 mod durable;
-mod more;
 mod passing;
+mod telling;
 mod triangle;

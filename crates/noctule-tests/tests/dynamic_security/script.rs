@@ -8,32 +8,18 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Messages of commands.
-#[expect(clippy::too_many_lines, reason = "a table, one line for each thing that is asked")]
 pub(crate) fn commands() -> Vec<Vec<Value>> {
+    [beginnings(), members(), changes(), ends()].concat()
+}
+
+/// What the others are about is made.
+fn beginnings() -> Vec<Vec<Value>> {
     let acls = json!([
         {"acltype": "publishClientSend", "topic": "a/#", "priority": 3, "allow": true},
         {"acltype": "subscribePattern", "topic": "a/#", "allow": true},
         {"acltype": "SubscribeLiteral", "topic": "x/+", "priority": 1, "allow": true},
         {"nonsense": 1}, 5,
     ]);
-    let in_group = |command: &str, group: &str, user: &str| {
-        c(command, json!({"groupname": group, "username": user}))
-    };
-    let of_group = |command: &str, group: &str, role: &str| {
-        c(command, json!({"groupname": group, "rolename": role, "priority": 5}))
-    };
-    let of_client = |command: &str, user: &str, role: &str| {
-        c(command, json!({"username": user, "rolename": role, "priority": -3}))
-    };
-    let acl = |command: &str, role: &str, kind: &str, topic: &str| {
-        let fields = json!({"rolename": role, "acltype": kind, "topic": topic, "allow": true});
-        c(command, fields)
-    };
-    let role = |command: &str, name: &str| c(command, json!({"rolename": name}));
-    let user = |command: &str, name: &str| c(command, json!({"username": name}));
-    let group = |command: &str, name: &str| c(command, json!({"groupname": name}));
-    let plain = |command: &str| c(command, json!({}));
-    let wordy = |command: &str| c(command, json!({"verbose": true}));
     vec![
         vec![c("createRole", json!({"rolename": "r1", "textname": "t", "acls": acls}))],
         vec![
@@ -80,6 +66,12 @@ pub(crate) fn commands() -> Vec<Vec<Value>> {
             c("listClients", json!({"count": 0})),
             c("listClients", json!({"offset": -5, "count": "x"})),
         ],
+    ]
+}
+
+/// It is looked at, joined and taken apart.
+fn members() -> Vec<Vec<Value>> {
+    vec![
         vec![plain("listGroups"), wordy("listGroups"), group("getGroup", "g")],
         vec![plain("listRoles"), wordy("listRoles"), role("getRole", "r1"), role("getRole", "n")],
         vec![
@@ -124,6 +116,12 @@ pub(crate) fn commands() -> Vec<Vec<Value>> {
             acl("removeRoleACL", "r2", "unsubscribeLiteral", "u"),
             acl("removeRoleACL", "r2", "unsubscribeLiteral", "u"),
         ],
+    ]
+}
+
+/// It is changed.
+fn changes() -> Vec<Vec<Value>> {
+    vec![
         vec![
             c(
                 "modifyRole",
@@ -174,6 +172,12 @@ pub(crate) fn commands() -> Vec<Vec<Value>> {
             user("enableClient", "no"),
             plain("disableClient"),
         ],
+    ]
+}
+
+/// What holds for all is changed, and what there is goes.
+fn ends() -> Vec<Vec<Value>> {
+    vec![
         vec![
             plain("getDefaultACLAccess"),
             c(
@@ -206,6 +210,42 @@ pub(crate) fn commands() -> Vec<Vec<Value>> {
         vec![json!({}), plain("getDetails")],
         vec![c("getDetails", json!({"correlationData": 3})), plain("getDetails")],
     ]
+}
+
+fn in_group(name: &str, group: &str, user: &str) -> Value {
+    c(name, json!({"groupname": group, "username": user}))
+}
+
+fn of_group(name: &str, group: &str, role: &str) -> Value {
+    c(name, json!({"groupname": group, "rolename": role, "priority": 5}))
+}
+
+fn of_client(name: &str, user: &str, role: &str) -> Value {
+    c(name, json!({"username": user, "rolename": role, "priority": -3}))
+}
+
+fn acl(name: &str, role: &str, kind: &str, topic: &str) -> Value {
+    c(name, json!({"rolename": role, "acltype": kind, "topic": topic, "allow": true}))
+}
+
+fn role(name: &str, role: &str) -> Value {
+    c(name, json!({"rolename": role}))
+}
+
+fn user(name: &str, user: &str) -> Value {
+    c(name, json!({"username": user}))
+}
+
+fn group(name: &str, group: &str) -> Value {
+    c(name, json!({"groupname": group}))
+}
+
+fn plain(name: &str) -> Value {
+    c(name, json!({}))
+}
+
+fn wordy(name: &str) -> Value {
+    c(name, json!({"verbose": true}))
 }
 
 /// Messages that are none, or hardly.

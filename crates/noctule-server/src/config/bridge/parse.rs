@@ -1,7 +1,7 @@
 //! The tables of bridges in a file.
 
 use super::super::parse::Walk;
-use super::{BRIDGE, BRIDGE_TLS, BRIDGE_TOPIC, Bridge, BridgeTopic, TlsDraft};
+use super::{BRIDGE, BRIDGE_TLS, BRIDGE_TOPIC, Bridge, BridgeStart, BridgeTopic, TlsDraft};
 use noctule_proto::{TopicFilter, TopicName, Version};
 use toml::Spanned;
 use toml::de::DeValue;
@@ -79,6 +79,10 @@ fn fault(bridge: &Bridge, others: &[Bridge]) -> Option<(&'static str, String)> {
     }
     if bridge.retry_secs_min > bridge.retry_secs_max {
         return Some(("retry_secs_max", "must not be less than `retry_secs_min`".into()));
+    }
+    if bridge.start == BridgeStart::Lazy && bridge.forgets_here() {
+        let what = "lazy needs messages to wait for it here: say local_clean_start = false";
+        return Some(("start", what.into()));
     }
     let id = &bridge.local_client_id;
     if !id.is_empty() && others.iter().any(|it| it.local_client_id == *id) {
