@@ -120,7 +120,10 @@ impl Keeper {
             Ok::<_, NoConnection>((stream, line))
         };
         match timeout(PATIENCE, made).await {
-            Ok(Ok(near)) => self.near = Some(near),
+            Ok(Ok(near)) => {
+                info!("bridge {}: what is published waits for it from now on", plan.name());
+                self.near = Some(near);
+            }
             Ok(Err(error)) => warn!("bridge {}: nothing waits here yet: {error}", plan.name()),
             Err(_) => warn!("bridge {}: nothing waits here yet: no answer", plan.name()),
         }
