@@ -112,7 +112,11 @@ impl Broker {
         let Some(mut child) = self.child.take() else { return Ok(()) };
         match self.kind {
             Kind::Noctule => child.kill()?,
-            Kind::Mosquitto => signal("TERM", child.id())?,
+            Kind::Mosquitto => {
+                signal("TERM", child.id())?;
+                // If it is frozen, it has to thaw to hear of it.
+                signal("CONT", child.id())?;
+            }
         }
         child.wait()?;
         Ok(())

@@ -157,14 +157,18 @@ async fn strike(brokers: &mut [Broker], seed: u64, until: Instant) -> Result<usi
         }
         let victim = &mut brokers[throw(3) as usize];
         let away = Duration::from_millis(throw(500));
-        if throw(4) == 0 {
+        let deed = throw(4);
+        // What reaches a frozen broker is with its system, and dies with it.
+        if deed < 2 {
             victim.freeze()?;
             sleep(away).await;
-            victim.thaw()?;
-        } else {
+        }
+        if deed > 0 {
             victim.end()?;
             sleep(away).await;
             victim.start()?;
+        } else {
+            victim.thaw()?;
         }
         blows += 1;
     }

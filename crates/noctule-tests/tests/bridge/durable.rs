@@ -1,9 +1,9 @@
 //! What outages and kills do to messages on their way.
 
 use crate::brokers::{PLAIN, bridge, client, free, is_quiet, next};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use noctule_client::{Client, Message, Options, QoS, Subscribe};
-use noctule_tests::process::BrokerProcess;
+use noctule_tests::process::{BrokerProcess, signal};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -121,6 +121,9 @@ async fn nothing_is_lost_or_doubled_by_kills_of_either_broker() -> Result<()> {
         tokio::time::sleep(Duration::from_millis(700)).await;
         let which = round % 2;
         if let Some(broker) = brokers[which].take() {
+            // What reaches it meanwhile is with its system, and dies with it.
+            signal("STOP", broker.pid().context("a process of ours")?)?;
+            tokio::time::sleep(Duration::from_millis(200)).await;
             broker.kill()?;
         }
         brokers[which] = Some(if which == 0 { start_hub()? } else { start_hut()? });
