@@ -8,7 +8,8 @@ use crate::broker::{Broker, Turn};
 use crate::identity::ConnId;
 use crate::output::{ControlRequest, Effect};
 use crate::wait::{AckKind, Reply, Wait};
-use noctule_proto::{PacketId, ReasonCode, Version};
+use noctule_proto::packet::Publish;
+use noctule_proto::{PacketId, ReasonCode, TopicName, Version};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -37,6 +38,19 @@ impl Controls {
 }
 
 impl Broker {
+    /// A message of QoS 0 or 1 for the server.
+    #[cold]
+    pub(crate) fn publish_control(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conn: ConnId,
+        (topic, publish): (TopicName<'_>, &Publish<'_>),
+    ) {
+        let kind = AckKind::PubAck;
+        let due = publish.packet_id.map(|id| Due { kind, id, wait: Wait::default() });
+        self.control(turn, conn, (topic.as_str(), publish.payload), due);
+    }
+
     /// Hands a message to the server.
     pub(crate) fn control(
         &mut self,

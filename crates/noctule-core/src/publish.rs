@@ -111,10 +111,8 @@ impl Broker {
             return;
         }
         // That of QoS 2 is heard when it is released.
-        if publish.qos != QoS::ExactlyOnce && self.is_control(topic.as_str()) {
-            let kind = AckKind::PubAck;
-            let due = publish.packet_id.map(|id| Due { kind, id, wait: Wait::default() });
-            self.control(turn, conn, (topic.as_str(), publish.payload), due);
+        if publish.qos < QoS::ExactlyOnce && self.is_control(topic.as_str()) {
+            self.publish_control(turn, conn, (topic, publish));
             return;
         }
         let Some(connection) = self.connections.get(conn) else { return };

@@ -230,7 +230,7 @@ impl Broker {
     /// Whether messages of a topic are for the broker itself, and not for subscribers.
     #[inline]
     pub(crate) fn is_control(&self, topic: &str) -> bool {
-        topic.starts_with("$CONTROL/") && self.rights.ranked.is_some()
+        self.rights.ranked.is_some() && topic.starts_with("$CONTROL/")
     }
 
     /// Whether a session may be given a message.
