@@ -1,6 +1,7 @@
 //! Everything that tests more than one crate.
 //!
 //! * [`node`]: a node without sockets, step by step, for scripts and the simulator
+//! * [`ports`]: free ports of loopback
 //! * [`process`]: a real broker process on a free loopback port
 //! * [`driver`]: the clients of other projects, driven as programs
 //! * [`script`]: what clients send and must hear, on the pure broker and behind sockets
@@ -18,6 +19,7 @@ pub mod ends;
 pub mod kill;
 mod log;
 pub mod node;
+pub mod ports;
 pub mod process;
 pub mod script;
 pub mod sim;

@@ -7,12 +7,13 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::ports;
 use anyhow::{Context, Result, bail, ensure};
 
 /// How long a broker may take until it listens, and until it has ended.
@@ -273,8 +274,8 @@ pub fn binary() -> Result<PathBuf> {
 
 fn spawn(binary: &Path, home: &Path, setting: &Setting<'_>) -> Result<(Child, SocketAddr)> {
     // The port is free at this moment; whoever takes it before the broker does costs one more try.
-    let free = || TcpListener::bind(("127.0.0.1", 0))?.local_addr();
-    let address = setting.address.map_or_else(free, Ok)?;
+    let free = || SocketAddr::from(([127, 0, 0, 1], ports::free()));
+    let address = setting.address.unwrap_or_else(free);
     // Whoever runs the tests may have a broker whose state is not for tests.
     let mut arguments = vec![OsString::from("serve")];
     match setting.data {

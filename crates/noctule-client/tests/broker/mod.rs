@@ -2,11 +2,13 @@
 #![allow(unreachable_pub, reason = "shared by the test programs of several crates")]
 #![allow(dead_code, reason = "not every test program needs all of it")]
 
+#[path = "../../../noctule-tests/src/ports.rs"]
+mod ports;
+
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// A running mosquitto on a free port of loopback; ends with the value.
@@ -96,7 +98,7 @@ impl Process {
     }
 
     fn try_start(binary: &Path, settings: impl Fn(u16, &Path) -> String) -> Option<Process> {
-        let port = free_port();
+        let port = ports::free();
         let folder = std::env::temp_dir().join(format!("noctule-other-broker-{port}"));
         std::fs::create_dir_all(&folder).expect("a writable temporary folder");
         let file = folder.join("broker.conf");
@@ -143,21 +145,6 @@ impl Drop for Process {
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
-}
-
-/// A port that nobody has. Not one of those that the system hands out: another test might be given
-/// it before the broker is up, and be taken for it.
-fn free_port() -> u16 {
-    const FIRST: u32 = 15_000;
-    const COUNT: u32 = 15_000;
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let mut ports = std::iter::from_fn(|| {
-        // Processes side by side begin far from each other.
-        let next = std::process::id() % COUNT * 101 + NEXT.fetch_add(1, Ordering::Relaxed);
-        u16::try_from(FIRST + next % COUNT).ok()
-    });
-    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    ports.find(free).expect("some port is free")
 }
 
 /// The program that a variable of the environment names.

@@ -1,11 +1,12 @@
 //! One broker of the triangle, and its bridge to the next.
 
 use super::ledger::Ledger;
+use crate::ports;
 use crate::process::{self, signal, tail};
 use anyhow::{Context, Result, ensure};
 use noctule_client::{Client, Message, Options, QoS};
 use std::fs::OpenOptions;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -33,10 +34,8 @@ pub(super) struct Broker {
 
 /// All three; the third is mosquitto, if that is here.
 pub(super) fn three(mosquitto: Option<&Path>, folder: &Path) -> Result<Vec<Broker>> {
-    let held: Vec<TcpListener> =
-        (0..3).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<std::io::Result<_>>()?;
     let addresses: Vec<SocketAddr> =
-        held.iter().map(TcpListener::local_addr).collect::<std::io::Result<_>>()?;
+        (0..3).map(|_| SocketAddr::from(([127, 0, 0, 1], ports::free()))).collect();
     let mut brokers = Vec::new();
     for (at, name) in ["a", "b", "c"].into_iter().enumerate() {
         let (kind, program) = match mosquitto.filter(|_| at == 2) {

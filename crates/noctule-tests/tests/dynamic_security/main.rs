@@ -11,10 +11,11 @@ mod tests {
     use crate::script;
     use anyhow::{Context, Result, ensure};
     use noctule_tests::driver::Needs;
+    use noctule_tests::ports;
     use noctule_tests::process::{BrokerProcess, signal, target_directory};
     use serde_json::{Value, json};
     use std::fs;
-    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::net::{SocketAddr, TcpStream};
     use std::path::{Path, PathBuf};
     use std::process::{Child, Command, Stdio};
     use std::time::{Duration, Instant};
@@ -53,7 +54,7 @@ mod tests {
     impl Mosquitto {
         fn start(program: &Path) -> Result<Mosquitto> {
             let folder = tempfile::tempdir()?;
-            let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+            let port = ports::free();
             let plugin = target_directory().join(
                 "peers/mosquitto/tree/usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so",
             );

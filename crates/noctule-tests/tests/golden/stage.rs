@@ -5,9 +5,10 @@ use crate::normal;
 use crate::relay::{Mark, Relay};
 use crate::ways::Ways;
 use noctule_tests::driver::Needs;
+use noctule_tests::ports;
 use noctule_tests::process::{self, BrokerProcess};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -199,7 +200,7 @@ impl Run<'_> {
             self.help(broker, Tool::Pub, line);
         }
         let relay = Relay::start(broker.address(), case.cuts);
-        let port = if case.connects { relay.port } else { unused_port() };
+        let port = if case.connects { relay.port } else { ports::free() };
         let mut command = Command::new(self.side.programs.join(case.tool.name()));
         let mut child = self.prepare(&mut command, port).spawn().expect("an executable file");
         let pid = child.id();
@@ -334,11 +335,6 @@ fn end(mut child: Child) -> String {
     "does not end".to_owned()
 }
 
-pub(crate) fn unused_port() -> u16 {
-    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    free.local_addr().expect("a bound socket").port()
-}
-
 impl Broker {
     fn start(kind: Kind, mosquitto: &Path, file: &Path, anonymous: bool) -> Broker {
         match kind {
@@ -366,7 +362,7 @@ impl Mosquitto {
     }
 
     fn try_start(program: &Path, file: &Path, text: &str) -> Option<Mosquitto> {
-        let address = SocketAddr::from(([127, 0, 0, 1], unused_port()));
+        let address = SocketAddr::from(([127, 0, 0, 1], ports::free()));
         // As root it would become another user, who may not read the keys of a test.
         // The last of its listeners is the one that is waited for.
         let text = format!("user root\n{text}listener {} 127.0.0.1\n", address.port());

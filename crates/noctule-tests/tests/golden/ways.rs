@@ -1,7 +1,8 @@
 //! Ways to a broker: TLS, WebSocket, Unix sockets, proxies.
 
 use crate::case::{Case, Compare, Places, publish, request, subscribe};
-use crate::stage::{Mosquitto, compare_ways, unused_port};
+use crate::stage::{Mosquitto, compare_ways};
+use noctule_tests::ports;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::path::{Path, PathBuf};
 
@@ -25,7 +26,7 @@ impl Ways {
         let socket = home.join("socket");
         let mut ports = [0; 5];
         let broker = Mosquitto::start(mosquitto, &home.join("ways.conf"), || {
-            ports = ports.map(|_| unused_port());
+            ports = ports.map(|_| ports::free());
             configuration(&pki, &socket, ports)
         });
         Ways { _broker: broker, pki, socket, ports }

@@ -1,9 +1,9 @@
 //! A broker of one side, started with a mosquitto.conf: mosquitto itself, or noctule by its name.
 
 use anyhow::{Context, Result, ensure};
-use noctule_tests::process;
+use noctule_tests::{ports, process};
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -34,9 +34,7 @@ impl Side {
         let name = format!("noctule-conf-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder)?;
-        // Both at once: the system must not give the same one twice.
-        let free = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
-        let ports = [free[0].local_addr()?.port(), free[1].local_addr()?.port()];
+        let ports = [ports::free(), ports::free()];
         let side = Side { program: program.to_owned(), folder, ports };
         let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mosquitto/files");
         side.copy(&files, &side.folder)?;
