@@ -42,7 +42,7 @@ mod webhook;
 
 pub use file::AuthFileError;
 pub use password_file::{PasswordFileError, PasswordLine, read_lines};
-pub use secret::{HashKind, ROUNDS, Secret};
+pub use secret::{HashKind, ROUNDS, Secret, SecretError};
 pub use token::Algorithm;
 pub use verifier::{ITERATIONS, Users, Verifier, VerifierError};
 

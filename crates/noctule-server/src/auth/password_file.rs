@@ -55,12 +55,9 @@ pub fn read_lines(text: &str) -> Result<Vec<PasswordLine>, Vec<PasswordFileError
         } else if !names.insert(name) {
             fault("this user has a line already");
         }
-        match hash.parse() {
+        match hash.parse::<Secret>() {
             Ok(secret) => lines.push(PasswordLine::User(name.into(), secret)),
-            Err(_) => fault(
-                "no hash that noctule knows: $argon2id$, $7$, $6$ or SCRAM-SHA-256$ (is it a plain \
-                 password? noctule passwd -U FILE hashes those)",
-            ),
+            Err(error) => fault(error.what()),
         }
     }
     if faults.is_empty() { Ok(lines) } else { Err(faults) }

@@ -9,7 +9,7 @@
 //!
 //! Passwords of mosquitto's forms are bytes as they come; those of the first one are prepared.
 
-use super::verifier::{Verifier, VerifierError};
+use super::verifier::{SCHEME, Verifier, VerifierError};
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -181,29 +181,75 @@ impl fmt::Debug for Secret {
     }
 }
 
-impl FromStr for Secret {
-    type Err = VerifierError;
+/// What is wrong with the text of a hash.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SecretError(&'static str);
 
-    fn from_str(text: &str) -> Result<Secret, VerifierError> {
-        let Some(rest) = text.strip_prefix('$') else { return text.parse().map(Secret::Scram) };
+impl SecretError {
+    /// The same in words, without what is kept.
+    #[must_use]
+    pub fn what(self) -> &'static str {
+        self.0
+    }
+}
+
+impl fmt::Display for SecretError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for SecretError {}
+
+const NO_HASH: SecretError = SecretError(
+    "no hash that noctule knows: $argon2id$, $7$, $6$ or SCRAM-SHA-256$ (is it a plain password? \
+     noctule passwd -U FILE hashes those)",
+);
+const CUT_SHORT: SecretError =
+    SecretError("the hash is cut short, or no base64: make it anew with noctule passwd");
+const BAD_SALT: SecretError = SecretError(
+    "the salt is no base64, or not of 8 to 256 bytes: make the hash anew with noctule passwd",
+);
+const BAD_ROUNDS: SecretError =
+    SecretError("the rounds between $7$ and the salt must be a number from 1 to 10000000");
+const BAD_COSTS: SecretError = SecretError(
+    "the costs of $argon2id$ must be m=8 to 1048576 (KiB, 8 a lane or more), t=1 to 100, p=1 to 64",
+);
+
+impl FromStr for Secret {
+    type Err = SecretError;
+
+    fn from_str(text: &str) -> Result<Secret, SecretError> {
+        let Some(rest) = text.strip_prefix('$') else {
+            return match text.parse() {
+                Ok(verifier) => Ok(Secret::Scram(verifier)),
+                Err(VerifierError) if text.starts_with(SCHEME) => Err(CUT_SHORT),
+                Err(VerifierError) => Err(NO_HASH),
+            };
+        };
         let parts: Vec<&str> = rest.split('$').collect();
-        let (kind, salt, hash, padded) = match *parts.as_slice() {
-            ["argon2id", "v=19", params, salt, hash] => (argon2id(params), salt, hash, false),
-            ["7", rounds, salt, hash] => (pbkdf2(rounds), salt, hash, true),
-            ["6", salt, hash] => (Some(HashKind::Sha512), salt, hash, true),
-            _ => return Err(VerifierError),
+        let (kind, salt, hash) = match *parts.as_slice() {
+            ["argon2id", "v=19", params, salt, hash] => {
+                (argon2id(params).ok_or(BAD_COSTS)?, salt, hash)
+            }
+            ["7", rounds, salt, hash] => (pbkdf2(rounds).ok_or(BAD_ROUNDS)?, salt, hash),
+            ["6", salt, hash] => (HashKind::Sha512, salt, hash),
+            ["argon2id" | "6" | "7", ..] => return Err(CUT_SHORT),
+            _ => return Err(NO_HASH),
         };
-        let decode = |text: &str| {
-            let engine = if padded { &STANDARD } else { &STANDARD_NO_PAD };
-            let bytes = engine.decode(text).ok()?;
-            LEN_ALLOWED.contains(&bytes.len()).then(|| bytes.into_boxed_slice())
+        // The start of a hash of Argon2 is no hash of fewer bytes: the length goes into it. With
+        // the others it is, and would let in whoever finds a password for those few.
+        let (engine, lens) = match kind {
+            HashKind::Argon2id { .. } => (&STANDARD_NO_PAD, LEN_ALLOWED),
+            HashKind::Pbkdf2 { .. } | HashKind::Sha512 => (&STANDARD, LEN..=LEN),
         };
-        let kept = |kind: HashKind| {
-            let kept = Hash { kind, salt: decode(salt)?, hash: decode(hash)? };
-            let fits = kind != HashKind::Sha512 || kept.hash.len() == LEN;
-            fits.then(|| Secret::Hash(Box::new(kept)))
+        let decode = |text: &str, lens: RangeInclusive<usize>| {
+            let bytes = engine.decode(text).ok().filter(|bytes| lens.contains(&bytes.len()));
+            bytes.map(Vec::into_boxed_slice)
         };
-        kind.and_then(kept).ok_or(VerifierError)
+        let salt = decode(salt, LEN_ALLOWED).ok_or(BAD_SALT)?;
+        let hash = decode(hash, lens).ok_or(CUT_SHORT)?;
+        Ok(Secret::Hash(Box::new(Hash { kind, salt, hash })))
     }
 }
 

@@ -19,7 +19,7 @@ pub const ITERATIONS: u32 = 15_000;
 /// Rounds a verifier may ask for: fewer protect nothing, more stop a worker for minutes.
 const ITERATIONS_ALLOWED: std::ops::RangeInclusive<u32> = 1000..=10_000_000;
 
-const SCHEME: &str = "SCRAM-SHA-256";
+pub(super) const SCHEME: &str = "SCRAM-SHA-256";
 
 /// A SCRAM-SHA-256 verifier (RFC 5802, section 3; RFC 7677), which serves plain passwords as well.
 /// Written `SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey`, the binary parts in base64.

@@ -401,12 +401,7 @@ impl OneClient {
         let encoded: Option<Box<str>> = self.encoded_password.clone().or_else(old);
         let secret = encoded.and_then(|text| {
             let parsed = text.parse::<Secret>();
-            if parsed.is_err() {
-                faults.push(format!(
-                    "{of}: its password is no hash that noctule knows: $argon2id$, $7$ or $6$"
-                ));
-            }
-            parsed.ok()
+            parsed.map_err(|error| faults.push(format!("{of}: its password: {error}"))).ok()
         });
         Client {
             about: About { name: self.textname, description: self.textdescription },

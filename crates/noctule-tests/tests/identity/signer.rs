@@ -23,9 +23,14 @@ impl Signer {
         Ok(Signer { name: name.into(), pair: pair.map_err(|it| anyhow!("{it}"))? })
     }
 
+    /// The public key, as it is.
+    pub(crate) fn public_key(&self) -> &[u8] {
+        self.pair.public_key().as_ref()
+    }
+
     /// As a key set says it.
     pub(crate) fn jwk(&self) -> String {
-        let point = self.pair.public_key().as_ref();
+        let point = self.public_key();
         let (x, y) = (coded(&point[1..33]), coded(&point[33..]));
         let name = &self.name;
         format!(r#"{{"kty":"EC","crv":"P-256","kid":"{name}","x":"{x}","y":"{y}"}}"#)

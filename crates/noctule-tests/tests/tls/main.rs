@@ -3,6 +3,7 @@
 
 mod client;
 mod hostile;
+#[allow(dead_code, reason = "shared with tests that need all of it")]
 mod pki;
 
 use anyhow::{Context, Result, ensure};

@@ -22,7 +22,7 @@ pub(crate) struct Pki {
 pub(crate) enum Flaw {
     Expired,
     NotYetValid,
-    /// It is for servers.
+    /// It is for the other side.
     Purpose,
 }
 
@@ -51,15 +51,19 @@ impl Pki {
 
     /// `NAME.crt` and `NAME.key` for a server.
     pub(crate) fn server(&mut self, name: &str, host: &str) -> Result<()> {
-        let names = vec![host.to_owned(), "127.0.0.1".to_owned()];
-        let mut params = CertificateParams::new(names)?;
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        self.issue(name, params).map(drop)
+        self.bad_server(name, host, None)
+    }
+
+    /// The same with a flaw.
+    pub(crate) fn bad_server(&mut self, name: &str, host: &str, flaw: Option<Flaw>) -> Result<()> {
+        let params = server_params(host)?;
+        self.issue(name, with_flaw(params, flaw, ExtendedKeyUsagePurpose::ClientAuth)).map(drop)
     }
 
     /// `NAME.crt` and `NAME.key` for a client whose common name is NAME; answers its serial number.
     pub(crate) fn client(&mut self, name: &str, flaw: Option<Flaw>) -> Result<SerialNumber> {
-        self.issue(name, client_params(name, flaw))
+        let params = client_params(name);
+        self.issue(name, with_flaw(params, flaw, ExtendedKeyUsagePurpose::ServerAuth))
     }
 
     fn issue(&mut self, name: &str, mut params: CertificateParams) -> Result<SerialNumber> {
@@ -75,18 +79,36 @@ impl Pki {
 
     /// The same by another CA, of the same name.
     pub(crate) fn client_of_a_stranger(&self, name: &str) -> Result<()> {
-        let params = ca_params("the CA of a test");
-        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        self.of_a_stranger(name, client_params(name))
+    }
+
+    /// A server's by another CA, of the same name.
+    pub(crate) fn server_of_a_stranger(&self, name: &str) -> Result<()> {
+        self.of_a_stranger(name, server_params("localhost")?)
+    }
+
+    fn of_a_stranger(&self, name: &str, params: CertificateParams) -> Result<()> {
+        let ca = ca_params("the CA of a test");
+        let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate()?)?;
         let key = KeyPair::generate()?;
-        let certificate = client_params(name, None).signed_by(&key, &ca)?;
+        let certificate = params.signed_by(&key, &ca)?;
         self.write(&format!("{name}.crt"), &certificate.pem())?;
         self.write(&format!("{name}.key"), &key.serialize_pem())
     }
 
-    /// The same by itself.
+    /// A client's by itself.
     pub(crate) fn self_signed(&self, name: &str) -> Result<()> {
+        self.by_itself(name, client_params(name))
+    }
+
+    /// A server's by itself.
+    pub(crate) fn self_signed_server(&self, name: &str) -> Result<()> {
+        self.by_itself(name, server_params("localhost")?)
+    }
+
+    fn by_itself(&self, name: &str, params: CertificateParams) -> Result<()> {
         let key = KeyPair::generate()?;
-        let certificate = client_params(name, None).self_signed(&key)?;
+        let certificate = params.self_signed(&key)?;
         self.write(&format!("{name}.crt"), &certificate.pem())?;
         self.write(&format!("{name}.key"), &key.serialize_pem())
     }
@@ -148,18 +170,30 @@ fn ca_params(name: &str) -> CertificateParams {
     params
 }
 
-fn client_params(name: &str, flaw: Option<Flaw>) -> CertificateParams {
+fn server_params(host: &str) -> Result<CertificateParams> {
+    let mut params = CertificateParams::new(vec![host.to_owned(), "127.0.0.1".to_owned()])?;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    Ok(params)
+}
+
+fn client_params(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(rcgen::DnType::CommonName, name);
-    params.extended_key_usages = vec![match flaw {
-        Some(Flaw::Purpose) => ExtendedKeyUsagePurpose::ServerAuth,
-        Some(Flaw::Expired | Flaw::NotYetValid) | None => ExtendedKeyUsagePurpose::ClientAuth,
-    }];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params
+}
+
+fn with_flaw(
+    mut params: CertificateParams,
+    flaw: Option<Flaw>,
+    other: ExtendedKeyUsagePurpose,
+) -> CertificateParams {
     match flaw {
         Some(Flaw::Expired) => params.not_after = date_time_ymd(2020, 1, 1),
         Some(Flaw::NotYetValid) => params.not_before = date_time_ymd(2090, 1, 1),
-        Some(Flaw::Purpose) | None => {}
+        Some(Flaw::Purpose) => params.extended_key_usages = vec![other],
+        None => {}
     }
     params
 }

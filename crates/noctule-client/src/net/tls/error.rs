@@ -90,6 +90,7 @@ impl TlsError {
                 TlsError::WrongName { expected: "this host".to_owned(), presented: Vec::new() }
             }
             C::NotValidForNameContext { expected, presented } => {
+                let presented = presented.iter().map(|name| plain(name).to_owned()).collect();
                 TlsError::WrongName { expected: expected.to_str().into_owned(), presented }
             }
             C::Expired => TlsError::Expired(None),
@@ -126,7 +127,10 @@ impl TlsError {
             A::BadCertificate => TlsError::CertificateRefused(words("it is bad, or missing")),
             A::UnsupportedCertificate => TlsError::CertificateRefused(words("unsupported")),
             A::CertificateRevoked => TlsError::CertificateRefused(words("revoked")),
-            A::CertificateExpired => TlsError::CertificateRefused(words("expired")),
+            A::CertificateExpired => {
+                TlsError::CertificateRefused(words("expired, or not valid yet"))
+            }
+            A::DecryptError => TlsError::CertificateRefused(words("a signature of it is wrong")),
             A::CertificateUnknown => TlsError::CertificateRefused(words("not acceptable")),
             A::UnknownCA => TlsError::CertificateRefused(words("it does not know the issuer")),
             A::AccessDenied => TlsError::CertificateRefused(words("access denied")),
@@ -267,6 +271,12 @@ impl fmt::Display for TlsError {
 
 impl std::error::Error for TlsError {}
 
+/// A name of a certificate, which rustls gives as `DnsName("example.com")`.
+fn plain(name: &str) -> &str {
+    let inside = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inside.unwrap_or(name).trim_matches('"')
+}
+
 /// The day, in UTC, of a time in seconds since 1970.
 fn date(secs: u64) -> String {
     // Eras of 400 years begin on 1 March, so that the leap day is the last of its year.
@@ -283,6 +293,13 @@ fn date(secs: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_told_without_their_kind() {
+        assert_eq!(plain("DnsName(\"example.com\")"), "example.com");
+        assert_eq!(plain("IpAddress(127.0.0.1)"), "127.0.0.1");
+        assert_eq!(plain("example.com"), "example.com");
+    }
 
     #[test]
     fn days_have_their_dates() {
