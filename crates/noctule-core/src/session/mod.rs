@@ -116,7 +116,7 @@ impl Work {
 }
 
 // A million of them are away at a time.
-const _: () = assert!(size_of::<Session>() <= 136);
+const _: () = assert!(size_of::<Session>() <= 120);
 
 /// A message in flight that a connection has not been sent yet.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use crate::identity::GroupNumber;
 use crate::seed::Seed;
 use hashbrown::HashTable;
 use noctule_proto::packet::SubscribeOptions;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One subscription.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -18,125 +18,163 @@ pub(crate) struct Held {
     pub(crate) group: Option<GroupNumber>,
 }
 
-/// A list, with a table beside it once it is long: most sessions hold a handful.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Subscriptions {
-    list: Vec<Held>,
-    #[serde(skip)]
-    table: Option<Box<Table>>,
+/// A list; with a table beside it once it is long. Most sessions hold a handful, and go on holding
+/// them: two words, and no room for more.
+#[derive(Debug)]
+pub(crate) enum Subscriptions {
+    Few(Box<[Held]>),
+    Many(Box<Many>),
 }
 
-/// Where filters lie in the list. Its seed keeps clients from choosing filters that collide.
+/// A long list, and where filters lie in it. The seed keeps clients from choosing filters that
+/// collide.
 #[derive(Debug)]
-struct Table {
+pub(crate) struct Many {
+    list: Vec<Held>,
     seed: Seed,
     places: HashTable<u32>,
 }
 
 /// Longer lists get a table.
-const LIST_MAX: usize = 16;
+const FEW: usize = 16;
+
+impl Default for Subscriptions {
+    fn default() -> Subscriptions {
+        Subscriptions::Few(Box::default())
+    }
+}
+
+impl Serialize for Subscriptions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.list().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Subscriptions {
+    /// Without a table: see [`relink`](Self::relink).
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Subscriptions, D::Error> {
+        Box::deserialize(deserializer).map(Subscriptions::Few)
+    }
+}
 
 impl Subscriptions {
     pub(crate) fn len(&self) -> usize {
-        self.list.len()
+        self.list().len()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Held> {
-        self.list.iter()
+        self.list().iter()
     }
 
     pub(crate) fn get(&self, filter: &str) -> Option<&Held> {
-        Some(&self.list[self.position(filter)?])
+        Some(&self.list()[self.position(filter)?])
     }
 
     pub(crate) fn get_mut(&mut self, filter: &str) -> Option<&mut Held> {
         let at = self.position(filter)?;
-        Some(&mut self.list[at])
+        match self {
+            Subscriptions::Few(list) => list.get_mut(at),
+            Subscriptions::Many(many) => many.list.get_mut(at),
+        }
     }
 
     /// Adds or replaces `[MQTT-3.8.4-3 v5]`; says whether it is new.
     pub(crate) fn insert(&mut self, held: Held, seed: &Seed) -> bool {
-        if let Some(at) = self.position(&held.filter) {
-            let group = self.list[at].group;
-            self.list[at] = Held { group, ..held };
+        if let Some(old) = self.get_mut(&held.filter) {
+            *old = Held { group: old.group, ..held };
             return false;
         }
-        if self.list.len() == self.list.capacity() {
-            // Most sessions have one subscription, and go on having one.
-            self.list.reserve_exact((self.list.len() / 2).max(1));
+        match self {
+            Subscriptions::Few(list) => {
+                let mut longer = std::mem::take(list).into_vec();
+                longer.reserve_exact(1);
+                longer.push(held);
+                *self = Subscriptions::of(longer, seed);
+            }
+            Subscriptions::Many(many) => many.push(held),
         }
-        self.list.push(held);
-        self.index_last(seed);
         true
     }
 
     pub(crate) fn remove(&mut self, filter: &str) -> Option<Held> {
         let at = self.position(filter)?;
-        if let Some(table) = &mut self.table {
-            let last = self.list.len() as u32 - 1;
-            let Table { seed, places } = &mut **table;
-            if let Ok(entry) = places.find_entry(seed.of(filter), |found| *found == at as u32) {
-                entry.remove();
+        match self {
+            Subscriptions::Few(list) => {
+                let mut shorter = std::mem::take(list).into_vec();
+                let removed = shorter.swap_remove(at);
+                *list = shorter.into_boxed_slice();
+                Some(removed)
             }
-            if last != at as u32 {
-                let moved = seed.of(&*self.list[last as usize].filter);
-                if let Some(found) = places.find_mut(moved, |found| *found == last) {
-                    *found = at as u32;
-                }
-            }
+            Subscriptions::Many(many) => Some(many.remove(at)),
         }
-        Some(self.list.swap_remove(at))
     }
 
     /// Takes all of them.
     pub(crate) fn take(&mut self) -> Vec<Held> {
-        self.table = None;
-        std::mem::take(&mut self.list)
+        match std::mem::take(self) {
+            Subscriptions::Few(list) => list.into_vec(),
+            Subscriptions::Many(many) => many.list,
+        }
     }
 
     /// Builds the table anew after a thaw.
     pub(crate) fn relink(&mut self, seed: &Seed) {
-        self.table = None;
-        if self.list.len() > LIST_MAX {
-            self.build(seed);
+        *self = Subscriptions::of(self.take(), seed);
+    }
+
+    fn of(list: Vec<Held>, seed: &Seed) -> Subscriptions {
+        if list.len() <= FEW {
+            return Subscriptions::Few(list.into_boxed_slice());
+        }
+        let places = HashTable::with_capacity(list.len());
+        let mut many = Many { list: Vec::with_capacity(list.len()), seed: seed.clone(), places };
+        list.into_iter().for_each(|held| many.push(held));
+        Subscriptions::Many(Box::new(many))
+    }
+
+    fn list(&self) -> &[Held] {
+        match self {
+            Subscriptions::Few(list) => list,
+            Subscriptions::Many(many) => &many.list,
         }
     }
 
     fn position(&self, filter: &str) -> Option<usize> {
-        match &self.table {
-            Some(table) => table
-                .places
-                .find(table.seed.of(filter), |at| *self.list[*at as usize].filter == *filter)
-                .map(|at| *at as usize),
-            None => self.list.iter().position(|held| *held.filter == *filter),
+        match self {
+            Subscriptions::Few(list) => list.iter().position(|held| *held.filter == *filter),
+            Subscriptions::Many(many) => many.position(filter),
         }
     }
+}
 
-    fn index_last(&mut self, seed: &Seed) {
-        let at = self.list.len() - 1;
-        match &mut self.table {
-            Some(table) => {
-                let list = &self.list;
-                let Table { seed, places } = &mut **table;
-                places.insert_unique(seed.of(&*list[at].filter), at as u32, |at| {
-                    seed.of(&*list[*at as usize].filter)
-                });
+impl Many {
+    fn position(&self, filter: &str) -> Option<usize> {
+        let same = |at: &u32| *self.list[*at as usize].filter == *filter;
+        self.places.find(self.seed.of(filter), same).map(|at| *at as usize)
+    }
+
+    fn push(&mut self, held: Held) {
+        let Many { list, seed, places } = self;
+        let hash = seed.of(&*held.filter);
+        let at = list.len() as u32;
+        list.push(held);
+        places.insert_unique(hash, at, |at| seed.of(&*list[*at as usize].filter));
+    }
+
+    fn remove(&mut self, at: usize) -> Held {
+        let Many { list, seed, places } = self;
+        let last = list.len() as u32 - 1;
+        let hash = seed.of(&*list[at].filter);
+        if let Ok(entry) = places.find_entry(hash, |found| *found == at as u32) {
+            entry.remove();
+        }
+        if last != at as u32 {
+            let moved = seed.of(&*list[last as usize].filter);
+            if let Some(found) = places.find_mut(moved, |found| *found == last) {
+                *found = at as u32;
             }
-            None if at >= LIST_MAX => self.build(seed),
-            None => {}
         }
-    }
-
-    fn build(&mut self, seed: &Seed) {
-        let list = &self.list;
-        let seed = seed.clone();
-        let mut places = HashTable::with_capacity(list.len());
-        for (at, held) in list.iter().enumerate() {
-            places.insert_unique(seed.of(&*held.filter), at as u32, |at| {
-                seed.of(&*list[*at as usize].filter)
-            });
-        }
-        self.table = Some(Box::new(Table { seed, places }));
+        list.swap_remove(at)
     }
 }
 
