@@ -3,6 +3,7 @@
 #   paho-mqtt 1.6 and 2.x   a virtual environment each, under target/clients/
 #   mosquitto_pub and _sub  the Debian package mosquitto-clients (installed only as root)
 #   MQTT.js                 npm ci in clients/mqttjs/
+#   chromium                the Debian package chromium (installed only as root); it runs MQTT.js too
 #   /usr/bin/time           the Debian package time (installed only as root); the bench's meter is held
 #                           against it
 #   openssl                 the Debian package openssl (installed only as root); it looks at the
@@ -101,6 +102,15 @@ openssl_program() {
     fi
 }
 
+browser() {
+    have chromium || debian_install chromium
+    if have chromium; then
+        echo "ready: chromium"
+    else
+        leave_out "chromium (install the Debian package chromium)"
+    fi
+}
+
 mqttjs() {
     have node && have npm || debian_install nodejs npm
     wanted=$here/mqttjs/package-lock.json
@@ -124,6 +134,7 @@ time_program
 openssl_program
 valgrind_program
 mqttjs
+browser
 
 if [ "$left_out" -gt 0 ]; then
     echo "$left_out left out; the tests that need them will say \"skipped\"" >&2

@@ -26,6 +26,8 @@ pub enum Needs {
     Paho2,
     /// MQTT.js under node.
     MqttJs,
+    /// MQTT.js in a browser: Chromium.
+    Chromium,
     /// `mosquitto_pub` and `mosquitto_sub`.
     MosquittoClients,
     /// mosquitto 2.1.2 with its clients, brought by `cargo xtask peers`.
@@ -41,6 +43,10 @@ impl Needs {
             Self::Paho2 => existing(target_directory().join("clients/paho2/bin/python")),
             Self::MqttJs => existing(clients_directory().join("mqttjs/node_modules/mqtt"))
                 .and_then(|_| on_path("node")),
+            Self::Chromium => {
+                let bundle = "mqttjs/node_modules/mqtt/dist/mqtt.min.js";
+                existing(clients_directory().join(bundle)).and_then(|_| on_path("chromium"))
+            }
             Self::MosquittoClients => on_path("mosquitto_pub")
                 .and_then(|_| on_path("mosquitto_sub"))
                 .and_then(|_| on_path("sh")),
@@ -57,6 +63,7 @@ impl Needs {
             Self::Paho1 => "paho-mqtt 1.6",
             Self::Paho2 => "paho-mqtt 2.x",
             Self::MqttJs => "MQTT.js",
+            Self::Chromium => "chromium, or MQTT.js for it",
             Self::MosquittoClients => "mosquitto_pub and mosquitto_sub",
             Self::MosquittoPeers => "mosquitto 2.1.2 with its clients (cargo xtask peers)",
         }

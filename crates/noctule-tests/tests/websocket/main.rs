@@ -1,6 +1,7 @@
 //! WebSocket of a real broker process: what RFC 6455 says, and the programs that people use.
 
 mod autobahn;
+mod browser;
 mod peer;
 #[allow(dead_code, reason = "shared with tests that need all of it")]
 #[path = "../tls/pki.rs"]
