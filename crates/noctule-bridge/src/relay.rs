@@ -26,6 +26,9 @@ use std::time::{Duration, Instant};
 /// Bytes that may wait for an end before the other one's messages do.
 const BACKLOG_MAX: usize = 256 * 1024;
 
+/// Filters of one SUBSCRIBE: more are too many for the brokers of some clouds.
+const FILTERS_MAX: usize = 8;
+
 /// Packet identifiers of what a bridge itself asks: the last ones that messages come to.
 const SUBSCRIBE_ID: u16 = 65_535;
 const UNSUBSCRIBE_ID: u16 = 65_534;
@@ -101,8 +104,8 @@ pub(crate) struct Relay {
     odd: [Odd; 2],
     /// PUBCOMPs to PUBRELs of our own, near and far.
     swept: [BTreeSet<PacketId>; 2],
-    /// SUBSCRIBEs that were not answered yet.
-    asked: u8,
+    /// The first filter of the SUBSCRIBE that was not answered yet, near and far.
+    asked: [Option<usize>; 2],
     /// The PUBACK of what the other broker is told of us is awaited.
     noting: bool,
     began: Instant,
@@ -134,7 +137,7 @@ impl Relay {
             far,
             odd: <[Odd; 2]>::default(),
             swept: <[BTreeSet<PacketId>; 2]>::default(),
-            asked: 0,
+            asked: [None; 2],
             noting: false,
             began: now,
             heard: now,
@@ -175,7 +178,7 @@ impl Relay {
         let plan = Arc::clone(&self.plan);
         for side in [Side::Near, Side::Far] {
             let wanted = plan.rules.filters(side.way());
-            self.subscribe(side, &wanted);
+            self.subscribe(side, 0);
             let unwanted: Vec<&str> = match side {
                 Side::Near => {
                     let held = held.filters.iter().map(|filter| &**filter);
@@ -198,13 +201,15 @@ impl Relay {
         }
     }
 
-    fn subscribe(&mut self, side: Side, wanted: &[(&str, QoS)]) {
-        if wanted.is_empty() {
-            return;
+    /// Asks for the next filters, from this one on.
+    fn subscribe(&mut self, side: Side, first: usize) {
+        let plan = Arc::clone(&self.plan);
+        let wanted = plan.rules.filters(side.way());
+        let next = wanted.chunks(FILTERS_MAX).nth(first / FILTERS_MAX);
+        self.asked[side as usize] = next.map(|_| first);
+        if let Some(next) = next {
+            self.line(side).put(&subscribe(&filters(next)));
         }
-        let filters = filters(wanted);
-        self.asked += 1;
-        self.line(side).put(&subscribe(&filters));
     }
 
     fn unsubscribe(&mut self, side: Side, unwanted: &[&str]) {
@@ -596,13 +601,14 @@ impl Relay {
 
     /// A broker has answered what it was asked for.
     fn subscribed(&mut self, from: Side, answer: &SubAck<'_>) {
+        let Some(first) = self.asked[from as usize] else { return };
         let plan = Arc::clone(&self.plan);
-        let asked = plan.rules.filters(from.way());
+        let asked = plan.rules.filters(from.way()).into_iter().skip(first).take(FILTERS_MAX);
         let place = match from {
             Side::Near => "here",
             Side::Far => "there",
         };
-        for ((filter, qos), code) in asked.into_iter().zip(answer.codes) {
+        for ((filter, qos), code) in asked.zip(answer.codes) {
             match ReasonCode::from_u8(*code) {
                 Some(reason) if reason.is_error() => tracing::error!(
                     "bridge {}: {filter} cannot be subscribed to {place}: {reason}",
@@ -616,8 +622,8 @@ impl Relay {
                 _ => tracing::debug!("bridge {}: {filter} is subscribed to {place}", plan.name()),
             }
         }
-        self.asked = self.asked.saturating_sub(1);
-        if self.asked == 0 {
+        self.subscribe(from, first + FILTERS_MAX);
+        if self.asked == [None; 2] {
             tracing::info!("bridge {}: is up", plan.name());
         }
     }

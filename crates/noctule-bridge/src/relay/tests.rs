@@ -3,7 +3,7 @@
 use super::*;
 use crate::line::Terms;
 use noctule_proto::packet::Disconnect;
-use noctule_server::config::{Bridge, BridgeTopic, Direction};
+use noctule_server::config::{Bridge, BridgeTopic, Direction, Notifications};
 
 fn terms() -> Terms {
     Terms {
@@ -170,6 +170,36 @@ fn what_has_no_room_stays_and_what_is_refused_is_gone() {
     let full = Packet::PubAck(ack(2, ReasonCode::QuotaExceeded));
     assert!(matches!(relay.hear(Side::Far, &full), Err(End::NoRoom(Side::Far))));
     assert_eq!(relay.told(Side::Near), []);
+}
+
+#[test]
+fn filters_are_asked_for_eight_at_a_time() {
+    let topic = |number: u8| BridgeTopic {
+        filter: format!("{number}").into(),
+        direction: Direction::In,
+        qos: QoS::AtLeastOnce,
+        local_prefix: "".into(),
+        remote_prefix: "".into(),
+    };
+    let mut relay = relay(Version::V5, terms(), |bridge| {
+        bridge.topics = (0..17).map(topic).collect();
+        bridge.notifications = Notifications::None;
+    });
+    relay.begin(&Holdings::default(), false);
+    for count in [8, 8, 1, 0] {
+        let bytes = relay.line(Side::Far).unwritten().to_vec();
+        relay.written(Side::Far, bytes.len(), Instant::now());
+        let asked = match next_frame(&bytes, u32::MAX).expect("bytes of a packet") {
+            None => 0,
+            Some(frame) => match Packet::decode(frame, Some(Version::V5), Role::Client) {
+                Ok(Packet::Subscribe(subscribe)) => subscribe.filters.into_iter().count(),
+                other => panic!("{other:?}"),
+            },
+        };
+        assert_eq!(asked, count);
+        let answer = SubAck::new(id(SUBSCRIBE_ID), &[1; 8][..count.max(1)]);
+        relay.hear(Side::Far, &Packet::SubAck(answer)).unwrap();
+    }
 }
 
 #[test]
