@@ -6,6 +6,7 @@ mod beside_mosquitto;
 mod brokers;
 mod connecting;
 mod durable;
+mod manual;
 mod passing;
 mod telling;
 mod triangle;
