@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Result;
 use std::path::Path;
 
-use noctule_fuzz::{broker, client};
+use noctule_fuzz::{bridge, broker, client, websocket};
 use noctule_proto::cases::Case;
 use noctule_proto::{PacketType, Role, Version};
 
@@ -26,6 +26,7 @@ fn main() -> Result<()> {
     }
     write_config(home)?;
     write_files(home)?;
+    write_transports(home)?;
     write_topics(home, &cases)
 }
 
@@ -52,6 +53,55 @@ fn write_files(home: &Path) -> Result<()> {
     sqlite[..20].copy_from_slice(b"SQLite format 3\0\x02\0\x02\x02");
     (sqlite[59], sqlite[100]) = (1, 13);
     write(&home.join("import"), 1, &sqlite)
+}
+
+/// Headers of proxies, requests and frames of WebSockets, and messages through a bridge.
+fn write_transports(home: &Path) -> Result<()> {
+    let tls = b"\x20\0\x0f\x03\0\0\0\0\x22\0\x07sensor7";
+    let v2 = |family: u8, rest: &[u8]| {
+        let len = [0, rest.len() as u8];
+        [&b"\x01\r\n\r\n\0\r\nQUIT\n\x21"[..], &[family], &len, rest].concat()
+    };
+    for (at, header) in [
+        b"\0PROXY TCP4 192.0.2.1 192.0.2.2 4711 1883\r\n\x10".to_vec(),
+        b"\0PROXY TCP6 2001:db8::1 ::1 4711 1883\r\n".to_vec(),
+        b"\0PROXY UNKNOWN\r\n".to_vec(),
+        v2(0x11, &[&[192, 0, 2, 1, 192, 0, 2, 2, 18, 103, 7, 91], &tls[..]].concat()),
+        v2(0x21, &[&[0x20; 36], &tls[..]].concat()),
+        v2(0, &[]),
+    ]
+    .iter()
+    .enumerate()
+    {
+        write(&home.join("proxy"), at, header)?;
+    }
+    let frame = |first: u8, payload: &[u8]| {
+        let masked: Vec<u8> = payload.iter().map(|byte| byte ^ 7).collect();
+        [&[first, 0x80 | payload.len() as u8, 7, 7, 7, 7], &masked[..]].concat()
+    };
+    let parts = [frame(2, b"one"), frame(0x89, b"ping"), frame(0, b"two"), frame(0x80, b"")];
+    let end = [frame(0x82, b"data"), frame(0x8a, b"pong"), frame(0x88, &[3, 232])];
+    // A mistake behind what is too long anyway.
+    let endless = [&b"GET / HTTP/1.1\r\nX: "[..], &[b'x'; 1100], b"\r\r"].concat();
+    let long = [&[0x82, 0xfe, 0, 200, 7, 7, 7, 7], &[1; 200][..]].concat();
+    for (at, script) in [
+        websocket::as_script(&parts.concat()),
+        websocket::as_script(&end.concat()),
+        websocket::as_script(&long),
+        websocket::as_script(&frame(0x81, b"text")),
+        websocket::as_request(websocket::request()),
+        websocket::as_request(&endless),
+        websocket::as_request(b"\x10\x0c\0\x04MQTT\x04\x02\0\x3c\0\0"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        write(&home.join("websocket"), at, script)?;
+    }
+    for (at, script) in bridge::scripts().iter().enumerate() {
+        write(&home.join("bridge"), at, script)?;
+    }
+    Ok(())
 }
 
 /// Every filter of the byte cases with every topic, good or broken.

@@ -58,6 +58,11 @@ impl<'a> Script<'a> {
         raw
     }
 
+    /// All that is left, as it is.
+    pub(crate) fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.bytes)
+    }
+
     pub(crate) fn topic(&mut self) -> &'static str {
         TOPICS[self.below(TOPICS.len())]
     }

@@ -43,6 +43,9 @@ mod rules;
 mod status;
 mod via;
 
+#[cfg(feature = "fuzz")]
+pub use relay::fuzz;
+
 use noctule_server::config::{Bridge, Fault};
 use noctule_server::{Beside, Inside};
 use std::io;

@@ -676,5 +676,7 @@ fn id(number: u16) -> PacketId {
     PacketId::new(number).expect("none of ours is 0")
 }
 
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 #[cfg(test)]
 mod tests;

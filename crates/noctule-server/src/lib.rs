@@ -59,6 +59,8 @@ pub use beside::Beside;
 pub use config::{Config, ConfigError};
 pub use dynsec::DynsecError;
 pub use inside::Inside;
+#[cfg(feature = "fuzz")]
+pub use net::fuzz;
 pub use process::{ConfigFile, Keep, Options, RunError, run, store_directory};
 pub use server::{Handle, Server};
 pub use shard::{NetCounters, Snapshot};

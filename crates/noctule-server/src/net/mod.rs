@@ -11,9 +11,12 @@
 //! * `tls`     what such a connection may do to its bytes
 //! * `ws`      the same as a WebSocket
 //! * `output`  what waits for a socket: bytes with large shared payloads in between
+//! * `fuzz`    what fuzz targets reach of all that
 //! * `pool`    buffers, owned by a connection only while there is something in them
 
 mod entrance;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod incoming;
 mod layers;
 mod listen;

@@ -110,7 +110,10 @@ impl Proxy {
 }
 
 /// The header that these bytes begin with, and its length; `None` while it is not whole.
-fn parse(bytes: &[u8], version: ProxyVersion) -> Result<Option<(Told, usize)>, &'static str> {
+pub(super) fn parse(
+    bytes: &[u8],
+    version: ProxyVersion,
+) -> Result<Option<(Told, usize)>, &'static str> {
     match version {
         ProxyVersion::V1 => parse_v1(bytes),
         ProxyVersion::V2 => parse_v2(bytes),

@@ -42,24 +42,23 @@ pub(super) fn answer(bytes: &[u8], rules: &Rules) -> Answer {
     }
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
-    let parsed = request.parse(bytes);
-    let len = match parsed {
-        Ok(httparse::Status::Complete(len)) => len,
-        Ok(httparse::Status::Partial) => bytes.len(),
-        Err(_) => 0,
+    // No further than a request may go, so that the answer is the same however it is cut.
+    let parsed = request.parse(&bytes[..bytes.len().min(rules.header_max)]);
+    let too_large = match parsed {
+        Ok(httparse::Status::Partial) => bytes.len() > rules.header_max,
+        Ok(httparse::Status::Complete(_)) => false,
+        Err(error) => error == httparse::Error::TooManyHeaders,
     };
-    let too_large =
-        len > rules.header_max || matches!(parsed, Err(httparse::Error::TooManyHeaders));
     let outcome = match parsed {
         _ if too_large => {
             Err(refuse("431 Request Header Fields Too Large", "the request is too long"))
         }
         Ok(httparse::Status::Partial) => return Answer::More,
-        Ok(httparse::Status::Complete(_)) => check(&request, rules),
+        Ok(httparse::Status::Complete(len)) => check(&request, rules).map(|it| (it, len)),
         Err(error) => Err(refuse("400 Bad Request", &format!("this is no HTTP: {error}"))),
     };
     match outcome {
-        Ok(welcome) => Answer::Welcome(welcome, len),
+        Ok((welcome, len)) => Answer::Welcome(welcome, len),
         Err(Refusal(status, more, why)) => {
             let body = format!("{why}\n");
             let head = format!(
