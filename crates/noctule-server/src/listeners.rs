@@ -6,7 +6,7 @@ use crate::net::{
 };
 use crate::shard::{Door, ListenerPart, NamedBy};
 use crate::start_error::StartError;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 /// A listener and where it listens.
@@ -17,12 +17,19 @@ pub(crate) struct Running {
     /// Of a Unix socket.
     pub(crate) file: Option<SocketFile>,
     pub(crate) acceptor: Option<Arc<Acceptor>>,
+    /// Of an `http_api`, until it is served: no shard has to do with it.
+    pub(crate) http: Option<TcpListener>,
 }
 
 impl Running {
     /// Whether clients can connect.
     pub(crate) fn is_up(&self) -> bool {
         self.address.is_some() || self.file.is_some()
+    }
+
+    /// Whether it is for clients of MQTT.
+    pub(crate) fn speaks_mqtt(&self) -> bool {
+        self.configured.transport.protocol != Protocol::HttpApi
     }
 
     /// Where, in words.
@@ -81,12 +88,15 @@ pub(crate) fn listen(config: &Config, shards: u16) -> Result<Vec<Opened>, StartE
             address: None,
             file: None,
             acceptor: acceptor(listener)?,
+            http: None,
         };
         let mut sockets = Vec::new();
+        let shards = if running.speaks_mqtt() { shards } else { 1 };
         if listener.transport.unix.is_none() {
             match net::bind(listener.address, listener.interface.as_deref(), shards) {
-                Ok(Bound { address, sockets: bound }) => {
+                Ok(Bound { address, sockets: mut bound }) => {
                     running.address = Some(address);
+                    running.http = bound.pop_if(|_| !running.speaks_mqtt());
                     sockets = bound.into_iter().map(Incoming::from).collect();
                 }
                 Err(error) => {
@@ -117,7 +127,7 @@ pub(crate) fn make_files(all: &mut [Opened]) -> Result<(), StartError> {
             }
         }
     }
-    if all.iter().all(|it| !it.running.is_up()) {
+    if !all.iter().any(|it| it.running.is_up() && it.running.speaks_mqtt()) {
         return Err(StartError::NoListener);
     }
     Ok(())

@@ -378,6 +378,7 @@ fn listen_socket(running: &Running) -> String {
     let transport = &running.configured.transport;
     let kind = match (running.address, &transport.unix) {
         (None, Some(path)) => return format!("unix listen socket on path {}.", path.display()),
+        _ if transport.protocol == Protocol::HttpApi => "http api",
         _ if transport.protocol == Protocol::WebSocket => "websockets",
         (Some(address), _) if address.is_ipv6() => "ipv6",
         (Some(_) | None, _) => "ipv4",
@@ -404,6 +405,7 @@ fn greet(handle: &Handle, began: Instant) {
         let how = match (listener.transport.protocol, listener.tls.is_some()) {
             (Protocol::Mqtt, false) => "",
             (Protocol::Mqtt, true) => " (TLS)",
+            (Protocol::HttpApi, _) => " (http_api)",
             (Protocol::WebSocket, false) => " (WebSocket)",
             (Protocol::WebSocket, true) => " (WebSocket, TLS)",
         };
@@ -413,7 +415,8 @@ fn greet(handle: &Handle, began: Instant) {
     if let Some(address) = handle.admin_address() {
         info!("metrics on http://{address}/metrics");
     }
-    let place = match (handle.addresses().first(), handle.listeners().next()) {
+    let mut clients = handle.listeners().filter(|it| it.speaks_mqtt());
+    let place = match (handle.addresses().first(), clients.next()) {
         (Some(address), _) if address.port() == PORT => String::new(),
         (Some(address), _) => format!(" -p {}", address.port()),
         (None, Some(running)) => running.place().replacen("unix:", " --unix ", 1),

@@ -1,6 +1,6 @@
 //! Starts the threads of a broker, and joins them.
 
-use crate::admin::AdminServer;
+use crate::admin::{AdminServer, HttpApis};
 use crate::auth::{Authenticator, Believed, Checks, Headcount, PasswordPool, TokenPool, Trust};
 use crate::config::{
     Admission, AuthenticatorKind, Config, Listener, Log, LogLevel, Presence, TlsOptions,
@@ -58,6 +58,7 @@ pub struct Handle {
     believed: Believed,
     http: Option<HttpThread>,
     admin: Option<AdminServer>,
+    http_apis: HttpApis,
     defence: Option<Defence>,
     dynsec: Option<DeskThread>,
     homes: Homes,
@@ -180,6 +181,7 @@ impl Server {
             believed,
             http,
             admin: None,
+            http_apis: HttpApis::default(),
             defence: Some(defence),
             dynsec,
             homes,
@@ -446,7 +448,8 @@ impl Handle {
     /// configuration; those that could not be had are left out.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().filter_map(|it| it.address).collect()
+        let clients = self.listeners.iter().filter(|it| it.speaks_mqtt());
+        clients.filter_map(|it| it.address).collect()
     }
 
     /// Where clients can connect, Unix sockets among them.
@@ -544,6 +547,7 @@ impl Handle {
         }
         adopt_limits(old, new);
         old.users.clone_from(&new.users);
+        self.http_apis.reload(&self.listeners, old);
         old.sys_interval_secs = new.sys_interval_secs;
         old.shutdown_grace_secs = new.shutdown_grace_secs;
         old.defence.clone_from(&new.defence);
@@ -596,11 +600,13 @@ impl Handle {
         Ok(())
     }
 
-    /// Answers at the admin listener, if there is one.
+    /// Answers at the admin listener, if there is one, and at those of `http_api`.
     fn serve_admin(&mut self, socket: Option<TcpListener>, desk: Reports) -> io::Result<()> {
         if let Some(socket) = socket {
             self.admin = Some(AdminServer::start(socket, Arc::clone(&self.shared), desk)?);
         }
+        let Handle { listeners, config, shared, .. } = self;
+        self.http_apis = HttpApis::start(listeners, config, shared)?;
         Ok(())
     }
 
@@ -653,9 +659,8 @@ impl Handle {
         if let Some(tokens) = self.token_checks.take() {
             tokens.join();
         }
-        if let Some(admin) = self.admin.take() {
-            drop(admin);
-        }
+        drop(self.admin.take());
+        self.http_apis = HttpApis::default();
         if let Some(dynsec) = self.dynsec.take() {
             dynsec.join();
         }

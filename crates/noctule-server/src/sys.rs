@@ -116,39 +116,8 @@ impl SysTopics {
 
     fn set_counts(&mut self, sum: &Snapshot) {
         let core = &sum.core;
-        let offline = core.sessions_now.saturating_sub(core.clients_now);
-        let total = core.clients_now + offline;
-        self.clients_maximum = self.clients_maximum.max(total);
-        // Of what is in flight nobody counts the bytes, so it is in neither of the two.
-        let stored = core.queued_now + core.retained_now;
-        let counts = [
-            ("clients/total", total),
-            ("clients/connected", core.clients_now),
-            ("clients/active", core.clients_now),
-            ("clients/disconnected", offline),
-            ("clients/inactive", offline),
-            ("clients/maximum", self.clients_maximum),
-            ("clients/expired", core.sessions_expired),
-            ("connections/socket/count", core.connections_now),
-            ("messages/received", core.packets_received),
-            ("messages/sent", core.packets_sent),
-            ("messages/stored", stored),
-            ("store/messages/count", stored),
-            ("store/messages/bytes", core.queued_bytes_now + core.retained_bytes_now),
-            ("bytes/received", core.bytes_received),
-            ("bytes/sent", core.bytes_sent),
-            ("publish/messages/received", core.publishes_received),
-            ("publish/messages/sent", core.publishes_sent),
-            ("publish/messages/dropped", dropped(core)),
-            ("publish/bytes/received", core.publish_bytes_received),
-            ("publish/bytes/sent", core.publish_bytes_sent),
-            ("subscriptions/count", core.subscriptions_now),
-            ("shared_subscriptions/count", core.shared_subscriptions_now),
-            ("retained messages/count", core.retained_now),
-            ("packet/out/count", sum.net.packets_waiting_now),
-            ("packet/out/bytes", sum.net.bytes_waiting_now),
-        ];
-        for (name, count) in counts {
+        self.clients_maximum = self.clients_maximum.max(core.sessions_now.max(core.clients_now));
+        for (name, count) in counts(sum, self.clients_maximum) {
             self.set(name, count);
         }
         if let Some(memory) = memory::resident() {
@@ -210,6 +179,41 @@ impl SysTopics {
             topic.changed = true;
         }
     }
+}
+
+/// What is counted, by its name under `$SYS/broker`.
+pub(crate) fn counts(sum: &Snapshot, clients_maximum: u64) -> [(&'static str, u64); 25] {
+    let core = &sum.core;
+    let offline = core.sessions_now.saturating_sub(core.clients_now);
+    // Of what is in flight nobody counts the bytes, so it is in neither of the two.
+    let stored = core.queued_now + core.retained_now;
+    [
+        ("clients/total", core.clients_now + offline),
+        ("clients/connected", core.clients_now),
+        ("clients/active", core.clients_now),
+        ("clients/disconnected", offline),
+        ("clients/inactive", offline),
+        ("clients/maximum", clients_maximum),
+        ("clients/expired", core.sessions_expired),
+        ("connections/socket/count", core.connections_now),
+        ("messages/received", core.packets_received),
+        ("messages/sent", core.packets_sent),
+        ("messages/stored", stored),
+        ("store/messages/count", stored),
+        ("store/messages/bytes", core.queued_bytes_now + core.retained_bytes_now),
+        ("bytes/received", core.bytes_received),
+        ("bytes/sent", core.bytes_sent),
+        ("publish/messages/received", core.publishes_received),
+        ("publish/messages/sent", core.publishes_sent),
+        ("publish/messages/dropped", dropped(core)),
+        ("publish/bytes/received", core.publish_bytes_received),
+        ("publish/bytes/sent", core.publish_bytes_sent),
+        ("subscriptions/count", core.subscriptions_now),
+        ("shared_subscriptions/count", core.shared_subscriptions_now),
+        ("retained messages/count", core.retained_now),
+        ("packet/out/count", sum.net.packets_waiting_now),
+        ("packet/out/bytes", sum.net.bytes_waiting_now),
+    ]
 }
 
 /// Messages that somebody was owed and did not get.

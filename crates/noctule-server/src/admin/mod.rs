@@ -4,10 +4,15 @@
 //! * `/bans`     who is not let in; can be changed from this machine
 //! * `/healthz`  200 while the process runs
 //! * `/readyz`   200 while clients are served, 503 when the broker is stopping
+//!
+//! Listeners of mosquitto's `http_api` are served in the same way, each for itself.
 
 mod bans;
+mod http_api;
 mod metrics;
 mod socket;
+
+pub(crate) use http_api::HttpApis;
 
 use crate::defence::{Reports, Tally};
 use crate::shard::Shared;
@@ -39,6 +44,12 @@ const REQUEST_MAX: Duration = Duration::from_secs(30);
 pub(crate) struct AdminServer {
     address: SocketAddr,
     status: Status,
+    /// Ends with this.
+    _server: HttpServer,
+}
+
+/// A thread that serves HTTP, until this is dropped.
+struct HttpServer {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -59,15 +70,11 @@ impl AdminServer {
         desk: Reports,
     ) -> io::Result<AdminServer> {
         let address = socket.local_addr()?;
-        socket.set_nonblocking(true)?;
         let tally = Arc::clone(&desk.tally);
         let status = Status { shared, ready: Arc::new(AtomicBool::new(true)), tally };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (stop, stopped) = oneshot::channel();
         let app = router(status.clone(), desk);
-        let serve = move || runtime.block_on(serve(socket, app, stopped));
-        let thread = std::thread::Builder::new().name("admin".into()).spawn(serve)?;
-        Ok(AdminServer { address, status, stop: Some(stop), thread: Some(thread) })
+        let server = HttpServer::start(socket, "admin", app, CONNECTIONS_MAX)?;
+        Ok(AdminServer { address, status, _server: server })
     }
 
     /// Where it listens.
@@ -81,7 +88,24 @@ impl AdminServer {
     }
 }
 
-impl Drop for AdminServer {
+impl HttpServer {
+    /// Serves on a socket that listens already, so many connections at a time.
+    fn start(
+        socket: TcpListener,
+        name: &'static str,
+        app: Router,
+        connections_max: usize,
+    ) -> io::Result<HttpServer> {
+        socket.set_nonblocking(true)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel();
+        let serve = move || runtime.block_on(serve(socket, (name, app, connections_max), stopped));
+        let thread = std::thread::Builder::new().name(name.into()).spawn(serve)?;
+        Ok(HttpServer { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for HttpServer {
     fn drop(&mut self) {
         // Dropping the sender says the same; the thread may have ended by itself.
         drop(self.stop.take());
@@ -103,13 +127,17 @@ fn router(status: Status, desk: Reports) -> Router {
         .merge(bans)
 }
 
-async fn serve(socket: TcpListener, app: Router, stopped: oneshot::Receiver<()>) {
+async fn serve(
+    socket: TcpListener,
+    (name, app, connections_max): (&'static str, Router, usize),
+    stopped: oneshot::Receiver<()>,
+) {
     let socket = match tokio::net::TcpListener::from_std(socket) {
         Ok(socket) => socket,
-        Err(error) => return tracing::error!("the admin listener ended: {error}"),
+        Err(error) => return tracing::error!("the {name} listener ended: {error}"),
     };
     let (begin, begun) = oneshot::channel::<()>();
-    let socket = Limited::new(socket, CONNECTIONS_MAX, REQUEST_MAX);
+    let socket = Limited::new(socket, connections_max, REQUEST_MAX);
     let app = app.into_make_service_with_connect_info::<Peer>();
     let server = axum::serve(socket, app).with_graceful_shutdown(async {
         // Both an answer and a dropped sender mean the end.
@@ -123,7 +151,7 @@ async fn serve(socket: TcpListener, app: Router, stopped: oneshot::Receiver<()>)
     tokio::select! {
         outcome = server => {
             if let Err(error) = outcome {
-                tracing::error!("the admin listener ended: {error}");
+                tracing::error!("the {name} listener ended: {error}");
             }
         }
         () = cut => {}

@@ -9,7 +9,7 @@ use super::options::{self, ListenerDraft, Opt, TopicDraft, UserDraft};
 use super::rates;
 use super::tls::TlsDraft;
 use super::webhook::WebhookDraft;
-use super::{AuthenticatorKind, Config, Durability, Listener, TopicClass};
+use super::{AuthenticatorKind, Config, Durability, Listener, Protocol, TopicClass};
 use crate::auth::Secret;
 use crate::net::HERE;
 use noctule_core::grant::Roles;
@@ -372,6 +372,10 @@ impl Walk<'_> {
         mut draft: ListenerDraft,
     ) -> Listener {
         let tls = draft.tls.take().map(TlsDraft::finish);
+        if tls.is_some() && draft.transport.protocol == Protocol::HttpApi {
+            let what = "is not for protocol = \"http_api\": put a proxy with TLS before it";
+            self.fault(&entry.span(), "listener.tls", what.into());
+        }
         if let Some((option, why)) = draft.transport.fault() {
             self.fault(&entry.span(), &format!("listener.{option}"), why.into());
         }

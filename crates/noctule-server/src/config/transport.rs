@@ -46,6 +46,8 @@ pub enum Protocol {
     Mqtt,
     /// MQTT over WebSocket.
     WebSocket,
+    /// No MQTT: counts, listeners and version over HTTP, as mosquitto's `http_api` tells them.
+    HttpApi,
 }
 
 impl Default for Transport {
@@ -80,6 +82,16 @@ impl Transport {
             }
             if self.proxy_protocol_user_name != ProxiedName::Nothing {
                 return Some(("proxy_protocol_user_name", only));
+            }
+        }
+        if self.protocol == Protocol::HttpApi {
+            let what = "is not for protocol = \"http_api\": leave one of them out";
+            for (option, said) in
+                [("unix", self.unix.is_some()), ("proxy_protocol", self.proxy_protocol.is_some())]
+            {
+                if said {
+                    return Some((option, what));
+                }
             }
         }
         let why = "is for protocol = \"websocket\": say that too, or leave this out";
@@ -193,7 +205,13 @@ mod tests {
                 "proxy_protocol_user_name = \"common_name\"",
                 "proxy_protocol_user_name: is for proxy_protocol = \"v2\"",
             ),
-            ("protocol = \"http\"", "must be \"mqtt\" or \"websocket\""),
+            ("protocol = \"http\"", "must be \"mqtt\", \"websocket\" or \"http_api\""),
+            ("protocol = \"http_api\"\nunix = \"/a\"", "is not for protocol = \"http_api\""),
+            ("protocol = \"http_api\"\nproxy_protocol = \"v1\"", "listener.proxy_protocol: is not"),
+            (
+                "protocol = \"http_api\"\n[listener.tls]\ncertificate = \"c\"\nkey = \"k\"",
+                "listener.tls: is not for protocol = \"http_api\"",
+            ),
             ("websocket_header_max = 5000", "is for protocol = \"websocket\""),
             ("websocket_origins = [\"http://a\"]", "is for protocol = \"websocket\""),
             ("websocket_header_max = 100", "must lie between 256 and 32768"),

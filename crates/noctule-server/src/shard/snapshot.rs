@@ -1,6 +1,7 @@
 //! Counters where others can read them: each shard copies its own there now and then.
 
 use noctule_core::counters::Counters;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Milliseconds between two copies, at least.
@@ -77,16 +78,21 @@ pub struct Snapshot {
 
 /// One place for each shard. A lock is held for the time of a copy, off the message path.
 #[derive(Debug)]
-pub(crate) struct Snapshots(Box<[Mutex<Snapshot>]>);
+pub(crate) struct Snapshots {
+    shards: Box<[Mutex<Snapshot>]>,
+    /// The most sessions of any sum.
+    sessions_most: AtomicU64,
+}
 
 impl Snapshots {
     pub(crate) fn new(shards: u16) -> Snapshots {
-        Snapshots((0..shards).map(|_| Mutex::default()).collect())
+        let shards = (0..shards).map(|_| Mutex::default()).collect();
+        Snapshots { shards, sessions_most: AtomicU64::new(0) }
     }
 
     /// Replaces those of one shard.
     pub(crate) fn put(&self, shard: u16, core: &Counters, net: NetCounters) {
-        let place = &self.0[usize::from(shard)];
+        let place = &self.shards[usize::from(shard)];
         let mut snapshot = place.lock().unwrap_or_else(PoisonError::into_inner);
         snapshot.core.clone_from(core);
         snapshot.net = net;
@@ -95,11 +101,17 @@ impl Snapshots {
     /// The sum over all shards.
     pub(crate) fn sum(&self) -> Snapshot {
         let mut sum = Snapshot::default();
-        for place in &self.0 {
+        for place in &self.shards {
             let snapshot = place.lock().unwrap_or_else(PoisonError::into_inner);
             sum.core.add(&snapshot.core);
             sum.net.add(&snapshot.net);
         }
+        self.sessions_most.fetch_max(sum.core.sessions_now, Ordering::Relaxed);
         sum
+    }
+
+    /// The most sessions that there ever were when somebody looked.
+    pub(crate) fn sessions_most(&self) -> u64 {
+        self.sessions_most.load(Ordering::Relaxed)
     }
 }

@@ -1,6 +1,8 @@
 //! mosquitto.conf: noctule, started by the name of mosquitto, beside mosquitto with the same files.
 
 #[cfg(unix)]
+mod http_api;
+#[cfg(unix)]
 mod script;
 #[cfg(unix)]
 mod side;
@@ -88,6 +90,11 @@ mod tests {
     fn a_container() -> Result<()> {
         let Some(sides) = sides()? else { return Ok(()) };
         compare_at(&sides, "container.conf", 1)
+    }
+
+    #[test]
+    fn counts_and_listeners_over_http() -> Result<()> {
+        sides()?.map_or(Ok(()), |sides| crate::http_api::compare(&sides))
     }
 
     #[test]

@@ -118,7 +118,7 @@ fn one(
         writer.text("interface", interface, values.place("bind_interface"));
     }
     bounds(said, values, writer, faults);
-    transport(said, listener, writer, faults);
+    transport(said, listener, writer);
     tls(values, around, writer, faults);
 }
 
@@ -190,7 +190,7 @@ fn bounds(said: &Said, values: &Values, writer: &mut Writer, faults: &mut Vec<Fa
 }
 
 /// What lies between TCP and MQTT.
-fn transport(said: &Said, listener: &ListenerSaid, writer: &mut Writer, faults: &mut Vec<Fault>) {
+fn transport(said: &Said, listener: &ListenerSaid, writer: &mut Writer) {
     let values = &listener.values;
     let protocol = values.place("protocol");
     match values.text("protocol") {
@@ -212,8 +212,7 @@ fn transport(said: &Said, listener: &ListenerSaid, writer: &mut Writer, faults: 
             }
         }
         Some("http_api") => {
-            let what = "http_api is not there: `[admin]` serves /metrics and /healthz";
-            faults.extend(protocol.map(|place| place.fault(what)));
+            writer.text("protocol", "http_api", protocol);
         }
         Some(_) | None => {}
     }

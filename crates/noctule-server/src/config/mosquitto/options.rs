@@ -85,7 +85,7 @@ pub(super) const OPTIONS: &[Known] = &[
         &["protocol"],
         AnyListener,
         Word(&["mqtt", "websockets", "http_api"]),
-        Becomes("`protocol`; `http_api` is refused: see `[admin]` and `/metrics`"),
+        Becomes("`protocol`; `http_api` without TLS"),
     ),
     row(
         &["http_dir"],

@@ -199,7 +199,10 @@ fn mistakes_are_told_with_the_line_and_option_of_mosquitto() {
             "plugin /x/mosquitto_persist_sqlite.so\n",
             "mosquitto.conf:1: plugin: \"/x/mosquitto_persist_sqlite.so\": write `persistence",
         ),
-        ("listener 1\nprotocol http_api\n", "mosquitto.conf:2: protocol: http_api is not there"),
+        (
+            "listener 1\nprotocol http_api\ncertfile c\nkeyfile k\n",
+            "mosquitto.conf:1: listener: is not for protocol = \"http_api\": put a proxy",
+        ),
         ("retained_persistence yes\n", "mosquitto.conf:1: retained_persistence: \"yes\" must be"),
         ("listener 1\n\ncertfile x\n", "mosquitto.conf:3: certfile: needs both"),
         ("listener 1 256.0.0.1.x\n", "mosquitto.conf:1: listener: \"256.0.0.1.x\" is no address"),
@@ -254,7 +257,7 @@ fn value(name: &'static str, kind: &'static Kind) -> BoxedStrategy<String> {
         (_, Kind::Flag) => {
             prop::sample::select(vec!["true", "false", "1", "0"]).prop_map(str::to_owned).boxed()
         }
-        // The third one, http_api, is refused.
+        // The third one, http_api, is not for all that else is said of listeners.
         ("protocol", _) => {
             prop::sample::select(vec!["mqtt", "websockets"]).prop_map(str::to_owned).boxed()
         }

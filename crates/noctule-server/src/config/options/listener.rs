@@ -32,11 +32,16 @@ pub(in crate::config) const LISTENER: &[Opt<ListenerDraft>] = &[
     }),
     opt!(
         "protocol",
-        "What is spoken: \"mqtt\", or \"websocket\" (MQTT over WebSocket, as browsers need it). \
-         With a [listener.tls] either is encrypted.",
+        "What is spoken: \"mqtt\", or \"websocket\" (MQTT over WebSocket, as browsers need it); with \
+         a [listener.tls] either is encrypted. Or \"http_api\": no MQTT, but counts, listeners \
+         and version over HTTP, as mosquitto tells them.",
         |l| Box::new(Choice {
             slot: &mut l.transport.protocol,
-            words: &[("mqtt", Protocol::Mqtt), ("websocket", Protocol::WebSocket)],
+            words: &[
+                ("mqtt", Protocol::Mqtt),
+                ("websocket", Protocol::WebSocket),
+                ("http_api", Protocol::HttpApi),
+            ],
         })
     ),
     opt!(

@@ -39,7 +39,7 @@ impl Acceptor {
     pub(crate) fn load(options: &TlsOptions, protocol: Protocol) -> Result<Acceptor, TlsFileError> {
         let protocols = match protocol {
             Protocol::Mqtt => ALPN,
-            Protocol::WebSocket => ALPN_OF_WEBSOCKET,
+            Protocol::WebSocket | Protocol::HttpApi => ALPN_OF_WEBSOCKET,
         };
         // Before they are read: a change meanwhile is found later.
         let stamps = stamps(options);
