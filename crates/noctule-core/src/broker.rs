@@ -151,7 +151,7 @@ impl Broker {
             dues: Crowd::new(DUES_MAX),
             budget: limits.turn_budget,
             stopping: false,
-            rights: Rights::default(),
+            rights: Rights::new(limits.control_api),
             controls: Controls::default(),
             last_message: 0,
             replay: Replay::default(),
@@ -249,6 +249,7 @@ impl Broker {
     /// Other limits, from now on: what is beyond them already goes when more comes.
     fn reconfigure(&mut self, now: Time, limits: Limits) {
         let old = std::mem::replace(&mut self.limits, limits);
+        self.control_anew();
         if old.client != self.limits.client {
             self.agree_anew(now);
         }

@@ -83,6 +83,11 @@ impl Broker {
         let assigned = connect.client_id.is_empty();
         let client_id: Box<str> =
             if assigned { self.assign_id(tenant, listener) } else { connect.client_id.into() };
+        if !self.limits.takes_id(listener, &client_id) {
+            let why = "client ids begin with something else here";
+            self.refuse(turn, conn, ReasonCode::NotAuthorized, why);
+            return;
+        }
         let mount_point = self.limits.mount_point(listener);
         let mut will = connect.will.as_ref().map(|will| stored_will(will, mount_point));
         if connect.version != Version::V5

@@ -1,5 +1,5 @@
 //! Messages of clients that are for the server, not for subscribers: topics that begin with
-//! `$CONTROL/`, while there are rules that come by them.
+//! `$CONTROL/`, while there are rules that come by them, or the server answers questions there.
 //!
 //! A client waits for its acknowledgement until the server has done what the message asks for, and
 //! is not read meanwhile: so a request survives as what it came to, and nobody has two under way.

@@ -22,6 +22,8 @@ pub(crate) struct Rights {
     policies: Policies,
     /// What has a say before them.
     ranked: Option<Arc<Ranked>>,
+    /// Topics that begin with `$CONTROL/` are for the server.
+    controls: bool,
     /// Counts the policies there have been.
     version: u32,
     /// Somebody has rules. Otherwise no client has a permit, nor needs one.
@@ -33,6 +35,11 @@ pub(crate) struct Rights {
 }
 
 impl Rights {
+    /// No rules.
+    pub(crate) fn new(controls: bool) -> Rights {
+        Rights { controls, ..Rights::default() }
+    }
+
     /// Lets go of what can be decided again.
     pub(crate) fn let_go(&mut self) {
         self.decisions.clear();
@@ -55,7 +62,13 @@ impl Broker {
     /// Other rules with the first say from now on.
     pub(crate) fn set_ranked(&mut self, ranked: Arc<Ranked>) {
         self.rights.ranked = Some(ranked);
+        self.rights.controls = true;
         self.void_permits();
+    }
+
+    /// Other limits from now on.
+    pub(crate) fn control_anew(&mut self) {
+        self.rights.controls = self.rights.ranked.is_some() || self.limits.control_api;
     }
 
     fn void_permits(&mut self) {
@@ -230,7 +243,7 @@ impl Broker {
     /// Whether messages of a topic are for the broker itself, and not for subscribers.
     #[inline]
     pub(crate) fn is_control(&self, topic: &str) -> bool {
-        self.rights.ranked.is_some() && topic.starts_with("$CONTROL/")
+        self.rights.controls && topic.starts_with("$CONTROL/")
     }
 
     /// Whether a session may be given a message.

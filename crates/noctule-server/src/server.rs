@@ -6,7 +6,7 @@ use crate::config::{
     Admission, AuthenticatorKind, Config, Listener, Log, LogLevel, Presence, TlsOptions,
 };
 use crate::defence::{Alarm, Allowed, BanFile, Bans, Defence, Posts, Reloaded, Report, Reports};
-use crate::dynsec::{self, Book, DeskThread, Opening};
+use crate::dynsec::{self, Book, BrokerApi, DeskThread, Opening};
 use crate::files;
 use crate::http::HttpThread;
 use crate::inside::{self, Inside};
@@ -165,7 +165,9 @@ impl Server {
         // Not before: those who waited while a store is read would give up and come again, and
         // their two connections would be heard in any order.
         let (mut bound, admin_socket) = take_ports(&config, count, privileges)?;
+        let api = Arc::new(BrokerApi::new(&config, &bound));
         for part in &mut parts {
+            part.api = Arc::clone(&api);
             part.listeners = bound.iter_mut().map(Opened::part).collect();
             part.listeners.push(inside::listener());
         }
@@ -282,6 +284,7 @@ fn limits(config: &Config) -> Limits {
     let topics = config.durability.topics.iter();
     Limits {
         durability: config.durability.class.into(),
+        control_api: config.control_api,
         durability_of_topics: topics.map(|it| (it.filter().into(), it.class().into())).collect(),
         listeners: config.listeners.iter().map(|it| it.limits.clone()).collect(),
         ..config.limits.clone()
@@ -315,6 +318,7 @@ impl Plan<'_> {
             commands: joints.commands,
             wake,
             auth,
+            api: Arc::default(),
             dynsec: self.dynsec.map(Opening::parts),
             sys: (id.0 == 0).then(sys),
             watch: WatchParts {
@@ -377,6 +381,7 @@ fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("shards", old.shards != new.shards),
         ("user", old.user != new.user),
         ("sys_interval_secs", old.sys_interval_secs != new.sys_interval_secs),
+        ("control_api", old.control_api != new.control_api),
         ("shutdown_grace_secs", old.shutdown_grace_secs != new.shutdown_grace_secs),
         ("listener", old.listeners != new.listeners),
         ("durability", old.durability != new.durability),
@@ -549,6 +554,7 @@ impl Handle {
         old.users.clone_from(&new.users);
         self.http_apis.reload(&self.listeners, old);
         old.sys_interval_secs = new.sys_interval_secs;
+        old.control_api = new.control_api;
         old.shutdown_grace_secs = new.shutdown_grace_secs;
         old.defence.clone_from(&new.defence);
         old.audit.clone_from(&new.audit);

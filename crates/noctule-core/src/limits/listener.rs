@@ -24,6 +24,8 @@ pub struct ListenerLimits {
     pub assign_client_ids: bool,
     /// Prefix of client ids assigned here, instead of that of the broker.
     pub assigned_id_prefix: Option<Box<str>>,
+    /// What client ids have to begin with; others: CONNACK 0x87.
+    pub client_id_prefix: Box<str>,
     /// A client's id is the user name that it gives; without one: CONNACK 0x87.
     pub client_id_from_user_name: bool,
     /// What all topics of its clients begin with, unseen by them; ends with `/`, or is empty.
@@ -81,6 +83,7 @@ impl Default for ListenerLimits {
             topic_alias_out_max: u16::MAX,
             assign_client_ids: true,
             assigned_id_prefix: None,
+            client_id_prefix: Box::default(),
             client_id_from_user_name: false,
             mount_point: Box::default(),
         }
@@ -120,6 +123,12 @@ impl Limits {
     pub(crate) fn assigns_ids(&self, listener: ListenerId) -> bool {
         let own = self.of_listener(listener);
         self.assign_client_ids && own.is_none_or(|own| own.assign_client_ids)
+    }
+
+    /// Whether a listener serves clients of that name.
+    pub(crate) fn takes_id(&self, listener: ListenerId, client_id: &str) -> bool {
+        let own = self.of_listener(listener);
+        own.is_none_or(|own| client_id.starts_with(&*own.client_id_prefix))
     }
 
     /// Whether clients of a listener are called by their user names.

@@ -97,6 +97,8 @@ pub struct Limits {
     pub queues_messages_max: u64,
     /// Bytes of messages waiting for all sessions of a shard; beyond, the newest is dropped.
     pub queues_bytes_max: u64,
+    /// Messages to topics that begin with `$CONTROL/` are for the server, whatever rules there are.
+    pub control_api: bool,
     /// How much one client may do.
     pub client: ClientLimits,
     /// What listeners allow, by their numbers; one that is not there allows all of the above.
@@ -183,6 +185,7 @@ impl Default for Limits {
             durability_of_topics: Vec::new(),
             queues_messages_max: u64::MAX,
             queues_bytes_max: u64::MAX,
+            control_api: false,
             client: ClientLimits::default(),
             listeners: Vec::new(),
             turn_budget: 4096,

@@ -444,6 +444,15 @@ fn a_message_for_the_server_is_acknowledged_when_it_is_done_and_goes_to_nobody()
     let conn = ConnId(0);
     // Without rules that come by messages it is a topic like others.
     assert!(control(&mut rig, 0x30, None).effects.is_empty());
+    // Or without somebody who answers.
+    let mut limits = rig.broker.limits.clone();
+    for control_api in [true, false] {
+        limits.control_api = control_api;
+        rig.tell(Input::Reconfigured(Box::new(limits.clone())));
+        let asked = !control(&mut rig, 0x30, None).effects.is_empty();
+        assert_eq!(asked, control_api);
+        rig.tell(Input::Controlled { conn, taken: true });
+    }
     let all = Actions::ALL.and(Actions::UNSUBSCRIBE);
     let otherwise = Otherwise { plain: all, control: all };
     rig.tell(Input::Ranked(std::sync::Arc::new(Ranked { otherwise, ..Ranked::default() })));

@@ -98,6 +98,8 @@ pub struct Config {
     pub pid_file: Option<PathBuf>,
     /// Seconds between two updates of the `$SYS` topics; 0 switches them off.
     pub sys_interval_secs: u32,
+    /// Whether questions on `$CONTROL/broker/v1` are answered.
+    pub control_api: bool,
     /// Seconds a shutdown may take at most.
     pub shutdown_grace_secs: u32,
     /// Where clients connect; at least one.
@@ -248,6 +250,7 @@ impl Config {
             user: Box::default(),
             pid_file: None,
             sys_interval_secs: 10,
+            control_api: false,
             shutdown_grace_secs: 10,
             listeners: vec![loopback(Ipv4Addr::LOCALHOST.into()), v6],
             durability: Durability::default(),

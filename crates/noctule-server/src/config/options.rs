@@ -227,6 +227,12 @@ pub(super) const TOP: &[Opt<Config>] = &[
         |c| plain(&mut c.shutdown_grace_secs, 0, 3600)
     ),
     opt!(
+        "control_api",
+        "Answer what clients ask on $CONTROL/broker/v1, as mosquitto does: which listeners there \
+         are. Rules say who may.",
+        |c| Box::new(&mut c.control_api)
+    ),
+    opt!(
         "password_file",
         "A file of users, one a line: those that `noctule passwd FILE NAME` and mosquitto_passwd \
          write. A relative path begins at the folder of this file.",

@@ -1,11 +1,11 @@
 //! The thread that owns the file: does what messages ask for, one after the other, and tells all
 //! shards before anybody is answered.
 
-use super::TOPIC;
 use super::file::Book;
 use super::model::{Model, Name};
 use super::request::{Draft, Users, perform};
 use super::rights::ranked;
+use super::{NO_ENDPOINT, TOPIC};
 use crate::shard::{Command, Mailbox};
 use noctule_core::grant::Ranked;
 use noctule_core::output::ControlRequest;
@@ -162,8 +162,7 @@ impl Clerk {
             let who = format!("{client_id}/{}", user_name.as_deref().unwrap_or("(null)"));
             self.perform(&request.payload, &who)
         } else {
-            // mosquitto's words.
-            (r#"{"error": "endpoint not available"}"#.into(), Users::new())
+            (NO_ENDPOINT.into(), Users::new())
         };
         let order = Order::Answered {
             conn: question.conn,

@@ -9,6 +9,7 @@
 //! * `request`  a message of commands, and the answer to it
 //! * `clients` `groups` `roles` `access`  the commands
 //! * `desk`     the thread that does what messages ask for
+//! * `broker`   what is asked about the broker itself, in the same form
 //!
 //! ```text
 //! PUBLISH ─core─▶ Effect::Control ─shard─▶ desk: changes a copy ─▶ file ─▶ all shards ─▶ response
@@ -19,6 +20,7 @@
 //! have both. A request that cannot be kept changes nothing.
 
 mod access;
+mod broker;
 mod clients;
 mod desk;
 mod file;
@@ -32,6 +34,7 @@ mod said;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use broker::{BROKER_TOPIC, BrokerApi};
 pub(crate) use desk::{Connected, Desk, DeskThread, Opening, Order, Question, Rights};
 pub use file::DynsecError;
 pub(crate) use file::{Book, check};
@@ -39,3 +42,6 @@ pub(crate) use model::{Client, Model};
 
 /// The topic of requests.
 const TOPIC: &str = "$CONTROL/dynamic-security/v1";
+
+/// The answer on other topics, in mosquitto's words.
+pub(crate) const NO_ENDPOINT: &str = r#"{"error": "endpoint not available"}"#;

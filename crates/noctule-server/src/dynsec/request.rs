@@ -67,35 +67,42 @@ impl Done {
 
 /// Does what a message asks for, as far as it can be done.
 pub(super) fn perform(payload: &[u8], draft: &mut Draft<'_>, who: &str) -> Done {
-    let mut done = Done { responses: Vec::new(), changing: Vec::new() };
+    let (mut changing, mut size, mut at) = (Vec::new(), 0, 0);
+    let responses = each(payload, |said| {
+        let before = draft.model.changes;
+        let (response, more) = one(said, draft, who);
+        if draft.model.changes != before {
+            changing.push(at);
+        }
+        at += 1;
+        (bounded(response, &mut size), more)
+    });
+    Done { responses, changing }
+}
+
+/// The responses to the commands of a message; one of them may be the last that is looked at.
+pub(super) fn each(payload: &[u8], mut one: impl FnMut(Said<'_>) -> (Value, bool)) -> Vec<Value> {
+    let mut responses = Vec::new();
     // What comes behind it is not looked at, as with mosquitto.
     let root = Value::deserialize(&mut serde_json::Deserializer::from_slice(payload));
     let Ok(root) = root else {
-        done.responses.push(response("Unknown command", None, Err("Payload not valid JSON")));
-        return done;
+        return vec![response("Unknown command", None, Err("Payload not valid JSON"))];
     };
     let commands = root.as_object().and_then(|root| Said(root).get("commands")?.as_array());
     let Some(commands) = commands else {
-        done.responses.push(response("Unknown command", None, Err("Invalid/missing commands")));
-        return done;
+        return vec![response("Unknown command", None, Err("Invalid/missing commands"))];
     };
-    let mut size = 0;
     for command in commands {
-        let before = draft.model.changes;
         let (response, more) = match command.as_object() {
-            Some(command) => one(Said(command), draft, who),
+            Some(command) => one(Said(command)),
             None => (response("Unknown command", None, Err("Command not an object")), false),
         };
-        let response = bounded(response, &mut size);
-        if draft.model.changes != before {
-            done.changing.push(done.responses.len());
-        }
-        done.responses.push(response);
+        responses.push(response);
         if !more {
             break;
         }
     }
-    done
+    responses
 }
 
 /// What would make the answer too long is left out.
@@ -116,12 +123,9 @@ fn bounded(mut response: Value, size: &mut usize) -> Value {
 
 /// One command, and whether the next one is looked at.
 fn one(said: Said<'_>, draft: &mut Draft<'_>, who: &str) -> (Value, bool) {
-    let Some(name) = said.loose("command") else {
-        return (response("Unknown command", None, Err("Missing command")), false);
-    };
-    let correlation = match said.optional("correlationData", "Invalid correlationData data type.") {
-        Ok(correlation) => correlation,
-        Err(error) => return (response(name, None, Err(error)), false),
+    let (name, correlation) = match named(said) {
+        Ok(named) => named,
+        Err(response) => return (response, false),
     };
     let found = COMMANDS.iter().find(|(it, _)| it.eq_ignore_ascii_case(name));
     let Some((known, command)) = found else {
@@ -134,6 +138,18 @@ fn one(said: Said<'_>, draft: &mut Draft<'_>, who: &str) -> (Value, bool) {
     // With data it is called by its name, without by the name that it was given.
     let name = if matches!(answer, Ok(Some(_))) { known } else { name };
     (response(name, correlation, answer), true)
+}
+
+/// The name of a command, and what its response is to be known by; or the response to one that has
+/// none.
+pub(super) fn named(said: Said<'_>) -> Result<(&str, Option<&str>), Value> {
+    let Some(name) = said.loose("command") else {
+        return Err(response("Unknown command", None, Err("Missing command")));
+    };
+    match said.optional("correlationData", "Invalid correlationData data type.") {
+        Ok(correlation) => Ok((name, correlation)),
+        Err(error) => Err(response(name, None, Err(error))),
+    }
 }
 
 type Command = fn(&mut Draft<'_>, Said<'_>) -> Answer;
@@ -173,7 +189,8 @@ const COMMANDS: [(&str, Command); 32] = [
     ("removeRoleACL", roles::remove_acl),
 ];
 
-fn response(command: &str, correlation: Option<&str>, answer: Answer) -> Value {
+/// A response.
+pub(super) fn response(command: &str, correlation: Option<&str>, answer: Answer) -> Value {
     let mut fields = Map::new();
     fields.insert("command".into(), command.into());
     match answer {

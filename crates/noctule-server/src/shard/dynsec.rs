@@ -1,8 +1,9 @@
-//! Messages that are for the server, and what comes of them: dynamic security.
+//! Messages that are for the server, and what comes of them: dynamic security, and answers about
+//! the broker.
 
 use super::Shard;
 use super::lines::News;
-use crate::dynsec::{Connected, Order, Question, Rights};
+use crate::dynsec::{self, Connected, Order, Question, Rights};
 use noctule_core::input::SystemPublish;
 use noctule_core::output::ControlRequest;
 use noctule_core::{ConnId, Index, Input};
@@ -11,18 +12,29 @@ use noctule_proto::{QoS, ReasonCode};
 impl Shard {
     /// A client's message is for the server.
     pub(super) fn control(&mut self, conn: ConnId, request: ControlRequest) {
+        let epoch = self.lines.connections.get_mut(conn).map_or(0, |it| it.epoch);
+        let own = self.control_api && *request.topic == *dynsec::BROKER_TOPIC;
         let taken = match (self.broker.client_of(conn), &self.desk) {
-            (Some((_, client_id, _)), Some(desk)) => {
-                let epoch = self.lines.connections.get_mut(conn).map_or(0, |it| it.epoch);
-                desk.ask(Question {
-                    shard: self.id.0,
-                    conn,
-                    epoch,
-                    client_id: client_id.into(),
-                    user_name: self.broker.user_of(conn).map(Into::into),
-                    request,
-                })
+            (Some((_, client_id, _)), _) if own || self.desk.is_none() => {
+                let user = self.broker.user_of(conn).unwrap_or("(null)");
+                let payload = match own {
+                    true => self.api.answer(&request.payload, &format!("{client_id}/{user}")),
+                    false => dynsec::NO_ENDPOINT.into(),
+                };
+                let topic = format!("{}/response", request.topic);
+                let answered =
+                    Order::Answered { conn, epoch, tenant: request.tenant, topic, payload };
+                self.lines.news.push_back(News::Answered(Box::new(answered)));
+                true
             }
+            (Some((_, client_id, _)), Some(desk)) => desk.ask(Question {
+                shard: self.id.0,
+                conn,
+                epoch,
+                client_id: client_id.into(),
+                user_name: self.broker.user_of(conn).map(Into::into),
+                request,
+            }),
             (Some(_) | None, _) => false,
         };
         if !taken {

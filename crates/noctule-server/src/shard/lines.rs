@@ -7,6 +7,7 @@ use super::connections::{Connection, Connections, Farewell, Intake, Outlet, Phas
 use super::held::Held;
 use super::relief::Starved;
 use super::strangers::Strangers;
+use crate::dynsec::Order;
 use crate::net::{Moved, Output, Pool, Progress, Scratch, Socket};
 use mio::{Registry, Token};
 use noctule_core::input::{AuthAnswer, Level, Origin, Room};
@@ -43,6 +44,8 @@ pub(super) enum News {
     Fetched(Fetched),
     /// What became of a message for the server.
     Controlled(ConnId, bool),
+    /// A message for the server is answered.
+    Answered(Box<Order>),
     /// Whether the store takes more.
     StoreRoom(Room),
 }

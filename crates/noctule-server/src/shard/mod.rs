@@ -60,7 +60,7 @@ pub(crate) use watch::WatchParts;
 
 use crate::auth::Authenticator;
 use crate::config::{AddressLimits, UserNameFrom};
-use crate::dynsec::{Desk, Rights};
+use crate::dynsec::{BrokerApi, Desk, Rights};
 use crate::events;
 use crate::net::{Entrance, Incoming};
 use crate::sys::SysTopics;
@@ -138,6 +138,7 @@ pub(crate) struct Parts {
     pub(crate) commands: Receiver<Command>,
     pub(crate) wake: Arc<Wake>,
     pub(crate) auth: Authenticator,
+    pub(crate) api: Arc<BrokerApi>,
     pub(crate) dynsec: Option<(Rights, Desk)>,
     pub(crate) sys: Option<SysTopics>,
     pub(crate) watch: WatchParts,
@@ -208,6 +209,9 @@ pub(crate) struct Shard {
     address_limits: AddressLimits,
     peers: Peers,
     auth: Authenticator,
+    api: Arc<BrokerApi>,
+    /// The api is asked, and not the desk of dynamic security alone.
+    control_api: bool,
     desk: Option<Desk>,
     anonymous: Vec<bool>,
     addresses: Vec<SocketAddr>,
@@ -267,6 +271,8 @@ impl Shard {
             address_limits: parts.address_limits,
             peers: parts.peers,
             auth: parts.auth,
+            api: parts.api,
+            control_api: false,
             desk: None,
             addresses: parts.listeners.iter().map(|it| it.address).collect(),
             unix: parts.listeners.iter().map(|it| it.entrance.unix.clone()).collect(),
@@ -339,15 +345,6 @@ impl Shard {
             });
         }
         Ok(())
-    }
-
-    fn limit(&mut self, limits: &Limits) {
-        for (at, size_max) in self.packet_sizes_max.iter_mut().enumerate() {
-            *size_max = limits.packet_size_max_at(listener_id(at));
-        }
-        self.half_open_max = limits.half_open_max as usize;
-        self.lines.backlog_max = limits.backlog_high as usize;
-        self.lines.set_memory(self.memory);
     }
 
     /// One turn.
@@ -540,6 +537,10 @@ impl Shard {
                     Input::Fetched { session, messages }
                 }
                 News::Controlled(conn, taken) => Input::Controlled { conn, taken },
+                News::Answered(order) => {
+                    self.dynsec(index, *order);
+                    continue;
+                }
                 News::StoreRoom(room) => Input::StoreRoom(room),
             };
             self.broker.handle(self.now, index, input, &mut self.outbox);

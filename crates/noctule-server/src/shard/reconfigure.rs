@@ -1,7 +1,7 @@
 //! What a reload changes of a running shard.
 
-use super::{Reconfiguration, Shard};
-use noctule_core::{Index, Input};
+use super::{Reconfiguration, Shard, listener_id};
+use noctule_core::{Index, Input, Limits};
 use noctule_proto::ReasonCode;
 use std::sync::Arc;
 
@@ -36,5 +36,16 @@ impl Shard {
         }
         let limits = Box::new(new.limits.clone());
         self.broker.handle(self.now, index, Input::Reconfigured(limits), &mut self.outbox);
+    }
+
+    /// Goes by these bounds.
+    pub(super) fn limit(&mut self, limits: &Limits) {
+        for (at, size_max) in self.packet_sizes_max.iter_mut().enumerate() {
+            *size_max = limits.packet_size_max_at(listener_id(at));
+        }
+        self.control_api = limits.control_api;
+        self.half_open_max = limits.half_open_max as usize;
+        self.lines.backlog_max = limits.backlog_high as usize;
+        self.lines.set_memory(self.memory);
     }
 }

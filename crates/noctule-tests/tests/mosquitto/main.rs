@@ -1,6 +1,8 @@
 //! mosquitto.conf: noctule, started by the name of mosquitto, beside mosquitto with the same files.
 
 #[cfg(unix)]
+mod control;
+#[cfg(unix)]
 mod http_api;
 #[cfg(unix)]
 mod script;
@@ -13,7 +15,6 @@ mod tests {
     use crate::side::{Running, Side, ours};
     use anyhow::{Context, Result, ensure};
     use noctule_tests::driver::Needs;
-    use noctule_tests::process;
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
     use std::process::Command;
     use std::time::{Duration, Instant};
@@ -29,13 +30,7 @@ mod tests {
     }
 
     fn users(side: &Side) -> Result<()> {
-        let file = side.folder.join("passwords");
-        let made = Command::new(process::binary()?)
-            .args(["passwd", "-c", "-b", "-H", "sha512-pbkdf2"])
-            .arg(&file)
-            .args(["ann", "secret"])
-            .output()?;
-        ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        side.write_users("passwords", &["ann"])?;
         side.write("acl", "user ann\ntopic readwrite #\n")?;
         Ok(())
     }
@@ -95,6 +90,27 @@ mod tests {
     #[test]
     fn counts_and_listeners_over_http() -> Result<()> {
         sides()?.map_or(Ok(()), |sides| crate::http_api::compare(&sides))
+    }
+
+    #[test]
+    fn questions_about_the_broker() -> Result<()> {
+        sides()?.map_or(Ok(()), |sides| crate::control::compare(&sides))
+    }
+
+    #[test]
+    fn client_ids_that_begin_with_something() -> Result<()> {
+        let Some(sides) = sides()? else { return Ok(()) };
+        for more in ["clientid_prefixes ab\n", "clientid_prefixes k\nauto_id_prefix kept-\n"] {
+            let file = format!(
+                "user root\nlistener @PORT1@ 127.0.0.1\nallow_anonymous true\n\
+                 password_file @DIR@/passwords\n{more}"
+            );
+            for side in &sides {
+                side.write("this.conf", &file)?;
+            }
+            compare_at(&sides, "this.conf", 1)?;
+        }
+        Ok(())
     }
 
     #[test]

@@ -67,6 +67,31 @@ impl Side {
             .replace("@DIR@", &self.folder.to_string_lossy())
     }
 
+    /// Text without this side's places, for a comparison.
+    pub(crate) fn emptied(&self, text: &str) -> String {
+        let [first, second] = self.ports.map(|port| port.to_string());
+        // Numbers, so that JSON stays JSON.
+        let text = text.replace(&first, "1001").replace(&second, "1002");
+        text.replace(&*self.folder.to_string_lossy(), "DIR")
+    }
+
+    /// Writes a password file: `secret` is the password of all.
+    pub(crate) fn write_users(&self, name: &str, users: &[&str]) -> Result<()> {
+        let file = self.folder.join(name);
+        drop(fs::remove_file(&file));
+        for (at, user) in users.iter().enumerate() {
+            let made = Command::new(process::binary()?)
+                .arg("passwd")
+                .args(if at == 0 { &["-c"][..] } else { &[] })
+                .args(["-b", "-H", "sha512-pbkdf2"])
+                .arg(&file)
+                .args([user, "secret"])
+                .output()?;
+            ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        }
+        Ok(())
+    }
+
     pub(crate) fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
         let path = self.folder.join(name);
         fs::write(&path, self.filled(text))?;

@@ -55,6 +55,15 @@ fn local(said: &Said, port: u16, writer: &mut Writer) {
             writer.put("required", false, None);
         }
         writer.put("allow_anonymous", anonymous, place);
+        client_ids(said, writer);
+    }
+}
+
+/// What the ids of all clients have to begin with.
+fn client_ids(said: &Said, writer: &mut Writer) {
+    let name = "clientid_prefixes";
+    if let Some(prefix) = said.global.text(name) {
+        writer.text("client_id_prefix", prefix, said.global.place(name));
     }
 }
 
@@ -114,6 +123,7 @@ fn one(
         }
     }
     access(said, values, around, writer);
+    client_ids(said, writer);
     if let Some(interface) = values.text("bind_interface") {
         writer.text("interface", interface, values.place("bind_interface"));
     }

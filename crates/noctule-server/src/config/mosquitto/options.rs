@@ -191,24 +191,14 @@ pub(super) const OPTIONS: &[Known] = &[
     ),
     row(&["allow_zero_length_clientid"], Security, Flag, Becomes("`assign_client_ids`")),
     row(&["auto_id_prefix"], Security, Text, Becomes("`assigned_id_prefix`")),
-    row(
-        &["clientid_prefixes"],
-        Global,
-        LastText,
-        Refused("write a role for those client ids (docs/permissions.md)"),
-    ),
+    row(&["clientid_prefixes"], Global, LastText, Becomes("`client_id_prefix` of listeners")),
     row(
         &["check_retain_source"],
         Global,
         Flag,
         Noted("who wrote a retained message is asked when it is published, and not again"),
     ),
-    row(
-        &["enable_control_api"],
-        Global,
-        Flag,
-        Only("false", "there is no $CONTROL/broker: `[admin]` and `noctule config` tell the same"),
-    ),
+    row(&["enable_control_api"], Global, Flag, Becomes("`control_api`")),
     // Persistence.
     row(
         &["persistence", "retained_persistence"],
@@ -288,7 +278,9 @@ pub(super) const OPTIONS: &[Known] = &[
         &["retain_expiry_interval"],
         Global,
         Number(1..=i32::MAX as i64),
-        Refused("retained messages end by the Message Expiry Interval of MQTT 5 alone"),
+        Noted(
+            "retained messages that have expired are removed as they expire, and not now and then",
+        ),
     ),
     row(
         &["upgrade_outgoing_qos"],

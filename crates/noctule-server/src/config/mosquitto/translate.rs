@@ -44,6 +44,9 @@ fn top(said: &Said, around: &Surroundings, writer: &mut Writer) {
     writer.text("user", if user == "root" { "" } else { user }, global.place("user"));
     let interval = global.number("sys_interval").unwrap_or(10);
     writer.put("sys_interval_secs", interval, global.place("sys_interval"));
+    if let Some(answers) = global.flag("enable_control_api") {
+        writer.put("control_api", answers, global.place("enable_control_api"));
+    }
     for name in ["pid_file", "password_file", "acl_file"] {
         if let Some(file) = global.text(name) {
             writer.text(name, &around.path(file), global.place(name));

@@ -8,6 +8,7 @@ use super::{
     presence, qos,
 };
 use crate::net::ProxyVersion;
+use noctule_proto::text::is_clean;
 
 /// Options of `[[listener]]`.
 pub(in crate::config) const LISTENER: &[Opt<ListenerDraft>] = &[
@@ -32,9 +33,9 @@ pub(in crate::config) const LISTENER: &[Opt<ListenerDraft>] = &[
     }),
     opt!(
         "protocol",
-        "What is spoken: \"mqtt\", or \"websocket\" (MQTT over WebSocket, as browsers need it); with \
-         a [listener.tls] either is encrypted. Or \"http_api\": no MQTT, but counts, listeners \
-         and version over HTTP, as mosquitto tells them.",
+        "What is spoken: \"mqtt\", or \"websocket\" (MQTT over WebSocket, as browsers need it); \
+         with a [listener.tls] either is encrypted. Or \"http_api\": no MQTT, but counts, \
+         listeners and version over HTTP, as mosquitto tells them.",
         |l| Box::new(Choice {
             slot: &mut l.transport.protocol,
             words: &[
@@ -158,6 +159,18 @@ pub(in crate::config) const LISTENER: &[Opt<ListenerDraft>] = &[
         "assign_client_ids",
         "Give a client with an empty client id a name, if `limits.assign_client_ids`.",
         |l| Box::new(&mut l.limits.assign_client_ids)
+    ),
+    opt!(
+        "client_id_prefix",
+        "What the ids of its clients have to begin with; others are refused (0x87). Empty: with \
+         anything.",
+        |l| Box::new(Text {
+            slot: &mut l.limits.client_id_prefix,
+            check: |text| match is_clean(text) {
+                true => Ok(()),
+                false => Err("the beginning of client ids expected".into()),
+            },
+        })
     ),
     opt!(
         "client_id_from_user_name",
