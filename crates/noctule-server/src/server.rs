@@ -165,12 +165,7 @@ impl Server {
         // Not before: those who waited while a store is read would give up and come again, and
         // their two connections would be heard in any order.
         let (mut bound, admin_socket) = take_ports(&config, count, privileges)?;
-        let api = Arc::new(BrokerApi::new(&config, &bound));
-        for part in &mut parts {
-            part.api = Arc::clone(&api);
-            part.listeners = bound.iter_mut().map(Opened::part).collect();
-            part.listeners.push(inside::listener());
-        }
+        hand_out(&config, &mut bound, &mut parts);
         let kept = (ban_file, Bans::clone(&bans));
         let defence = Defence::start(posts, &config, kept, mailboxes.clone(), shared.clock)?;
         let desk = defence.reports().clone();
@@ -242,6 +237,16 @@ fn take_ports(
     privileges.give_up()?;
     make_files(&mut listeners)?;
     Ok((listeners, admin))
+}
+
+/// Gives every shard its parts of the listeners.
+fn hand_out(config: &Config, bound: &mut [Opened], parts: &mut [Parts]) {
+    let api = Arc::new(BrokerApi::new(config, bound));
+    for part in parts {
+        part.api = Arc::clone(&api);
+        part.listeners = bound.iter_mut().map(Opened::part).collect();
+        part.listeners.push(inside::listener());
+    }
 }
 
 /// A shard's thread; `false` if it failed.

@@ -114,7 +114,7 @@ impl Access {
         let listener = config.listeners[at].clone();
         let asked = config.authenticators_of(&listener);
         let by_password = asked.contains(&AuthenticatorKind::Password);
-        let users = by_password.then(|| config.users_of(&listener).clone()).unwrap_or_default();
+        let users = if by_password { config.users_of(&listener).clone() } else { Users::default() };
         let id = ListenerId(u16::try_from(at).unwrap_or(u16::MAX));
         let policy = config.policies.of(id).clone();
         let listeners = listeners(running, &config.listeners);

@@ -1,6 +1,8 @@
 //! mosquitto.conf: noctule, started by the name of mosquitto, beside mosquitto with the same files.
 
 #[cfg(unix)]
+mod behaviour;
+#[cfg(unix)]
 mod control;
 #[cfg(unix)]
 mod http_api;
@@ -8,6 +10,8 @@ mod http_api;
 mod script;
 #[cfg(unix)]
 mod side;
+#[cfg(unix)]
+mod talk;
 
 #[cfg(unix)]
 mod tests {
@@ -95,6 +99,21 @@ mod tests {
     #[test]
     fn questions_about_the_broker() -> Result<()> {
         sides()?.map_or(Ok(()), |sides| crate::control::compare(&sides))
+    }
+
+    #[test]
+    fn queues_of_clients_that_are_away() -> Result<()> {
+        sides()?.map_or(Ok(()), |sides| crate::behaviour::queues(&sides))
+    }
+
+    #[test]
+    fn rules_of_an_acl_file() -> Result<()> {
+        sides()?.map_or(Ok(()), |sides| crate::behaviour::rules(&sides))
+    }
+
+    #[test]
+    fn what_a_restart_keeps() -> Result<()> {
+        sides()?.map_or(Ok(()), |sides| crate::behaviour::restarts(&sides))
     }
 
     #[test]
