@@ -3,6 +3,8 @@
 #[cfg(unix)]
 mod behaviour;
 #[cfg(unix)]
+mod clients;
+#[cfg(unix)]
 mod control;
 #[cfg(unix)]
 mod http_api;
@@ -99,6 +101,11 @@ mod tests {
     #[test]
     fn questions_about_the_broker() -> Result<()> {
         sides()?.map_or(Ok(()), |sides| crate::control::compare(&sides))
+    }
+
+    #[test]
+    fn all_that_paho_sees() -> Result<()> {
+        sides()?.map_or(Ok(()), |sides| crate::clients::compare(&sides))
     }
 
     #[test]
