@@ -58,8 +58,8 @@ pub(crate) fn compare(sides: &[Side; 2]) -> Result<()> {
             let mut running = side.start("this.conf")?;
             side.await_listening(&mut running, 1)?;
             told.push(answers(side, login)?);
-            let (log, status) = (running.log(), running.end()?);
-            ensure!(status.success(), "{}: {status}\n{log}", side.program.display());
+            // Not asked to end: mosquitto answers here before it heeds signals.
+            drop(running);
         }
         ensure!(told[0] == told[1], "{more:?} {login:?}: {told:#?}");
         ensure!(told[0].len() == 9, "{told:#?}");
