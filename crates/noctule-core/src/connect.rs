@@ -376,6 +376,8 @@ impl Broker {
         let durability = self.promised(conn);
         let permit = self.permit(principal, listener, &applicant.client_id);
         if let Some(will) = &applicant.will
+            // mosquitto lets it in, and says nothing in the end.
+            && !self.limits.refusals_as_mosquitto
             && !Broker::may_have_will(
                 permit.as_deref(),
                 &applicant.client_id,

@@ -207,7 +207,8 @@ impl Broker {
         slot: u32,
         (topic, qos, retain): (&str, QoS, bool),
     ) -> bool {
-        !self.rights.in_force || self.is_allowed(slot, (Action::Publish { qos, retain }, topic))
+        let asked = (Action::Publish { qos, retain }, topic);
+        !is_reserved(topic) && (!self.rights.in_force || self.is_allowed(slot, asked))
     }
 
     /// The highest QoS with which a session may subscribe to a filter; `None`: it may not.

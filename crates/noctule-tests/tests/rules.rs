@@ -164,3 +164,46 @@ fn the_command_line_says_who_may_do_what_and_why() -> Result<()> {
     ensure!(text.contains("broken:2: \"nonsense\" is no line of an ACL file"), "{text}");
     Ok(())
 }
+
+#[test]
+fn the_command_line_knows_dynamic_security() -> Result<()> {
+    let folder = Folder::new("dynamic")?;
+    let acl = |kind: &str, topic: &str, allow: bool| {
+        format!(r#"{{"acltype":"{kind}","topic":"{topic}","allow":{allow}}}"#)
+    };
+    let acls = [
+        acl("publishClientSend", "room/#", true),
+        acl("subscribeLiteral", "room/+", true),
+        acl("subscribePattern", "own/%u/#", true),
+    ];
+    let file = folder.write(
+        "dynamic.json",
+        &format!(
+            r#"{{"defaultACLAccess":{{"publishClientReceive":true}},
+                "roles":[{{"rolename":"maker","acls":[{}]}}],
+                "clients":[{{"username":"ann","roles":[{{"rolename":"maker"}}]}}]}}"#,
+            acls.join(",")
+        ),
+    )?;
+    let config = folder.write("noctule.toml", &format!("dynamic_security.file = {file:?}\n"))?;
+    let maker = format!("allowed by {file}: role \"maker\": ");
+    let default = "allowed: no rule is about it, and that is the default";
+    for (user, action, topic, code, expected) in [
+        ("ann", "publish", "room/x", 0, format!("{maker}allow publish room/#")),
+        ("ann", "publish", "x", 1, "denied: no rule allows it".into()),
+        ("ann", "subscribe", "room/+", 0, format!("{maker}allow subscribe room/+")),
+        ("ann", "subscribe", "room/x", 1, "denied: no rule allows it\n".into()),
+        ("ann", "subscribe", "own/ann/+", 0, maker.clone()),
+        ("ann", "subscribe", "$share/g/own/ann/+", 1, "denied".into()),
+        ("ann", "receive", "x", 0, default.into()),
+        // Who is no client of dynamic security is under the other rules alone: there are none.
+        ("bob", "publish", "x", 1, "denied: no rule allows it".into()),
+    ] {
+        let (found, text) = self::acl(&["check", "-c", &config, "--user", user, action, topic])?;
+        ensure!(found == code && text.starts_with(&expected), "{user} {topic}: {found} {text}");
+    }
+    folder.write("dynamic.json", r#"{"clients":[{"username":""}]}"#)?;
+    let (code, text) = self::acl(&["check", "-c", &config, "--user", "ann", "publish", "x"])?;
+    ensure!(code == 2 && text.contains("dynamic.json: client"), "{code} {text}");
+    Ok(())
+}

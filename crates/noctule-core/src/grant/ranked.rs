@@ -22,7 +22,8 @@ pub struct Ranked {
 
 impl Ranked {
     /// Those of one client; `None`: it is none of theirs.
-    pub(super) fn lists_of(&self, user_name: Option<&str>) -> Option<&[Arc<List>]> {
+    #[must_use]
+    pub fn lists_of(&self, user_name: Option<&str>) -> Option<&[Arc<List>]> {
         match user_name {
             Some(name) => self.users.get(name).map(|lists| &**lists),
             None => Some(&self.anonymous),

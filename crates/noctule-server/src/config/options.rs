@@ -506,7 +506,8 @@ pub(super) const LIMITS: &[Opt<Limits>] = &[
     opt!(
         "refusals_as_mosquitto",
         "Refuse as mosquitto does: credentials with 0x87, client ids with 0x80, with Maximum QoS \
-         in CONNACK, and clients of MQTT 3 that ask for too long a keep alive with return code 2.",
+         in CONNACK, and clients of MQTT 3 that ask for too long a keep alive with return code 2. \
+         A client that may not publish its will is let in, and the will dropped in the end.",
         |l| Box::new(&mut l.refusals_as_mosquitto)
     ),
     opt!(

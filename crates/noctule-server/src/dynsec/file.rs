@@ -6,9 +6,10 @@ use super::model::{
     About, Access, Acl, AclType, Client, ENTRIES_MAX, Group, Held, Model, Name, Role, UNSAID,
     in_order, within,
 };
-use super::rights::pattern;
+use super::rights::{pattern, ranked};
 use crate::auth::Secret;
 use crate::config::DynamicSecurity;
+use noctule_core::grant::Ranked;
 use noctule_proto::text::is_clean;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -74,6 +75,12 @@ impl Book {
 /// Whether a file, if it is there, can be used.
 pub(crate) fn check(options: &DynamicSecurity) -> Result<(), DynsecError> {
     read(&options.file).map(drop)
+}
+
+/// What a file permits; `None`: it is not there.
+pub(crate) fn permitted(options: &DynamicSecurity) -> Result<Option<Ranked>, DynsecError> {
+    let model = read(&options.file)?;
+    Ok(model.map(|model| ranked(&model, &options.file)))
 }
 
 /// `None`: there is no file.

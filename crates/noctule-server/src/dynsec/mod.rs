@@ -37,7 +37,7 @@ mod tests;
 pub(crate) use broker::{BROKER_TOPIC, BrokerApi};
 pub(crate) use desk::{Connected, Desk, DeskThread, Opening, Order, Question, Rights};
 pub use file::DynsecError;
-pub(crate) use file::{Book, check};
+pub(crate) use file::{Book, check, permitted};
 pub(crate) use model::{Client, Model};
 
 /// The topic of requests.

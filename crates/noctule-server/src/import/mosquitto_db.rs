@@ -28,6 +28,12 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed<Persisted<'_>> {
     if bytes.is_empty() {
         return Err(FormatError::whole("is empty"));
     }
+    if bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(FormatError::whole(
+            "is JSON: a file of dynamic security need not be imported, it is used as it is (\
+             `[dynamic_security]` with `file`, or plugin_opt_config_file of a mosquitto.conf)",
+        ));
+    }
     if file.take(MAGIC.len()).is_ok_and(|magic| magic != MAGIC) || bytes.len() < MAGIC.len() {
         return Err(FormatError::whole(
             "is neither a mosquitto.db nor the SQLite file of mosquitto's persist-sqlite plugin",

@@ -9,8 +9,18 @@ mod lint;
 pub use diff::{Change, diff};
 pub use lint::{Finding, lint};
 
-use noctule_core::grant::{List, Policy, Rule};
+use crate::Config;
+use crate::dynsec::{self, DynsecError};
+use noctule_core::grant::{List, Policy, Ranked, Rule};
 use std::sync::Arc;
+
+/// What the file of dynamic security says by now, if there is one: it has a say before the others.
+///
+/// # Errors
+/// The file cannot be read or used.
+pub fn ranked(config: &Config) -> Result<Option<Ranked>, DynsecError> {
+    config.dynamic_security.as_ref().map_or(Ok(None), dynsec::permitted)
+}
 
 /// All lists of a policy, each with the words for whose it is.
 fn lists(policy: &Policy) -> Vec<(String, &Arc<List>)> {

@@ -1,4 +1,4 @@
-"""Does what clients do and prints what a broker lets it see: two brokers are the same if the text is.
+"""Does what clients do and prints what a broker lets it see: brokers are the same if the text is.
 
 Arguments: host port version (3.1.1 or 5), then a user name and a password, or nothing.
 """

@@ -122,8 +122,9 @@ fn what_is_no_file_of_mosquitto_is_refused_and_nothing_is_made() -> Result<()> {
     let store = store(&folder);
     let whole = fs::read(&file)?;
     let of_version = |version: u8| [&whole[..22], &[version], &whole[23..]].concat();
-    let cases: [(Vec<u8>, &str); 7] = [
+    let cases: [(Vec<u8>, &str); 8] = [
         (Vec::new(), "is empty"),
+        (b"{\"clients\":[]}".to_vec(), "is JSON: a file of dynamic security need not be imported"),
         (b"[mosquitto]\n".to_vec(), "is neither a mosquitto.db nor the SQLite file"),
         (of_version(4), "of version 4: start and stop mosquitto 2.x once with it"),
         (of_version(7), "of version 7: this is newer than what noctule knows"),

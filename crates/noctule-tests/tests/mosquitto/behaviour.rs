@@ -136,11 +136,9 @@ fn wills(who: &Who<'_>, address: SocketAddr) -> Result<Vec<String>> {
     let mut root = all_of(address)?;
     root.subscribe("#", 2)?;
     for topic in ["home/a", "home/secret", "own/ann/will", "drop/a", "x"] {
-        // Who brings one that it may not publish is refused by us, and its will dropped by them:
-        // nobody gets it either way.
-        let (talk, _) = Who { will: Some(topic), ..*who }.connect(address)?;
+        let (talk, answer) = Who { will: Some(topic), ..*who }.connect(address)?;
         talk.map_or(Ok(()), Talk::break_off)?;
-        told.push(format!("will {topic}: {:?}", root.hear()?));
+        told.push(format!("will {topic}: {answer} {:?}", root.hear()?));
     }
     Ok(told)
 }

@@ -1,4 +1,4 @@
-//! What paho-mqtt sees of both, in both versions: sessions, what is kept, wills, and what MQTT 5 adds.
+//! What paho-mqtt sees of both, in both versions: sessions, what is kept, wills, MQTT 5.
 
 use crate::side::Side;
 use anyhow::{Result, ensure};

@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result};
 use clap::Args;
-use noctule_core::grant::{Policies, Policy};
-use noctule_server::Config;
+use noctule_core::grant::{Policies, Policy, Ranked};
 use noctule_server::config::{read_acl, read_roles};
+use noctule_server::{Config, rules};
 use std::path::{Path, PathBuf};
 
 /// The files that are asked.
@@ -27,9 +27,10 @@ pub(super) struct RuleArgs {
 }
 
 impl RuleArgs {
-    /// The rules that are asked.
-    pub(super) fn policy(&self) -> Result<Policy> {
-        of_listener(&self.config()?, self.listener)
+    /// The rules that are asked, and those that have a say before them.
+    pub(super) fn rules(&self) -> Result<(Policy, Option<Ranked>)> {
+        let config = self.config()?;
+        Ok((of_listener(&config, self.listener)?, rules::ranked(&config)?))
     }
 
     /// The configuration that they are in; files of rules alone are all of one.

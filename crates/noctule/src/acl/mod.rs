@@ -4,7 +4,7 @@ mod files;
 
 use clap::{Args, Subcommand, ValueEnum};
 use files::RuleArgs;
-use noctule_core::grant::{Action, Policy, Principal, Ruling, Who};
+use noctule_core::grant::{Action, Policy, Principal, Ranked, Ruling, Who};
 use noctule_proto::{QoS, TopicFilter, TopicName};
 use noctule_server::rules;
 use std::path::PathBuf;
@@ -112,20 +112,22 @@ impl AclArgs {
 
 impl CheckArgs {
     fn run(self) -> anyhow::Result<ExitCode> {
-        let policy = self.rules.policy()?;
-        let asked = self.asked()?;
+        let (policy, ranked) = self.rules.rules()?;
+        let user_name = self.user.as_deref();
+        let whole = ranked.as_ref().is_some_and(|it| it.lists_of(user_name).is_some());
+        let asked = self.asked(whole)?;
         let principal = Principal {
             user_name: self.user.as_deref().map(Into::into),
             roles: self.roles.iter().map(|role| role.as_str().into()).collect(),
             ..Principal::default()
         };
-        let (allowed, text) = self.answer(&policy, &principal, asked);
+        let (allowed, text) = self.answer((&policy, ranked.as_ref()), &principal, asked);
         print(&text);
         Ok(if allowed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    /// What is asked for, if it can be asked for at all.
-    fn asked(&self) -> anyhow::Result<(Action, &str)> {
+    /// What is asked for, if it can be asked for at all; filters with their shares, or without.
+    fn asked(&self, whole: bool) -> anyhow::Result<(Action, &str)> {
         let topic = &self.topic;
         let qos = match self.qos {
             0 => QoS::AtMostOnce,
@@ -136,7 +138,7 @@ impl CheckArgs {
             Wanted::Subscribe => {
                 let filter = TopicFilter::parse(topic)
                     .map_err(|error| anyhow::anyhow!("{topic:?} is no topic filter: {error}"))?;
-                (Action::Subscribe, filter.plain())
+                (Action::Subscribe, if whole { filter.as_str() } else { filter.plain() })
             }
             Wanted::Publish | Wanted::Receive => {
                 TopicName::parse(topic)
@@ -150,7 +152,7 @@ impl CheckArgs {
 
     fn answer(
         &self,
-        policy: &Policy,
+        (policy, ranked): (&Policy, Option<&Ranked>),
         principal: &Principal,
         (action, topic): (Action, &str),
     ) -> (bool, String) {
@@ -158,23 +160,29 @@ impl CheckArgs {
         if reserved && matches!(action, Action::Publish { .. }) {
             return (false, "denied: topics under $SYS are the broker's own to publish\n".into());
         }
-        if policy.is_open() {
+        if policy.is_open() && ranked.is_none() {
             return (true, "allowed: there are no rules\n".into());
         }
         let who = Who { client_id: &self.client, user_name: self.user.as_deref() };
-        let own = policy.rules_of(principal);
+        let own = match ranked {
+            Some(ranked) => policy.rules_below(ranked, principal),
+            None => policy.rules_of(principal),
+        };
         let ruling = own.ruling((action, topic), who);
         let mut text = match ruling {
             Ruling::Allowed(Some(rule)) => {
                 format!("allowed by {}: {}\n", rule.source, rules::words(rule, true))
             }
-            Ruling::Allowed(None) => "allowed\n".into(),
+            Ruling::Allowed(None) => {
+                "allowed: no rule is about it, and that is the default\n".into()
+            }
             Ruling::Denied(rule) => {
                 format!("denied by {}: {}\n", rule.source, rules::words(rule, false))
             }
             Ruling::NoRule => "denied: no rule allows it\n".into(),
         };
-        if action == Action::Subscribe && !policy.strict && !ruling.is_allowed() {
+        let strict = policy.strict || ranked.is_some();
+        if action == Action::Subscribe && !strict && !ruling.is_allowed() {
             text.push_str(
                 "but the SUBSCRIBE is taken (strict_subscribe is off): what is denied is not \
                  delivered\n",

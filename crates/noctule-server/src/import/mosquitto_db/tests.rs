@@ -97,7 +97,8 @@ fn what_is_wrong_is_told_with_its_place() {
     let says = |file: &[u8]| parse(file).unwrap_err().to_string();
     let after = |more: Vec<u8>| says(&[head(6), more].concat());
     assert_eq!(says(b""), "is empty");
-    assert!(says(b"{}").starts_with("is neither a mosquitto.db nor"));
+    assert!(says(b"[]").starts_with("is neither a mosquitto.db nor"));
+    assert!(says(b" {}").starts_with("is JSON: a file of dynamic security need not be imported"));
     assert_eq!(
         after(chunk(kind::CONFIG, &[&[0, 0, 0, 0, 0, 0, 0, 0, 1, 4]])),
         "at byte 41: the chunk of the broker: names of messages have 4 bytes, not 8"
