@@ -203,7 +203,8 @@ pub(in crate::config) const USER: &[Opt<UserDraft>] = &[
             slot: &mut u.verifier,
             check: |text| match text.parse::<crate::auth::Secret>() {
                 Ok(_) => Ok(()),
-                Err(error) => Err(error.to_string()),
+                // What files may hold besides is not what is written here as a rule.
+                Err(_) => Err("a verifier expected, as `noctule passwd NAME` prints it".into()),
             },
         })
     ),
