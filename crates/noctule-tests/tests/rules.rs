@@ -193,7 +193,7 @@ fn the_command_line_knows_dynamic_security() -> Result<()> {
         ("ann", "publish", "x", 1, "denied: no rule allows it".into()),
         ("ann", "subscribe", "room/+", 0, format!("{maker}allow subscribe room/+")),
         ("ann", "subscribe", "room/x", 1, "denied: no rule allows it\n".into()),
-        ("ann", "subscribe", "own/ann/+", 0, maker.clone()),
+        ("ann", "subscribe", "own/ann/+", 0, maker),
         ("ann", "subscribe", "$share/g/own/ann/+", 1, "denied".into()),
         ("ann", "receive", "x", 0, default.into()),
         // Who is no client of dynamic security is under the other rules alone: there are none.
