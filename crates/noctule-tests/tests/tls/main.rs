@@ -232,7 +232,8 @@ fn files_of_no_use_stop_the_start_and_are_named() -> Result<()> {
     Ok(())
 }
 
-/// The recipes of mosquitto's manual and of common tutorials, with mosquitto's own client and ours.
+/// The recipes of mosquitto's manual and of common tutorials, with mosquitto's own client, paho-mqtt
+/// and ours.
 #[test]
 fn what_openssl_makes_by_the_usual_recipes_is_taken() -> Result<()> {
     let Some(_) = Needs::MosquittoClients.program() else { return Ok(()) };
@@ -277,9 +278,28 @@ fn what_openssl_makes_by_the_usual_recipes_is_taken() -> Result<()> {
             command.arg(pki.path(ca)).arg("--cert").arg(pki.path("v1client.crt"));
             driver::run(command.arg("--key").arg(pki.path("v1client.key")))?;
         }
-        broker.await_log("user_name=\"meter-7\"", 4)?;
+        let pahos = paho_gets_in(&broker, &pki, ca)?;
+        broker.await_log("user_name=\"meter-7\"", 4 + pahos)?;
     }
     Ok(())
+}
+
+/// Each paho-mqtt that is here, in both versions; answers how often that was.
+fn paho_gets_in(broker: &Broker, pki: &Pki, ca: &str) -> Result<usize> {
+    let mut times = 0;
+    for program in [Needs::Paho1, Needs::Paho2].into_iter().filter_map(Needs::program) {
+        for version in ["3.1.1", "5"] {
+            let mut command = Command::new(&program);
+            command.arg(driver::clients_directory().join("paho/refused.py"));
+            command.args(["localhost", &broker.address.port().to_string(), version]);
+            command.args([&format!("ca={ca}"), "own=v1client"]).current_dir(pki.path(""));
+            let output = command.env("PYTHONDONTWRITEBYTECODE", "1").output()?;
+            let told = String::from_utf8_lossy(&output.stdout);
+            ensure!(told.trim() == "accepted", "{version}: {told} {output:?}");
+            times += 1;
+        }
+    }
+    Ok(times)
 }
 
 /// The list of its CA counts, though webpki never sees it.
