@@ -141,8 +141,8 @@ const ALERTS: &str = "$SYS/broker/alerts/memory";
 /// versions that may be at home where it is, or not.
 #[test]
 fn what_waits_for_those_who_are_away_stays_inside_the_budget() -> Result<()> {
-    // Who is at home where the session is, is refused, and others are held back: of so many, some are
-    // at home there.
+    // Who is at home where the session is, is refused, and others are held back: of so many, some
+    // are at home there.
     const SENDERS: usize = 12;
     let away = || Connect { clean: false, ..Connect::new("budget-away") };
     flood(

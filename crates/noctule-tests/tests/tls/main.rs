@@ -232,8 +232,8 @@ fn files_of_no_use_stop_the_start_and_are_named() -> Result<()> {
     Ok(())
 }
 
-/// The recipes of mosquitto's manual and of common tutorials, with mosquitto's own client, paho-mqtt
-/// and ours.
+/// The recipes of mosquitto's manual and of common tutorials, with mosquitto's own client,
+/// paho-mqtt and ours.
 #[test]
 fn what_openssl_makes_by_the_usual_recipes_is_taken() -> Result<()> {
     let Some(_) = Needs::MosquittoClients.program() else { return Ok(()) };
