@@ -62,11 +62,11 @@ impl Broker {
     /// Other rules with the first say from now on.
     pub(crate) fn set_ranked(&mut self, ranked: Arc<Ranked>) {
         self.rights.ranked = Some(ranked);
-        self.rights.controls = true;
+        self.control_anew();
         self.void_permits();
     }
 
-    /// Other limits from now on.
+    /// Other limits, or rules, from now on.
     pub(crate) fn control_anew(&mut self) {
         self.rights.controls = self.rights.ranked.is_some() || self.limits.control_api;
     }

@@ -25,7 +25,6 @@ pub(crate) struct SysTopics {
     updated_at: Option<Time>,
     topics: Vec<Topic>,
     loads: Vec<Load>,
-    clients_maximum: u64,
 }
 
 struct Topic {
@@ -54,7 +53,6 @@ impl SysTopics {
             updated_at: None,
             topics: Vec::new(),
             loads: loads(),
-            clients_maximum: 0,
         }
     }
 
@@ -115,9 +113,7 @@ impl SysTopics {
     }
 
     fn set_counts(&mut self, sum: &Snapshot) {
-        let core = &sum.core;
-        self.clients_maximum = self.clients_maximum.max(core.sessions_now.max(core.clients_now));
-        for (name, count) in counts(sum, self.clients_maximum) {
+        for (name, count) in counts(sum) {
             self.set(name, count);
         }
         if let Some(memory) = memory::resident() {
@@ -182,7 +178,7 @@ impl SysTopics {
 }
 
 /// What is counted, by its name under `$SYS/broker`.
-pub(crate) fn counts(sum: &Snapshot, clients_maximum: u64) -> [(&'static str, u64); 25] {
+pub(crate) fn counts(sum: &Snapshot) -> [(&'static str, u64); 25] {
     let core = &sum.core;
     let offline = core.sessions_now.saturating_sub(core.clients_now);
     // Of what is in flight nobody counts the bytes, so it is in neither of the two.
@@ -193,7 +189,7 @@ pub(crate) fn counts(sum: &Snapshot, clients_maximum: u64) -> [(&'static str, u6
         ("clients/active", core.clients_now),
         ("clients/disconnected", offline),
         ("clients/inactive", offline),
-        ("clients/maximum", clients_maximum),
+        ("clients/maximum", sum.sessions_most),
         ("clients/expired", core.sessions_expired),
         ("connections/socket/count", core.connections_now),
         ("messages/received", core.packets_received),

@@ -182,7 +182,7 @@ async fn answer(
 /// The counts under `$SYS`, laid out as mosquitto does.
 fn counts(shared: &Shared) -> String {
     let sum = shared.snapshots.sum();
-    let counted = sys::counts(&sum, shared.snapshots.sessions_most());
+    let counted = sys::counts(&sum);
     let memory = memory::resident();
     let mut text = String::from("{\n");
     for name in COUNTS {

@@ -9,7 +9,7 @@ use crate::log::CLIENTS;
 use crate::net::{HERE, Layer, Received, Socket, is_hello};
 use mio::net::TcpStream;
 use noctule_core::input::Origin;
-use noctule_core::{ConnId, Index, Input, Tenant};
+use noctule_core::{ConnId, Index, Input, ListenerId, Tenant};
 use noctule_proto::packet::{LastPublish, Role};
 use noctule_proto::{Cause, DecodeError, Packet, next_frame};
 use std::io::ErrorKind;
@@ -137,6 +137,11 @@ impl Shard {
         }
         self.cut_strangers(index);
         Ok(())
+    }
+
+    /// The listener behind those that are configured: of connections that begin in this process.
+    pub(super) fn inside(&self) -> ListenerId {
+        super::listener_id(self.addresses.len() - 1)
     }
 
     /// Takes in a connection that begins within this process.

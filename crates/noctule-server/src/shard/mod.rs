@@ -683,14 +683,6 @@ fn name_of(unix: &[Option<Arc<str>>]) -> &str {
     }
 }
 
-impl Shard {
-    /// The listener behind those that are configured, of connections that begin within this
-    /// process.
-    fn inside(&self) -> ListenerId {
-        listener_id(self.addresses.len() - 1)
-    }
-}
-
 /// The waker's token, for whoever makes it.
 pub(crate) const fn waker_token() -> Token {
     WAKER

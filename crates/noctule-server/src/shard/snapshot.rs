@@ -74,6 +74,8 @@ pub struct Snapshot {
     pub core: Counters,
     /// The server's.
     pub net: NetCounters,
+    /// Of a sum: the most sessions that there were when somebody looked.
+    pub sessions_most: u64,
 }
 
 /// One place for each shard. A lock is held for the time of a copy, off the message path.
@@ -106,12 +108,8 @@ impl Snapshots {
             sum.core.add(&snapshot.core);
             sum.net.add(&snapshot.net);
         }
-        self.sessions_most.fetch_max(sum.core.sessions_now, Ordering::Relaxed);
+        let now = sum.core.sessions_now.max(sum.core.clients_now);
+        sum.sessions_most = self.sessions_most.fetch_max(now, Ordering::Relaxed).max(now);
         sum
-    }
-
-    /// The most sessions that there ever were when somebody looked.
-    pub(crate) fn sessions_most(&self) -> u64 {
-        self.sessions_most.load(Ordering::Relaxed)
     }
 }

@@ -26,7 +26,7 @@ def properties(kind, **values):
 
 
 def seen(of):
-    """Properties in words; what is random or the broker's own choice is left out."""
+    """Properties in words."""
     values = {name: value for name, value in (of.json() if of else {}).items() if value != []}
     return sorted(values.items())
 

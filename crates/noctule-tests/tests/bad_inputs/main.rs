@@ -2,6 +2,9 @@
 //! openssl, paho-mqtt, mosquitto's client, and ours.
 
 #[allow(dead_code, reason = "shared with tests that need all of it")]
+#[path = "../tls/broker.rs"]
+mod broker;
+#[allow(dead_code, reason = "shared with tests that need all of it")]
 #[path = "../tls/pki.rs"]
 mod pki;
 mod programs;

@@ -15,7 +15,7 @@ fn a_storm_of_handshakes_drops_nobody_and_lets_all_in() -> Result<()> {
     let mut pki = Pki::new("storm")?;
     pki.client("good", None)?;
     let ca = pki.path("ca.crt");
-    let broker = Broker::start(&pki, &format!("client_ca = {ca:?}"))?;
+    let broker = Broker::start(&pki, "server", &format!("client_ca = {ca:?}"))?;
     let attempt = Attempt { name: Some("good"), ..Attempt::default() };
     let mut inside = client::connect(&pki, broker.address, &attempt)?;
     std::thread::scope(|scope| {
@@ -40,7 +40,7 @@ fn a_storm_of_handshakes_drops_nobody_and_lets_all_in() -> Result<()> {
 #[test]
 fn a_handshake_that_is_not_ended_is_cut() -> Result<()> {
     let pki = Pki::new("unended")?;
-    let broker = Broker::start(&pki, "\n[limits]\nconnect_timeout_secs = 1")?;
+    let broker = Broker::start(&pki, "server", "\n[limits]\nconnect_timeout_secs = 1")?;
     // Nothing, half a header, a header whose hello never comes, half a hello.
     let hello = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xFC, 3, 3, 7, 7, 7];
     for bytes in [&hello[..0], &hello[..3], &hello[..5], &hello[..]] {
@@ -65,7 +65,7 @@ fn who_reads_late_gets_every_byte() -> Result<()> {
     const MESSAGES: u8 = 40;
     const LEN: usize = 500_000;
     let pki = Pki::new("late")?;
-    let broker = Broker::start(&pki, "")?;
+    let broker = Broker::start(&pki, "server", "")?;
     let mut reader = client::connect(&pki, broker.address, &Attempt::default())?;
     reader.subscribe("late", 1)?;
     let mut publisher = client::connect(&pki, broker.address, &Attempt::default())?;

@@ -1,52 +1,23 @@
 //! TLS of a real broker process: who gets in, who does not and what each is told, files that
 //! change, and the programs that people use.
 
+mod broker;
 mod client;
 mod hostile;
 #[allow(dead_code, reason = "shared with tests that need all of it")]
 mod pki;
 
 use anyhow::{Context, Result, ensure};
+use broker::Broker;
 use client::{Attempt, Outcome, attempt};
 use noctule_tests::driver::{self, Needs};
-use noctule_tests::process::{self, BrokerProcess};
+use noctule_tests::process;
 use noctule_tls::rustls::AlertDescription;
 use pki::{Flaw, Pki};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-
-/// A broker that speaks TLS.
-struct Broker {
-    process: BrokerProcess,
-    address: SocketAddr,
-}
-
-impl Broker {
-    /// With these options of `[listener.tls]` beside certificate and key.
-    fn start(pki: &Pki, options: &str) -> Result<Broker> {
-        let (certificate, key) = (pki.path("server.crt"), pki.path("server.key"));
-        let config = format!(
-            "\n[[listener]]\nport = 0\nallow_anonymous = true\n[listener.tls]\n\
-             certificate = {certificate:?}\nkey = {key:?}\n{options}\n"
-        );
-        let process = BrokerProcess::start_with(&config)?;
-        // It listens before it says so.
-        process.await_log("listening on", 2)?;
-        let address = secure_address(&process.log()).context("it says where it speaks TLS")?;
-        Ok(Broker { process, address })
-    }
-
-    fn await_log(&self, text: &str, times: usize) -> Result<()> {
-        self.process.await_log(text, times)
-    }
-}
-
-fn secure_address(log: &str) -> Option<SocketAddr> {
-    let (_, rest) = log.lines().find(|line| line.contains("(TLS)"))?.split_once("listening on ")?;
-    rest.split(' ').next()?.parse().ok()
-}
 
 #[test]
 fn each_certificate_gets_its_answer_and_the_log_says_why() -> Result<()> {
@@ -60,7 +31,7 @@ fn each_certificate_gets_its_answer_and_the_log_says_why() -> Result<()> {
     pki.self_signed("itself")?;
     pki.revoke(vec![gone])?;
     let (ca, crl) = (pki.path("ca.crt"), pki.path("ca.crl"));
-    let broker = Broker::start(&pki, &format!("client_ca = {ca:?}\ncrl = {crl:?}"))?;
+    let broker = Broker::start(&pki, "server", &format!("client_ca = {ca:?}\ncrl = {crl:?}"))?;
     let refused = |alert| Outcome::Alert(alert);
     for (name, outcome, why) in [
         (Some("good"), Outcome::Connected, ""),
@@ -96,7 +67,7 @@ fn an_optional_certificate_may_be_missing_but_not_bad() -> Result<()> {
     let options = format!(
         "client_ca = {ca:?}\nclient_certificates = \"optional\"\nuser_name_from = \"common_name\""
     );
-    let broker = Broker::start(&pki, &options)?;
+    let broker = Broker::start(&pki, "server", &options)?;
     let outcome = |name| attempt(&pki, broker.address, &Attempt { name, ..Attempt::default() });
     assert_eq!(outcome(None)?, Outcome::Connected);
     assert_eq!(outcome(Some("good"))?, Outcome::Connected);
@@ -112,7 +83,7 @@ fn a_certificate_names_its_client_and_binds_its_client_id() -> Result<()> {
     for (from, name, other) in [("common_name", "ann", "CN=ann"), ("subject", "CN=ann", "ann")] {
         let options =
             format!("client_ca = {ca:?}\nuser_name_from = {from:?}\nbind_client_id = true");
-        let broker = Broker::start(&pki, &options)?;
+        let broker = Broker::start(&pki, "server", &options)?;
         let port = broker.address.port().to_string();
         let publish = |id: &str| -> Result<std::process::Output> {
             let mut command = Command::new(process::binary()?);
@@ -135,7 +106,7 @@ fn a_certificate_names_its_client_and_binds_its_client_id() -> Result<()> {
 #[test]
 fn what_speaks_the_other_language_is_named() -> Result<()> {
     let pki = Pki::new("languages")?;
-    let broker = Broker::start(&pki, "")?;
+    let broker = Broker::start(&pki, "server", "")?;
     let plain = broker.process.address();
     let mut stream = TcpStream::connect(broker.address)?;
     client::write_connect(&mut stream)?;
@@ -148,7 +119,7 @@ fn what_speaks_the_other_language_is_named() -> Result<()> {
 #[test]
 fn old_versions_and_unknown_protocols_are_refused() -> Result<()> {
     let pki = Pki::new("versions")?;
-    let broker = Broker::start(&pki, "minimum_version = \"1.3\"")?;
+    let broker = Broker::start(&pki, "server", "minimum_version = \"1.3\"")?;
     let outcome = |attempt_: Attempt<'_>| attempt(&pki, broker.address, &attempt_);
     let old = Attempt { only_tls12: true, ..Attempt::default() };
     assert_eq!(outcome(old)?, Outcome::Alert(AlertDescription::ProtocolVersion));
@@ -162,7 +133,7 @@ fn old_versions_and_unknown_protocols_are_refused() -> Result<()> {
 #[test]
 fn changed_files_count_for_new_connections_and_nobody_is_dropped() -> Result<()> {
     let mut pki = Pki::new("reload")?;
-    let broker = Broker::start(&pki, "")?;
+    let broker = Broker::start(&pki, "server", "")?;
     let mut open = client::connect(&pki, broker.address, &Attempt::default())?;
     let before = open.certificate()?;
     pki.server("server", "localhost")?;
@@ -184,7 +155,7 @@ fn sessions_are_resumed_in_both_versions() -> Result<()> {
     let mut pki = Pki::new("resumed")?;
     pki.client("good", None)?;
     let ca = pki.path("ca.crt");
-    let broker = Broker::start(&pki, &format!("client_ca = {ca:?}"))?;
+    let broker = Broker::start(&pki, "server", &format!("client_ca = {ca:?}"))?;
     for only_tls12 in [false, true] {
         let attempt = Attempt { name: Some("good"), only_tls12, ..Attempt::default() };
         let config = client::config(&pki, &attempt)?;
@@ -265,7 +236,7 @@ fn what_openssl_makes_by_the_usual_recipes_is_taken() -> Result<()> {
         }
         let client_ca = pki.path("ca.crt");
         let options = format!("client_ca = {client_ca:?}\nuser_name_from = \"common_name\"");
-        let broker = Broker::start(&pki, &options)?;
+        let broker = Broker::start(&pki, "server", &options)?;
         let ours = process::binary()?;
         let programs = [(Path::new("mosquitto_pub"), None), (&*ours, Some("pub"))];
         for (version, (program, word)) in
@@ -306,7 +277,7 @@ fn paho_gets_in(broker: &Broker, pki: &Pki, ca: &str) -> Result<usize> {
 fn a_certificate_without_extensions_is_taken_back(pki: &Pki) -> Result<()> {
     let (ca, crl) = (pki.path("ca.crt"), pki.path("ca.crl"));
     pki.revoke(vec![pki.serial("v1server").context("openssl tells it")?])?;
-    let broker = Broker::start(pki, &format!("client_ca = {ca:?}\ncrl = {crl:?}"))?;
+    let broker = Broker::start(pki, "server", &format!("client_ca = {ca:?}\ncrl = {crl:?}"))?;
     let show =
         |name| attempt(pki, broker.address, &Attempt { name: Some(name), ..Attempt::default() });
     ensure!(show("v1client")? == Outcome::Connected, "another one is still good");
@@ -322,7 +293,7 @@ fn a_ca_in_a_folder_counts_once_its_file_is_written_anew() -> Result<()> {
     std::fs::create_dir(&folder)?;
     let stranger = Pki::new("folder-stranger")?;
     std::fs::copy(stranger.path("ca.crt"), folder.join("ca.crt"))?;
-    let broker = Broker::start(&pki, &format!("client_ca = {folder:?}"))?;
+    let broker = Broker::start(&pki, "server", &format!("client_ca = {folder:?}"))?;
     let good = Attempt { name: Some("good"), ..Attempt::default() };
     let before = attempt(&pki, broker.address, &good)?;
     ensure!(matches!(before, Outcome::Alert(_)), "{before:?}");
@@ -339,7 +310,7 @@ fn paho_talks_over_tls_and_believes_nobody_else() -> Result<()> {
     pki.client("good", None)?;
     pki.client_of_a_stranger("stranger")?;
     let ca = pki.path("ca.crt");
-    let broker = Broker::start(&pki, &format!("client_ca = {ca:?}"))?;
+    let broker = Broker::start(&pki, "server", &format!("client_ca = {ca:?}"))?;
     for needs in [Needs::Paho1, Needs::Paho2] {
         let Some(program) = needs.program() else { continue };
         for version in ["3.1.1", "5"] {
